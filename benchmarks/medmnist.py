@@ -1,0 +1,102 @@
+"""Bayescope and a MONAI ResNet-18 on MedMNIST files at 28 px: AUC and accuracy, mean and spread over seeds.
+
+    python benchmarks/medmnist.py --data FOLDER               # everything that is not measured yet, then the table
+    python benchmarks/medmnist.py --data FOLDER --only breastmnist --method bayescope --seeds 0
+
+Each (data set, method, seed) is trained once and kept as a JSON file in benchmarks/results/medmnist; delete a file to
+measure it again.  Levels, weights, thresholds and epochs come from the train and validation splits; the test split is read once,
+at the end of each run.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+from bayescope.config import read_config
+from bayescope.data.images import Dataset, ImageSet
+from bayescope.data.sources import load_dataset
+from bayescope.fit import fit
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "medmnist"
+RECIPES = HERE.parent / "recipes" / "medmnist"
+FILES = {"pneumoniamnist": "pneumoniamnist_reassembled.npz", "breastmnist": "breastmnist.npz"}
+METHODS = ("bayescope", "resnet18")
+
+
+def score(posterior: np.ndarray, split: ImageSet) -> dict[str, float]:
+    """AUC and accuracy of binary posteriors ``(n, 2)``."""
+    return {
+        "auc": float(roc_auc_score(split.labels, posterior[:, 1])),
+        "accuracy": float((posterior.argmax(axis=1) == split.labels).mean()),
+    }
+
+
+def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
+    config = read_config(RECIPES / f"{name}.toml").model_copy(update={"seed": seed})
+    began = time.perf_counter()
+
+    def watch(progress) -> None:  # type: ignore[no-untyped-def]
+        if progress.validation is not None:
+            v = progress.validation
+            print(
+                f"{name} seed {seed} step {progress.state.step}: {time.perf_counter() - began:.0f} s, train "
+                f"{progress.losses.denoising:.4f} {progress.losses.evidence:.4f}, "
+                f"validation {v.denoising:.4f} {v.evidence:.4f}",
+                flush=True,
+            )
+
+    model = fit(data, config, watch=watch)
+    trained = time.perf_counter() - began
+    results: dict[str, object] = {"train_seconds": round(trained), "threads": torch.get_num_threads()}
+    frequency = np.bincount(data.train.labels) / len(data.train)
+    for split_name, split in (("val", data.val), ("test", data.test)):
+        levels = model.level_evidence(split.pixels)
+        results[split_name] = score(model.answer(levels).posterior, split)
+        results[f"{split_name}_training_prior"] = score(model.answer(levels, frequency).posterior, split)
+        results["passes"] = levels.passes
+    results["weights"] = model.weighing.weights.round(5).tolist()
+    return results
+
+
+def run_resnet18(name: str, data: Dataset, seed: int) -> dict[str, object]:
+    from resnet import train_resnet18
+
+    began = time.perf_counter()
+    predict = train_resnet18(data, seed)
+    results: dict[str, object] = {
+        "train_seconds": round(time.perf_counter() - began),
+        "threads": torch.get_num_threads(),
+        "passes": 1,
+    }
+    for split_name, split in (("val", data.val), ("test", data.test)):
+        results[split_name] = score(predict(split.pixels), split)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds the two .npz files")
+    parser.add_argument("--only", choices=FILES, help="one data set")
+    parser.add_argument("--method", choices=METHODS, help="one method")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    args = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name in [args.only] if args.only else FILES:
+        data = load_dataset(args.data / FILES[name])
+        for method in [args.method] if args.method else METHODS:
+            for seed in args.seeds:
+                target = RESULTS / f"{name}-{method}-{seed}.json"
+                if not target.exists():
+                    run = run_bayescope if method == "bayescope" else run_resnet18
+                    target.write_text(json.dumps(run(name, data, seed), indent=1) + "\n")
+                print(target.name, target.read_text().replace("\n", ""), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""A run folder on disk: written atomically, never pickled, read back exactly.
+
+::
+
+    config.toml        the configuration
+    model.safetensors  weights (EMA) and image statistics; its metadata holds scale, classes, weights of the levels, ...
+    state.safetensors  what training needs to go on
+    run.json           format version, data source, fingerprint, notes
+    metrics.jsonl      one line per validation
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from bayescope.calibration import Weighing
+from bayescope.config import dump_toml, read_config
+from bayescope.data.images import PixelScale
+from bayescope.denoiser import build_denoiser
+from bayescope.errors import RunError
+from bayescope.model import LikelihoodModel
+
+FORMAT = 1
+CONFIG, MODEL, STATE, MANIFEST, METRICS = (
+    "config.toml",
+    "model.safetensors",
+    "state.safetensors",
+    "run.json",
+    "metrics.jsonl",
+)
+
+
+@contextmanager
+def writing(what: Path) -> Iterator[None]:
+    """Turn an operating system's refusal to write ``what`` into a RunError."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{what}: cannot be written ({error.strerror or error}); expected a writable folder with free space. "
+            "What was written before is intact"
+        ) from None
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write and flush beside ``path``, then rename: a reader sees the old file or the new, never a part."""
+    with writing(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file atomically; shared memory is copied."""
+    own = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    write_atomically(path, save(own, metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata.  Raises RunError if the file is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); expected a file written by `bayescope train`") from None
+
+
+def save_model(run: Path, model: LikelihoodModel) -> None:
+    """Write ``config.toml`` and ``model.safetensors`` into the folder ``run``, made if need be."""
+    with writing(run):
+        run.mkdir(parents=True, exist_ok=True)
+    about = {
+        "format": FORMAT,
+        "scale": [model.scale.low, model.scale.high],
+        "class_names": list(model.class_names),
+        "class_prior": model.class_prior.tolist(),
+        "weights": model.weighing.weights.tolist(),
+        "class_bias": model.weighing.class_bias.tolist(),
+    }
+    write_atomically(run / CONFIG, dump_toml(model.config).encode())
+    save_tensors(run / MODEL, model.denoiser.state_dict(), {"bayescope": json.dumps(about)})
+
+
+def load_model(run: Path) -> LikelihoodModel:
+    """The model of a run folder, on the CPU.  Raises RunError if there is none or it is of another version."""
+    if not (run / MODEL).is_file():
+        reason = "training has not finished; continue it with `bayescope train … --resume`" if run.is_dir() else "no folder"
+        raise RunError(f"{run}: holds no {MODEL} ({reason}); expected a run folder written by `bayescope train`")
+    tensors, metadata = load_tensors(run / MODEL)
+    try:
+        about = json.loads(metadata["bayescope"])
+    except (KeyError, json.JSONDecodeError):
+        raise RunError(f"{run / MODEL}: not written by Bayescope; expected a file of `bayescope train`") from None
+    check_format(about.get("format"), run)
+    config = read_config(run / CONFIG)
+    net = config.net
+    try:
+        denoiser = build_denoiser(
+            len(about["class_names"]), tensors["mean"], tensors["variance"], net.widths, net.blocks, net.dropout
+        )
+        denoiser.load_state_dict(tensors)
+    except (RuntimeError, KeyError) as error:
+        raise RunError(f"{run}: {MODEL} does not fit {CONFIG} ({error}); restore the pair or train again") from None
+    return LikelihoodModel(
+        config,
+        denoiser.requires_grad_(False).eval(),
+        PixelScale(*about["scale"]),
+        tuple(about["class_names"]),
+        np.array(about["class_prior"]),
+        Weighing(np.array(about["weights"]), np.array(about["class_bias"])),
+    )
+
+
+def check_format(found: object, run: Path) -> None:
+    """Raise RunError unless ``found`` is the format this version reads."""
+    if found != FORMAT:
+        raise RunError(
+            f"{run}: run folder of format {found}; this version of Bayescope reads format {FORMAT}. "
+            "Open it with the version that wrote it, or train again"
+        )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises RunError if the file is missing or no JSON."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); expected a file written by `bayescope train`") from None
+    return content
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Append one JSON line."""
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """All complete JSON lines; a last line cut short by a crash is passed over."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def to_device(model: LikelihoodModel, device: torch.device) -> LikelihoodModel:
+    """Move the denoiser in place."""
+    model.denoiser.to(device)
+    return model

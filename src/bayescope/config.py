@@ -1,0 +1,135 @@
+"""One validated, frozen configuration: the words in which every floor is told what to do.
+
+Read from TOML; an unknown key, a wrong type or a value out of range is a :class:`ConfigError` that names the key, what
+was found and what was expected.  Each section is handed only to the floor that it configures.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bayescope.errors import ConfigError
+
+Augmentation = Literal["auto", "none", "light", "strong"]
+LevelWeights = Literal["bound", "power", "fitted"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetConfig(_Section):
+    """The raw network: channel widths from fine to coarse, residual blocks per width, dropout at the coarsest."""
+
+    widths: tuple[int, ...] = Field((32, 64, 96), min_length=1)
+    blocks: int = Field(1, ge=1)
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _positive_widths(self) -> Self:
+        if min(self.widths) < 1:
+            raise ValueError("widths must be positive")
+        return self
+
+
+class TrainingConfig(_Section):
+    """How the denoiser is trained.
+
+    ``steps`` optimiser steps of ``batch_size`` images, drawn with equal class frequencies.  ``noise_mean`` and ``noise_std`` give the density of log σ.  ``evidence_weight`` is the weight of the class
+    cross-entropy beside the denoising loss; it sets in after the fraction ``evidence_from`` of the steps.
+    """
+
+    steps: int = Field(3000, ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-3, ge=0)
+    warmup_steps: int = Field(50, ge=1)
+    ema_decay: float = Field(0.998, ge=0, lt=1)
+    label_dropout: float = Field(0.1, ge=0, lt=1)
+    noise_mean: float = -0.8
+    noise_std: float = Field(1.4, gt=0)
+    evidence_weight: float = Field(0.05, ge=0)
+    evidence_from: float = Field(0.0, ge=0, le=1)
+    augmentation: Augmentation = "auto"
+    validate_every: int = Field(250, ge=1)
+
+
+class EvidenceConfig(_Section):
+    """How an image is weighed: ``levels`` noise levels between ``sigma_min`` and ``sigma_max``, ``noises`` at each."""
+
+    levels: int = Field(10, ge=1)
+    noises: int = Field(4, ge=1)
+    sigma_min: float = Field(0.05, gt=0)
+    sigma_max: float = Field(5.0, gt=0)
+    level_weights: LevelWeights = "fitted"
+    power: float = 0.5
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(f"sigma_min {self.sigma_min} must be below sigma_max {self.sigma_max}")
+        return self
+
+
+class Config(_Section):
+    """Everything that decides a run, besides its data."""
+
+    seed: int = Field(0, ge=0)
+    size: int | None = Field(None, ge=4)
+    device: str = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    net: NetConfig = NetConfig()
+    training: TrainingConfig = TrainingConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
+
+
+def parse_config(values: dict[str, Any]) -> Config:
+    """Validate a nested dictionary.  Raises ConfigError naming each bad key."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(item) for item in error.errors())) from None
+
+
+def read_config(path: Path) -> Config:
+    """Read a TOML file.  Raises ConfigError if it cannot be read, parsed or validated."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a TOML configuration file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML ({error}); mend the file and run again") from None
+    try:
+        return parse_config(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}:\n{error}") from None
+
+
+def dump_toml(config: Config) -> str:
+    """The configuration as TOML text that :func:`read_config` reads back to an equal value."""
+    values = config.model_dump(exclude_none=True)
+    sections = {name: values.pop(name) for name in ("net", "training", "evidence")}
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
+    for name, section in sections.items():
+        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return repr(value)
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "configuration"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key; expected one of the keys of the documented configuration. Remove or correct it"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{key}: found {item['input']!r}; expected: {message}"

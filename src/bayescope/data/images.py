@@ -1,0 +1,99 @@
+"""Labelled images in memory, and the scale that takes stored pixels to the model's."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayescope.shapes import Labels, Pixels
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images ``(n, channel, height, width)`` as stored (8 or 16 bit, or float32), labels ``(n,)`` and names."""
+
+    pixels: Pixels
+    labels: Labels
+    class_names: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    def subset(self, indices: NDArray[np.integer] | Sequence[int]) -> "ImageSet":
+        """The images at ``indices``, in that order."""
+        chosen = np.asarray(indices)
+        return ImageSet(
+            self.pixels[chosen], self.labels[chosen], self.class_names, tuple(self.names[i] for i in chosen)
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of pixels, shape, type and labels."""
+        digest = hashlib.sha256(f"{self.pixels.dtype}{self.pixels.shape}".encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three splits of a labelled image set, where it came from, and what was done to split it."""
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    source: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_classes(self) -> int:
+        return self.train.n_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.train.class_names
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the three splits' fingerprints."""
+        parts = (split.fingerprint() for split in (self.train, self.val, self.test))
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PixelScale:
+    """Linear map of stored pixel values: ``low`` becomes -1 and ``high`` +1."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> "PixelScale":
+        """8 bit: 0..255.  16 bit: 0..2^k-1, the fewest bits k ≥ 8 that hold the maximum.  Float: minimum..maximum."""
+        if pixels.dtype == np.uint8:
+            return cls(0.0, 255.0)
+        if pixels.dtype == np.uint16:
+            bits = max(8, int(pixels.max()).bit_length())
+            return cls(0.0, float(2**bits - 1))
+        low, high = float(pixels.min()), float(pixels.max())
+        return cls(low, high if high > low else low + 1.0)
+
+    def to_model(self, pixels: Pixels) -> NDArray[np.float32]:
+        """About [-1, 1], float32."""
+        return ((pixels.astype(np.float32) - self.low) * (2.0 / (self.high - self.low)) - 1.0).astype(np.float32)
+
+    def to_display(self, x: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Model values ``(n, channel, h, w)`` as 8-bit pictures ``(n, h, w)`` or ``(n, h, w, 3)``."""
+        byte = np.clip((x + 1.0) * 127.5, 0, 255).round().astype(np.uint8)
+        return byte[:, 0] if x.shape[1] == 1 else np.moveaxis(byte[:, :3], 1, -1)

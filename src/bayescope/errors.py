@@ -1,0 +1,17 @@
+"""The errors Bayescope raises on purpose.  A message says what was found, what was expected and what to do."""
+
+
+class BayescopeError(Exception):
+    """Base of all errors a user can mend; the command line prints the message and exits with 2."""
+
+
+class DataError(BayescopeError):
+    """A data set or an image cannot be used as it is."""
+
+
+class ConfigError(BayescopeError):
+    """A setting is unknown, of the wrong kind or out of range."""
+
+
+class RunError(BayescopeError):
+    """A run folder is missing, incomplete, of another version, or in the way."""

@@ -1,0 +1,1 @@
+"""Weighing: how probable an image is under each class, from a class-conditional denoiser."""

@@ -1,0 +1,137 @@
+"""The fast default network: a U-Net behind a stride-2 stem, modulated by class and noise level in every block.
+
+The stem folds 2x2 pixels into channels, so no convolution runs at full resolution: that is where the time of a small
+U-Net goes.  Class and noise level enter as one embedding, which scales and shifts the normalised features of every
+residual block (FiLM, Perez et al. 2018): on a reduced PneumoniaMNIST a trunk shared by the classes lost 0.02 AUC.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_GROUPS = 8
+_FREQUENCIES = 32
+_PLACE = 4
+_FILTERS = 16
+_HEAD_RMS = 0.05
+
+
+class Embedding(nn.Module):
+    """Class label and noise level as one vector: ``(batch, dim)``.  Label ``n_classes`` stands for no class."""
+
+    frequencies: Tensor
+
+    def __init__(self, n_classes: int, dim: int) -> None:
+        super().__init__()
+        octaves = torch.exp(torch.linspace(math.log(0.25), math.log(8.0), _FREQUENCIES))
+        self.register_buffer("frequencies", octaves, persistent=False)
+        self.level = nn.Sequential(nn.Linear(2 * _FREQUENCIES, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.label = nn.Embedding(n_classes + 1, dim)
+
+    def forward(self, log_sigma: Tensor, label: Tensor) -> Tensor:
+        phase = log_sigma[:, None] * self.frequencies
+        level = self.level(torch.cat([phase.cos(), phase.sin()], dim=1))
+        return F.silu(level + self.label(label))
+
+
+class Block(nn.Module):
+    """Residual block whose normalised features are scaled and shifted by the embedding."""
+
+    def __init__(self, width_in: int, width: int, dim: int) -> None:
+        super().__init__()
+        self.norm_in = nn.GroupNorm(math.gcd(_GROUPS, width_in), width_in)
+        self.conv_in = nn.Conv2d(width_in, width, 3, padding=1)
+        self.norm_out = nn.GroupNorm(math.gcd(_GROUPS, width), width, affine=False)
+        self.modulation = nn.Linear(dim, 2 * width)
+        self.conv_out = nn.Conv2d(width, width, 3, padding=1)
+        self.skip = nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        residual = self.conv_in(F.silu(self.norm_in(h)))
+        residual = torch.addcmul(shift, self.norm_out(residual), 1 + scale)
+        return self.skip(h) + self.conv_out(F.silu(residual))
+
+
+def _place(h: Tensor) -> Tensor:
+    """Where each position lies in the image, as cosines of its row and column: ``(batch, 4, height, width)``."""
+    maps = []
+    for dim in (2, 3):
+        n = h.shape[dim]
+        axis = torch.arange(n, device=h.device, dtype=h.dtype).add_(0.5).mul_(math.pi / n)
+        shape = [1, 1, 1, 1]
+        shape[dim] = n
+        maps += [(harmonic * axis).cos().reshape(shape).expand(h.shape[0], 1, *h.shape[2:]) for harmonic in (1, 2)]
+    return torch.cat(maps, dim=1)
+
+
+class Stem(nn.Module):
+    """Full-resolution filters, rectified, then folded to half the resolution: ``(batch, width, height/2, width/2)``."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.filters = nn.Conv2d(channels + _PLACE, _FILTERS, 7, padding=3)
+        self.fold = nn.Conv2d(_FILTERS, width, 2, stride=2)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.fold(F.silu(self.filters(torch.cat([z, _place(z)], dim=1))))
+
+
+class UNet(nn.Module):
+    """Raw network F(z, log σ, y) of the preconditioned denoiser; any image side (padded to the coarsest grid)."""
+
+    def __init__(
+        self, channels: int, n_classes: int, widths: Sequence[int] = (32, 64, 96), blocks: int = 1, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        dim = 4 * widths[0]
+        self.multiple = 2 ** len(widths)
+        self.embedding = Embedding(n_classes, dim)
+        self.stem = Stem(channels, widths[0])
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        width = widths[0]
+        for level, wide in enumerate(widths):
+            stage = [Block(width if i == 0 else wide, wide, dim) for i in range(blocks)]
+            self.down.append(nn.ModuleList(stage))
+            width = wide
+        self.middle = Block(width, width, dim)
+        self.dropout = nn.Dropout(dropout)
+        for wide in reversed(widths):
+            stage = [Block(width + wide if i == 0 else wide, wide, dim) for i in range(blocks)]
+            self.up.append(nn.ModuleList(stage))
+            width = wide
+        self.head_norm = nn.GroupNorm(math.gcd(_GROUPS, width), width)
+        self.head = nn.Conv2d(width, 4 * channels, 3, padding=1)
+        nn.init.normal_(self.head.weight, std=_HEAD_RMS / math.sqrt(9 * width))
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, z: Tensor, log_sigma: Tensor, label: Tensor) -> Tensor:
+        """``z``: ``(batch, channel, height, width)``; ``log_sigma`` ``(batch,)``; ``label`` ``(batch * k,)``.
+
+        Returns ``(batch * k, channel, height, width)``: the first ``batch`` results under the first ``batch`` labels, and
+        so on.  The stem, which knows neither class nor level, runs once per image.
+        """
+        height, width = z.shape[-2:]
+        padding = (0, -width % self.multiple, 0, -height % self.multiple)
+        repeats = len(label) // len(z)
+        h = self.stem(F.pad(z, padding)).repeat(repeats, 1, 1, 1)
+        embedding = self.embedding(log_sigma.repeat(repeats), label)
+        skips = []
+        for level, stage in enumerate(self.down):
+            if level:
+                h = F.avg_pool2d(h, 2)
+            for block in stage:
+                h = block(h, embedding)
+            skips.append(h)
+        h = self.dropout(self.middle(h, embedding))
+        for level, stage in enumerate(self.up):
+            if level:
+                h = F.interpolate(h, scale_factor=2.0, mode="nearest")
+            h = torch.cat([h, skips.pop()], dim=1)
+            for block in stage:
+                h = block(h, embedding)
+        h = F.pixel_shuffle(self.head(F.silu(self.head_norm(h))), 2)
+        return h[..., :height, :width]

@@ -1,0 +1,54 @@
+"""Random affine augmentation, one transform per image, drawn from a given generator."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from bayescope.config import Augmentation
+
+_FEW, _MANY = 1500, 20000
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Ranges of the transform: rotation in degrees, shift as a fraction of the side, scale as a factor off 1."""
+
+    degrees: float
+    shift: float
+    scale: float
+    flip: bool
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        """Images ``(batch, channel, height, width)`` moved, borders repeated; the same shape."""
+        n = len(x)
+        angle, zoom, ratio, down, right, mirror = (
+            torch.rand(n, generator=generator, device=generator.device).to(x.device) * 2 - 1 for _ in range(6)
+        )
+        angle = angle * math.radians(self.degrees)
+        tall = torch.exp(zoom * self.scale)
+        wide = tall * torch.exp(ratio * 0.5 * self.scale)
+        side = torch.where(mirror < 0, -1.0, 1.0) if self.flip else torch.ones_like(mirror)
+        cos, sin = angle.cos(), angle.sin()
+        theta = torch.stack(
+            [
+                torch.stack([side * wide * cos, -wide * sin, 2 * self.shift * right], dim=1),
+                torch.stack([side * tall * sin, tall * cos, 2 * self.shift * down], dim=1),
+            ],
+            dim=1,
+        )
+        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+LIGHT = Affine(degrees=5.0, shift=0.05, scale=0.05, flip=False)
+STRONG = Affine(degrees=15.0, shift=0.1, scale=0.15, flip=True)
+
+
+def choose(augmentation: Augmentation, n_train: int) -> Affine | None:
+    """The transform asked for; ``auto`` goes by the number of training images: the fewer, the stronger."""
+    if augmentation == "auto":
+        augmentation = "strong" if n_train < _FEW else "light" if n_train < _MANY else "none"
+    return {"none": None, "light": LIGHT, "strong": STRONG}[augmentation]

@@ -1,0 +1,155 @@
+"""The training loop: draw, augment, add noise, weigh under every class, step, average.
+
+Deterministic on the CPU: all randomness is a function of the seed and the step (see ``draw``), so a state restored from
+a file ends with the same weights, bit for bit, as a run that was never interrupted.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Generator, Tensor
+
+from bayescope.config import Config, TrainingConfig
+from bayescope.data.images import ImageSet, PixelScale
+from bayescope.denoiser import build_denoiser, image_statistics
+from bayescope.noise import LogNormal
+from bayescope.training.augment import Affine, choose
+from bayescope.training.draw import BalancedDraws, seeded
+from bayescope.training.loss import Losses, generative_loss, joint_loss
+from bayescope.training.state import TrainingState
+
+_STATISTICS_IMAGES = 4096
+_VALIDATION_IMAGES = 256
+_DRAWS, _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS = range(5)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback is told after a step; ``validation`` is None except at the validating steps."""
+
+    state: TrainingState
+    steps: int
+    losses: Losses
+    validation: Losses | None
+
+
+def open_fabric(config: Config) -> Fabric:
+    """Device and precision; ``auto`` takes a GPU when there is one."""
+    return Fabric(accelerator=config.device, devices=1, precision=config.precision)
+
+
+def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) -> TrainingState:
+    """A fresh state: statistics of the training images, weights from the seed."""
+    generator = seeded(config.seed, _STATISTICS)
+    chosen = torch.randperm(len(train), generator=generator)[:_STATISTICS_IMAGES].numpy()
+    x = torch.from_numpy(scale.to_model(train.pixels[np.sort(chosen)]))
+    augment = choose(config.training.augmentation, len(train))
+    mean, variance = image_statistics(augment(x, generator) if augment else x)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(seeded(config.seed, _WEIGHTS).initial_seed()))
+        denoiser = build_denoiser(
+            train.n_classes, mean, variance, config.net.widths, config.net.blocks, config.net.dropout
+        )
+    return TrainingState.start(fabric.to_device(denoiser), config.training)
+
+
+def train(
+    state: TrainingState,
+    config: Config,
+    train_set: ImageSet,
+    val_set: ImageSet,
+    scale: PixelScale,
+    fabric: Fabric,
+    callback: Callable[[Progress], None] = lambda progress: None,
+) -> None:
+    """Run from ``state.step`` to the configured number of steps, changing ``state``; call back after every step."""
+    settings = config.training
+    augment = choose(settings.augmentation, len(train_set))
+    draws = BalancedDraws(train_set.labels, train_set.n_classes, settings.batch_size, seed=config.seed)
+    labels = torch.from_numpy(train_set.labels)
+    state.denoiser.train()
+    while state.step < settings.steps:
+        generator = seeded(config.seed, _NOISES, state.step)
+        indices = draws(state.step)
+        x = torch.from_numpy(scale.to_model(train_set.pixels[indices.numpy()]))
+        batch = _Batch.draw(augment(x, generator) if augment else x, labels[indices], settings, generator)
+        joint = settings.evidence_weight > 0 and state.step >= settings.evidence_from * settings.steps
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())
+            losses = _step(state, settings, batch.to(fabric), joint, fabric)
+        validating = state.step % settings.validate_every == 0 or state.step == settings.steps
+        validation = validate(state, config, val_set, scale, fabric) if validating else None
+        callback(Progress(state, settings.steps, losses, validation))
+
+
+@torch.inference_mode()
+def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: PixelScale, fabric: Fabric) -> Losses:
+    """Both losses of the averaged weights on validation images, at noise that is the same every time."""
+    generator = seeded(config.seed, _VALIDATION)
+    chosen = torch.randperm(len(val_set), generator=generator)[:_VALIDATION_IMAGES].numpy()
+    x = torch.from_numpy(scale.to_model(val_set.pixels[chosen]))
+    batch = _Batch.draw(x, torch.from_numpy(val_set.labels[chosen]), config.training, generator).to(fabric)
+    with fabric.autocast():
+        return joint_loss(state.ema, state.temperature, batch.x, batch.z, batch.sigma, batch.label)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Clean images, the same with noise, its levels, the classes, and which images also train without a class."""
+
+    x: Tensor
+    z: Tensor
+    sigma: Tensor
+    label: Tensor
+    dropped: Tensor
+
+    @classmethod
+    def draw(cls, x: Tensor, label: Tensor, settings: TrainingConfig, generator: Generator) -> "_Batch":
+        n = len(x)
+        offset = torch.rand((), generator=generator).item()
+        levels = LogNormal(settings.noise_mean, settings.noise_std).draw(n, offset)
+        sigma = levels[torch.randperm(n, generator=generator)]
+        noise = torch.randn(x.shape, generator=generator)
+        dropped = torch.rand(n, generator=generator) < settings.label_dropout
+        return cls(x, x + sigma[:, None, None, None] * noise, sigma, label, dropped)
+
+    def to(self, fabric: Fabric) -> "_Batch":
+        return _Batch(*fabric.to_device((self.x, self.z, self.sigma, self.label, self.dropped)))
+
+
+def _step(state: TrainingState, settings: TrainingConfig, batch: _Batch, joint: bool, fabric: Fabric) -> Losses:
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(state.step, settings) * group["factor"]
+    with fabric.autocast():
+        if joint:
+            losses = joint_loss(state.denoiser, state.temperature, batch.x, batch.z, batch.sigma, batch.label)
+            loss = losses.denoising + settings.evidence_weight * losses.evidence
+            if batch.dropped.any():
+                loss = loss + batch.dropped.float().mean() * _without_class(state, batch)
+        else:
+            label = torch.where(batch.dropped, state.denoiser.n_classes, batch.label)
+            losses = generative_loss(state.denoiser, batch.x, batch.z, batch.sigma, label)
+            loss = losses.denoising
+    state.optimizer.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    state.optimizer.step()
+    state.step += 1
+    state.update_ema(settings.ema_decay)
+    return losses
+
+
+def _without_class(state: TrainingState, batch: _Batch) -> Tensor:
+    x, z, sigma = batch.x[batch.dropped], batch.z[batch.dropped], batch.sigma[batch.dropped]
+    no_class = torch.full((len(x),), state.denoiser.n_classes, device=x.device)
+    return generative_loss(state.denoiser, x, z, sigma, no_class).denoising
+
+
+def learning_rate(step: int, settings: TrainingConfig) -> float:
+    """Linear warm-up, then half a cosine to 2 % of the peak."""
+    warm = min(1.0, (step + 1) / settings.warmup_steps)
+    cosine = 0.51 + 0.49 * math.cos(math.pi * step / settings.steps)
+    return settings.learning_rate * warm * cosine

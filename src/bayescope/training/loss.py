@@ -1,0 +1,60 @@
+"""Denoising loss and evidence loss of one batch.
+
+Denoising (EDM): ``λ(σ) ‖D(x + σn; σ, y) - x‖²``, the weight λ making the loss of an untrained network one at every
+level.  It teaches p(x|y), and neglects what few pixels show: a lesion is worth a few nats among hundreds.
+
+Evidence: the denoising evidence of one level and one noise, ``-‖x - D(x + σn; σ, y)‖²/σ²`` nats per unit of log σ, times
+a learned temperature of the level, is a logit per class; its cross-entropy is what a wrong decision costs.  The same
+noise serves all classes.  The true class's denoising loss stays beside it, so the network stays a denoiser.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bayescope.denoiser import Denoiser
+
+_KNOTS = 9
+_RANGE = (-5.0, 3.0)
+
+
+class Temperature(nn.Module):
+    """Positive, piecewise linear function of log σ, learned beside the network and used only in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_value = nn.Parameter(torch.zeros(_KNOTS))
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        low, high = _RANGE
+        place = ((sigma.log() - low) / (high - low) * (_KNOTS - 1)).clamp(0, _KNOTS - 1 - 1e-4)
+        knot = place.long()
+        return torch.lerp(self.log_value[knot], self.log_value[knot + 1], place - knot).exp()
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means over a batch: ``denoising`` relative to an untrained network, ``evidence`` in nats (NaN if not asked)."""
+
+    denoising: Tensor
+    evidence: Tensor
+
+
+def generative_loss(denoiser: Denoiser, x: Tensor, z: Tensor, sigma: Tensor, label: Tensor) -> Losses:
+    """Denoising alone, one pass per image; ``label`` may be ``n_classes``, which means no class."""
+    error = (x - denoiser(z, sigma, label)).square().sum(dim=(1, 2, 3))
+    return Losses((error * denoiser.loss_weight(sigma)).mean(), torch.full((), torch.nan))
+
+
+def joint_loss(
+    denoiser: Denoiser, temperature: Temperature, x: Tensor, z: Tensor, sigma: Tensor, label: Tensor
+) -> Losses:
+    """Both losses, one pass per image and class on the same noisy image."""
+    denoised = denoiser.under_every_class(z, sigma)
+    error = (x[:, None] - denoised).square().sum(dim=(2, 3, 4))
+    true_error = error.gather(1, label[:, None])[:, 0]
+    logits = -error * (temperature(sigma) / sigma**2)[:, None]
+    return Losses((true_error * denoiser.loss_weight(sigma)).mean(), F.cross_entropy(logits, label))
+
