@@ -26,7 +26,7 @@ from torch import Tensor
 from bayescope.calibration import Weighing
 from bayescope.config import dump_toml, read_config
 from bayescope.data.images import PixelScale
-from bayescope.denoiser import build_denoiser
+from bayescope.denoiser import ImageStatistics, build_denoiser
 from bayescope.errors import RunError
 from bayescope.model import LikelihoodModel
 
@@ -102,7 +102,9 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
 def load_model(run: Path) -> LikelihoodModel:
     """The model of a run folder, on the CPU.  Raises RunError if there is none or it is of another version."""
     if not (run / MODEL).is_file():
-        reason = "training has not finished; continue it with `bayescope train … --resume`" if run.is_dir() else "no folder"
+        reason = (
+            "training has not finished; continue it with `bayescope train … --resume`" if run.is_dir() else "no folder"
+        )
         raise RunError(f"{run}: holds no {MODEL} ({reason}); expected a run folder written by `bayescope train`")
     tensors, metadata = load_tensors(run / MODEL)
     try:
@@ -113,9 +115,8 @@ def load_model(run: Path) -> LikelihoodModel:
     config = read_config(run / CONFIG)
     net = config.net
     try:
-        denoiser = build_denoiser(
-            len(about["class_names"]), tensors["mean"], tensors["variance"], net.widths, net.blocks, net.dropout
-        )
+        statistics = ImageStatistics(tensors["mean"], tensors["variance"], tensors["class_shift"])
+        denoiser = build_denoiser(statistics, net.widths, net.blocks, net.dropout)
         denoiser.load_state_dict(tensors)
     except (RuntimeError, KeyError) as error:
         raise RunError(f"{run}: {MODEL} does not fit {CONFIG} ({error}); restore the pair or train again") from None

@@ -2,16 +2,20 @@
 
 EDM (Karras et al. 2022, Table 1) scales the raw network's input and output with one number σ_data, as if the data were
 white with that standard deviation.  Images are far from white: their power falls steeply with spatial frequency.  Here
-σ_data is a spectrum: the training images' mean μ and variance v_f per coefficient of an orthonormal cosine transform C
-(close to the Karhunen-Loève basis of stationary texture with reflecting borders).  Per coefficient EDM's formulas hold::
+σ_data is a spectrum: the training images' mean μ and variance v per coefficient of an orthonormal cosine transform C
+(close to the Karhunen-Loève basis of stationary texture with reflecting borders), and each class has its own mean
+μ + m_y.  Per coefficient EDM's formulas hold::
 
     c_skip = v/(v + σ²)    c_out = σ √v / √(v + σ²)    c_in = 1/√(v + σ²)
-    D(z) = μ + Cᵀ[ c_skip C(z - μ) + c_out C F(Cᵀ c_in C(z - μ); log σ, y) ]
+    D(z; y) = μ + Cᵀ[ c_skip C(z - μ) + (1 - c_skip) C m_y + c_out C F(Cᵀ c_in C(z - μ); log σ, y) ]
 
-An untrained network (F = 0) is then the best linear denoiser (Wiener) instead of a constant shrinkage, the network sees
-prewhitened images, as the ideal observer does, and all of its capacity goes into what is not Gaussian: the classes.
-With v_f = σ_data² and μ = 0 it is EDM to the letter.
+An untrained network (F = 0) is then the exact denoiser of Gaussian classes, and classifies as the Hotelling observer
+does; it sees prewhitened images, and all of its capacity goes into what is not Gaussian.  With v = σ_data², μ = m_y = 0
+it is EDM to the letter.
 """
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,23 +30,24 @@ _SMALLEST_VARIANCE = 1e-5
 class Denoiser(nn.Module):
     """Raw network and the image statistics that precondition it.
 
-    ``mean``: ``(channel, height, width)`` in pixels; ``variance``: the same shape, per cosine coefficient.  A label
-    equal to ``n_classes`` stands for no class: the denoiser of p(x).
+    A label equal to ``n_classes`` stands for no class: the denoiser of p(x).
     """
 
     mean: Tensor
     variance: Tensor
+    class_shift: Tensor
     row_basis: Tensor
     column_basis: Tensor
 
-    def __init__(self, net: nn.Module, n_classes: int, mean: Tensor, variance: Tensor) -> None:
+    def __init__(self, net: nn.Module, statistics: "ImageStatistics") -> None:
         super().__init__()
         self.net = net
-        self.n_classes = n_classes
-        self.register_buffer("mean", mean)
-        self.register_buffer("variance", variance)
-        self.register_buffer("row_basis", cosine_basis(mean.shape[-2]), persistent=False)
-        self.register_buffer("column_basis", cosine_basis(mean.shape[-1]), persistent=False)
+        self.n_classes = len(statistics.class_shift) - 1
+        self.register_buffer("mean", statistics.mean)
+        self.register_buffer("variance", statistics.variance)
+        self.register_buffer("class_shift", statistics.class_shift)
+        self.register_buffer("row_basis", cosine_basis(self.mean.shape[-2]), persistent=False)
+        self.register_buffer("column_basis", cosine_basis(self.mean.shape[-1]), persistent=False)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -63,10 +68,11 @@ class Denoiser(nn.Module):
         total = self.variance + noise_variance
         coefficients = self._transform(z - self.mean)
         raw = self.net(self._inverse(coefficients * total.rsqrt()), sigma.log(), labels)
-        raw = raw.unflatten(0, (-1, len(z))).transpose(0, 1)
-        wiener = coefficients * (self.variance / total)
-        gain = (noise_variance * self.variance / total).sqrt()
-        return self.mean + self._inverse(wiener[:, None] + self._transform(raw) * gain[:, None])
+        skip = (coefficients * (self.variance / total))[:, None]
+        gain = (noise_variance * self.variance / total).sqrt()[:, None]
+        raw, shift = (part.unflatten(0, (-1, len(z))).transpose(0, 1) for part in (raw, self.class_shift[labels]))
+        class_mean = shift * (noise_variance / total)[:, None]
+        return self.mean + self._inverse(skip + class_mean + self._transform(raw) * gain)
 
     def loss_weight(self, sigma: Tensor) -> Tensor:
         """1/Σ c_out²: makes the expected squared error of the linear denoiser one at every σ: ``(batch,)``."""
@@ -85,16 +91,40 @@ def cosine_basis(n: int) -> Tensor:
     return torch.from_numpy(dct(np.eye(n), norm="ortho", axis=0)).float()
 
 
-def image_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean image and variance per cosine coefficient of images ``(n, channel, height, width)``."""
-    mean = x.mean(dim=0)
-    coefficients = cosine_basis(x.shape[-2]) @ (x - mean) @ cosine_basis(x.shape[-1]).T
-    return mean, coefficients.square().mean(dim=0).clamp_min(_SMALLEST_VARIANCE)
+@dataclass(frozen=True)
+class ImageStatistics:
+    """What preconditions the network.
+
+    ``mean``: pixels, ``(channel, height, width)``; ``variance`` within classes, per cosine coefficient, the same shape;
+    ``class_shift``: cosine coefficients of each class's mean less ``mean``, ``(classes + 1, channel, height, width)``, zero for no class.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    class_shift: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, label: Tensor, n_classes: int) -> "ImageStatistics":
+        """Estimate from images ``(n, channel, height, width)`` of every class.
+
+        A coefficient of a class mean is kept only where it is significant (hard threshold at √(2 ln N) standard errors,
+        Donoho & Johnstone 1994): with few images the means' noise would be taken for a difference of the classes.
+        """
+        members = torch.nn.functional.one_hot(label, n_classes).T.float()
+        counts = members.sum(dim=1)
+        means = torch.einsum("kn,nchw->kchw", members / counts[:, None], x)
+        mean = means.mean(dim=0)
+        rows, columns = cosine_basis(x.shape[-2]), cosine_basis(x.shape[-1])
+        within = rows @ (x - means[label]) @ columns.T
+        variance = within.square().mean(dim=0).clamp_min(_SMALLEST_VARIANCE)
+        shift = rows @ (means - mean) @ columns.T
+        threshold = 2 * math.log(mean.numel()) * variance / counts[:, None, None, None]
+        shift = torch.where(shift.square() > threshold, shift, 0.0)
+        return cls(mean, variance, torch.cat([shift, torch.zeros_like(shift[:1])]))
 
 
-def build_denoiser(
-    n_classes: int, mean: Tensor, variance: Tensor, widths: tuple[int, ...], blocks: int, dropout: float
-) -> Denoiser:
-    """A denoiser with the default network for images of ``mean``'s shape."""
-    net = UNet(mean.shape[0], n_classes, widths, blocks, dropout)
-    return Denoiser(net, n_classes, mean, variance).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+def build_denoiser(statistics: ImageStatistics, widths: tuple[int, ...], blocks: int, dropout: float) -> Denoiser:
+    """A denoiser with the default network for images of the statistics' shape."""
+    n_classes = len(statistics.class_shift) - 1
+    net = UNet(statistics.mean.shape[0], n_classes, widths, blocks, dropout)
+    return Denoiser(net, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

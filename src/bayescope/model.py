@@ -1,6 +1,6 @@
 """The likelihood classifier as Bayes' rule: a trained denoiser, how to weigh with it, and what an image is told.
 
-    log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
+log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
 """
 
 from collections.abc import Callable, Sequence
@@ -77,11 +77,11 @@ class LikelihoodModel:
         sigmas = log_spaced(settings.sigma_min, settings.sigma_max, settings.levels)
         noise = draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
         x = torch.from_numpy(self.scale.to_model(pixels)).to(self.denoiser.mean.device)
-        return level_evidence(
-            self.denoiser.under_every_class, x, sigmas.double().numpy(), noise, batch_size, callback
-        )
+        return level_evidence(self.denoiser.under_every_class, x, sigmas.double().numpy(), noise, batch_size, callback)
 
-    def calibrated(self, held_out: ImageSet, callback: Callable[[int], None] = lambda images: None) -> "LikelihoodModel":
+    def calibrated(
+        self, held_out: ImageSet, callback: Callable[[int], None] = lambda images: None
+    ) -> "LikelihoodModel":
         """The same model with the level weights its configuration asks for, chosen on held-out images."""
         levels = self.level_evidence(held_out.pixels, callback)
         return replace(self, weighing=choose_weighing(self.config.evidence, levels, held_out.labels))

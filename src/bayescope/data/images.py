@@ -80,14 +80,14 @@ class PixelScale:
 
     @classmethod
     def of(cls, pixels: Pixels) -> "PixelScale":
-        """8 bit: 0..255.  16 bit: 0..2^k-1, the fewest bits k ≥ 8 that hold the maximum.  Float: minimum..maximum."""
+        """8 bit: 0..255.  16 bit: 0..2^k-1, the fewest bits k ≥ 8 that hold the maximum.  Float: mean ± 2 standard deviations."""
         if pixels.dtype == np.uint8:
             return cls(0.0, 255.0)
         if pixels.dtype == np.uint16:
             bits = max(8, int(pixels.max()).bit_length())
             return cls(0.0, float(2**bits - 1))
-        low, high = float(pixels.min()), float(pixels.max())
-        return cls(low, high if high > low else low + 1.0)
+        mean, reach = float(pixels.mean(dtype=np.float64)), 2.0 * float(pixels.std(dtype=np.float64)) or 1.0
+        return cls(mean - reach, mean + reach)
 
     def to_model(self, pixels: Pixels) -> NDArray[np.float32]:
         """About [-1, 1], float32."""

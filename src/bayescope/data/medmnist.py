@@ -1,6 +1,9 @@
 """MedMNIST's .npz files (placeholder reader is replaced by the full one)."""
+
 from pathlib import Path
+
 import numpy as np
+
 from bayescope.data.images import Dataset, ImageSet
 
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+
 from bayescope.data.images import Dataset
 from bayescope.data.medmnist import load_npz
 

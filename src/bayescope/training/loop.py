@@ -11,18 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.images import ImageSet, PixelScale
-from bayescope.denoiser import build_denoiser, image_statistics
+from bayescope.denoiser import ImageStatistics, build_denoiser
 from bayescope.noise import LogNormal
-from bayescope.training.augment import Affine, choose
+from bayescope.shapes import Labels
+from bayescope.training.augment import choose
 from bayescope.training.draw import BalancedDraws, seeded
 from bayescope.training.loss import Losses, generative_loss, joint_loss
 from bayescope.training.state import TrainingState
 
-_STATISTICS_IMAGES = 4096
+_STATISTICS_IMAGES = 20_000
 _VALIDATION_IMAGES = 256
 _DRAWS, _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS = range(5)
 
@@ -45,16 +47,22 @@ def open_fabric(config: Config) -> Fabric:
 def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) -> TrainingState:
     """A fresh state: statistics of the training images, weights from the seed."""
     generator = seeded(config.seed, _STATISTICS)
-    chosen = torch.randperm(len(train), generator=generator)[:_STATISTICS_IMAGES].numpy()
-    x = torch.from_numpy(scale.to_model(train.pixels[np.sort(chosen)]))
+    chosen = _at_most(_STATISTICS_IMAGES, train.labels, generator)
+    x = torch.from_numpy(scale.to_model(train.pixels[chosen]))
     augment = choose(config.training.augmentation, len(train))
-    mean, variance = image_statistics(augment(x, generator) if augment else x)
+    labels = torch.from_numpy(train.labels[chosen])
+    statistics = ImageStatistics.of(augment(x, generator) if augment else x, labels, train.n_classes)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(seeded(config.seed, _WEIGHTS).initial_seed()))
-        denoiser = build_denoiser(
-            train.n_classes, mean, variance, config.net.widths, config.net.blocks, config.net.dropout
-        )
+        torch.manual_seed(seeded(config.seed, _WEIGHTS).initial_seed())
+        denoiser = build_denoiser(statistics, config.net.widths, config.net.blocks, config.net.dropout)
     return TrainingState.start(fabric.to_device(denoiser), config.training)
+
+
+def _at_most(n: int, labels: Labels, generator: Generator) -> NDArray[np.int64]:
+    """Rising indices of at most ``n`` images, and of at least one image of every class."""
+    order = torch.randperm(len(labels), generator=generator).numpy()
+    firsts = np.unique(labels[order], return_index=True)[1]
+    return np.unique(np.r_[order[:n], order[firsts]])
 
 
 def train(

@@ -57,4 +57,3 @@ def joint_loss(
     true_error = error.gather(1, label[:, None])[:, 0]
     logits = -error * (temperature(sigma) / sigma**2)[:, None]
     return Losses((true_error * denoiser.loss_weight(sigma)).mean(), F.cross_entropy(logits, label))
-
