@@ -81,19 +81,18 @@ class Stem(nn.Module):
 
 
 class UNet(nn.Module):
-    """Raw network F(z, log σ, y) of the preconditioned denoiser; any image side (padded to the coarsest grid)."""
+    """Raw network F(z, log σ, y) of the preconditioned denoiser; any image side (an odd one is padded by a pixel)."""
 
     def __init__(
         self, channels: int, n_classes: int, widths: Sequence[int] = (32, 64, 96), blocks: int = 1, dropout: float = 0.0
     ) -> None:
         super().__init__()
         dim = 4 * widths[0]
-        self.multiple = 2 ** len(widths)
         self.embedding = Embedding(n_classes, dim)
         self.stem = Stem(channels, widths[0])
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         width = widths[0]
-        for level, wide in enumerate(widths):
+        for wide in widths:
             stage = [Block(width if i == 0 else wide, wide, dim) for i in range(blocks)]
             self.down.append(nn.ModuleList(stage))
             width = wide
@@ -115,21 +114,21 @@ class UNet(nn.Module):
         so on.  The stem, which knows neither class nor level, runs once per image.
         """
         height, width = z.shape[-2:]
-        padding = (0, -width % self.multiple, 0, -height % self.multiple)
+        padding = (0, width % 2, 0, height % 2)
         repeats = len(label) // len(z)
         h = self.stem(F.pad(z, padding)).repeat(repeats, 1, 1, 1)
         embedding = self.embedding(log_sigma.repeat(repeats), label)
         skips = []
         for level, stage in enumerate(self.down):
             if level:
-                h = F.avg_pool2d(h, 2)
+                h = F.avg_pool2d(h, 2, ceil_mode=True)
             for block in stage:
                 h = block(h, embedding)
             skips.append(h)
         h = self.dropout(self.middle(h, embedding))
         for level, stage in enumerate(self.up):
             if level:
-                h = F.interpolate(h, scale_factor=2.0, mode="nearest")
+                h = F.interpolate(h, size=skips[-1].shape[-2:], mode="nearest")
             h = torch.cat([h, skips.pop()], dim=1)
             for block in stage:
                 h = block(h, embedding)
