@@ -4,8 +4,8 @@
     python benchmarks/medmnist.py --data FOLDER --only breastmnist --method bayescope --seeds 0
 
 Each (data set, method, seed) is trained once and kept as a JSON file in benchmarks/results/medmnist; delete a file to
-measure it again.  Levels, weights, thresholds and epochs come from the train and validation splits; the test split is read once,
-at the end of each run.
+measure it again.  Levels, weights, thresholds and epochs come from the train and validation splits; the test split is read
+once, at the end of each run.
 """
 
 import argparse

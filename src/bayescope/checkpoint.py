@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -102,9 +101,7 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
 def load_model(run: Path) -> LikelihoodModel:
     """The model of a run folder, on the CPU.  Raises RunError if there is none or it is of another version."""
     if not (run / MODEL).is_file():
-        reason = (
-            "training has not finished; continue it with `bayescope train … --resume`" if run.is_dir() else "no folder"
-        )
+        reason = "training has not finished; continue it with `bayescope train … --resume`" if run.is_dir() else "no folder"
         raise RunError(f"{run}: holds no {MODEL} ({reason}); expected a run folder written by `bayescope train`")
     tensors, metadata = load_tensors(run / MODEL)
     try:
@@ -160,9 +157,3 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def to_device(model: LikelihoodModel, device: torch.device) -> LikelihoodModel:
-    """Move the denoiser in place."""
-    model.denoiser.to(device)
-    return model

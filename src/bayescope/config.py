@@ -37,8 +37,9 @@ class NetConfig(_Section):
 class TrainingConfig(_Section):
     """How the denoiser is trained.
 
-    ``steps`` optimiser steps of ``batch_size`` images, drawn with equal class frequencies.  ``noise_mean`` and ``noise_std`` give the density of log σ.  ``evidence_weight`` is the weight of the class
-    cross-entropy beside the denoising loss; it sets in after the fraction ``evidence_from`` of the steps.
+    ``steps`` optimiser steps of ``batch_size`` images, drawn with equal class frequencies.  ``noise_mean`` and ``noise_std``
+    give the density of log σ.  ``evidence_weight`` is the weight of the class cross-entropy beside the denoising loss; it sets
+    in after the fraction ``evidence_from`` of the steps.
     """
 
     steps: int = Field(3000, ge=1)

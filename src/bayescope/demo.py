@@ -14,14 +14,14 @@ DEMO_IMAGES, BENCHMARK_IMAGES = 60_000, 400_000
 _VALIDATION, _TEST = 1200, 1500
 
 
-def demo_config(seed: int = 0) -> Config:
+def demo_config(seed: int = 0, steps: int | None = None) -> Config:
     """What the demo trains: a small network for about four minutes on two cores."""
     return parse_config(
         {
             "seed": seed,
             "net": {"widths": [16, 32, 48]},
             "training": {
-                "steps": 2000,
+                "steps": steps or 2000,
                 "batch_size": 32,
                 "learning_rate": 2e-3,
                 "noise_mean": -1.2,

@@ -39,7 +39,7 @@ class Denoiser(nn.Module):
     row_basis: Tensor
     column_basis: Tensor
 
-    def __init__(self, net: nn.Module, statistics: "ImageStatistics") -> None:
+    def __init__(self, net: UNet, statistics: "ImageStatistics") -> None:
         super().__init__()
         self.net = net
         self.n_classes = len(statistics.class_shift) - 1
@@ -74,6 +74,10 @@ class Denoiser(nn.Module):
         class_mean = shift * (noise_variance / total)[:, None]
         return self.mean + self._inverse(skip + class_mean + self._transform(raw) * gain)
 
+    def whiten(self, x: Tensor, sigma: float) -> Tensor:
+        """What the network is shown of images ``x`` at level ``sigma``."""
+        return self._inverse(self._transform(x - self.mean) * (self.variance + sigma**2).rsqrt())
+
     def loss_weight(self, sigma: Tensor) -> Tensor:
         """1/Σ c_out²: makes the expected squared error of the linear denoiser one at every σ: ``(batch,)``."""
         noise_variance = sigma.square()[:, None, None, None]
@@ -96,7 +100,8 @@ class ImageStatistics:
     """What preconditions the network.
 
     ``mean``: pixels, ``(channel, height, width)``; ``variance`` within classes, per cosine coefficient, the same shape;
-    ``class_shift``: cosine coefficients of each class's mean less ``mean``, ``(classes + 1, channel, height, width)``, zero for no class.
+    ``class_shift``: cosine coefficients of each class's mean less ``mean``, ``(classes + 1, channel, height, width)``, zero for
+    no class.
     """
 
     mean: Tensor
@@ -127,4 +132,4 @@ def build_denoiser(statistics: ImageStatistics, widths: tuple[int, ...], blocks:
     """A denoiser with the default network for images of the statistics' shape."""
     n_classes = len(statistics.class_shift) - 1
     net = UNet(statistics.mean.shape[0], n_classes, widths, blocks, dropout)
-    return Denoiser(net, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return Denoiser(net, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -12,7 +12,6 @@ from bayescope.checkpoint import (
     FORMAT,
     MANIFEST,
     METRICS,
-    MODEL,
     STATE,
     append_line,
     check_format,
@@ -30,10 +29,8 @@ from bayescope.errors import RunError
 from bayescope.model import LikelihoodModel
 from bayescope.noise import log_spaced
 from bayescope.shapes import Floats
-from bayescope.training.loop import Progress, open_fabric, start, train
+from bayescope.training.loop import Progress, Watch, open_fabric, start, train
 from bayescope.training.state import TrainingState
-
-Watch = Callable[[Progress], None]
 
 
 def fit(
@@ -76,6 +73,11 @@ def open_run(run: Path, config: Config, manifest: dict[str, object]) -> None:
         run.mkdir(parents=True, exist_ok=True)
     write_atomically(run / CONFIG, dump_toml(config).encode())
     write_atomically(run / MANIFEST, json.dumps(manifest, indent=2).encode())
+
+
+def started_steps(run: Path) -> int:
+    """Steps that the last checkpoint of ``run`` holds; 0 without one."""
+    return int(load_tensors(run / STATE)[0]["step"]) if (run / STATE).exists() else 0
 
 
 class _Keeper:
@@ -147,6 +149,3 @@ def _check_same_run(run: Path, config: Config, manifest: dict[str, object]) -> N
         )
     if read_config(run / CONFIG) != config:
         raise RunError(f"{run}: was started with another configuration; go on with its {CONFIG}, or give another --out")
-
-
-__all__ = ["MODEL", "fit", "fit_run", "open_run"]

@@ -79,9 +79,7 @@ class LikelihoodModel:
         x = torch.from_numpy(self.scale.to_model(pixels)).to(self.denoiser.mean.device)
         return level_evidence(self.denoiser.under_every_class, x, sigmas.double().numpy(), noise, batch_size, callback)
 
-    def calibrated(
-        self, held_out: ImageSet, callback: Callable[[int], None] = lambda images: None
-    ) -> "LikelihoodModel":
+    def calibrated(self, held_out: ImageSet, callback: Callable[[int], None] = lambda images: None) -> "LikelihoodModel":
         """The same model with the level weights its configuration asks for, chosen on held-out images."""
         levels = self.level_evidence(held_out.pixels, callback)
         return replace(self, weighing=choose_weighing(self.config.evidence, levels, held_out.labels))

@@ -1,8 +1,11 @@
 """Names of the array types that cross floors."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+Pixels = NDArray[Any]
+"""Stored pixels, ``(n, channel, height, width)`` or one image without ``n``: uint8, uint16 or float32."""
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]

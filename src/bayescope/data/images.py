@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayescope.errors import DataError
 from bayescope.shapes import Labels, Pixels
 
 
@@ -34,9 +35,7 @@ class ImageSet:
     def subset(self, indices: NDArray[np.integer] | Sequence[int]) -> "ImageSet":
         """The images at ``indices``, in that order."""
         chosen = np.asarray(indices)
-        return ImageSet(
-            self.pixels[chosen], self.labels[chosen], self.class_names, tuple(self.names[i] for i in chosen)
-        )
+        return ImageSet(self.pixels[chosen], self.labels[chosen], self.class_names, tuple(self.names[i] for i in chosen))
 
     def fingerprint(self) -> str:
         """SHA-256 of pixels, shape, type and labels."""
@@ -80,7 +79,7 @@ class PixelScale:
 
     @classmethod
     def of(cls, pixels: Pixels) -> "PixelScale":
-        """8 bit: 0..255.  16 bit: 0..2^k-1, the fewest bits k ≥ 8 that hold the maximum.  Float: mean ± 2 standard deviations."""
+        """8 bit: 0..255; 16 bit: 0..2^k-1, the fewest bits k ≥ 8 that hold the maximum; float: mean ± 2 deviations."""
         if pixels.dtype == np.uint8:
             return cls(0.0, 255.0)
         if pixels.dtype == np.uint16:
@@ -97,3 +96,16 @@ class PixelScale:
         """Model values ``(n, channel, h, w)`` as 8-bit pictures ``(n, h, w)`` or ``(n, h, w, 3)``."""
         byte = np.clip((x + 1.0) * 127.5, 0, 255).round().astype(np.uint8)
         return byte[:, 0] if x.shape[1] == 1 else np.moveaxis(byte[:, :3], 1, -1)
+
+
+def check_labels(train: ImageSet, source: str) -> None:
+    """Raise DataError unless there are two classes or more, each with a training image."""
+    counts = np.bincount(train.labels, minlength=train.n_classes)
+    if train.n_classes < 2:
+        raise DataError(f"{source}: one class only ({', '.join(train.class_names)}); expected two or more")
+    empty = [name for name, count in zip(train.class_names, counts, strict=True) if count == 0]
+    if empty:
+        raise DataError(
+            f"{source}: no training image of class {', '.join(empty)}; expected at least one of each class. "
+            "Add images, or leave the class out of all splits"
+        )

@@ -12,6 +12,7 @@ and Bayes' rule on it is the ideal observer: no classifier can do better on thes
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,11 +81,11 @@ class Phantom:
             images[chunk] = field + self.lesions[labels[chunk], places[chunk]]
         return images, labels
 
-    def log_likelihood(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
+    def log_likelihood(self, images: NDArray[Any]) -> NDArray[np.float64]:
         """Exact log p(x | class) of images ``(n, size, size)``, in nats: ``(n, classes)``."""
         return logsumexp(self.log_likelihood_by_place(images), axis=2) - np.log(self.lesions.shape[1])
 
-    def log_likelihood_by_place(self, images: NDArray[np.floating]) -> NDArray[np.float64]:
+    def log_likelihood_by_place(self, images: NDArray[Any]) -> NDArray[np.float64]:
         """log N(x; s, K) for each lesion s, in nats: ``(n, classes, places)``."""
         scale = 1.0 / np.sqrt(self.power_spectrum * self.size**2)
         whitened = self._features(images, scale)
@@ -95,7 +96,7 @@ class Phantom:
         return log_norm - 0.5 * (whitened**2).sum(-1)[:, None, None] + cross - energy
 
     @staticmethod
-    def _features(images: NDArray[np.floating], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _features(images: NDArray[Any], scale: NDArray[np.float64]) -> NDArray[np.float64]:
         spectrum = np.fft.fft2(images) * scale
         parts = np.stack([spectrum.real, spectrum.imag], axis=-1)
         return parts.reshape(*spectrum.shape[:-2], -1)

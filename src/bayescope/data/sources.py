@@ -1,8 +1,32 @@
+"""The one door for labelled image sets: a MedMNIST file, a folder of class folders, or a case table."""
+
 from pathlib import Path
 
+from bayescope.data.cases import Callback, read_folder, read_table
 from bayescope.data.images import Dataset
-from bayescope.data.medmnist import load_npz
+from bayescope.data.medmnist import read_npz
+from bayescope.errors import DataError
 
 
-def load_dataset(path: Path) -> Dataset:
-    return load_npz(path)
+def load_dataset(path: Path, size: int | None = None, seed: int = 0, callback: Callback = lambda done, total: None) -> Dataset:
+    """Open what ``path`` is.  ``size`` brings images of a folder or table to ``size`` by ``size`` pixels; ``seed`` draws
+    the split where none is given; ``callback(done, total)`` hears of files read.
+
+    Raises DataError saying what was found, what was expected and what to do.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; expected a .npz file, a folder of class folders, or a table")
+    if path.is_dir():
+        return read_folder(path, size, seed, callback)
+    if path.suffix in (".csv", ".parquet"):
+        return read_table(path, size, seed, callback)
+    if path.suffix != ".npz":
+        raise DataError(f"{path.name}: a {path.suffix or 'nameless'} file; expected .npz, .csv, .parquet or a folder")
+    data = read_npz(path)
+    if size is not None and data.train.image_shape[1:] != (size, size):
+        raise DataError(
+            f"{path.name}: images of {data.train.image_shape[1:]} pixels; --size {size} cannot change a .npz file. "
+            "Leave --size out, or give the file of that size"
+        )
+    return data

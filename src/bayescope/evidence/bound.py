@@ -63,9 +63,7 @@ def level_evidence(
     """
     batches = []
     for batch in x.split(batch_size):
-        columns = [
-            _errors(denoise, batch, float(sigma), n) for sigma, row in zip(sigmas, noise, strict=True) for n in row
-        ]
+        columns = [_errors(denoise, batch, float(sigma), n) for sigma, row in zip(sigmas, noise, strict=True) for n in row]
         batches.append(torch.stack(columns, dim=2).unflatten(2, noise.shape[:2]))
         callback(len(batch))
     return LevelEvidence(torch.cat(batches).double().cpu().numpy(), sigmas)

@@ -4,6 +4,8 @@
 then one last denoising.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -28,7 +30,7 @@ def sample(denoiser: Denoiser, label: Tensor, steps: int, seed: int) -> Tensor:
     def slope(z: Tensor, sigma: float) -> Tensor:
         return (z - denoiser(z, torch.full((len(z),), sigma, device=device), label)) / sigma
 
-    for sigma, following in zip(sigmas, sigmas[1:], strict=False):
+    for sigma, following in pairwise(sigmas):
         here = slope(z, sigma)
         ahead = slope(z + (following - sigma) * here, following)
         z = z + (following - sigma) * 0.5 * (here + ahead)

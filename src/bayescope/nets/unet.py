@@ -16,6 +16,8 @@ _GROUPS = 8
 _FREQUENCIES = 32
 _PLACE = 4
 _FILTERS = 16
+STEM_SIDE = 7
+STEM_PATTERNS = 12
 _HEAD_RMS = 0.05
 
 
@@ -68,13 +70,31 @@ def _place(h: Tensor) -> Tensor:
     return torch.cat(maps, dim=1)
 
 
+class Stage(nn.Module):
+    """The blocks of one resolution, one after the other."""
+
+    def __init__(self, blocks: list[Block]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        for block in self.blocks:
+            h = block(h, embedding)
+        return h
+
+
 class Stem(nn.Module):
     """Full-resolution filters, rectified, then folded to half the resolution: ``(batch, width, height/2, width/2)``."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.filters = nn.Conv2d(channels + _PLACE, _FILTERS, 7, padding=3)
+        self.filters = nn.Conv2d(channels + _PLACE, _FILTERS, STEM_SIDE, padding=STEM_SIDE // 2)
         self.fold = nn.Conv2d(_FILTERS, width, 2, stride=2)
+
+    @torch.no_grad()
+    def start_from(self, filters: Tensor) -> None:
+        """Replace what the first filters see of the image by ``filters (k, channel, side, side)``."""
+        self.filters.weight[: len(filters), : filters.shape[1]] = filters
 
     def forward(self, z: Tensor) -> Tensor:
         return self.fold(F.silu(self.filters(torch.cat([z, _place(z)], dim=1))))
@@ -94,18 +114,17 @@ class UNet(nn.Module):
         width = widths[0]
         for wide in widths:
             stage = [Block(width if i == 0 else wide, wide, dim) for i in range(blocks)]
-            self.down.append(nn.ModuleList(stage))
+            self.down.append(Stage(stage))
             width = wide
         self.middle = Block(width, width, dim)
         self.dropout = nn.Dropout(dropout)
         for wide in reversed(widths):
             stage = [Block(width + wide if i == 0 else wide, wide, dim) for i in range(blocks)]
-            self.up.append(nn.ModuleList(stage))
+            self.up.append(Stage(stage))
             width = wide
         self.head_norm = nn.GroupNorm(math.gcd(_GROUPS, width), width)
         self.head = nn.Conv2d(width, 4 * channels, 3, padding=1)
         nn.init.normal_(self.head.weight, std=_HEAD_RMS / math.sqrt(9 * width))
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, z: Tensor, log_sigma: Tensor, label: Tensor) -> Tensor:
         """``z``: ``(batch, channel, height, width)``; ``log_sigma`` ``(batch,)``; ``label`` ``(batch * k,)``.
@@ -122,15 +141,13 @@ class UNet(nn.Module):
         for level, stage in enumerate(self.down):
             if level:
                 h = F.avg_pool2d(h, 2, ceil_mode=True)
-            for block in stage:
-                h = block(h, embedding)
+            h = stage(h, embedding)
             skips.append(h)
         h = self.dropout(self.middle(h, embedding))
         for level, stage in enumerate(self.up):
             if level:
                 h = F.interpolate(h, size=skips[-1].shape[-2:], mode="nearest")
             h = torch.cat([h, skips.pop()], dim=1)
-            for block in stage:
-                h = block(h, embedding)
+            h = stage(h, embedding)
         h = F.pixel_shuffle(self.head(F.silu(self.head_norm(h))), 2)
         return h[..., :height, :width]

@@ -17,6 +17,8 @@ from torch import Generator, Tensor
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.images import ImageSet, PixelScale
 from bayescope.denoiser import ImageStatistics, build_denoiser
+from bayescope.nets.patterns import common_patterns
+from bayescope.nets.unet import STEM_PATTERNS, STEM_SIDE
 from bayescope.noise import LogNormal
 from bayescope.shapes import Labels
 from bayescope.training.augment import choose
@@ -39,6 +41,9 @@ class Progress:
     validation: Losses | None
 
 
+Watch = Callable[[Progress], None]
+
+
 def open_fabric(config: Config) -> Fabric:
     """Device and precision; ``auto`` takes a GPU when there is one."""
     return Fabric(accelerator=config.device, devices=1, precision=config.precision)
@@ -50,12 +55,15 @@ def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) ->
     chosen = _at_most(_STATISTICS_IMAGES, train.labels, generator)
     x = torch.from_numpy(scale.to_model(train.pixels[chosen]))
     augment = choose(config.training.augmentation, len(train))
+    x = augment(x, generator) if augment else x
     labels = torch.from_numpy(train.labels[chosen])
-    statistics = ImageStatistics.of(augment(x, generator) if augment else x, labels, train.n_classes)
+    statistics = ImageStatistics.of(x, labels, train.n_classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeded(config.seed, _WEIGHTS).initial_seed())
         denoiser = build_denoiser(statistics, config.net.widths, config.net.blocks, config.net.dropout)
-    return TrainingState.start(fabric.to_device(denoiser), config.training)
+    white = denoiser.whiten(x, math.exp(config.training.noise_mean))
+    denoiser.net.stem.start_from(common_patterns(white, labels, train.n_classes, STEM_SIDE, STEM_PATTERNS))
+    return TrainingState.start(denoiser.to(fabric.device), config.training)
 
 
 def _at_most(n: int, labels: Labels, generator: Generator) -> NDArray[np.int64]:
@@ -72,7 +80,7 @@ def train(
     val_set: ImageSet,
     scale: PixelScale,
     fabric: Fabric,
-    callback: Callable[[Progress], None] = lambda progress: None,
+    callback: Watch = lambda progress: None,
 ) -> None:
     """Run from ``state.step`` to the configured number of steps, changing ``state``; call back after every step."""
     settings = config.training

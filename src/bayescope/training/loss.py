@@ -48,9 +48,7 @@ def generative_loss(denoiser: Denoiser, x: Tensor, z: Tensor, sigma: Tensor, lab
     return Losses((error * denoiser.loss_weight(sigma)).mean(), torch.full((), torch.nan))
 
 
-def joint_loss(
-    denoiser: Denoiser, temperature: Temperature, x: Tensor, z: Tensor, sigma: Tensor, label: Tensor
-) -> Losses:
+def joint_loss(denoiser: Denoiser, temperature: Temperature, x: Tensor, z: Tensor, sigma: Tensor, label: Tensor) -> Losses:
     """Both losses, one pass per image and class on the same noisy image."""
     denoised = denoiser.under_every_class(z, sigma)
     error = (x[:, None] - denoised).square().sum(dim=(2, 3, 4))

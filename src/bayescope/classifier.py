@@ -1,0 +1,220 @@
+"""The likelihood classifier as a scikit-learn estimator."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+
+from bayescope.checkpoint import load_model, save_model
+from bayescope.config import Augmentation, Config, LevelWeights, parse_config
+from bayescope.data.images import Dataset, ImageSet
+from bayescope.errors import ConfigError, DataError
+from bayescope.fit import fit
+from bayescope.model import Answers, LikelihoodModel, check_prior
+from bayescope.shapes import Floats, Labels, Pixels
+
+_FEWEST_HELD_OUT = 8
+
+
+class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Class-conditional score model, weighed by denoising evidence, decided by Bayes' rule.
+
+    ``X`` may be images ``(n, height, width)``, ``(n, channel, height, width)`` or rows ``(n, features)``, which are images
+    of one line unless ``image_shape=(channel, height, width)`` says otherwise.
+
+    Parameters
+    ----------
+    steps, batch_size, learning_rate, widths, evidence_weight, augmentation
+        Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
+    levels, noises, level_weights
+        Weighing; see :class:`bayescope.config.EvidenceConfig`.  ``classes x levels x noises`` network passes per image.
+    validation_fraction
+        Share of the training images held out, stratified, to fit the level weights.  With fewer than eight, or a class
+        of one image, none is held out and the plain bound is used.
+    class_prior
+        Probabilities of the classes, in the order of ``classes_``; None: equal.  Assign ``class_prior_`` after fitting
+        to move to another prevalence without retraining.
+    image_shape, device, random_state
+        As above; ``"auto"``, ``"cpu"`` or ``"cuda"``; seed, RandomState or None.
+
+    Attributes
+    ----------
+    classes_, class_prior_, n_features_in_, model_
+
+    Examples
+    --------
+    >>> classifier = ScoreClassifier(steps=2000).fit(X_train, y_train)  # doctest: +SKIP
+    >>> classifier.predict_proba(X_test)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int = 1500,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        widths: tuple[int, ...] = (32, 64, 96),
+        evidence_weight: float = 0.05,
+        augmentation: Augmentation = "auto",
+        levels: int = 10,
+        noises: int = 4,
+        level_weights: LevelWeights = "fitted",
+        validation_fraction: float = 0.1,
+        class_prior: ArrayLike | None = None,
+        image_shape: tuple[int, int, int] | None = None,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.steps = steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.widths = widths
+        self.evidence_weight = evidence_weight
+        self.augmentation = augmentation
+        self.levels = levels
+        self.noises = noises
+        self.level_weights = level_weights
+        self.validation_fraction = validation_fraction
+        self.class_prior = class_prior
+        self.image_shape = image_shape
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train on images ``X`` with labels ``y``.  Raises ValueError (scikit-learn's checks), DataError or ConfigError."""
+        X, y = validate_data(self, X, y, allow_nd=True, dtype="numeric")
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise DataError(f"y holds one class only ({self.classes_[0]!r}); ScoreClassifier expects at least 2 classes")
+        names = tuple(str(name) for name in self.classes_)
+        prior = None if self.class_prior is None else check_prior(np.asarray(self.class_prior, dtype=float), names)
+        pixels = self._pixels(np.asarray(X))
+        config, (train, val) = self._config(), self._hold_out(labels)
+        if len(val) == 0:
+            val, config = (
+                train,
+                config.model_copy(update={"evidence": config.evidence.model_copy(update={"level_weights": "bound"})}),
+            )
+        images = ImageSet(pixels, labels.astype(np.int64), names, tuple(str(i) for i in range(len(pixels))))
+        data = Dataset(images.subset(train), images.subset(val), images.subset(val), source="array")
+        self.model_ = fit(data, config, prior)
+        self.class_prior_ = self.model_.class_prior
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each image: ``(n,)``."""
+        log_posterior = self.predict_log_proba(X)
+        return self.classes_[log_posterior.argmax(axis=1)]
+
+    def predict_proba(self, X: ArrayLike) -> Floats:
+        """Posterior probability of each class: ``(n, classes)``."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X: ArrayLike) -> Floats:
+        """Log posterior of each class: ``(n, classes)``."""
+        return self.answer(X).log_posterior
+
+    def class_evidence(self, X: ArrayLike) -> Floats:
+        """Log-likelihood under each class, nats up to a constant common to the classes: ``(n, classes)``."""
+        return self.answer(X).evidence
+
+    def answer(self, X: ArrayLike) -> Answers:
+        """Evidence, posterior, log-likelihood ratios with standard errors, and passes used."""
+        check_is_fitted(self)
+        pixels = self._pixels(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
+        return self.model_.answer(self.model_.level_evidence(pixels), self.class_prior_)
+
+    def sample(self, per_class: int = 1, steps: int = 24, seed: int = 0) -> Floats:
+        """What the model imagines, in the units of ``X``: ``(classes, per_class, channel, height, width)``."""
+        check_is_fitted(self)
+        scale = self.model_.scale
+        return (self.model_.sample(per_class, steps, seed) + 1) * 0.5 * (scale.high - scale.low) + scale.low
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model as a run folder.  Raises RunError if it cannot be written."""
+        check_is_fitted(self)
+        save_model(Path(path), self.model_)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """A fitted classifier from a run folder of :meth:`save` or ``bayescope train``; labels are the class names."""
+        model = load_model(Path(path))
+        classifier = cls(**_parameters(model))
+        classifier.model_ = model
+        classifier.classes_ = np.array(model.class_names)
+        classifier.class_prior_ = model.class_prior
+        channels, height, width = model.image_shape
+        classifier.n_features_in_ = channels * height * width
+        classifier.image_shape = model.image_shape
+        return classifier
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.non_deterministic = False
+        return tags
+
+    def _config(self) -> Config:
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        return parse_config(
+            {
+                "seed": int(seed),
+                "device": self.device,
+                "net": {"widths": tuple(self.widths)},
+                "training": {
+                    "steps": self.steps,
+                    "batch_size": self.batch_size,
+                    "learning_rate": self.learning_rate,
+                    "evidence_weight": self.evidence_weight,
+                    "augmentation": self.augmentation,
+                },
+                "evidence": {"levels": self.levels, "noises": self.noises, "level_weights": self.level_weights},
+            }
+        )
+
+    def _pixels(self, X: NDArray[Any]) -> Pixels:
+        if X.ndim == 2:
+            X = X.reshape(len(X), *(self.image_shape or (1, 1, X.shape[1])))
+        elif X.ndim == 3:
+            X = X[:, None]
+        if X.ndim != 4:
+            raise DataError(f"X of shape {X.shape}; expected (n, height, width) or (n, channel, height, width)")
+        return X if X.dtype in (np.uint8, np.uint16) else X.astype(np.float32)
+
+    def _hold_out(self, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        everyone = np.arange(len(labels))
+        if not 0 <= self.validation_fraction < 1:
+            raise ConfigError(f"validation_fraction {self.validation_fraction}; expected at least 0 and below 1")
+        n_held_out = round(self.validation_fraction * len(labels))
+        counts = np.bincount(labels)
+        if n_held_out < max(_FEWEST_HELD_OUT, len(counts)) or counts.min() < 2:
+            return everyone, everyone[:0]
+        seed = self._config().seed
+        train, val = train_test_split(everyone, test_size=n_held_out, stratify=labels, random_state=seed % 2**32)
+        return train, val
+
+
+def _parameters(model: LikelihoodModel) -> dict[str, Any]:
+    config = model.config
+    return {
+        "steps": config.training.steps,
+        "batch_size": config.training.batch_size,
+        "learning_rate": config.training.learning_rate,
+        "widths": config.net.widths,
+        "evidence_weight": config.training.evidence_weight,
+        "augmentation": config.training.augmentation,
+        "levels": config.evidence.levels,
+        "noises": config.evidence.noises,
+        "level_weights": config.evidence.level_weights,
+        "class_prior": model.class_prior,
+        "device": config.device,
+        "random_state": config.seed,
+    }

@@ -1,0 +1,104 @@
+"""``bayescope classify``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bayescope.cli.evaluate import prior_from_text
+from bayescope.cli.progress import bar, console, errors
+from bayescope.model import Answers, LikelihoodModel
+from bayescope.shapes import Pixels
+
+NAME = "classify"
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files: PNG, JPEG or TIFF.")],
+    prevalence: Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image.")] = False,
+) -> None:
+    """Classify image files. Exit code 1 if some could not be read.
+
+    Example: bayescope classify runs/breast a.png b.png --prevalence 0.01,0.99 --json
+    """
+    import numpy as np
+
+    from bayescope.checkpoint import load_model
+    from bayescope.errors import DataError
+    from bayescope.model import check_prior
+
+    model = load_model(run)
+    prior = prior_from_text(prevalence)
+    if prior is not None:
+        prior = check_prior(prior, model.class_names)
+    readable: list[tuple[Path, Pixels]] = []
+    for path in images:
+        try:
+            readable.append((path, prepare(model, path)))
+        except DataError as error:
+            errors.print(f"skipped: {error}", style="red", markup=False, highlight=False)
+    if readable:
+        with bar("weighing images", len(readable), quiet=len(readable) < 4) as advance:
+            stack = np.stack([pixels for _, pixels in readable])
+            answers = model.answer(model.level_evidence(stack, advance), prior)
+        paths = [path for path, _ in readable]
+        print_json(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
+    if len(readable) < len(images):
+        raise typer.Exit(1)
+
+
+def prepare(model: LikelihoodModel, path: Path) -> Pixels:
+    """Read one file as the model's training images were read.  Raises DataError if it does not fit the model."""
+    import numpy as np
+
+    from bayescope.data.files import read_image
+    from bayescope.errors import DataError
+
+    pixels = read_image(path, model.config.size)
+    if pixels.shape != model.image_shape:
+        raise DataError(
+            f"{path.name}: {pixels.shape[0]} channel(s), {pixels.shape[1]}x{pixels.shape[2]} pixels; the model expects "
+            f"{model.image_shape[0]} channel(s), {model.image_shape[1]}x{model.image_shape[2]}. Convert it first"
+        )
+    if pixels.dtype == np.uint8 and model.scale.high > 255:
+        return pixels.astype(np.uint16) * np.uint16(257)
+    if pixels.dtype == np.uint16 and model.scale.high <= 255:
+        raise DataError(f"{path.name}: 16-bit pixels; the model was trained on 8-bit images. Convert it to 8 bit first")
+    return pixels
+
+
+def print_json(paths: list[Path], model: LikelihoodModel, answers: Answers) -> None:
+    """One JSON object a line."""
+    for i, path in enumerate(paths):
+        record = {
+            "image": str(path),
+            "class": model.class_names[int(answers.posterior[i].argmax())],
+            "posterior": _by_class(model, answers.posterior[i].tolist()),
+            "log_likelihood_ratio": _by_class(model, answers.log_likelihood_ratio[i].tolist()),
+            "standard_error": _by_class(model, [_number(value) for value in answers.standard_error[i].tolist()]),
+            "passes": answers.passes,
+        }
+        typer.echo(json.dumps(record))
+
+
+def _by_class(model: LikelihoodModel, values: list[float | None]) -> dict[str, float | None]:
+    return dict(zip(model.class_names, values, strict=True))
+
+
+def _number(value: float) -> float | None:
+    return value if value == value else None
+
+
+def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table:
+    table = Table(caption=f"{answers.passes} network passes per image; LLR of the class against the rest, nats")
+    for column in ("image", "class", "probability", "LLR ± standard error"):
+        table.add_column(column, justify="right" if column == "probability" else "left")
+    for i, path in enumerate(paths):
+        k = int(answers.posterior[i].argmax())
+        ratio = f"{answers.log_likelihood_ratio[i, k]:+.2f} ± {answers.standard_error[i, k]:.2f}"
+        table.add_row(str(path), model.class_names[k], f"{100 * answers.posterior[i, k]:.1f} %", ratio)
+    return table

@@ -1,0 +1,49 @@
+"""``bayescope demo``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from bayescope.cli.evaluate import answer, measures_table
+from bayescope.cli.progress import console, training_bars
+from bayescope.cli.train import remove_run
+
+NAME = "demo"
+
+
+def command(
+    out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("demo-run"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of images, weights and noise.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps (default: about four minutes on two cores).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run in --out.")] = False,
+) -> None:
+    """Train on a phantom whose truth is known and compare with the ideal observer (under 5 minutes, no download).
+
+    Example: bayescope demo --out demo-run
+    """
+    from bayescope.cli.report import write
+    from bayescope.data.phantom import Phantom
+    from bayescope.demo import DEMO_IMAGES, IdealObserver, attained, demo_config, phantom_dataset
+    from bayescope.fit import fit_run
+    from bayescope.metrics import measure
+
+    if force:
+        remove_run(out)
+    config = demo_config(seed, steps)
+    phantom = Phantom()
+    data = phantom_dataset(phantom, DEMO_IMAGES, seed)
+    with training_bars(data, config.training.steps) as (step, weighed):
+        model = fit_run(data, config, out, watch=step, weighed=weighed)
+    answers = answer(model, data.test)
+    ideal = IdealObserver(phantom).posterior(data.test)
+    ours, best = measure(answers.posterior, data.test.labels), measure(ideal, data.test.labels)
+    title = f"{len(data.test)} phantom images: {', '.join(data.class_names)}"
+    console.print(measures_table(title, ours, ideal_observer=best))
+    for name, chance in (("AUC", 0.5), ("accuracy", 1 / data.n_classes)):
+        share = attained(ours[name].value, best[name].value, chance)
+        console.print(f"{name}: {100 * share:.0f} % of what is attainable above chance")
+    target = out / "report.html"
+    write(out, model, data.test, answers, target, {"ideal observer": np.asarray(ideal)})
+    console.print(f"Report: {target}")

@@ -1,0 +1,64 @@
+"""The ``bayescope`` command: its subcommands, and how an error reaches the user."""
+
+import os
+import sys
+
+import click
+import typer
+
+from bayescope import __version__
+from bayescope.cli import classify, demo, evaluate, report, sample, train
+from bayescope.errors import BayescopeError
+
+app = typer.Typer(
+    help="Classify medical images by likelihood. For research; not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for module in (demo, train, evaluate, classify, report, sample):
+    app.command(module.NAME)(module.command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bayescope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, help="Show tracebacks."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Classify medical images by likelihood. For research; not a medical device."""
+
+
+def run() -> None:
+    """Entry point.  Exit code 0: done; 1: done, but some images failed; 2: not done; 130: interrupted."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        typer.echo("interrupted; what was written is kept", err=True)
+        code = 130
+    except BayescopeError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        code = 2
+    except BrokenPipeError:
+        code = 141
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", err=True)
+        code = 70
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,38 @@
+"""Progress bars, on standard error."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bayescope.data.images import Dataset
+from bayescope.training import loop
+
+console = Console()
+errors = Console(stderr=True)
+_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+
+
+@contextmanager
+def bar(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """A bar for ``total`` items; the value is a function to tell of items done."""
+    with Progress(*_COLUMNS, console=errors, disable=quiet, transient=not errors.is_terminal) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
+def counter(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar whose total is told with every call ``(done, total)``; shown once it is told."""
+    with Progress(*_COLUMNS, console=errors, transient=True) as progress:
+        task = progress.add_task(title, total=None, visible=False)
+        yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+
+
+@contextmanager
+def training_bars(data: Dataset, steps: int, done: int = 0) -> Iterator[tuple[loop.Watch, Callable[[int], None]]]:
+    """Bars for training and for weighing the validation images: the two callbacks of ``fit``."""
+    with bar("training", steps) as step, bar("weighing validation", len(data.val)) as weighed:
+        step(done)
+        yield lambda progress: step(1), weighed

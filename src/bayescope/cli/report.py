@@ -1,0 +1,77 @@
+"""``bayescope report``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from bayescope.checkpoint import MANIFEST, METRICS, load_model, read_json, read_lines, write_atomically
+from bayescope.cli.evaluate import answer, labelled_split
+from bayescope.cli.progress import bar, console
+from bayescope.data.images import ImageSet
+from bayescope.errors import RunError
+from bayescope.metrics import measure
+from bayescope.model import Answers, LikelihoodModel
+from bayescope.shapes import Floats
+
+NAME = "report"
+_SAMPLES = 8
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
+    data: Annotated[Path, typer.Option(help="The labelled image set to report on.")],
+    out: Annotated[Path | None, typer.Option(help="HTML file to write (default: report.html in the run folder).")] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
+) -> None:
+    """Write a self-contained HTML report.
+
+    Example: bayescope report runs/breast --data breastmnist.npz
+    """
+    target = out or run / "report.html"
+    if target.exists() and not force:
+        raise RunError(f"{target}: exists already; give --force to replace it, or another --out")
+    model = load_model(run)
+    images = labelled_split(model, data, split)
+    write(run, model, images, answer(model, images), target)
+    console.print(f"Report: {target}")
+
+
+def write(
+    run: Path,
+    model: LikelihoodModel,
+    images: ImageSet,
+    answers: Answers,
+    target: Path,
+    reference: dict[str, Floats] | None = None,
+) -> None:
+    """Sample from the model and write the page."""
+    from bayescope.report.contents import ReportContents
+    from bayescope.report.page import render
+
+    manifest = read_json(run / MANIFEST)
+    with bar("sampling", len(model.class_names)) as advance:
+        samples = model.sample(_SAMPLES)
+        advance(len(model.class_names))
+    contents = ReportContents(
+        title=f"Bayescope on {manifest['source']}",
+        class_names=model.class_names,
+        labels=images.labels,
+        names=images.names,
+        posterior=answers.posterior,
+        log_likelihood_ratio=answers.log_likelihood_ratio,
+        standard_error=answers.standard_error,
+        passes=answers.passes,
+        measures=measure(answers.posterior, images.labels),
+        pictures=model.scale.to_display(model.scale.to_model(images.pixels)),
+        samples=np.stack([model.scale.to_display(row) for row in samples]),
+        curve=read_lines(run / METRICS),
+        configuration=model.config.model_dump(),
+        source=manifest["source"],
+        fingerprint=manifest["fingerprint"],
+        notes=tuple(manifest["notes"]),
+        reference=reference or {},
+    )
+    write_atomically(target, render(contents).encode())

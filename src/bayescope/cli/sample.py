@@ -1,0 +1,38 @@
+"""``bayescope sample``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+
+from bayescope.checkpoint import load_model, writing
+from bayescope.cli.progress import bar, console
+from bayescope.errors import RunError
+
+NAME = "sample"
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
+    out: Annotated[Path, typer.Option(help="PNG file to write: a row of samples per class.")] = Path("samples.png"),
+    per_class: Annotated[int, typer.Option(min=1, help="Samples per class.")] = 8,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the probability flow, two passes each.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; samples of a column share their noise.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Draw what the model imagines for each class.
+
+    Example: bayescope sample runs/breast --out samples.png --per-class 12
+    """
+    if out.exists() and not force:
+        raise RunError(f"{out}: exists already; give --force to replace it, or another --out")
+    model = load_model(run)
+    with bar("sampling", 1) as advance:
+        samples = model.sample(per_class, steps, seed)
+        advance(1)
+    rows = [np.concatenate(list(model.scale.to_display(row)), axis=1) for row in samples]
+    with writing(out):
+        Image.fromarray(np.concatenate(rows, axis=0)).save(out, format="PNG")
+    console.print(f"{out}: rows {', '.join(model.class_names)}")

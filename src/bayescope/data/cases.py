@@ -1,0 +1,136 @@
+"""From a list of labelled files to train, validation and test: the case table and its splits.
+
+A case is a row ``path, label[, patient][, split]``.  A split is drawn with a seed, stratified by label; where patients
+are known, whole patients are drawn, so that no patient is in two splits.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from bayescope.data.files import SUFFIXES, read_images
+from bayescope.data.images import Dataset, ImageSet, check_labels
+from bayescope.errors import DataError
+
+SPLITS = ("train", "val", "test")
+VAL_FRACTION, TEST_FRACTION = 0.1, 0.2
+_SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+
+Callback = Callable[[int, int], None]
+
+
+def read_table(path: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
+    """A CSV or Parquet table; paths are relative to its folder.  Raises DataError if it cannot be used."""
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
+    except Exception as error:
+        raise DataError(f"{path.name}: cannot be read as a table ({error}); expected CSV or Parquet") from None
+    missing = {"path", "label"} - set(table.columns)
+    if missing:
+        raise DataError(
+            f"{path.name}: columns {list(table.columns)}; expected path,label[,patient][,split], missing {sorted(missing)}"
+        )
+    table = table[[column for column in ("path", "label", "patient", "split") if column in table.columns]]
+    blank = table.isna().any(axis=1)
+    if blank.any():
+        raise DataError(f"{path.name}: {blank.sum()} rows with a blank field; expected none. Fill in or remove them")
+    table = table.astype(str).apply(lambda column: column.str.strip())
+    folder = path.parent
+    return to_dataset(table.assign(path=[str(folder / p) for p in table["path"]]), path.name, size, seed, callback)
+
+
+def read_folder(folder: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
+    """Class folders of images, or ``train``, ``val`` and ``test`` folders of class folders."""
+    children = sorted(child for child in folder.iterdir() if child.is_dir())
+    split_folders = {child.name.lower(): child for child in children}
+    if {_SPLIT_WORDS.get(name, name) for name in split_folders} == set(SPLITS):
+        parts = [_class_folders(child).assign(split=name) for name, child in split_folders.items()]
+        table = pd.concat(parts, ignore_index=True)
+    else:
+        table = _class_folders(folder)
+    if table.empty:
+        raise DataError(
+            f"{folder.name}: no image in class folders; expected {folder.name}/<class>/<image> with images of type "
+            f"{', '.join(SUFFIXES)}"
+        )
+    return to_dataset(table, folder.name, size, seed, callback)
+
+
+def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, callback: Callback) -> Dataset:
+    """Read and split the cases of ``table``.  Raises DataError if a patient or a class is in the wrong place."""
+    table = table.reset_index(drop=True)
+    class_names = tuple(sorted(table["label"].unique()))
+    labels = table["label"].map({name: k for k, name in enumerate(class_names)}).to_numpy(np.int64)
+    if "split" in table.columns:
+        split, note = _given_split(table, source), "splits as given"
+    else:
+        split, note = _draw_split(table, labels, source, seed)
+    pixels = read_images([Path(path) for path in table["path"]], size, callback)
+    sets = []
+    for name in SPLITS:
+        chosen = np.flatnonzero(split == name)
+        image_names = tuple(Path(table["path"][i]).name for i in chosen)
+        sets.append(ImageSet(pixels[chosen], labels[chosen], class_names, image_names))
+    check_labels(sets[0], source)
+    return Dataset(
+        sets[0], sets[1], sets[2], source=source, notes=(note,) if size is None else (note, f"resized to {size}x{size} pixels")
+    )
+
+
+def _class_folders(folder: Path) -> pd.DataFrame:
+    rows = [
+        (str(path), child.name)
+        for child in sorted(folder.iterdir())
+        if child.is_dir() and not child.name.startswith(".")
+        for path in sorted(child.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    ]
+    return pd.DataFrame(rows, columns=["path", "label"])
+
+
+def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:
+    split = table["split"].str.lower().replace(_SPLIT_WORDS)
+    unknown = sorted(set(split) - set(SPLITS))
+    absent = sorted(set(SPLITS) - set(split))
+    if unknown or absent:
+        raise DataError(
+            f"{source}: splits {sorted(set(table['split']))}; expected train, val and test, each with images. "
+            "Correct the column, or remove it to have a split drawn"
+        )
+    if "patient" in table.columns:
+        leaking = (split.groupby(table["patient"]).nunique() > 1).sum()
+        if leaking:
+            raise DataError(
+                f"{source}: {leaking} patients are in more than one split; expected each in one. "
+                "Move them, or remove the split column to have patients split"
+            )
+    return split.to_numpy(dtype=str)
+
+
+def _draw_split(table: pd.DataFrame, labels: np.ndarray, source: str, seed: int) -> tuple[np.ndarray, str]:
+    everyone = np.arange(len(table))
+    patients = table["patient"].to_numpy() if "patient" in table.columns else everyone
+    by_class = [len(np.unique(patients[labels == k])) for k in range(labels.max() + 1)]
+    if min(by_class) < round(1 / VAL_FRACTION):
+        unit = "patients" if "patient" in table.columns else "images"
+        raise DataError(
+            f"{source}: {min(by_class)} {unit} of the rarest class; expected at least {round(1 / VAL_FRACTION)} to draw "
+            "a split. Add some, or give a split column"
+        )
+    split = np.full(len(table), "train", dtype="U5")
+    if "patient" in table.columns:
+        folds = StratifiedGroupKFold(round(1 / VAL_FRACTION), shuffle=True, random_state=seed)
+        held_out = [fold for _, fold in folds.split(everyone, labels, patients)]
+        split[held_out[0]] = "val"
+        split[np.concatenate(held_out[1 : 1 + round(TEST_FRACTION / VAL_FRACTION)])] = "test"
+        how = "whole patients"
+    else:
+        rest, test = train_test_split(everyone, test_size=TEST_FRACTION, stratify=labels, random_state=seed)
+        share = VAL_FRACTION / (1 - TEST_FRACTION)
+        _, val = train_test_split(rest, test_size=share, stratify=labels[rest], random_state=seed)
+        split[val], split[test] = "val", "test"
+        how = "images"
+    return split, f"{how} split 70/10/20, stratified by class, seed {seed}"

@@ -1,0 +1,105 @@
+"""Single image files: PNG, JPEG and TIFF of 8 or 16 bit, grey or RGB, to one common shape."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from skimage.transform import resize
+
+from bayescope.errors import DataError
+from bayescope.shapes import Pixels
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_SHOWN = 5
+
+
+def read_image(path: Path, size: int | None = None) -> Pixels:
+    """One image ``(channel, height, width)``, 8 or 16 bit; with ``size``, made ``size`` by ``size``.
+
+    Raises DataError if the file is missing, empty, damaged or of a kind that is not read.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path.name}: a {path.suffix or 'nameless'} file; expected one of {', '.join(SUFFIXES)}")
+    try:
+        image = tifffile.imread(path) if path.suffix.lower().startswith(".tif") else _read_pillow(path)
+    except Exception as error:  # decoders raise whatever they meet in a damaged file
+        reason = f"{type(error).__name__}: {error}".splitlines()[0].replace(str(path), path.name)
+        raise DataError(f"{path.name}: cannot be read as an image ({reason}); expected a whole image file") from None
+    pixels = _channels_first(image, path.name)
+    return pixels if size is None else fit_square(pixels, size)
+
+
+def read_images(
+    paths: Sequence[Path], size: int | None, callback: Callable[[int, int], None] = lambda done, total: None
+) -> Pixels:
+    """All images as one array ``(n, channel, height, width)``; 16 bit if any is, an 8-bit image then scaled by 257.
+
+    Raises DataError listing the files that cannot be read, or if sizes or channel counts differ.
+    """
+    images, broken = [], []
+    for number, path in enumerate(paths, start=1):
+        try:
+            images.append(read_image(path, size))
+        except DataError as error:
+            broken.append(str(error))
+        callback(number, len(paths))
+    if broken:
+        more = f"\n… and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
+        raise DataError(
+            f"{len(broken)} of {len(paths)} images cannot be read; expected all readable. Mend or remove them:\n"
+            + "\n".join(broken[:_SHOWN])
+            + more
+        )
+    first = images[0].shape
+    for path, image in zip(paths, images, strict=True):
+        if image.shape[0] != first[0]:
+            raise DataError(
+                f"{path.name} has {image.shape[0]} channels and {paths[0].name} has {first[0]}; "
+                "expected all grey or all RGB. Convert them to one kind"
+            )
+        if image.shape != first:
+            raise DataError(
+                f"{path.name} is {image.shape[1]}x{image.shape[2]} and {paths[0].name} {first[1]}x{first[2]} pixels; "
+                "expected one size. Give --size N to bring all to N by N"
+            )
+    if any(image.dtype == np.uint16 for image in images):
+        images = [image if image.dtype == np.uint16 else image.astype(np.uint16) * np.uint16(257) for image in images]
+    return np.stack(images)
+
+
+def fit_square(pixels: Pixels, size: int) -> Pixels:
+    """Resize the longer side to ``size`` with antialiasing, keep the aspect ratio, pad with zeros around the centre."""
+    channels, height, width = pixels.shape
+    scale = size / max(height, width)
+    inner = (channels, max(1, round(height * scale)), max(1, round(width * scale)))
+    scaled = resize(pixels, inner, order=1, anti_aliasing=True, preserve_range=True)
+    top, left = (size - inner[1]) // 2, (size - inner[2]) // 2
+    square = np.zeros((channels, size, size), dtype=pixels.dtype)
+    square[:, top : top + inner[1], left : left + inner[2]] = np.rint(scaled)
+    return square
+
+
+def _read_pillow(path: Path) -> NDArray[Any]:
+    with Image.open(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if image.mode in ("P", "CMYK", "YCbCr"):
+            image = image.convert("RGB")
+        elif image.mode in ("1", "LA"):
+            image = image.convert("L")
+        return np.asarray(image)
+
+
+def _channels_first(image: Any, name: str) -> Pixels:
+    if image.dtype == np.int32 and image.size and image.min() >= 0 and image.max() < 2**16:
+        image = image.astype(np.uint16)  # how Pillow hands out some 16-bit files
+    if image.dtype not in (np.uint8, np.uint16):
+        raise DataError(f"{name}: pixels of type {image.dtype}; expected 8 or 16 bit")
+    if image.ndim == 2:
+        return image[None]
+    if image.ndim == 3 and image.shape[2] in (3, 4) and 0 not in image.shape:
+        return np.ascontiguousarray(np.moveaxis(image[..., :3], -1, 0))
+    raise DataError(f"{name}: shape {image.shape}; expected one grey or RGB image, (height, width) or (height, width, 3)")

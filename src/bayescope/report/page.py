@@ -1,0 +1,60 @@
+"""From contents to one HTML page that needs nothing beside it."""
+
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bayescope import __version__
+from bayescope.metrics import measure
+from bayescope.report import figures
+from bayescope.report.contents import ReportContents
+
+_CASES = 8
+
+
+def render(contents: ReportContents) -> str:
+    """The page's HTML text."""
+    environment = Environment(loader=PackageLoader("bayescope.report", "."), autoescape=True, undefined=StrictUndefined)
+    hit = contents.posterior.argmax(axis=1) == contents.labels
+    order = np.argsort(np.sort(contents.posterior, axis=1)[:, -1])
+    return environment.get_template("page.html.j2").render(
+        c=contents,
+        version=__version__,
+        references={name: measure(posterior, contents.labels) for name, posterior in contents.reference.items()},
+        counts=[int((contents.labels == k).sum()) for k in range(len(contents.class_names))],
+        roc=figures.roc(contents),
+        confusion=figures.confusion(contents),
+        reliability=figures.reliability(contents),
+        evidence=figures.evidence(contents),
+        training_curve=figures.training_curve(contents),
+        mistakes=[_case(contents, i) for i in order[~hit[order]][::-1][:_CASES]],
+        unsure=[_case(contents, i) for i in order[:_CASES]],
+        samples=[
+            (name, [figures.picture(image, 96) for image in row])
+            for name, row in zip(contents.class_names, contents.samples, strict=True)
+        ],
+        settings=list(_flat(contents.configuration)),
+    )
+
+
+def _case(contents: ReportContents, i: int) -> dict[str, Any]:
+    called = int(contents.posterior[i].argmax())
+    return {
+        "picture": figures.picture(contents.pictures[i]),
+        "name": contents.names[i],
+        "truth": contents.class_names[contents.labels[i]],
+        "called": contents.class_names[called],
+        "right": called == contents.labels[i],
+        "probability": contents.posterior[i, called],
+        "ratio": contents.log_likelihood_ratio[i, called],
+        "error": contents.standard_error[i, called],
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Any:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
