@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
+from bayescope.checkpoint import save_model
 from bayescope.config import read_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
@@ -24,6 +25,7 @@ from bayescope.fit import fit
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "medmnist"
+MODELS = HERE.parent / "runs" / "medmnist"
 RECIPES = HERE.parent / "recipes" / "medmnist"
 FILES = {"pneumoniamnist": "pneumoniamnist_reassembled.npz", "breastmnist": "breastmnist.npz"}
 METHODS = ("bayescope", "resnet18")
@@ -53,6 +55,7 @@ def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
 
     model = fit(data, config, watch=watch)
     trained = time.perf_counter() - began
+    save_model(MODELS / f"{name}-{seed}", model)
     results: dict[str, object] = {"train_seconds": round(trained), "threads": torch.get_num_threads()}
     frequency = np.bincount(data.train.labels) / len(data.train)
     for split_name, split in (("val", data.val), ("test", data.test)):

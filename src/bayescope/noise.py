@@ -1,10 +1,25 @@
-"""One coordinate: the noise-to-signal ratio σ.  Grids of it and its density in training."""
+"""One coordinate: the noise-to-signal ratio σ.  Grids of it, its density in training, and maps to other schedules.
+
+An image x is seen as z = x + σ n, n ~ N(0, I).  A diffusion schedule is another way to walk along σ: at its time t it
+shows ``x_t = α (x + σ n)``.
+
+- VP (Song et al. 2021): α = 1/√(1+σ²), σ² = exp(½ t² (β₁-β₀) + t β₀) - 1
+- VE (Song et al. 2021): α = 1, σ = σ_min (σ_max/σ_min)^t
+- cosine (Nichol & Dhariwal 2021, without their offset): α = cos(πt/2), σ = tan(πt/2)
+"""
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from bayescope.errors import ConfigError
+
+ImageDenoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""``(z (batch, c, h, w), sigma (batch,), label (batch,)) -> denoised (batch, c, h, w)``, each image by itself."""
 
 
 def log_spaced(low: float, high: float, n: int) -> Tensor:
@@ -25,3 +40,98 @@ class LogNormal:
         """``n`` rising levels of low discrepancy, one in each of n equally likely strata, all moved by ``offset`` in [0, 1)."""
         quantile = (torch.arange(n) + offset) / n
         return (self.mean + self.std * torch.special.ndtri(quantile.clamp(1e-4, 1 - 1e-4))).exp()
+
+
+class Schedule(ABC):
+    """A map between a diffusion's time t and σ.  All maps are elementwise; t rises with σ."""
+
+    @abstractmethod
+    def sigma(self, t: Tensor) -> Tensor:
+        """σ at time ``t``."""
+
+    @abstractmethod
+    def time(self, sigma: Tensor) -> Tensor:
+        """The time at which the schedule passes ``sigma``."""
+
+    def scale(self, sigma: Tensor) -> Tensor:
+        """α, by which the schedule shrinks what it shows: variance preserving unless said otherwise."""
+        return torch.rsqrt(1 + sigma.square())
+
+    def to_schedule(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """``z (batch, c, h, w)`` at ``sigma (batch,)`` as the schedule shows it: ``x_t`` and ``t``, the same shapes."""
+        return _per_image(self.scale(sigma)) * z, self.time(sigma)
+
+    def from_schedule(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The inverse of :meth:`to_schedule`: ``z`` and ``sigma``."""
+        sigma = self.sigma(t)
+        return x_t / _per_image(self.scale(sigma)), sigma
+
+
+@dataclass(frozen=True)
+class VP(Schedule):
+    """Variance preserving, linear β from ``beta_min`` at t = 0 to ``beta_max`` at t = 1."""
+
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.beta_min <= self.beta_max:
+            raise ConfigError(f"VP: beta_min {self.beta_min}, beta_max {self.beta_max}; expected 0 < beta_min <= beta_max")
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.expm1(t.square() * (0.5 * (self.beta_max - self.beta_min)) + t * self.beta_min).sqrt()
+
+    def time(self, sigma: Tensor) -> Tensor:
+        # The root of the quadratic in the form that loses no digits for small σ.
+        exponent = torch.log1p(sigma.square())
+        return 2 * exponent / (self.beta_min + (self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * exponent).sqrt())
+
+
+@dataclass(frozen=True)
+class VE(Schedule):
+    """Variance exploding: σ from ``sigma_min`` at t = 0 to ``sigma_max`` at t = 1, geometrically."""
+
+    sigma_min: float
+    sigma_max: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_min < self.sigma_max:
+            raise ConfigError(f"VE: sigma_min {self.sigma_min}, sigma_max {self.sigma_max}; expected 0 < sigma_min < sigma_max")
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return self.sigma_min * (t * math.log(self.sigma_max / self.sigma_min)).exp()
+
+    def time(self, sigma: Tensor) -> Tensor:
+        return (sigma / self.sigma_min).log() / math.log(self.sigma_max / self.sigma_min)
+
+    def scale(self, sigma: Tensor) -> Tensor:
+        return torch.ones_like(sigma)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Variance preserving, α = cos(πt/2); t in [0, 1)."""
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.tan(t * (math.pi / 2))
+
+    def time(self, sigma: Tensor) -> Tensor:
+        return torch.atan(sigma) * (2 / math.pi)
+
+
+@dataclass(frozen=True)
+class AsDenoiser:
+    """A network that predicts the noise, trained in a schedule's ``(x_t, t, label)``, as a denoiser over σ.
+
+    ``D(z; σ, y) = z - σ ε(α z, t(σ), y)``: a model trained in one schedule and asked in another gives the same evidence.
+    """
+
+    predict_noise: ImageDenoiser
+    schedule: Schedule
+
+    def __call__(self, z: Tensor, sigma: Tensor, label: Tensor) -> Tensor:
+        return z - _per_image(sigma) * self.predict_noise(*self.schedule.to_schedule(z, sigma), label)
+
+
+def _per_image(value: Tensor) -> Tensor:
+    return value[:, None, None, None]

@@ -44,14 +44,15 @@ def command(
     dataset = load(data, settings.size, settings.seed)
     if force and not resume:
         remove_run(out)
-    with (
-        _events(out, tensorboard) as log,
-        training_bars(dataset, settings.training.steps, started_steps(out) if resume else 0) as (
-            step,
-            weighed,
-        ),
-    ):
-        fit_run(dataset, settings, out, resume, checkpoint_every, lambda progress: (step(progress), log(progress))[0], weighed)
+    done = started_steps(out) if resume else 0
+    folder = out / "tensorboard" if tensorboard else None
+    with tensorboard_log(folder) as log, training_bars(dataset, settings.training.steps, done) as (step, weighed):
+
+        def watch(progress: Progress) -> None:
+            step(progress)
+            log(progress)
+
+        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed)
     console.print(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes: {out}")
     console.print(f"Next: bayescope evaluate {out} {data}", style="dim")
 

@@ -1,7 +1,7 @@
 """From a list of labelled files to train, validation and test: the case table and its splits.
 
 A case is a row ``path, label[, patient][, split]``.  A split is drawn with a seed, stratified by label; where patients
-are known, whole patients are drawn, so that no patient is in two splits.
+are known, whole patients are drawn, so that no patient is in two splits.  The same file twice is refused for the same reason.
 """
 
 from collections.abc import Callable
@@ -25,27 +25,31 @@ Callback = Callable[[int, int], None]
 def read_table(path: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
     """A CSV or Parquet table; paths are relative to its folder.  Raises DataError if it cannot be used."""
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
+        # A class may be named "None" or "NA": only an empty field is blank.
+        parquet = path.suffix.lower() == ".parquet"
+        table = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=str, keep_default_na=False)
     except Exception as error:
-        raise DataError(f"{path.name}: cannot be read as a table ({error}); expected CSV or Parquet") from None
+        raise DataError(f"{path.name}: cannot be read as a table ({error}); expected CSV or Parquet. Export it again") from None
     missing = {"path", "label"} - set(table.columns)
     if missing:
         raise DataError(
-            f"{path.name}: columns {list(table.columns)}; expected path,label[,patient][,split], missing {sorted(missing)}"
+            f"{path.name}: columns {list(table.columns)}; expected path,label[,patient][,split], missing {sorted(missing)}. "
+            "Name the columns so"
         )
     table = table[[column for column in ("path", "label", "patient", "split") if column in table.columns]]
-    blank = table.isna().any(axis=1)
+    text = table.astype(str).apply(lambda column: column.str.strip())
+    blank = (table.isna() | (text == "")).any(axis=1)
     if blank.any():
         raise DataError(f"{path.name}: {blank.sum()} rows with a blank field; expected none. Fill in or remove them")
-    table = table.astype(str).apply(lambda column: column.str.strip())
+    if text.empty:
+        raise DataError(f"{path.name}: no rows; expected one for each image. Add path and label of the images")
     folder = path.parent
-    return to_dataset(table.assign(path=[str(folder / p) for p in table["path"]]), path.name, size, seed, callback)
+    return to_dataset(text.assign(path=[str(folder / p) for p in text["path"]]), path.name, size, seed, callback)
 
 
 def read_folder(folder: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
     """Class folders of images, or ``train``, ``val`` and ``test`` folders of class folders."""
-    children = sorted(child for child in folder.iterdir() if child.is_dir())
-    split_folders = {child.name.lower(): child for child in children}
+    split_folders = {child.name.lower(): child for child in _visible_folders(folder)}
     if {_SPLIT_WORDS.get(name, name) for name in split_folders} == set(SPLITS):
         parts = [_class_folders(child).assign(split=name) for name, child in split_folders.items()]
         table = pd.concat(parts, ignore_index=True)
@@ -54,7 +58,7 @@ def read_folder(folder: Path, size: int | None, seed: int, callback: Callback) -
     if table.empty:
         raise DataError(
             f"{folder.name}: no image in class folders; expected {folder.name}/<class>/<image> with images of type "
-            f"{', '.join(SUFFIXES)}"
+            f"{', '.join(SUFFIXES)}. Sort the images into one folder for each class"
         )
     return to_dataset(table, folder.name, size, seed, callback)
 
@@ -62,33 +66,47 @@ def read_folder(folder: Path, size: int | None, seed: int, callback: Callback) -
 def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, callback: Callback) -> Dataset:
     """Read and split the cases of ``table``.  Raises DataError if a patient or a class is in the wrong place."""
     table = table.reset_index(drop=True)
+    if repeated := int(table["path"].duplicated().sum()):
+        raise DataError(f"{source}: {repeated} rows repeat a file; expected each file once, with one label. Remove the repeats")
     class_names = tuple(sorted(table["label"].unique()))
     labels = table["label"].map({name: k for k, name in enumerate(class_names)}).to_numpy(np.int64)
+    if len(class_names) < 2:
+        check_labels(labels, class_names, source)
     if "split" in table.columns:
         split, note = _given_split(table, source), "splits as given"
     else:
         split, note = _draw_split(table, labels, source, seed)
+    check_labels(labels[split == "train"], class_names, source)
     pixels = read_images([Path(path) for path in table["path"]], size, callback)
     sets = []
     for name in SPLITS:
         chosen = np.flatnonzero(split == name)
         image_names = tuple(Path(table["path"][i]).name for i in chosen)
         sets.append(ImageSet(pixels[chosen], labels[chosen], class_names, image_names))
-    check_labels(sets[0], source)
     return Dataset(
         sets[0], sets[1], sets[2], source=source, notes=(note,) if size is None else (note, f"resized to {size}x{size} pixels")
     )
 
 
 def _class_folders(folder: Path) -> pd.DataFrame:
-    rows = [
-        (str(path), child.name)
-        for child in sorted(folder.iterdir())
-        if child.is_dir() and not child.name.startswith(".")
-        for path in sorted(child.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    ]
+    rows = []
+    for child in _visible_folders(folder):
+        images = [path for path in sorted(child.rglob("*")) if _is_image(path)]
+        if not images:
+            raise DataError(
+                f"{folder.name}: no image in class folder {child.name}; expected files of type {', '.join(SUFFIXES)} in each. "
+                "Add images, or remove the folder"
+            )
+        rows += [(str(path), child.name) for path in images]
     return pd.DataFrame(rows, columns=["path", "label"])
+
+
+def _visible_folders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
 
 
 def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:
@@ -104,7 +122,7 @@ def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:
         leaking = (split.groupby(table["patient"]).nunique() > 1).sum()
         if leaking:
             raise DataError(
-                f"{source}: {leaking} patients are in more than one split; expected each in one. "
+                f"{source}: {leaking} of {table['patient'].nunique()} patients are in more than one split; expected each in one. "
                 "Move them, or remove the split column to have patients split"
             )
     return split.to_numpy(dtype=str)
@@ -133,4 +151,10 @@ def _draw_split(table: pd.DataFrame, labels: np.ndarray, source: str, seed: int)
         _, val = train_test_split(rest, test_size=share, stratify=labels[rest], random_state=seed)
         split[val], split[test] = "val", "test"
         how = "images"
+    absent = sorted({name for name in SPLITS for k in range(len(by_class)) if k not in labels[split == name]})
+    if absent:
+        raise DataError(
+            f"{source}: the split drawn with seed {seed} leaves a class out of {', '.join(absent)}; expected every class in every "
+            "split. Take another seed, or give a split column"
+        )
     return split, f"{how} split 70/10/20, stratified by class, seed {seed}"

@@ -1,4 +1,8 @@
-"""Single image files: PNG, JPEG and TIFF of 8 or 16 bit, grey or RGB, to one common shape."""
+"""Single image files: PNG, JPEG and TIFF of 8 or 16 bit, grey or RGB, to one common shape.
+
+Pixels are as a viewer shows them: the orientation in EXIF is applied, a palette looked up, white-is-zero inverted.  An alpha
+channel is dropped.  What would lose bits in silence is refused.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +19,8 @@ from bayescope.shapes import Pixels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _SHOWN = 5
+_PHOTOMETRIC = tuple(tifffile.PHOTOMETRIC[name] for name in ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE"))
+_PLAIN_COMPRESSION = tuple(tifffile.COMPRESSION[name] for name in ("NONE", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS"))
 
 
 def read_image(path: Path, size: int | None = None) -> Pixels:
@@ -23,12 +29,16 @@ def read_image(path: Path, size: int | None = None) -> Pixels:
     Raises DataError if the file is missing, empty, damaged or of a kind that is not read.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path.name}: a {path.suffix or 'nameless'} file; expected one of {', '.join(SUFFIXES)}")
+        raise DataError(f"{path.name}: a {path.suffix or 'nameless'} file; expected one of {', '.join(SUFFIXES)}. Convert it")
     try:
-        image = tifffile.imread(path) if path.suffix.lower().startswith(".tif") else _read_pillow(path)
+        image = _read_tiff(path) if path.suffix.lower().startswith(".tif") else _read_pillow(path)
+    except DataError:
+        raise
     except Exception as error:  # decoders raise whatever they meet in a damaged file
         reason = f"{type(error).__name__}: {error}".splitlines()[0].replace(str(path), path.name)
-        raise DataError(f"{path.name}: cannot be read as an image ({reason}); expected a whole image file") from None
+        raise DataError(
+            f"{path.name}: cannot be read as an image ({reason}); expected a whole image file. Replace it"
+        ) from None
     pixels = _channels_first(image, path.name)
     return pixels if size is None else fit_square(pixels, size)
 
@@ -85,21 +95,40 @@ def fit_square(pixels: Pixels, size: int) -> Pixels:
 
 def _read_pillow(path: Path) -> NDArray[Any]:
     with Image.open(path) as opened:
+        if opened.mode in ("RGB", "RGBA", "LA") and any("16" in str(tile[3]) for tile in opened.tile):
+            raise DataError(f"{path.name}: 16-bit colour, which would be cut to 8 bit; expected 16-bit grey. Save it as TIFF")
         image = ImageOps.exif_transpose(opened)
-        if image.mode in ("P", "CMYK", "YCbCr"):
+        if image.mode in ("P", "PA", "CMYK", "YCbCr"):
             image = image.convert("RGB")
         elif image.mode in ("1", "LA"):
             image = image.convert("L")
         return np.asarray(image)
 
 
+def _read_tiff(path: Path) -> NDArray[Any]:
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        if len(file.pages) > 1:
+            raise DataError(f"{path.name}: {len(file.pages)} pages; expected one. Save each page as a file")
+        if page.photometric not in _PHOTOMETRIC or page.compression not in _PLAIN_COMPRESSION:
+            return _read_pillow(path)
+        image = page.asarray()
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+            return np.moveaxis((page.colormap >> 8).astype(np.uint8)[:, image], 0, -1)
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            return ~image
+        return np.moveaxis(image, 0, -1) if page.axes == "SYX" else image
+
+
 def _channels_first(image: Any, name: str) -> Pixels:
     if image.dtype == np.int32 and image.size and image.min() >= 0 and image.max() < 2**16:
         image = image.astype(np.uint16)  # how Pillow hands out some 16-bit files
     if image.dtype not in (np.uint8, np.uint16):
-        raise DataError(f"{name}: pixels of type {image.dtype}; expected 8 or 16 bit")
+        raise DataError(f"{name}: pixels of type {image.dtype}; expected unsigned 8 or 16 bit. Convert it")
     if image.ndim == 2:
         return image[None]
     if image.ndim == 3 and image.shape[2] in (3, 4) and 0 not in image.shape:
         return np.ascontiguousarray(np.moveaxis(image[..., :3], -1, 0))
-    raise DataError(f"{name}: shape {image.shape}; expected one grey or RGB image, (height, width) or (height, width, 3)")
+    raise DataError(
+        f"{name}: shape {image.shape}; expected one grey or RGB image, (height, width) or (height, width, 3). Convert it"
+    )

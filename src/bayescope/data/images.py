@@ -98,12 +98,14 @@ class PixelScale:
         return byte[:, 0] if x.shape[1] == 1 else np.moveaxis(byte[:, :3], 1, -1)
 
 
-def check_labels(train: ImageSet, source: str) -> None:
+def check_labels(train_labels: Labels, class_names: tuple[str, ...], source: str) -> None:
     """Raise DataError unless there are two classes or more, each with a training image."""
-    counts = np.bincount(train.labels, minlength=train.n_classes)
-    if train.n_classes < 2:
-        raise DataError(f"{source}: one class only ({', '.join(train.class_names)}); expected two or more")
-    empty = [name for name, count in zip(train.class_names, counts, strict=True) if count == 0]
+    if len(class_names) < 2:
+        raise DataError(
+            f"{source}: one class only ({', '.join(class_names)}); expected two or more. Add images of another class"
+        )
+    counts = np.bincount(train_labels, minlength=len(class_names))
+    empty = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
     if empty:
         raise DataError(
             f"{source}: no training image of class {', '.join(empty)}; expected at least one of each class. "

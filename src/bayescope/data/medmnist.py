@@ -1,6 +1,5 @@
 """MedMNIST's ``.npz`` files: official splits, any size, grey or RGB."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from bayescope.shapes import Labels, Pixels
 
 _SPLITS = ("train", "val", "test")
 _KEYS = {f"{split}_{part}" for split in _SPLITS for part in ("images", "labels")}
+_SHOWN = 5
 _KNOWN_NAMES = {"breastmnist": ("malignant", "normal or benign"), "pneumoniamnist": ("normal", "pneumonia")}
 
 
@@ -21,34 +21,38 @@ def read_npz(path: Path) -> Dataset:
     arrays = _arrays(path)
     pixels = {split: _pixels(arrays[f"{split}_images"], f"{path.name}: {split}_images") for split in _SPLITS}
     labels = {split: _labels(arrays[f"{split}_labels"], f"{path.name}: {split}_labels") for split in _SPLITS}
-    n_classes = int(max(values.max(initial=0) for values in labels.values())) + 1
-    names = _class_names(path, n_classes)
-    sets = []
     for split in _SPLITS:
         if len(pixels[split]) != len(labels[split]):
             raise DataError(
                 f"{path.name}: {len(pixels[split])} {split} images and {len(labels[split])} labels; "
                 "expected one label per image. Write the file again"
             )
-        image_names = tuple(f"{split}/{i}" for i in range(len(labels[split])))
-        sets.append(ImageSet(pixels[split], labels[split], names, image_names))
-    check_labels(sets[0], path.name)
+        if (pixels[split].shape[1:], pixels[split].dtype) != (pixels["train"].shape[1:], pixels["train"].dtype):
+            raise DataError(
+                f"{path.name}: {split} images {pixels[split].shape[1:]} {pixels[split].dtype}, train images "
+                f"{pixels['train'].shape[1:]} {pixels['train'].dtype}; expected one shape and type. Write the file again"
+            )
+    names = _class_names(path, _count_classes(labels, path.name))
+    check_labels(labels["train"], names, path.name)
+    sets = [
+        ImageSet(pixels[split], labels[split], names, tuple(f"{split}/{i}" for i in range(len(labels[split]))))
+        for split in _SPLITS
+    ]
     return Dataset(sets[0], sets[1], sets[2], source=path.name, notes=("the file's own splits",))
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = sorted(_KEYS - set(file.files))
-            if missing:
-                raise DataError(
-                    f"{path.name}: keys {sorted(file.files)}; expected {sorted(_KEYS)}, missing {missing}. Give a MedMNIST file"
-                )
-            return {key: file[key] for key in _KEYS}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            keys = set(file.files)
+            arrays = {key: file[key] for key in _KEYS & keys}
+    except Exception as error:  # zip, deflate and header parsers each raise their own kind on a damaged file
         raise DataError(
             f"{path.name}: not a readable .npz file ({error}); expected a whole MedMNIST file. Download it again"
         ) from None
+    if missing := sorted(_KEYS - keys):
+        raise DataError(f"{path.name}: keys {sorted(keys)}; expected {sorted(_KEYS)}, missing {missing}. Give a MedMNIST file")
+    return arrays
 
 
 def _pixels(images: NDArray[Any], name: str) -> Pixels:
@@ -61,9 +65,14 @@ def _pixels(images: NDArray[Any], name: str) -> Pixels:
         return np.ascontiguousarray(images)
     if images.dtype.kind not in "fiu":
         raise DataError(f"{name}: values of type {images.dtype}; expected 8 or 16 bit integers or floats")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+        images = np.ascontiguousarray(images, dtype=np.float32)
     if not np.isfinite(images).all():
-        raise DataError(f"{name}: holds NaN or infinite pixels; expected finite values. Mend or leave out these images")
-    return np.ascontiguousarray(images, dtype=np.float32)
+        bad = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())
+        raise DataError(
+            f"{name}: NaN or infinite pixels in {bad} images; expected finite values. Mend or leave out these images"
+        )
+    return images
 
 
 def _labels(labels: NDArray[Any], name: str) -> Labels:
@@ -73,11 +82,29 @@ def _labels(labels: NDArray[Any], name: str) -> Labels:
         raise DataError(
             f"{name}: shape {labels.shape}; expected one label per image, (n,) or (n, 1). Multi-label sets cannot be used"
         )
-    if labels.dtype.kind not in "iu" and not (labels.dtype.kind == "f" and (labels == np.floor(labels)).all()):
-        raise DataError(f"{name}: values of type {labels.dtype}; expected whole numbers 0, 1, …")
-    if len(labels) and labels.min() < 0:
-        raise DataError(f"{name}: label {labels.min()}; expected 0 or more")
+    kind = labels.dtype.kind
+    if kind not in "iu" and not (kind == "f" and np.isfinite(labels).all() and (labels == np.floor(labels)).all()):
+        raise DataError(
+            f"{name}: labels of type {labels.dtype}, not all whole; expected whole numbers 0, 1, … Number the classes"
+        )
+    if labels.min() < 0:
+        raise DataError(f"{name}: label {labels.min()}; expected 0 or more. Number the classes from 0")
     return labels.astype(np.int64)
+
+
+def _count_classes(labels: dict[str, Labels], source: str) -> int:
+    """How many classes the training labels name.  Raises DataError unless all labels are 0 … n-1 with these n."""
+    trained = np.unique(labels["train"])
+    found = np.unique(np.concatenate(list(labels.values())))
+    if not np.array_equal(found, np.arange(len(trained))):
+        # Named before any list as long as the largest label is made: a stray label may be huge.
+        wanting = np.setdiff1d(np.append(np.arange(len(trained)), found), trained)
+        raise DataError(
+            f"{source}: no training image of class {', '.join(map(str, wanting[:_SHOWN]))}{' …' * (len(wanting) > _SHOWN)}, "
+            f"labels up to {found[-1]}; expected labels 0 to {len(trained) - 1} for {len(trained)} classes. "
+            "Add training images, or renumber the classes"
+        )
+    return len(trained)
 
 
 def _class_names(path: Path, n_classes: int) -> tuple[str, ...]:

@@ -16,13 +16,18 @@ def load_dataset(path: Path, size: int | None = None, seed: int = 0, callback: C
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder; expected a .npz file, a folder of class folders, or a table")
+        raise DataError(
+            f"{path}: no such file or folder; expected a .npz file, a folder of class folders, or a table. Check the path"
+        )
+    suffix = path.suffix.lower()
     if path.is_dir():
-        return read_folder(path, size, seed, callback)
-    if path.suffix in (".csv", ".parquet"):
+        return read_folder(path.resolve(), size, seed, callback)  # "." has no name to report
+    if suffix in (".csv", ".parquet"):
         return read_table(path, size, seed, callback)
-    if path.suffix != ".npz":
-        raise DataError(f"{path.name}: a {path.suffix or 'nameless'} file; expected .npz, .csv, .parquet or a folder")
+    if suffix != ".npz":
+        raise DataError(
+            f"{path.name}: a {path.suffix or 'nameless'} file; expected .npz, .csv, .parquet or a folder. Give one of these"
+        )
     data = read_npz(path)
     if size is not None and data.train.image_shape[1:] != (size, size):
         raise DataError(

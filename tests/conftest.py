@@ -1,0 +1,83 @@
+"""Shared fixtures: tiny data sets, a tiny trained run, and the folder of real data."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bayescope.config import Config, parse_config
+from bayescope.data.images import Dataset, ImageSet
+from bayescope.fit import fit_run
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real public data; a missing one skips, or fails where BAYESCOPE_REQUIRE_DATA is set."""
+    if not SHARED.is_dir():
+        reason = f"real data not found beside the repository ({SHARED.name})"
+        if os.environ.get("BAYESCOPE_REQUIRE_DATA"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return SHARED
+
+
+def stripes(n: int, seed: int, shape: tuple[int, int, int] = (1, 8, 12)) -> ImageSet:
+    """Two classes told apart by a bright upper or lower half, in 8-bit noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    images = rng.normal(120, 25, (n, *shape))
+    half = shape[1] // 2
+    images[labels == 0, :, :half] += 40
+    images[labels == 1, :, half:] += 40
+    return ImageSet(
+        images.clip(0, 255).astype(np.uint8),
+        labels.astype(np.int64),
+        ("upper", "lower"),
+        tuple(f"{seed}/{i}.png" for i in range(n)),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_data() -> Dataset:
+    return Dataset(stripes(60, 1), stripes(30, 2), stripes(40, 3), source="stripes")
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Config:
+    return parse_config(
+        {
+            "net": {"widths": [8, 8]},
+            "training": {"steps": 24, "batch_size": 8, "validate_every": 8, "warmup_steps": 2},
+            "evidence": {"levels": 4, "noises": 2, "sigma_min": 0.1, "sigma_max": 2.0},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data: Dataset, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("tiny") / "run"
+    fit_run(tiny_data, tiny_config, run)
+    return run
+
+
+def write_npz(path: Path, data: Dataset) -> Path:
+    """``data`` as a MedMNIST file."""
+    arrays = {}
+    for name in ("train", "val", "test"):
+        split: ImageSet = getattr(data, name)
+        arrays[f"{name}_images"] = split.pixels[:, 0] if split.pixels.shape[1] == 1 else np.moveaxis(split.pixels, 1, -1)
+        arrays[f"{name}_labels"] = split.labels[:, None].astype(np.uint8)
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_npz(tmp_path_factory.mktemp("npz") / "stripes.npz", tiny_data)

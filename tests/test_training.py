@@ -1,0 +1,145 @@
+"""Determinism, resumption after a kill, and that training learns what is there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bayescope.checkpoint import METRICS, MODEL, STATE, load_model, load_tensors
+from bayescope.config import Config, TrainingConfig, dump_toml
+from bayescope.data.images import Dataset
+from bayescope.errors import RunError
+from bayescope.fit import fit_run
+from bayescope.metrics import accuracy
+from bayescope.noise import LogNormal
+from bayescope.training.augment import LIGHT, STRONG, choose
+from bayescope.training.draw import BalancedDraws, seeded
+from bayescope.training.loop import learning_rate
+from conftest import stripes
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    first, second = load_tensors(a / MODEL), load_tensors(b / MODEL)
+    return first[1] == second[1] and all(torch.equal(first[0][key], second[0][key]) for key in first[0])
+
+
+def test_same_seed_same_weights_and_another_seed_others(
+    tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
+) -> None:
+    fit_run(tiny_data, tiny_config, tmp_path / "again")
+    assert same_weights(tiny_run, tmp_path / "again")
+    fit_run(tiny_data, tiny_config.model_copy(update={"seed": 1}), tmp_path / "other")
+    assert not same_weights(tiny_run, tmp_path / "other")
+
+
+class _Stop(Exception):
+    pass
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(
+    tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
+) -> None:
+    def interrupt(progress: object) -> None:
+        if progress.state.step == 13:  # type: ignore[attr-defined]
+            raise _Stop
+
+    run = tmp_path / "run"
+    with pytest.raises(_Stop):
+        fit_run(tiny_data, tiny_config, run, checkpoint_every=5, watch=interrupt)
+    fit_run(tiny_data, tiny_config, run, resume=True, checkpoint_every=5)
+    assert same_weights(tiny_run, run)
+    assert [json.loads(line)["step"] for line in (run / METRICS).read_text().splitlines()] == [8, 16, 24]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_resume_ends_bit_for_bit_the_same(tiny_npz: Path, tiny_config: Config, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(dump_toml(tiny_config.model_copy(update={"training": TrainingConfig(steps=60, batch_size=8)})))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def command(run: Path) -> list[str]:
+        arguments = ["train", str(tiny_npz), "--out", str(run), "--config", str(config), "--checkpoint-every", "1", "--resume"]
+        return [sys.executable, "-c", "from bayescope.cli.main import run; run()", *arguments]
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(whole), check=True, env=environment, capture_output=True)
+    kills = 0
+    for extra_steps in (1, 7, 20):
+        before = _steps(killed)
+        process = subprocess.Popen(command(killed), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and _steps(killed) < before + extra_steps:
+            time.sleep(0.002)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills == 3
+    assert not (killed / MODEL).exists()
+    subprocess.run(command(killed), check=True, env=environment, capture_output=True)
+    assert same_weights(whole, killed)
+
+
+def _steps(run: Path) -> int:
+    return int(load_tensors(run / STATE)[0]["step"]) if (run / STATE).exists() else 0
+
+
+def test_existing_run_is_not_overwritten_and_other_data_cannot_resume(
+    tiny_data: Dataset, tiny_config: Config, tiny_run: Path
+) -> None:
+    with pytest.raises(RunError, match="exists already"):
+        fit_run(tiny_data, tiny_config, tiny_run)
+    other = Dataset(stripes(60, 9), tiny_data.val, tiny_data.test, source="other")
+    with pytest.raises(RunError, match="was trained on"):
+        fit_run(other, tiny_config, tiny_run, resume=True)
+    with pytest.raises(RunError, match="another configuration"):
+        fit_run(tiny_data, tiny_config.model_copy(update={"seed": 5}), tiny_run, resume=True)
+
+
+def test_it_learns_to_tell_obvious_classes(tiny_data: Dataset, tiny_run: Path) -> None:
+    model = load_model(tiny_run)
+    answers = model.answer(model.level_evidence(tiny_data.test.pixels))
+    assert accuracy(answers.posterior, tiny_data.test.labels) > 0.9
+
+
+def test_draws_are_balanced_and_see_every_image_once_per_pass() -> None:
+    labels = np.array([0] * 30 + [1] * 6)
+    draws = BalancedDraws(labels, 2, 12, seed=0)
+    drawn = np.concatenate([draws(step).numpy() for step in range(5)])
+    assert np.bincount(labels[drawn]).tolist() == [30, 30]
+    assert sorted(drawn[labels[drawn] == 0]) == list(range(30))
+    np.testing.assert_array_equal(draws(3), BalancedDraws(labels, 2, 12, seed=0)(3))
+
+
+def test_noise_levels_fill_every_stratum() -> None:
+    density = LogNormal(-0.8, 1.4)
+    quantile = torch.special.ndtr((density.draw(10, 0.3).log() + 0.8) / 1.4)
+    torch.testing.assert_close(quantile, (torch.arange(10) + 0.3) / 10, atol=1e-5, rtol=0)
+
+
+def test_augmentation_goes_by_the_number_of_images() -> None:
+    assert choose("auto", 500) is STRONG
+    assert choose("auto", 5000) is LIGHT
+    assert choose("auto", 50_000) is None
+    assert choose("none", 500) is None
+
+
+def test_augmentation_moves_each_image_its_own_way_and_keeps_the_shape() -> None:
+    x = torch.rand(2, 1, 5, 7)
+    moved = STRONG(torch.cat([x[:1], x[:1]]), seeded(0))
+    assert moved.shape == x.shape
+    assert not torch.allclose(moved[0], moved[1])
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    settings = TrainingConfig(steps=100, warmup_steps=10, learning_rate=1.0)
+    rates = [learning_rate(step, settings) for step in range(100)]
+    assert rates[0] < rates[9]
+    assert max(rates) <= 1.0
+    assert rates[-1] < 0.03
