@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bayescope.denoiser import Denoiser, ImageStatistics, build_denoiser, cosine_basis
-from bayescope.gaussian import GaussianMixtureDenoiser
+from bayescope.gaussian import Component, GaussianMixtureDenoiser
 
 SHAPE = (2, 5, 7)
 
@@ -34,7 +34,8 @@ def test_untrained_network_is_the_exact_denoiser_of_gaussian_classes() -> None:
     basis = torch.kron(torch.eye(2), torch.kron(cosine_basis(5), cosine_basis(7))).double()
     covariance = basis.T @ torch.diag(stats.variance.double().flatten()) @ basis
     means = stats.mean.double() + (stats.class_shift[:3].double().flatten(1) @ basis).unflatten(1, SHAPE)
-    oracle = GaussianMixtureDenoiser(means[:, None], covariance)
+    covariance = (covariance + covariance.T) / 2
+    oracle = GaussianMixtureDenoiser([[Component(mean, covariance)] for mean in means])
     z, sigma, label = torch.randn(4, *SHAPE), torch.tensor([0.05, 0.4, 1.0, 8.0]), torch.tensor([0, 1, 2, 0])
     denoised = untrained(stats)(z, sigma, label)
     torch.testing.assert_close(denoised, oracle(z.double(), sigma.double(), label).float(), atol=2e-4, rtol=1e-4)

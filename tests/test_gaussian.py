@@ -34,9 +34,9 @@ def scipy_density(z, sigma):
     diagonal = torch.diag((draw(*SHAPE, seed=4) ** 2 + 0.1).flatten())
     parts = [(1, full(2)), (3, diagonal), (5, full(6))]
     log = [
-        multivariate_normal(draw(*SHAPE, seed=seed).flatten().numpy(), (cov + sigma**2 * torch.eye(35, dtype=torch.float64)).numpy()).logpdf(
-            z.flatten(1).numpy()
-        )
+        multivariate_normal(
+            draw(*SHAPE, seed=seed).flatten().numpy(), (cov + sigma**2 * torch.eye(35, dtype=torch.float64)).numpy()
+        ).logpdf(z.flatten(1).numpy())
         for seed, cov in parts
     ]
     return np.stack([np.logaddexp(log[0] + math.log(0.25), log[1] + math.log(0.75)), log[2]], axis=1)

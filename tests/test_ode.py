@@ -128,6 +128,16 @@ def test_a_grid_out_of_order_is_refused(solver, grid):
         solver(pendulum, START, torch.tensor(grid))
 
 
-def test_no_trial_steps_are_refused():
-    with pytest.raises(ConfigError, match="max_steps"):
-        DormandPrince(max_steps=0)
+def test_a_bounded_step_does_not_jump_over_what_is_narrow():
+    def bump(s, y, rows):  # of area 1, amid nothing
+        return torch.exp(-0.5 * ((s - 7) / 0.2) ** 2)[:, None] / (0.2 * math.sqrt(2 * math.pi))
+
+    ends = torch.tensor([0.0, 10.0])
+    assert DormandPrince(1e-4)(bump, torch.zeros(1, 1), ends).state.item() == pytest.approx(0, abs=1e-3)
+    assert DormandPrince(1e-4, max_step=0.4)(bump, torch.zeros(1, 1), ends).state.item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("setting", [{"max_steps": 0}, {"max_step": 0.0}, {"max_step": math.nan}], ids=str)
+def test_impossible_bounds_are_refused(setting):
+    with pytest.raises(ConfigError, match="max_step"):
+        DormandPrince(**setting)

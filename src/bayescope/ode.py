@@ -5,6 +5,7 @@ Explicit Runge-Kutta methods by their Butcher tableaux (Hairer, Nørsett & Wanne
 size and error control, and rows that have arrived are no longer evaluated.  States are carried in double precision.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -95,18 +96,22 @@ class DormandPrince:
     """Adaptive Dormand-Prince 5(4).  Of the grid only the ends count.
 
     A step is taken if no feature's local error exceeds ``tolerance (1 + |y|)``: the largest, not the mean, so that
-    a few features among many are not drowned.  A row that needs more than ``max_steps`` trial steps, or meets a slope
-    that is not finite, ends as NaN and leaves the others alone.
+    a few features among many are not drowned.  No step is longer than ``max_step``: without a bound, a step grown where
+    the field lies still jumps over what is narrow.  A row that needs more than ``max_steps`` trial steps, or meets a
+    slope that is not finite, ends as NaN and leaves the others alone.
     """
 
     tolerance: float = 1e-3
+    max_step: float = math.inf
     max_steps: int = 1000
 
     def __post_init__(self) -> None:
         if not 0 < self.tolerance < 1:
             raise ConfigError(f"solver tolerance {self.tolerance}; expected more than 0 and less than 1")
-        if self.max_steps < 1:
-            raise ConfigError(f"solver max_steps {self.max_steps}; expected at least 1")
+        if not self.max_step > 0 or self.max_steps < 1:
+            raise ConfigError(
+                f"solver max_step {self.max_step}, max_steps {self.max_steps}; expected more than 0 and at least 1"
+            )
 
     def __call__(self, field: Field, state: Tensor, grid: Tensor) -> Solution:
         """Raises ConfigError if the grid has fewer than two points or is not strictly monotone."""
@@ -116,7 +121,7 @@ class DormandPrince:
         s = torch.full_like(y[:, 0], start)
         rows = torch.arange(len(y), device=y.device)
         slope = field(s, y, rows)
-        step = self._first_step(field, s, y, slope, stop - start)
+        step = self._bound(self._first_step(field, s, y, slope, stop - start))
         evaluations = torch.full_like(rows, 2)
         arrived = torch.zeros_like(rows, dtype=torch.bool)
         for _ in range(self.max_steps):
@@ -136,10 +141,13 @@ class DormandPrince:
             s[moved], y[moved], slope[moved] = (s[rows] + trial)[taken], there[taken], slopes[-1][taken]
             arrived[moved] = last[taken]
             growth = _SAFETY * error.clamp_min(1e-10) ** (-1 / _ORDER)
-            step[rows] = trial * growth.clamp(_SMALLEST_FACTOR, _LARGEST_FACTOR)
+            step[rows] = self._bound(trial * growth.clamp(_SMALLEST_FACTOR, _LARGEST_FACTOR))
             evaluations[rows] += len(slopes) - 1
         y[~arrived] = torch.nan
         return Solution(y, evaluations)
+
+    def _bound(self, step: Tensor) -> Tensor:
+        return step.clamp(-self.max_step, self.max_step)
 
     def _norm(self, error: Tensor, size: Tensor) -> Tensor:
         """Largest error in units of what is allowed: ``(m,)``."""

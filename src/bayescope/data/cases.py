@@ -70,8 +70,6 @@ def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, ca
         raise DataError(f"{source}: {repeated} rows repeat a file; expected each file once, with one label. Remove the repeats")
     class_names = tuple(sorted(table["label"].unique()))
     labels = table["label"].map({name: k for k, name in enumerate(class_names)}).to_numpy(np.int64)
-    if len(class_names) < 2:
-        check_labels(labels, class_names, source)
     if "split" in table.columns:
         split, note = _given_split(table, source), "splits as given"
     else:
@@ -122,8 +120,8 @@ def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:
         leaking = (split.groupby(table["patient"]).nunique() > 1).sum()
         if leaking:
             raise DataError(
-                f"{source}: {leaking} of {table['patient'].nunique()} patients are in more than one split; expected each in one. "
-                "Move them, or remove the split column to have patients split"
+                f"{source}: {leaking} of {table['patient'].nunique()} patients are in more than one split; "
+                "expected each in one. Move them, or remove the split column to have patients split"
             )
     return split.to_numpy(dtype=str)
 
@@ -154,7 +152,7 @@ def _draw_split(table: pd.DataFrame, labels: np.ndarray, source: str, seed: int)
     absent = sorted({name for name in SPLITS for k in range(len(by_class)) if k not in labels[split == name]})
     if absent:
         raise DataError(
-            f"{source}: the split drawn with seed {seed} leaves a class out of {', '.join(absent)}; expected every class in every "
-            "split. Take another seed, or give a split column"
+            f"{source}: the split drawn with seed {seed} leaves a class out of {', '.join(absent)}; "
+            "expected every class in every split. Take another seed, or give a split column"
         )
     return split, f"{how} split 70/10/20, stratified by class, seed {seed}"

@@ -107,17 +107,30 @@ def _read_pillow(path: Path) -> NDArray[Any]:
 
 def _read_tiff(path: Path) -> NDArray[Any]:
     with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
+        page: Any = file.pages[0]
         if len(file.pages) > 1:
             raise DataError(f"{path.name}: {len(file.pages)} pages; expected one. Save each page as a file")
-        if page.photometric not in _PHOTOMETRIC or page.compression not in _PLAIN_COMPRESSION:
+        white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE  # Pillow inverts it at 8 bit only
+        if page.photometric not in _PHOTOMETRIC or (page.compression not in _PLAIN_COMPRESSION and not white_is_zero):
             return _read_pillow(path)
         image = page.asarray()
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-            return np.moveaxis((page.colormap >> 8).astype(np.uint8)[:, image], 0, -1)
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            return ~image
-        return np.moveaxis(image, 0, -1) if page.axes == "SYX" else image
+        if white_is_zero:
+            image = image.dtype.type(2**page.bitspersample - 1) - image
+        elif page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+            image = np.moveaxis((page.colormap >> 8).astype(np.uint8)[:, image], 0, -1)
+        elif page.axes == "SYX":
+            image = np.moveaxis(image, 0, -1)
+        orientation = page.tags.get("Orientation")
+        return image if orientation is None else _upright(image, orientation.value)
+
+
+def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Undo the EXIF orientation, 1 … 8, of ``(height, width, …)``."""
+    if orientation >= 5:
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return image[:, ::-1] if orientation in (2, 3, 6, 7) else image
 
 
 def _channels_first(image: Any, name: str) -> Pixels:

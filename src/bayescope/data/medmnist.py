@@ -87,7 +87,7 @@ def _labels(labels: NDArray[Any], name: str) -> Labels:
         raise DataError(
             f"{name}: labels of type {labels.dtype}, not all whole; expected whole numbers 0, 1, … Number the classes"
         )
-    if labels.min() < 0:
+    if labels.min(initial=0) < 0:
         raise DataError(f"{name}: label {labels.min()}; expected 0 or more. Number the classes from 0")
     return labels.astype(np.int64)
 

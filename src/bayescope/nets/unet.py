@@ -12,13 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_GROUPS = 8
+_GROUP_WIDTH = 8
 _FREQUENCIES = 32
 _PLACE = 4
 _FILTERS = 16
 STEM_SIDE = 7
 STEM_PATTERNS = 12
 _HEAD_RMS = 0.05
+
+
+def _groups(width: int) -> int:
+    return math.gcd(width, max(1, width // _GROUP_WIDTH))
 
 
 class Embedding(nn.Module):
@@ -44,9 +48,9 @@ class Block(nn.Module):
 
     def __init__(self, width_in: int, width: int, dim: int) -> None:
         super().__init__()
-        self.norm_in = nn.GroupNorm(math.gcd(_GROUPS, width_in), width_in)
+        self.norm_in = nn.GroupNorm(_groups(width_in), width_in)
         self.conv_in = nn.Conv2d(width_in, width, 3, padding=1)
-        self.norm_out = nn.GroupNorm(math.gcd(_GROUPS, width), width, affine=False)
+        self.norm_out = nn.GroupNorm(_groups(width), width, affine=False)
         self.modulation = nn.Linear(dim, 2 * width)
         self.conv_out = nn.Conv2d(width, width, 3, padding=1)
         self.skip = nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
@@ -122,7 +126,7 @@ class UNet(nn.Module):
             stage = [Block(width + wide if i == 0 else wide, wide, dim) for i in range(blocks)]
             self.up.append(Stage(stage))
             width = wide
-        self.head_norm = nn.GroupNorm(math.gcd(_GROUPS, width), width)
+        self.head_norm = nn.GroupNorm(_groups(width), width)
         self.head = nn.Conv2d(width, 4 * channels, 3, padding=1)
         nn.init.normal_(self.head.weight, std=_HEAD_RMS / math.sqrt(9 * width))
 
@@ -135,7 +139,7 @@ class UNet(nn.Module):
         height, width = z.shape[-2:]
         padding = (0, width % 2, 0, height % 2)
         repeats = len(label) // len(z)
-        h = self.stem(F.pad(z, padding)).repeat(repeats, 1, 1, 1)
+        h = torch.cat([self.stem(F.pad(z, padding))] * repeats)  # unlike repeat, keeps the memory format
         embedding = self.embedding(log_sigma.repeat(repeats), label)
         skips = []
         for level, stage in enumerate(self.down):
