@@ -24,8 +24,8 @@ _FEWEST_HELD_OUT = 8
 class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Class-conditional score model, weighed by denoising evidence, decided by Bayes' rule.
 
-    ``X`` may be images ``(n, height, width)``, ``(n, channel, height, width)`` or rows ``(n, features)``, which are images
-    of one line unless ``image_shape=(channel, height, width)`` says otherwise.
+    ``X`` may be images ``(n, height, width)``, ``(n, channel, height, width)`` or rows ``(n, features)``: flattened images of
+    ``image_shape=(channel, height, width)``, or without it a table, which is not augmented.
 
     Parameters
     ----------
@@ -95,7 +95,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = tuple(str(name) for name in self.classes_)
         prior = None if self.class_prior is None else check_prior(np.asarray(self.class_prior, dtype=float), names)
         pixels = self._pixels(np.asarray(X))
-        config, (train, val) = self._config(), self._hold_out(labels)
+        config = self._config(is_table=np.ndim(X) == 2 and self.image_shape is None)
+        train, val = self._hold_out(labels, config.seed)
         if len(val) == 0:
             val, config = (
                 train,
@@ -160,7 +161,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.non_deterministic = False
         return tags
 
-    def _config(self) -> Config:
+    def _config(self, is_table: bool) -> Config:
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31 - 1)
@@ -174,7 +175,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     "batch_size": self.batch_size,
                     "learning_rate": self.learning_rate,
                     "evidence_weight": self.evidence_weight,
-                    "augmentation": self.augmentation,
+                    "augmentation": "none" if is_table and self.augmentation == "auto" else self.augmentation,
                 },
                 "evidence": {"levels": self.levels, "noises": self.noises, "level_weights": self.level_weights},
             }
@@ -189,7 +190,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"X of shape {X.shape}; expected (n, height, width) or (n, channel, height, width)")
         return X if X.dtype in (np.uint8, np.uint16) else X.astype(np.float32)
 
-    def _hold_out(self, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _hold_out(self, labels: Labels, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         everyone = np.arange(len(labels))
         if not 0 <= self.validation_fraction < 1:
             raise ConfigError(f"validation_fraction {self.validation_fraction}; expected at least 0 and below 1")
@@ -197,7 +198,6 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         counts = np.bincount(labels)
         if n_held_out < max(_FEWEST_HELD_OUT, len(counts)) or counts.min() < 2:
             return everyone, everyone[:0]
-        seed = self._config().seed
         train, val = train_test_split(everyone, test_size=n_held_out, stratify=labels, random_state=seed % 2**32)
         return train, val
 

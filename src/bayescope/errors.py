@@ -5,11 +5,11 @@ class BayescopeError(Exception):
     """Base of all errors a user can mend; the command line prints the message and exits with 2."""
 
 
-class DataError(BayescopeError):
+class DataError(BayescopeError, ValueError):
     """A data set or an image cannot be used as it is."""
 
 
-class ConfigError(BayescopeError):
+class ConfigError(BayescopeError, ValueError):
     """A setting is unknown, of the wrong kind or out of range."""
 
 

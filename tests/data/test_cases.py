@@ -134,6 +134,13 @@ def test_a_table_without_rows_or_without_anything(tmp_path: Path) -> None:
         load_dataset(tmp_path / "cases.csv")
 
 
+def test_suffixes_in_capitals(tmp_path: Path) -> None:
+    path = write_table(tmp_path).rename(tmp_path / "CASES.CSV")
+    assert len(load_dataset(path).train) == 42
+    pd.read_csv(path).to_parquet(tmp_path / "CASES.PARQUET")
+    assert load_dataset(tmp_path / "CASES.PARQUET").fingerprint == load_dataset(path).fingerprint
+
+
 def test_parquet_with_numbers_and_gaps(tmp_path: Path) -> None:
     write_images(tmp_path, 40)
     frame = pd.DataFrame({"path": [f"{i}.png" for i in range(40)], "label": [0, 1] * 20})

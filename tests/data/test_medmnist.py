@@ -63,6 +63,7 @@ def test_known_sets_have_class_names_where_the_count_agrees(tmp_path: Path) -> N
         ({"train_labels": np.array([0, 2] * 4)}, "no training image of class 1, labels up to 2; expected labels 0 to 1"),
         ({"val_labels": np.array([0, 1, 7, 0])}, "no training image of class 7"),
         ({"val_labels": np.array([0, 1, -1, 0])}, "val_labels: label -1; expected 0 or more"),
+        ({f"{split}_labels": np.zeros(n, int) for split, n in N.items()}, r"one class only \(0\); expected two or more"),
         ({"train_labels": np.array([0, np.nan] * 4)}, "expected whole numbers"),
         ({"train_labels": np.array([0, np.inf] * 4)}, "expected whole numbers"),
         ({"train_labels": np.array(["a", "b"] * 4)}, "expected whole numbers"),

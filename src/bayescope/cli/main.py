@@ -3,7 +3,6 @@
 import os
 import sys
 
-import click
 import typer
 
 from bayescope import __version__
@@ -36,29 +35,20 @@ def _options(
 
 
 def run() -> None:
-    """Entry point.  Exit code 0: done; 1: done, but some images failed; 2: not done; 130: interrupted."""
+    """Entry point.  Exit code 0: done; 1: done, but some images failed; 2: not done; 70: a defect of Bayescope."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        typer.echo("interrupted; what was written is kept", err=True)
-        code = 130
+        app()
     except BayescopeError as error:
         if debug:
             raise
         typer.echo(f"error: {error}", err=True)
-        code = 2
-    except BrokenPipeError:
-        code = 141
+        sys.exit(2)
     except Exception as error:
         if debug:
             raise
         typer.echo(f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", err=True)
-        code = 70
-    sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(70)

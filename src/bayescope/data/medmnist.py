@@ -59,12 +59,15 @@ def _pixels(images: NDArray[Any], name: str) -> Pixels:
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
-        raise DataError(f"{name}: shape {images.shape}; expected (n, height, width) or (n, height, width, 3) with images in it")
+        raise DataError(
+            f"{name}: shape {images.shape}; expected (n, height, width) or (n, height, width, 3) with images in it. "
+            "Give a file of flat grey or RGB images"
+        )
     images = np.moveaxis(images, -1, 1)
     if images.dtype in (np.uint8, np.uint16):
         return np.ascontiguousarray(images)
     if images.dtype.kind not in "fiu":
-        raise DataError(f"{name}: values of type {images.dtype}; expected 8 or 16 bit integers or floats")
+        raise DataError(f"{name}: values of type {images.dtype}; expected 8 or 16 bit integers or floats. Convert them")
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
         images = np.ascontiguousarray(images, dtype=np.float32)
     if not np.isfinite(images).all():
