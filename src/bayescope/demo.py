@@ -11,9 +11,9 @@ from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.phantom import CLASS_NAMES, Phantom
 from bayescope.shapes import Floats
 
-DEMO_IMAGES, BENCHMARK_IMAGES = 40_000, 250_000
+DEMO_IMAGES, BENCHMARK_IMAGES = 60_000, 250_000
 _VALIDATION, _TEST = 600, 1000
-_DEMO_STEPS, _BENCHMARK_STEPS = 1100, 3800
+_DEMO_STEPS, _BENCHMARK_STEPS = 1000, 3800
 
 
 def demo_config(seed: int = 0, steps: int | None = None) -> Config:

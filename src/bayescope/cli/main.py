@@ -1,6 +1,5 @@
 """The ``bayescope`` command: its subcommands, and how an error reaches the user."""
 
-import os
 import sys
 
 import typer
@@ -36,7 +35,6 @@ def _options(
 
 def run() -> None:
     """Entry point.  Exit code 0: done; 1: done, but some images failed; 2: not done; 70: a defect of Bayescope."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")

@@ -39,7 +39,7 @@ def _patch_moments(x: Tensor, side: int) -> Floats:
     total = torch.zeros((), dtype=torch.float64)
     n_patches = 0
     for chunk in x.split(_CHUNK):
-        patches = F.unfold(chunk, side, padding=side // 2).transpose(1, 2).flatten(0, 1)
-        total = total + (patches.T @ patches).double()
-        n_patches += len(patches)
+        patches = F.unfold(chunk, side, padding=side // 2)
+        total = total + torch.bmm(patches, patches.transpose(1, 2)).sum(dim=0).double()
+        n_patches += len(patches) * patches.shape[2]
     return (total / n_patches).numpy()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_GROUP_WIDTH = 8
+_GROUPS = 8
 _FREQUENCIES = 32
 _PLACE = 4
 _FILTERS = 16
@@ -22,7 +22,7 @@ _HEAD_RMS = 0.05
 
 
 def _groups(width: int) -> int:
-    return math.gcd(width, max(1, width // _GROUP_WIDTH))
+    return max(1, math.gcd(_GROUPS, width // 2))
 
 
 class Embedding(nn.Module):
