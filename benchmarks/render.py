@@ -42,7 +42,12 @@ def spread(values: list[float]) -> str:
 def medmnist(name: str) -> list[str]:
     """The table of one data set."""
     bar = BARS[name]
-    lines = [f"### {TITLES[name]}", "", "| method | AUC | accuracy | seeds | training, s | passes per image |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        f"### {TITLES[name]}",
+        "",
+        "| method | AUC | accuracy | seeds | training, s | passes per image |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for method, title in METHODS.items():
         files = sorted((RESULTS / "medmnist").glob(f"{name}-{method}-*.json"))
         records = [json.loads(file.read_text()) for file in files]
@@ -52,9 +57,13 @@ def medmnist(name: str) -> list[str]:
         seconds = max(record["train_seconds"] for record in records)
         cells = [spread([record["test"][key] for record in records]) for key in ("auc", "accuracy")]
         threads, passes = records[0]["threads"], records[0]["passes"]
-        lines.append(f"| {title} | {cells[0]} | {cells[1]} | {len(records)} | up to {seconds} on {threads} thread(s) | {passes} |")
+        lines.append(
+            f"| {title} | {cells[0]} | {cells[1]} | {len(records)} | up to {seconds} on {threads} thread(s) | {passes} |"
+        )
     lines.append(f"| *aim* | ≥ {bar[0]:.3f} | ≥ {bar[1]:.3f} | 3 | ≤ 900 on 2 cores | |")
-    lines += [f"| {title}, published | {auc:.3f} | {accuracy:.3f} | | | |" for title, (auc, accuracy) in PUBLISHED[name].items()]
+    lines += [
+        f"| {title}, published | {auc:.3f} | {accuracy:.3f} | | | |" for title, (auc, accuracy) in PUBLISHED[name].items()
+    ]
     return [*lines, ""]
 
 
@@ -87,7 +96,10 @@ def main() -> None:
     notes = (RESULTS / "notes.md").read_text().splitlines()
     page = ["# Results", "", "Written by `python benchmarks/render.py` from the files in `benchmarks/results`.", ""]
     page += ["## MedMNIST", "", "    python benchmarks/medmnist.py --data FOLDER", ""]
-    page += ["Nothing is chosen on the test split: levels, weights and epochs come from train and validation. Equal class prior.", ""]
+    page += [
+        "Nothing is chosen on the test split: levels, weights and epochs come from train and validation. Equal class prior.",
+        "",
+    ]
     page += [*medmnist("pneumoniamnist"), *medmnist("breastmnist"), *phantom(), *notes]
     PAGE.write_text("\n".join(page) + "\n")
     print(PAGE.read_text())

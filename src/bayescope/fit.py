@@ -52,12 +52,21 @@ def fit_run(
     checkpoint_every: int = 250,
     watch: Watch = lambda progress: None,
     weighed: Callable[[int], None] = lambda images: None,
+    data_path: Path | None = None,
 ) -> LikelihoodModel:
     """Train in the run folder ``run`` with checkpoints; ``resume`` goes on after the last one, to the same weights.
 
+    ``data_path`` is noted in the run folder, so that a report finds the data again.
     Raises RunError if the folder holds a run and ``resume`` is false, or one of other data, configuration or version.
     """
-    manifest = {"format": FORMAT, "source": data.source, "fingerprint": data.fingerprint, "notes": list(data.notes)}
+    manifest: dict[str, object] = {
+        "format": FORMAT,
+        "source": data.source,
+        "fingerprint": data.fingerprint,
+        "notes": list(data.notes),
+    }
+    if data_path is not None:
+        manifest["path"] = str(data_path.resolve())
     if resume and (run / MANIFEST).exists():
         _check_same_run(run, config, manifest)
     else:

@@ -59,11 +59,12 @@ def test_train_evaluate_report_sample(cli: Any, tiny_npz: Path, config_file: Pat
     result = cli("evaluate", run, tiny_npz, "--json")
     assert json.loads(result.out)["measures"]["AUC"]["value"] > 0.9
     assert "accuracy" in cli("evaluate", run, tiny_npz).out
-    assert cli("report", run, "--data", tiny_npz).code == 0
+    assert cli("report", run).code == 0
     page = (run / "report.html").read_text()
     assert "<svg" in page
     assert "http" not in page.replace("http://www.w3.org", "")
-    assert cli("report", run, "--data", tiny_npz).code == 2
+    assert "--force" in cli("report", run).err
+    assert cli("report", run, "--data", tiny_npz, "--force", "--split", "val").code == 0
     assert cli("sample", run, "--out", tmp_path / "s.png", "--per-class", 3, "--steps", 3).code == 0
     assert Image.open(tmp_path / "s.png").size == (36, 16)
 

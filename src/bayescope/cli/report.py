@@ -21,22 +21,29 @@ _SAMPLES = 8
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
-    data: Annotated[Path, typer.Option(help="The labelled image set to report on.")],
+    data: Annotated[Path | None, typer.Option(help="Labelled image set to report on (default: the one trained on).")] = None,
     out: Annotated[Path | None, typer.Option(help="HTML file to write (default: report.html in the run folder).")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
 ) -> None:
     """Write a self-contained HTML report.
 
-    Example: bayescope report runs/breast --data breastmnist.npz
+    Example: bayescope report runs/breast
     """
     target = out or run / "report.html"
     if target.exists() and not force:
         raise RunError(f"{target}: exists already; give --force to replace it, or another --out")
     model = load_model(run)
-    images = labelled_split(model, data, split)
+    images = labelled_split(model, data or _trained_on(run), split)
     write(run, model, images, answer(model, images), target)
     console.print(f"Report: {target}")
+
+
+def _trained_on(run: Path) -> Path:
+    manifest = read_json(run / MANIFEST)
+    if "path" not in manifest:
+        raise RunError(f"{run}: does not say where its data ({manifest['source']}) lies; give --data")
+    return Path(manifest["path"])
 
 
 def write(

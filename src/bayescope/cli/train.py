@@ -52,7 +52,7 @@ def command(
             step(progress)
             log(progress)
 
-        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed)
+        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data)
     console.print(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes: {out}")
     console.print(f"Next: bayescope evaluate {out} {data}", style="dim")
 

@@ -46,7 +46,8 @@ def roc(contents: ReportContents) -> str:
             label = f"{contents.class_names[k]}{', ' + name if name else ''}: AUC {area:.3f}"
             axes.plot(false, true, color=_colour(k), linestyle="--" if name else "-", linewidth=1.8, label=label)
     axes.set_aspect("equal")
-    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", frameon=False, fontsize=8)
     return _svg(figure)
 
 
