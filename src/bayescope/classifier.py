@@ -150,8 +150,6 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classifier.model_ = model
         classifier.classes_ = np.array(model.class_names)
         classifier.class_prior_ = model.class_prior
-        channels, height, width = model.image_shape
-        classifier.n_features_in_ = channels * height * width
         classifier.image_shape = model.image_shape
         return classifier
 
