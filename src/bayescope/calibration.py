@@ -10,7 +10,9 @@ log σ) and d the spacing of the levels in log σ:
   (one pseudo-observation's worth) keeps them near the bound.  Includes ``bound`` and, up to scale, ``power``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.optimize import minimize
@@ -34,29 +36,39 @@ class Weighing:
         return levels.mean @ self.weights + self.class_bias
 
     def log_likelihood_ratio(self, levels: LevelEvidence, class_prior: Floats) -> tuple[Floats, Floats]:
-        """Each class against the rest, the rest mixed by prior, in nats, and its Monte Carlo standard error.
+        """Each class against the rest and its Monte Carlo standard error; see :func:`log_likelihood_ratio`."""
+        return log_likelihood_ratio(self.evidence(levels), class_prior, partial(self.standard_error, levels))
 
-        Both ``(n, classes)``.  The error is that of the finite number of noises (delta method); NaN with a single one.
+    def standard_error(self, levels: LevelEvidence, gradient: Floats) -> Floats:
+        """Monte Carlo error, nats ``(n,)``, of the contrasts ``Σ_c gradient[:, c] evidence[:, c]``.
+
+        That of the finite number of noises; NaN with a single one.
         """
-        evidence = self.evidence(levels)
-        n_classes = evidence.shape[1]
-        ratio, error = np.empty_like(evidence), np.full_like(evidence, np.nan)
-        for k in range(n_classes):
-            rest = np.arange(n_classes) != k
-            joint = evidence[:, rest] + np.log(class_prior[rest] / class_prior[rest].sum())
-            ratio[:, k] = evidence[:, k] - logsumexp(joint, axis=1)
-            gradient = np.zeros_like(evidence)
-            gradient[:, k] = 1.0
-            gradient[:, rest] = -softmax(joint, axis=1)
-            error[:, k] = self._standard_error(levels, gradient)
-        return ratio, error
-
-    def _standard_error(self, levels: LevelEvidence, gradient: Floats) -> Floats:
         n_noises = levels.values.shape[3]
         if n_noises < 2:
             return np.full(len(gradient), np.nan)
         replicates = np.einsum("nc,nclj->nlj", gradient, levels.values)
         return np.sqrt((replicates.var(axis=2, ddof=1) / n_noises) @ self.weights**2)
+
+
+def log_likelihood_ratio(
+    evidence: Floats, class_prior: Floats, standard_error: Callable[[Floats], Floats]
+) -> tuple[Floats, Floats]:
+    """Each class against the rest, the rest mixed by prior, and the standard error, both nats, ``(n, classes)``.
+
+    ``standard_error`` gives that of contrasts of the evidence from their gradients ``(n, classes)`` (delta method).
+    """
+    n_classes = evidence.shape[1]
+    ratio, error = np.empty_like(evidence), np.empty_like(evidence)
+    for k in range(n_classes):
+        rest = np.arange(n_classes) != k
+        joint = evidence[:, rest] + np.log(class_prior[rest] / class_prior[rest].sum())
+        ratio[:, k] = evidence[:, k] - logsumexp(joint, axis=1)
+        gradient = np.zeros_like(evidence)
+        gradient[:, k] = 1.0
+        gradient[:, rest] = -softmax(joint, axis=1)
+        error[:, k] = standard_error(gradient)
+    return ratio, error
 
 
 def choose_weighing(config: EvidenceConfig, held_out: LevelEvidence, labels: Labels) -> Weighing:

@@ -27,9 +27,10 @@ from bayescope.config import dump_toml, read_config
 from bayescope.data.images import PixelScale
 from bayescope.denoiser import ImageStatistics, build_denoiser
 from bayescope.errors import RunError
+from bayescope.evidence.plan import LevelStatistics
 from bayescope.model import LikelihoodModel
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, MODEL, STATE, MANIFEST, METRICS = (
     "config.toml",
     "model.safetensors",
@@ -93,6 +94,7 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
         "class_prior": model.class_prior.tolist(),
         "weights": model.weighing.weights.tolist(),
         "class_bias": model.weighing.class_bias.tolist(),
+        "statistics": model.statistics.to_dict() if model.statistics else None,
     }
     write_atomically(run / CONFIG, dump_toml(model.config).encode())
     save_tensors(run / MODEL, model.denoiser.state_dict(), {"bayescope": json.dumps(about)})
@@ -112,8 +114,8 @@ def load_model(run: Path) -> LikelihoodModel:
     config = read_config(run / CONFIG)
     net = config.net
     try:
-        statistics = ImageStatistics(tensors["mean"], tensors["variance"], tensors["class_shift"])
-        denoiser = build_denoiser(statistics, net.widths, net.blocks, net.dropout)
+        statistics = ImageStatistics.blank(tuple(tensors["mean"].shape), len(about["class_names"]))
+        denoiser = build_denoiser(statistics, net.widths, net.blocks, net.dropout, net.kind)
         denoiser.load_state_dict(tensors)
     except (RuntimeError, KeyError) as error:
         raise RunError(f"{run}: {MODEL} does not fit {CONFIG} ({error}); restore the pair or train again") from None
@@ -124,6 +126,7 @@ def load_model(run: Path) -> LikelihoodModel:
         tuple(about["class_names"]),
         np.array(about["class_prior"]),
         Weighing(np.array(about["weights"]), np.array(about["class_bias"])),
+        LevelStatistics.from_dict(about["statistics"]) if about["statistics"] else None,
     )
 
 

@@ -31,8 +31,9 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     steps, batch_size, learning_rate, widths, evidence_weight, augmentation
         Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
-    levels, noises, level_weights
-        Weighing; see :class:`bayescope.config.EvidenceConfig`.  ``classes x levels x noises`` network passes per image.
+    levels, noises, level_weights, error_rate, max_passes
+        Weighing; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
+        as few as ``classes`` where the winner is settled soon.  Assign ``error_rate`` or ``max_passes`` anew at any time.
     validation_fraction
         Share of the training images held out, stratified, to fit the level weights.  With fewer than eight, or a class
         of one image, none is held out and the plain bound is used.
@@ -64,6 +65,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         levels: int = 10,
         noises: int = 4,
         level_weights: LevelWeights = "fitted",
+        error_rate: float = 0.01,
+        max_passes: int | None = None,
         validation_fraction: float = 0.1,
         class_prior: ArrayLike | None = None,
         image_shape: tuple[int, int, int] | None = None,
@@ -79,6 +82,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.levels = levels
         self.noises = noises
         self.level_weights = level_weights
+        self.error_rate = error_rate
+        self.max_passes = max_passes
         self.validation_fraction = validation_fraction
         self.class_prior = class_prior
         self.image_shape = image_shape
@@ -122,14 +127,14 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.answer(X).log_posterior
 
     def class_evidence(self, X: ArrayLike) -> Floats:
-        """Log-likelihood under each class, nats up to a constant common to the classes: ``(n, classes)``."""
-        return self.answer(X).evidence
+        """Log-likelihood under each class, weighed in full, nats up to a constant common to the classes: ``(n, classes)``."""
+        model, pixels = self._ready(X)
+        return model.answer(model.level_evidence(pixels), self.class_prior_).evidence
 
     def answer(self, X: ArrayLike) -> Answers:
-        """Evidence, posterior, log-likelihood ratios with standard errors, and passes used."""
-        check_is_fitted(self)
-        pixels = self._pixels(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
-        return self.model_.answer(self.model_.level_evidence(pixels), self.class_prior_)
+        """Evidence, posterior, log-likelihood ratios with standard errors, and passes used until each image was settled."""
+        model, pixels = self._ready(X)
+        return model.classify(pixels, self.class_prior_, self.error_rate, self.max_passes)
 
     def sample(self, per_class: int = 1, steps: int = 24, seed: int = 0) -> Floats:
         """What the model imagines, in the units of ``X``: ``(classes, per_class, channel, height, width)``."""
@@ -175,9 +180,19 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     "evidence_weight": self.evidence_weight,
                     "augmentation": "none" if is_table and self.augmentation == "auto" else self.augmentation,
                 },
-                "evidence": {"levels": self.levels, "noises": self.noises, "level_weights": self.level_weights},
+                "evidence": {
+                    "levels": self.levels,
+                    "noises": self.noises,
+                    "level_weights": self.level_weights,
+                    "error_rate": self.error_rate,
+                    "max_passes": self.max_passes,
+                },
             }
         )
+
+    def _ready(self, X: ArrayLike) -> tuple[LikelihoodModel, Pixels]:
+        check_is_fitted(self)
+        return self.model_, self._pixels(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
 
     def _pixels(self, X: NDArray[Any]) -> Pixels:
         if X.ndim == 2:
@@ -212,6 +227,8 @@ def _parameters(model: LikelihoodModel) -> dict[str, Any]:
         "levels": config.evidence.levels,
         "noises": config.evidence.noises,
         "level_weights": config.evidence.level_weights,
+        "error_rate": config.evidence.error_rate,
+        "max_passes": config.evidence.max_passes,
         "class_prior": model.class_prior,
         "device": config.device,
         "random_state": config.seed,

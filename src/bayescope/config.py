@@ -12,8 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bayescope.errors import ConfigError
 
-Augmentation = Literal["auto", "none", "light", "strong"]
+Augmentation = Literal["auto", "none", "flip", "light", "strong"]
 LevelWeights = Literal["bound", "power", "fitted"]
+NetKind = Literal["fast", "paper"]
+NoiseLevels = Literal["lognormal", "vp"]
+LossWeighting = Literal["edm", "epsilon"]
+Decay = Literal["cosine", "step"]
+Optimizer = Literal["adamw", "adam"]
 
 
 class _Section(BaseModel):
@@ -21,16 +26,28 @@ class _Section(BaseModel):
 
 
 class NetConfig(_Section):
-    """The raw network: channel widths from fine to coarse, residual blocks per width, dropout at the coarsest."""
+    """The raw network: channel widths from fine to coarse, residual blocks per width, dropout at the coarsest.
 
+    ``kind``: the fast network, behind its preconditioning, or the paper's, which predicts the noise of a VP diffusion.
+    ``patterns``: how many of the stem's filters start from common spatial patterns of the classes, for small signs in texture.
+    """
+
+    kind: NetKind = "fast"
     widths: tuple[int, ...] = Field((32, 64, 96), min_length=1)
     blocks: int = Field(1, ge=1)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    patterns: int = Field(0, ge=0, le=24)
 
     @model_validator(mode="after")
     def _positive_widths(self) -> Self:
         if min(self.widths) < 1:
             raise ValueError("widths must be positive")
+        return self
+
+    @model_validator(mode="after")
+    def _stem_for_patterns(self) -> Self:
+        if self.patterns and self.kind != "fast":
+            raise ValueError(f"patterns 0 with kind {self.kind!r}, whose network has no stem for them")
         return self
 
 
@@ -40,6 +57,10 @@ class TrainingConfig(_Section):
     ``steps`` optimiser steps of ``batch_size`` images, drawn with equal class frequencies.  ``noise_mean`` and ``noise_std``
     give the density of log σ.  ``evidence_weight`` is the weight of the class cross-entropy beside the denoising loss; it sets
     in after the fraction ``evidence_from`` of the steps.
+
+    ``noise_levels`` "vp" draws the time of the VP diffusion uniformly instead.  ``loss`` "edm" weighs a level by the
+    denoiser's preconditioning, "epsilon" by 1/σ²: the squared error of the predicted noise.  ``decay`` of the learning rate is
+    half a cosine over the run, or "step": times ``decay_factor`` every ``decay_epochs`` times as many images as there are.
     """
 
     steps: int = Field(3000, ge=1)
@@ -49,6 +70,12 @@ class TrainingConfig(_Section):
     warmup_steps: int = Field(50, ge=1)
     ema_decay: float = Field(0.998, ge=0, lt=1)
     label_dropout: float = Field(0.1, ge=0, lt=1)
+    optimizer: Optimizer = "adamw"
+    decay: Decay = "cosine"
+    decay_factor: float = Field(0.2, gt=0, le=1)
+    decay_epochs: int = Field(20, ge=1)
+    loss: LossWeighting = "edm"
+    noise_levels: NoiseLevels = "lognormal"
     noise_mean: float = -0.8
     noise_std: float = Field(1.4, gt=0)
     evidence_weight: float = Field(0.05, ge=0)
@@ -58,7 +85,11 @@ class TrainingConfig(_Section):
 
 
 class EvidenceConfig(_Section):
-    """How an image is weighed: ``levels`` noise levels between ``sigma_min`` and ``sigma_max``, ``noises`` at each."""
+    """How an image is weighed: ``levels`` noise levels between ``sigma_min`` and ``sigma_max``, ``noises`` at each.
+
+    Weighing stops when the winner is settled: at most ``error_rate`` of the answers differ from the full evaluation's (0:
+    always weigh in full), or after ``max_passes`` network passes per image.
+    """
 
     levels: int = Field(10, ge=1)
     noises: int = Field(4, ge=1)
@@ -66,6 +97,8 @@ class EvidenceConfig(_Section):
     sigma_max: float = Field(5.0, gt=0)
     level_weights: LevelWeights = "fitted"
     power: float = 0.5
+    error_rate: float = Field(0.01, ge=0, lt=1)
+    max_passes: int | None = Field(None, ge=2)
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

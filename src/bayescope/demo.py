@@ -58,7 +58,7 @@ def _config(seed: int, training: dict[str, Any], levels: int, noises: int) -> Co
     return parse_config(
         {
             "seed": seed,
-            "net": {"widths": [16, 32, 48]},
+            "net": {"widths": [16, 32, 48], "patterns": 12},
             "training": {
                 "learning_rate": 2e-3,
                 "noise_mean": -1.2,
@@ -68,7 +68,7 @@ def _config(seed: int, training: dict[str, Any], levels: int, noises: int) -> Co
                 "augmentation": "none",
             }
             | training,
-            "evidence": {"levels": levels, "noises": noises, "sigma_min": 0.1, "sigma_max": 1.5},
+            "evidence": {"levels": levels, "noises": noises, "sigma_min": 0.1, "sigma_max": 1.5, "error_rate": 0.0},
         }
     )
 

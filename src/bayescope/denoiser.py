@@ -12,42 +12,46 @@ white with that standard deviation.  Images are far from white: their power fall
 An untrained network (F = 0) is then the exact denoiser of Gaussian classes, and classifies as the Hotelling observer
 does; it sees prewhitened images, and all of its capacity goes into what is not Gaussian.  With v = σ_data², μ = m_y = 0
 it is EDM to the letter.
+
+The paper's network predicts the noise of a VP diffusion instead; :class:`EpsilonDenoiser` reads it as a denoiser over σ.
 """
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
 from scipy.fft import dct
 from torch import Tensor, nn
 
+from bayescope.config import NetKind
+from bayescope.nets.paper_unet import PaperUNet
 from bayescope.nets.unet import UNet
+from bayescope.noise import VP, AsDenoiser
 
 _SMALLEST_VARIANCE = 1e-5
 
+LevelDenoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A denoiser made ready for one level: ``(z (n, c, h, w), image (rows,), label (rows,)) -> (rows, c, h, w)``, where row r is
+``z[image[r]]`` denoised under class ``label[r]``."""
 
-class Denoiser(nn.Module):
-    """Raw network and the image statistics that precondition it.
+
+class Denoiser(nn.Module, ABC):
+    """A raw network and what makes a denoiser of it, for images of one shape.
 
     A label equal to ``n_classes`` stands for no class: the denoiser of p(x).
     """
 
     mean: Tensor
-    variance: Tensor
-    class_shift: Tensor
-    row_basis: Tensor
-    column_basis: Tensor
 
-    def __init__(self, net: UNet, statistics: "ImageStatistics") -> None:
+    def __init__(self, net: nn.Module, statistics: "ImageStatistics") -> None:
         super().__init__()
         self.net = net
         self.n_classes = len(statistics.class_shift) - 1
         self.register_buffer("mean", statistics.mean)
-        self.register_buffer("variance", statistics.variance)
-        self.register_buffer("class_shift", statistics.class_shift)
-        self.register_buffer("row_basis", cosine_basis(self.mean.shape[-2]), persistent=False)
-        self.register_buffer("column_basis", cosine_basis(self.mean.shape[-1]), persistent=False)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -62,6 +66,51 @@ class Denoiser(nn.Module):
         """The same noisy images denoised under each class: ``(batch, class, channel, height, width)``."""
         labels = torch.arange(self.n_classes, device=z.device).repeat_interleave(len(z))
         return self._denoise(z, sigma, labels)
+
+    @abstractmethod
+    def at_level(self, sigma: float) -> LevelDenoiser:
+        """The denoiser of one level, with all that depends on level and class alone worked out once."""
+
+    @abstractmethod
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        """1/Σ c_out², of what scales the network's output: ``(batch,)``."""
+
+    @abstractmethod
+    def _denoise(self, z: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
+        """``labels (k * batch,)``, the batch under each of k labels in turn; returns ``(batch, k, channel, height, width)``."""
+
+
+class SpectralDenoiser(Denoiser):
+    """The default: preconditioned by the images' statistics."""
+
+    net: UNet
+    variance: Tensor
+    class_shift: Tensor
+    row_basis: Tensor
+    column_basis: Tensor
+
+    def __init__(self, net: UNet, statistics: "ImageStatistics") -> None:
+        super().__init__(net, statistics)
+        self.register_buffer("variance", statistics.variance)
+        self.register_buffer("class_shift", statistics.class_shift)
+        self.register_buffer("row_basis", cosine_basis(self.mean.shape[-2]), persistent=False)
+        self.register_buffer("column_basis", cosine_basis(self.mean.shape[-1]), persistent=False)
+
+    @torch.inference_mode()
+    def at_level(self, sigma: float) -> LevelDenoiser:
+        """The denoiser of one level, with all that depends on level and class alone worked out once."""
+        level = torch.full((self.n_classes,), math.log(sigma), device=self.mean.device)
+        modulation = self.net.modulate(level, torch.arange(self.n_classes, device=self.mean.device))
+        total = self.variance + sigma**2
+        whitening, skip, gain = total.rsqrt(), self.variance / total, sigma * (self.variance / total).sqrt()
+        class_mean = self.class_shift * (sigma**2 / total)
+
+        def denoise(z: Tensor, image: Tensor, label: Tensor) -> Tensor:
+            coefficients = self._transform(z - self.mean)
+            raw = self.net.under(self._inverse(coefficients * whitening), image, [rows[label] for rows in modulation])
+            return self.mean + self._inverse((coefficients * skip)[image] + class_mean[label] + self._transform(raw) * gain)
+
+        return denoise
 
     def _denoise(self, z: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
         noise_variance = sigma.square()[:, None, None, None]
@@ -90,6 +139,35 @@ class Denoiser(nn.Module):
         return self.row_basis.T @ coefficients @ self.column_basis
 
 
+class EpsilonDenoiser(Denoiser):
+    """A network trained to predict the noise of the paper's VP diffusion: ``D(z; σ, y) = z - σ ε(α z, t(σ), y)``.
+
+    Here c_out = σ (Karras et al. 2022, Table 1, VP), so the weighted loss is the unweighted error of the predicted noise.
+    """
+
+    net: PaperUNet
+
+    @torch.inference_mode()
+    def at_level(self, sigma: float) -> LevelDenoiser:
+        def denoise(z: Tensor, image: Tensor, label: Tensor) -> Tensor:
+            return self(z[image], torch.full((len(image),), sigma, device=z.device), label)
+
+        return denoise
+
+    def loss_weight(self, sigma: Tensor) -> Tensor:
+        return epsilon_weight(self, sigma)
+
+    def _denoise(self, z: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
+        repeats = len(labels) // len(z)
+        denoised = AsDenoiser(self.net, VP())(torch.cat([z] * repeats), sigma.repeat(repeats), labels)
+        return denoised.unflatten(0, (repeats, -1)).transpose(0, 1)
+
+
+def epsilon_weight(denoiser: Denoiser, sigma: Tensor) -> Tensor:
+    """1/(σ² N), N pixels: turns ``‖D - x‖²`` into the mean squared error of the predicted noise, ``(batch,)``."""
+    return 1.0 / (sigma.square() * denoiser.mean.numel())
+
+
 def cosine_basis(n: int) -> Tensor:
     """Orthonormal DCT-II: ``(n, n)``, one frequency a row."""
     return torch.from_numpy(dct(np.eye(n), norm="ortho", axis=0)).float()
@@ -109,7 +187,12 @@ class ImageStatistics:
     class_shift: Tensor
 
     @classmethod
-    def of(cls, x: Tensor, label: Tensor, n_classes: int) -> "ImageStatistics":
+    def blank(cls, image_shape: tuple[int, ...], n_classes: int) -> Self:
+        """Of white images and classes without a difference: a place to load a trained denoiser's statistics into."""
+        return cls(torch.zeros(image_shape), torch.ones(image_shape), torch.zeros(n_classes + 1, *image_shape))
+
+    @classmethod
+    def of(cls, x: Tensor, label: Tensor, n_classes: int) -> Self:
         """Estimate from images ``(n, channel, height, width)`` of every class.
 
         A coefficient of a class mean is kept only where it is significant (hard threshold at √(2 ln N) standard errors,
@@ -128,8 +211,17 @@ class ImageStatistics:
         return cls(mean, variance, torch.cat([shift, torch.zeros_like(shift[:1])]))
 
 
-def build_denoiser(statistics: ImageStatistics, widths: tuple[int, ...], blocks: int, dropout: float) -> Denoiser:
-    """A denoiser with the default network for images of the statistics' shape."""
+_KINDS: dict[NetKind, tuple[Callable[[Any, ImageStatistics], Denoiser], Callable[..., nn.Module]]] = {
+    "fast": (SpectralDenoiser, UNet),
+    "paper": (EpsilonDenoiser, PaperUNet),
+}
+
+
+def build_denoiser(
+    statistics: ImageStatistics, widths: tuple[int, ...], blocks: int, dropout: float, kind: NetKind = "fast"
+) -> Denoiser:
+    """A denoiser with an untrained network of a ``kind`` for images of the statistics' shape."""
     n_classes = len(statistics.class_shift) - 1
-    net = UNet(statistics.mean.shape[0], n_classes, widths, blocks, dropout)
-    return Denoiser(net, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    denoiser, net = _KINDS[kind]
+    raw = net(statistics.mean.shape[0], n_classes, widths, blocks, dropout)
+    return denoiser(raw, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

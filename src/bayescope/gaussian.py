@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bayescope.denoiser import LevelDenoiser
 from bayescope.errors import ConfigError
 
 
@@ -83,6 +84,14 @@ class GaussianMixtureDenoiser(nn.Module):
         log_density, component_means = self._components(z, sigma)
         responsibility = (log_density[:, None] + self.log_weight[:-1]).softmax(dim=2)
         return torch.einsum("bkm,bmd->bkd", responsibility, component_means).to(z.dtype).unflatten(2, self.image_shape)
+
+    def at_level(self, sigma: float) -> LevelDenoiser:
+        """The denoiser of one level."""
+
+        def denoise(z: Tensor, image: Tensor, label: Tensor) -> Tensor:
+            return self.under_every_class(z, torch.full((len(z),), sigma, dtype=torch.float64))[image, label]
+
+        return denoise
 
     def log_marginal(self, z: Tensor, sigma: Tensor) -> Tensor:
         """log p(z | σ, y) of ``z (batch, c, h, w)`` at ``sigma (batch,)``: nats, ``(batch, classes)``, double."""

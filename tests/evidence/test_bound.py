@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from bayescope.calibration import Weighing, level_spacing
+from bayescope.denoiser import LevelDenoiser
 from bayescope.evidence.bound import draw_noise, level_evidence
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.noise import log_spaced
@@ -27,13 +28,26 @@ def images(n: int, seed: int = 1) -> torch.Tensor:
     return 0.4 * torch.randn(n, *SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+class Swapped:
+    """The oracle with its first two classes exchanged."""
+
+    n_classes = 3
+
+    def __init__(self, oracle: GaussianMixtureDenoiser) -> None:
+        self.oracle = oracle
+
+    def at_level(self, sigma: float) -> LevelDenoiser:
+        plain, order = self.oracle.at_level(sigma), torch.tensor([1, 0, 2])
+        return lambda z, image, label: plain(z, image, order[label])
+
+
 def levels_of(n: int, low: float, high: float) -> Floats:
     return log_spaced(low, high, n).double().numpy()
 
 
 def test_evidence_of_the_oracle_is_the_exact_log_ratio(oracle: GaussianMixtureDenoiser) -> None:
     x, sigmas = images(6), levels_of(60, 0.01, 100.0)
-    levels = level_evidence(oracle.under_every_class, x, sigmas, draw_noise(60, 64, SHAPE, seed=0).double())
+    levels = level_evidence(oracle, x, sigmas, draw_noise(60, 64, SHAPE, seed=0).double())
     estimate, error = Weighing(level_spacing(sigmas), np.zeros(3)).log_likelihood_ratio(levels, UNIFORM)
     exact = oracle.log_likelihood(x).numpy()
     rest = np.stack([np.logaddexp.reduce(np.delete(exact, k, axis=1), axis=1) - np.log(2) for k in range(3)], axis=1)
@@ -47,7 +61,7 @@ def test_ninety_percent_intervals_hold_in_about_ninety_percent(oracle: GaussianM
 
     def repeat(seed: int, noises: int) -> tuple[Floats, Floats]:
         noise = draw_noise(5, noises, SHAPE, seed).double()
-        return weighing.log_likelihood_ratio(level_evidence(oracle.under_every_class, x, sigmas, noise), UNIFORM)
+        return weighing.log_likelihood_ratio(level_evidence(oracle, x, sigmas, noise), UNIFORM)
 
     truth, _ = repeat(999, 4000)
     covered = [np.abs(ratio - truth) < 1.66 * error for ratio, error in (repeat(seed, 24) for seed in range(100))]
@@ -56,22 +70,22 @@ def test_ninety_percent_intervals_hold_in_about_ninety_percent(oracle: GaussianM
 
 def test_swapping_two_classes_swaps_their_evidence_exactly(oracle: GaussianMixtureDenoiser) -> None:
     x, sigmas, noise = images(3), levels_of(3, 0.1, 2.0), draw_noise(3, 2, SHAPE, 0).double()
-    plain = level_evidence(oracle.under_every_class, x, sigmas, noise).values
-    swapped = level_evidence(lambda z, s: oracle.under_every_class(z, s)[:, [1, 0, 2]], x, sigmas, noise).values
+    plain = level_evidence(oracle, x, sigmas, noise).values
+    swapped = level_evidence(Swapped(oracle), x, sigmas, noise).values
     np.testing.assert_array_equal(swapped, plain[:, [1, 0, 2]])
 
 
 def test_an_image_does_not_depend_on_its_batch_or_the_batch_size(oracle: GaussianMixtureDenoiser) -> None:
     x, sigmas, noise = images(7), levels_of(3, 0.1, 2.0), draw_noise(3, 2, SHAPE, 0).double()
-    whole = level_evidence(oracle.under_every_class, x, sigmas, noise, batch_size=7).values
+    whole = level_evidence(oracle, x, sigmas, noise, batch_size=7).values
     for part in (x[:1], x[:3]):
-        values = level_evidence(oracle.under_every_class, part, sigmas, noise, batch_size=2).values
+        values = level_evidence(oracle, part, sigmas, noise, batch_size=2).values
         np.testing.assert_allclose(values, whole[: len(part)], rtol=1e-12)
 
 
 def test_one_noise_gives_no_error_bar_rather_than_a_false_one(oracle: GaussianMixtureDenoiser) -> None:
     sigmas = levels_of(2, 0.1, 1.0)
-    levels = level_evidence(oracle.under_every_class, images(2), sigmas, draw_noise(2, 1, SHAPE, 0).double())
+    levels = level_evidence(oracle, images(2), sigmas, draw_noise(2, 1, SHAPE, 0).double())
     _, error = Weighing(level_spacing(sigmas), np.zeros(3)).log_likelihood_ratio(levels, UNIFORM)
     assert np.isnan(error).all()
     assert levels.passes == 6

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bayescope.cli.evaluate import prior_from_text
+from bayescope.cli.evaluate import ErrorRate, MaxPasses, prior_from_text
 from bayescope.cli.progress import bar, console, errors
 from bayescope.model import Answers, LikelihoodModel
 from bayescope.shapes import Pixels
@@ -19,6 +19,8 @@ def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
     images: Annotated[list[Path], typer.Argument(help="Image files: PNG, JPEG or TIFF.")],
     prevalence: Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")] = None,
+    error_rate: ErrorRate = None,
+    max_passes: MaxPasses = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image.")] = False,
 ) -> None:
     """Classify image files. Exit code 1 if some could not be read.
@@ -44,7 +46,7 @@ def command(
     if readable:
         with bar("weighing images", len(readable), quiet=len(readable) < 4) as advance:
             stack = np.stack([pixels for _, pixels in readable])
-            answers = model.answer(model.level_evidence(stack, advance), prior)
+            answers = model.classify(stack, prior, error_rate, max_passes, advance)
         paths = [path for path, _ in readable]
         print_json(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
     if len(readable) < len(images):
@@ -80,7 +82,7 @@ def print_json(paths: list[Path], model: LikelihoodModel, answers: Answers) -> N
             "posterior": _by_class(model, answers.posterior[i].tolist()),
             "log_likelihood_ratio": _by_class(model, answers.log_likelihood_ratio[i].tolist()),
             "standard_error": _by_class(model, [_number(value) for value in answers.standard_error[i].tolist()]),
-            "passes": answers.passes,
+            "passes": int(answers.passes[i]),
         }
         typer.echo(json.dumps(record))
 
@@ -94,11 +96,11 @@ def _number(value: float) -> float | None:
 
 
 def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table:
-    table = Table(caption=f"{answers.passes} network passes per image; LLR of the class against the rest, nats")
-    for column in ("image", "class", "probability", "LLR ± standard error"):
-        table.add_column(column, justify="right" if column == "probability" else "left")
+    table = Table(caption="LLR: log-likelihood ratio of the class against the rest, nats; passes: network passes spent")
+    for column in ("image", "class", "probability", "LLR ± standard error", "passes"):
+        table.add_column(column, justify="right" if column in ("probability", "passes") else "left")
     for i, path in enumerate(paths):
         k = int(answers.posterior[i].argmax())
         ratio = f"{answers.log_likelihood_ratio[i, k]:+.2f} ± {answers.standard_error[i, k]:.2f}"
-        table.add_row(str(path), model.class_names[k], f"{100 * answers.posterior[i, k]:.1f} %", ratio)
+        table.add_row(str(path), model.class_names[k], f"{100 * answers.posterior[i, k]:.1f} %", ratio, str(answers.passes[i]))
     return table

@@ -17,12 +17,22 @@ from bayescope.shapes import Floats
 
 NAME = "evaluate"
 
+ErrorRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Stop when an answer differs from the full evaluation's with at most this probability; 0: weigh in full."
+    ),
+]
+MaxPasses = Annotated[int | None, typer.Option(help="Most network passes per image.")]
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
     data: Annotated[Path, typer.Argument(help="The data the run was trained on, or other data of the same classes and size.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     prevalence: Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")] = None,
+    error_rate: ErrorRate = None,
+    max_passes: MaxPasses = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a trained classifier on labelled images.
@@ -33,13 +43,17 @@ def command(
 
     model = load_model(run)
     images = labelled_split(model, data, split)
-    answers = answer(model, images, prior_from_text(prevalence))
+    answers = answer(model, images, prior_from_text(prevalence), error_rate, max_passes)
     measures = measure(answers.posterior, images.labels)
     if as_json:
         values = {name: asdict(estimate) for name, estimate in measures.items()}
-        typer.echo(json.dumps({"split": split, "images": len(images), "passes": answers.passes, "measures": values}))
+        typer.echo(json.dumps({"split": split, "images": len(images), "passes": answers.mean_passes, "measures": values}))
     else:
-        console.print(measures_table(f"{data.name}, {split}: {len(images)} images, {answers.passes} passes each", measures))
+        console.print(
+            measures_table(
+                f"{data.name}, {split}: {len(images)} images, {answers.mean_passes:.1f} passes each on average", measures
+            )
+        )
 
 
 def labelled_split(model: LikelihoodModel, data: Path, split: str) -> ImageSet:
@@ -56,10 +70,16 @@ def labelled_split(model: LikelihoodModel, data: Path, split: str) -> ImageSet:
     return images
 
 
-def answer(model: LikelihoodModel, images: ImageSet, class_prior: Floats | None = None) -> Answers:
+def answer(
+    model: LikelihoodModel,
+    images: ImageSet,
+    class_prior: Floats | None = None,
+    error_rate: float | None = None,
+    max_passes: int | None = None,
+) -> Answers:
     """Weigh the images with a progress bar."""
     with bar("weighing images", len(images)) as advance:
-        return model.answer(model.level_evidence(images.pixels, advance), class_prior)
+        return model.classify(images.pixels, class_prior, error_rate, max_passes, advance)
 
 
 def prior_from_text(text: str | None) -> Floats | None:

@@ -70,7 +70,7 @@ def write(
         posterior=answers.posterior,
         log_likelihood_ratio=answers.log_likelihood_ratio,
         standard_error=answers.standard_error,
-        passes=answers.passes,
+        passes=answers.mean_passes,
         measures=measure(answers.posterior, images.labels),
         pictures=model.scale.to_display(model.scale.to_model(images.pixels)),
         samples=np.stack([model.scale.to_display(row) for row in samples]),

@@ -11,15 +11,24 @@ depend on what else is asked.  Cost: ``levels x noises x classes`` network passe
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bayescope.shapes import Floats
+from bayescope.denoiser import LevelDenoiser
+from bayescope.shapes import Floats, Labels
 
-ClassDenoiser = Callable[[Tensor, Tensor], Tensor]
-"""``(z (batch, c, h, w), sigma (batch,)) -> denoised under every class (batch, class, c, h, w)``."""
+
+class SupportsLevels(Protocol):
+    """A denoiser that can be prepared for one noise level."""
+
+    n_classes: int
+
+    def at_level(self, sigma: float) -> LevelDenoiser:
+        """Everything that depends on the level and the classes alone is worked out here, once."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ def draw_noise(n_levels: int, n_noises: int, shape: tuple[int, ...], seed: int) 
 
 @torch.inference_mode()
 def level_evidence(
-    denoise: ClassDenoiser,
+    denoiser: SupportsLevels,
     x: Tensor,
     sigmas: Floats,
     noise: Tensor,
@@ -61,15 +70,35 @@ def level_evidence(
 
     ``callback`` hears how many images each finished batch held.  Memory is bounded by ``batch_size``.
     """
-    batches = []
-    for batch in x.split(batch_size):
-        columns = [_errors(denoise, batch, float(sigma), n) for sigma, row in zip(sigmas, noise, strict=True) for n in row]
-        batches.append(torch.stack(columns, dim=2).unflatten(2, noise.shape[:2]))
+    levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
+    values = np.empty((len(x), denoiser.n_classes, *noise.shape[:2]))
+    for start in range(0, len(x), batch_size):
+        batch = x[start : start + batch_size]
+        image = np.arange(len(batch)).repeat(denoiser.n_classes)
+        label = np.tile(np.arange(denoiser.n_classes), len(batch))
+        for k, (level, sigma) in enumerate(zip(levels, sigmas, strict=True)):
+            for j, n in enumerate(noise[k]):
+                rows = draw_errors(level, batch, float(sigma), n, image, label, len(image))
+                values[start : start + len(batch), :, k, j] = rows.reshape(len(batch), -1)
         callback(len(batch))
-    return LevelEvidence(torch.cat(batches).double().cpu().numpy(), sigmas)
+    return LevelEvidence(values, sigmas)
 
 
-def _errors(denoise: ClassDenoiser, x: Tensor, sigma: float, noise: Tensor) -> Tensor:
-    level = torch.full((len(x),), sigma, device=x.device)
-    denoised = denoise(x + sigma * noise.to(x.device), level)
-    return -(x[:, None] - denoised).float().square().sum(dim=(2, 3, 4)) / sigma**2
+def draw_errors(
+    level: LevelDenoiser, x: Tensor, sigma: float, noise: Tensor, image: Labels, label: Labels, batch_size: int
+) -> Floats:
+    """``-‖x - D‖²/σ²`` of image ``image[r]`` under class ``label[r]`` at one noise ``(c, h, w)``: ``(rows,)``.
+
+    ``batch_size`` rows are asked of the network at a time; each image of a batch enters once, whatever its classes.
+    """
+    found = np.empty(len(image))
+    noise = noise.to(x)
+    for start in range(0, len(image), batch_size):
+        rows = slice(start, start + batch_size)
+        images, place = np.unique(image[rows], return_inverse=True)
+        clean = x[torch.from_numpy(images).to(x.device)]
+        of_row = torch.from_numpy(place).to(x.device)
+        denoised = level(clean + sigma * noise, of_row, torch.from_numpy(label[rows]).to(x.device))
+        error = (clean[of_row] - denoised).float().square().sum(dim=(1, 2, 3))
+        found[rows] = (-error.double() / sigma**2).cpu().numpy()
+    return found

@@ -6,7 +6,7 @@ residual block (FiLM, Perez et al. 2018): on a reduced PneumoniaMNIST a trunk sh
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,8 @@ from torch.nn import functional as F
 _GROUPS = 8
 _FREQUENCIES = 32
 _PLACE = 4
-_FILTERS = 16
+_FILTERS = 24
 STEM_SIDE = 7
-STEM_PATTERNS = 12
 _HEAD_RMS = 0.05
 
 
@@ -55,8 +54,9 @@ class Block(nn.Module):
         self.conv_out = nn.Conv2d(width, width, 3, padding=1)
         self.skip = nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+    def forward(self, h: Tensor, modulation: Tensor) -> Tensor:
+        """``modulation``: what ``self.modulation`` makes of the embedding, ``(rows, 2 * width)``."""
+        scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         residual = self.conv_in(F.silu(self.norm_in(h)))
         residual = torch.addcmul(shift, self.norm_out(residual), 1 + scale)
         return self.skip(h) + self.conv_out(F.silu(residual))
@@ -81,19 +81,22 @@ class Stage(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, h: Tensor, modulation: Iterator[Tensor]) -> Tensor:
         for block in self.blocks:
-            h = block(h, embedding)
+            h = block(h, next(modulation))
         return h
 
 
 class Stem(nn.Module):
-    """Full-resolution filters, rectified, then folded to half the resolution: ``(batch, width, height/2, width/2)``."""
+    """Full-resolution filters, rectified, beside the image itself, folded to half the resolution.
+
+    ``(batch, channel, height, width)`` becomes ``(batch, width, height/2, width/2)``.
+    """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.filters = nn.Conv2d(channels + _PLACE, _FILTERS, STEM_SIDE, padding=STEM_SIDE // 2)
-        self.fold = nn.Conv2d(_FILTERS, width, 2, stride=2)
+        self.fold = nn.Conv2d(_FILTERS + channels, width, 2, stride=2)
 
     @torch.no_grad()
     def start_from(self, filters: Tensor) -> None:
@@ -101,7 +104,8 @@ class Stem(nn.Module):
         self.filters.weight[: len(filters), : filters.shape[1]] = filters
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.fold(F.silu(self.filters(torch.cat([z, _place(z)], dim=1))))
+        features = F.silu(self.filters(torch.cat([z, _place(z)], dim=1)))
+        return self.fold(torch.cat([features, z], dim=1))
 
 
 class UNet(nn.Module):
@@ -136,22 +140,36 @@ class UNet(nn.Module):
         Returns ``(batch * k, channel, height, width)``: the first ``batch`` results under the first ``batch`` labels, and
         so on.  The stem, which knows neither class nor level, runs once per image.
         """
-        height, width = z.shape[-2:]
-        padding = (0, width % 2, 0, height % 2)
         repeats = len(label) // len(z)
-        h = torch.cat([self.stem(F.pad(z, padding))] * repeats)  # unlike repeat, keeps the memory format
-        embedding = self.embedding(log_sigma.repeat(repeats), label)
+        h = torch.cat([self._enter(z)] * repeats)  # unlike repeat, keeps the memory format
+        return self._trunk(h, self.modulate(log_sigma.repeat(repeats), label))[..., : z.shape[-2], : z.shape[-1]]
+
+    def modulate(self, log_sigma: Tensor, label: Tensor) -> list[Tensor]:
+        """What level and class do to each block, in the order of the blocks: ``(rows, 2 * width)`` each."""
+        embedding = self.embedding(log_sigma, label)
+        blocks = [block for part in (self.down, self.middle, self.up) for block in part.modules() if isinstance(block, Block)]
+        return [block.modulation(embedding) for block in blocks]
+
+    def under(self, z: Tensor, image: Tensor, modulation: list[Tensor]) -> Tensor:
+        """Row r: image ``z[image[r]]`` under row r of a ready ``modulation``: ``(rows, channel, height, width)``."""
+        return self._trunk(self._enter(z)[image], modulation)[..., : z.shape[-2], : z.shape[-1]]
+
+    def _enter(self, z: Tensor) -> Tensor:
+        height, width = z.shape[-2:]
+        return self.stem(F.pad(z, (0, width % 2, 0, height % 2)))
+
+    def _trunk(self, h: Tensor, modulation: list[Tensor]) -> Tensor:
+        following = iter(modulation)
         skips = []
         for level, stage in enumerate(self.down):
             if level:
                 h = F.avg_pool2d(h, 2, ceil_mode=True)
-            h = stage(h, embedding)
+            h = stage(h, following)
             skips.append(h)
-        h = self.dropout(self.middle(h, embedding))
+        h = self.dropout(self.middle(h, next(following)))
         for level, stage in enumerate(self.up):
             if level:
                 h = F.interpolate(h, size=skips[-1].shape[-2:], mode="nearest")
             h = torch.cat([h, skips.pop()], dim=1)
-            h = stage(h, embedding)
-        h = F.pixel_shuffle(self.head(F.silu(self.head_norm(h))), 2)
-        return h[..., :height, :width]
+            h = stage(h, following)
+        return F.pixel_shuffle(self.head(F.silu(self.head_norm(h))), 2)

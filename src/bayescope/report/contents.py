@@ -26,7 +26,7 @@ class ReportContents:
     posterior: Floats
     log_likelihood_ratio: Floats
     standard_error: Floats
-    passes: int
+    passes: float
     measures: dict[str, Estimate]
     pictures: NDArray[np.uint8]
     samples: NDArray[np.uint8]

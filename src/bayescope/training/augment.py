@@ -1,6 +1,7 @@
-"""Random affine augmentation, one transform per image, drawn from a given generator."""
+"""Random augmentation, one transform per image, drawn from a given generator."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,9 @@ from torch.nn import functional as F
 from bayescope.config import Augmentation
 
 _FEW, _MANY = 1500, 20000
+
+Augment = Callable[[Tensor, Generator], Tensor]
+"""Images ``(batch, channel, height, width)`` to images of the same shape, each changed its own way."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,18 @@ class Affine:
         return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
+def flip(x: Tensor, generator: Generator) -> Tensor:
+    """Each image ``(batch, channel, height, width)`` mirrored left to right with probability one half."""
+    mirrored = torch.rand(len(x), generator=generator, device=generator.device).to(x.device) < 0.5
+    return torch.where(mirrored[:, None, None, None], x.flip(-1), x)
+
+
 LIGHT = Affine(degrees=5.0, shift=0.05, scale=0.05, flip=False)
 STRONG = Affine(degrees=15.0, shift=0.1, scale=0.15, flip=True)
 
 
-def choose(augmentation: Augmentation, n_train: int) -> Affine | None:
+def choose(augmentation: Augmentation, n_train: int) -> Augment | None:
     """The transform asked for; ``auto`` goes by the number of training images: the fewer, the stronger."""
     if augmentation == "auto":
         augmentation = "strong" if n_train < _FEW else "light" if n_train < _MANY else "none"
-    return {"none": None, "light": LIGHT, "strong": STRONG}[augmentation]
+    return {"none": None, "flip": flip, "light": LIGHT, "strong": STRONG}[augmentation]

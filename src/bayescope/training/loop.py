@@ -14,20 +14,20 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from bayescope.config import Config, TrainingConfig
+from bayescope.config import Config, Decay, TrainingConfig
 from bayescope.data.images import ImageSet, PixelScale
-from bayescope.denoiser import ImageStatistics, build_denoiser
+from bayescope.denoiser import ImageStatistics, SpectralDenoiser, build_denoiser
 from bayescope.nets.patterns import common_patterns
-from bayescope.nets.unet import STEM_PATTERNS, STEM_SIDE
-from bayescope.noise import LogNormal
+from bayescope.nets.unet import STEM_SIDE
 from bayescope.shapes import Labels
 from bayescope.training.augment import choose
 from bayescope.training.draw import BalancedDraws, seeded
-from bayescope.training.loss import Losses, generative_loss, joint_loss
+from bayescope.training.loss import LOSS_WEIGHTS, Losses, LossWeight, draw_levels, generative_loss, joint_loss
 from bayescope.training.state import TrainingState
 
 _STATISTICS_IMAGES = 20_000
 _VALIDATION_IMAGES = 256
+_VALIDATION_PIXELS = 2**22  # at a time
 _DRAWS, _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS = range(5)
 
 
@@ -60,9 +60,11 @@ def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) ->
     statistics = ImageStatistics.of(x, labels, train.n_classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeded(config.seed, _WEIGHTS).initial_seed())
-        denoiser = build_denoiser(statistics, config.net.widths, config.net.blocks, config.net.dropout)
-    white = denoiser.whiten(x, math.exp(config.training.noise_mean))
-    denoiser.net.stem.start_from(common_patterns(white, labels, train.n_classes, STEM_SIDE, STEM_PATTERNS))
+        net = config.net
+        denoiser = build_denoiser(statistics, net.widths, net.blocks, net.dropout, net.kind)
+    if config.net.patterns and isinstance(denoiser, SpectralDenoiser):
+        white = denoiser.whiten(x, math.exp(config.training.noise_mean))
+        denoiser.net.stem.start_from(common_patterns(white, labels, train.n_classes, STEM_SIDE, config.net.patterns))
     return TrainingState.start(denoiser.to(fabric.device), config.training)
 
 
@@ -86,6 +88,7 @@ def train(
     settings = config.training
     augment = choose(settings.augmentation, len(train_set))
     draws = BalancedDraws(train_set.labels, train_set.n_classes, settings.batch_size, seed=config.seed)
+    epoch_steps = len(train_set) / settings.batch_size
     labels = torch.from_numpy(train_set.labels)
     state.denoiser.train()
     while state.step < settings.steps:
@@ -96,7 +99,7 @@ def train(
         joint = settings.evidence_weight > 0 and state.step >= settings.evidence_from * settings.steps
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator.initial_seed())
-            losses = _step(state, settings, batch.to(fabric), joint, fabric)
+            losses = _step(state, settings, batch.to(fabric), joint, learning_rate(state.step, settings, epoch_steps), fabric)
         validating = state.step % settings.validate_every == 0 or state.step == settings.steps
         validation = validate(state, config, val_set, scale, fabric) if validating else None
         callback(Progress(state, settings.steps, losses, validation))
@@ -109,8 +112,11 @@ def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: Pix
     chosen = torch.randperm(len(val_set), generator=generator)[:_VALIDATION_IMAGES].numpy()
     x = torch.from_numpy(scale.to_model(val_set.pixels[chosen]))
     batch = _Batch.draw(x, torch.from_numpy(val_set.labels[chosen]), config.training, generator).to(fabric)
+    parts = batch.split(max(1, _VALIDATION_PIXELS // x[0].numel()))
+    weight = LOSS_WEIGHTS[config.training.loss]
     with fabric.autocast():
-        return joint_loss(state.ema, state.temperature, batch.x, batch.z, batch.sigma, batch.label)
+        losses = [joint_loss(state.ema, state.temperature, p.x, p.z, p.sigma, p.label, weight) for p in parts]
+    return Losses.mean(losses, [len(part.x) / len(x) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -127,28 +133,35 @@ class _Batch:
     def draw(cls, x: Tensor, label: Tensor, settings: TrainingConfig, generator: Generator) -> "_Batch":
         n = len(x)
         offset = torch.rand((), generator=generator).item()
-        levels = LogNormal(settings.noise_mean, settings.noise_std).draw(n, offset)
-        sigma = levels[torch.randperm(n, generator=generator)]
+        sigma = draw_levels(settings, n, offset)[torch.randperm(n, generator=generator)]
         noise = torch.randn(x.shape, generator=generator)
         dropped = torch.rand(n, generator=generator) < settings.label_dropout
         return cls(x, x + sigma[:, None, None, None] * noise, sigma, label, dropped)
 
     def to(self, fabric: Fabric) -> "_Batch":
-        return _Batch(*fabric.to_device((self.x, self.z, self.sigma, self.label, self.dropped)))
+        return _Batch(*fabric.to_device(self._fields()))
+
+    def split(self, n: int) -> "list[_Batch]":
+        """Batches of at most ``n`` images."""
+        return [_Batch(*part) for part in zip(*(field.split(n) for field in self._fields()), strict=True)]
+
+    def _fields(self) -> tuple[Tensor, ...]:
+        return self.x, self.z, self.sigma, self.label, self.dropped
 
 
-def _step(state: TrainingState, settings: TrainingConfig, batch: _Batch, joint: bool, fabric: Fabric) -> Losses:
+def _step(state: TrainingState, settings: TrainingConfig, batch: _Batch, joint: bool, rate: float, fabric: Fabric) -> Losses:
+    weight = LOSS_WEIGHTS[settings.loss]
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(state.step, settings) * group["factor"]
+        group["lr"] = rate * group["factor"]
     with fabric.autocast():
         if joint:
-            losses = joint_loss(state.denoiser, state.temperature, batch.x, batch.z, batch.sigma, batch.label)
+            losses = joint_loss(state.denoiser, state.temperature, batch.x, batch.z, batch.sigma, batch.label, weight)
             loss = losses.denoising + settings.evidence_weight * losses.evidence
             if batch.dropped.any():
-                loss = loss + batch.dropped.float().mean() * _without_class(state, batch)
+                loss = loss + batch.dropped.float().mean() * _without_class(state, batch, weight)
         else:
             label = torch.where(batch.dropped, state.denoiser.n_classes, batch.label)
-            losses = generative_loss(state.denoiser, batch.x, batch.z, batch.sigma, label)
+            losses = generative_loss(state.denoiser, batch.x, batch.z, batch.sigma, label, weight)
             loss = losses.denoising
     state.optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
@@ -158,14 +171,19 @@ def _step(state: TrainingState, settings: TrainingConfig, batch: _Batch, joint: 
     return losses
 
 
-def _without_class(state: TrainingState, batch: _Batch) -> Tensor:
+def _without_class(state: TrainingState, batch: _Batch, weight: LossWeight) -> Tensor:
     x, z, sigma = batch.x[batch.dropped], batch.z[batch.dropped], batch.sigma[batch.dropped]
     no_class = torch.full((len(x),), state.denoiser.n_classes, device=x.device)
-    return generative_loss(state.denoiser, x, z, sigma, no_class).denoising
+    return generative_loss(state.denoiser, x, z, sigma, no_class, weight).denoising
 
 
-def learning_rate(step: int, settings: TrainingConfig) -> float:
-    """Linear warm-up, then half a cosine to 2 % of the peak."""
+def learning_rate(step: int, settings: TrainingConfig, epoch_steps: float = math.inf) -> float:
+    """Linear warm-up, then the decay asked for; ``epoch_steps``: steps that draw as many images as there are."""
     warm = min(1.0, (step + 1) / settings.warmup_steps)
-    cosine = 0.51 + 0.49 * math.cos(math.pi * step / settings.steps)
-    return settings.learning_rate * warm * cosine
+    return settings.learning_rate * warm * _DECAYS[settings.decay](step, settings, epoch_steps)
+
+
+_DECAYS: dict[Decay, Callable[[int, TrainingConfig, float], float]] = {
+    "cosine": lambda step, settings, epoch_steps: 0.51 + 0.49 * math.cos(math.pi * step / settings.steps),
+    "step": lambda step, settings, epoch_steps: settings.decay_factor ** (step // (settings.decay_epochs * epoch_steps)),
+}

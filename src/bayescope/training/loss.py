@@ -6,15 +6,49 @@ level.  It teaches p(x|y), and neglects what few pixels show: a lesion is worth 
 Evidence: the denoising evidence of one level and one noise, ``-‖x - D(x + σn; σ, y)‖²/σ²`` nats per unit of log σ, times
 a learned temperature of the level, is a logit per class; its cross-entropy is what a wrong decision costs.  The same
 noise serves all classes.  The true class's denoising loss stays beside it, so the network stays a denoiser.
+
+What the denoising loss leaves to choose, the weight λ and the density of the levels σ, is chosen in two tables here.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bayescope.denoiser import Denoiser
+from bayescope.config import LossWeighting, NoiseLevels, TrainingConfig
+from bayescope.denoiser import Denoiser, epsilon_weight
+from bayescope.noise import VP, LogNormal
+
+LossWeight = Callable[[Denoiser, Tensor], Tensor]
+"""λ(σ) of a denoiser at ``sigma (batch,)``: ``(batch,)``."""
+
+LOSS_WEIGHTS: dict[LossWeighting, LossWeight] = {
+    "edm": lambda denoiser, sigma: denoiser.loss_weight(sigma),
+    "epsilon": epsilon_weight,
+}
+
+_SHORTEST_TIME = 1e-5
+
+
+def _uniform_time(n: int, offset: float) -> Tensor:
+    """``n`` rising levels of the VP diffusion, their times uniform on [1e-5, 1] (Song et al. 2021), one in each stratum."""
+    share = (torch.arange(n) + offset) / n
+    return VP().sigma(_SHORTEST_TIME + (1 - _SHORTEST_TIME) * share)
+
+
+_LEVELS: dict[NoiseLevels, Callable[[TrainingConfig], Callable[[int, float], Tensor]]] = {
+    "lognormal": lambda settings: LogNormal(settings.noise_mean, settings.noise_std).draw,
+    "vp": lambda settings: _uniform_time,
+}
+
+
+def draw_levels(settings: TrainingConfig, n: int, offset: float) -> Tensor:
+    """``n`` rising noise levels of low discrepancy from the chosen density, moved by ``offset`` in [0, 1): ``(n,)``."""
+    return _LEVELS[settings.noise_levels](settings)(n, offset)
+
 
 _KNOTS = 9
 _RANGE = (-5.0, 3.0)
@@ -41,17 +75,36 @@ class Losses:
     denoising: Tensor
     evidence: Tensor
 
+    @classmethod
+    def mean(cls, parts: Sequence[Self], shares: Sequence[float]) -> Self:
+        """Over batches that hold these ``shares`` of the images."""
+        pairs = list(zip(parts, shares, strict=True))
+        return cls(
+            torch.stack([part.denoising * share for part, share in pairs]).sum(),
+            torch.stack([part.evidence * share for part, share in pairs]).sum(),
+        )
 
-def generative_loss(denoiser: Denoiser, x: Tensor, z: Tensor, sigma: Tensor, label: Tensor) -> Losses:
+
+def generative_loss(
+    denoiser: Denoiser, x: Tensor, z: Tensor, sigma: Tensor, label: Tensor, weight: LossWeight = LOSS_WEIGHTS["edm"]
+) -> Losses:
     """Denoising alone, one pass per image; ``label`` may be ``n_classes``, which means no class."""
     error = (x - denoiser(z, sigma, label)).square().sum(dim=(1, 2, 3))
-    return Losses((error * denoiser.loss_weight(sigma)).mean(), torch.full((), torch.nan))
+    return Losses((error * weight(denoiser, sigma)).mean(), torch.full((), torch.nan))
 
 
-def joint_loss(denoiser: Denoiser, temperature: Temperature, x: Tensor, z: Tensor, sigma: Tensor, label: Tensor) -> Losses:
+def joint_loss(
+    denoiser: Denoiser,
+    temperature: Temperature,
+    x: Tensor,
+    z: Tensor,
+    sigma: Tensor,
+    label: Tensor,
+    weight: LossWeight = LOSS_WEIGHTS["edm"],
+) -> Losses:
     """Both losses, one pass per image and class on the same noisy image."""
     denoised = denoiser.under_every_class(z, sigma)
     error = (x[:, None] - denoised).square().sum(dim=(2, 3, 4))
     true_error = error.gather(1, label[:, None])[:, 0]
     logits = -error * (temperature(sigma) / sigma**2)[:, None]
-    return Losses((true_error * denoiser.loss_weight(sigma)).mean(), F.cross_entropy(logits, label))
+    return Losses((true_error * weight(denoiser, sigma)).mean(), F.cross_entropy(logits, label))

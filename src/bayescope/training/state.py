@@ -1,15 +1,22 @@
 """Everything a training step reads and changes, and its flat form for a file."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from bayescope.config import TrainingConfig
+from bayescope.config import Optimizer, TrainingConfig
 from bayescope.denoiser import Denoiser
 from bayescope.errors import RunError
 from bayescope.training.loss import Temperature
+
+OPTIMIZERS: dict[Optimizer, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": partial(torch.optim.AdamW, betas=(0.9, 0.99)),
+    "adam": torch.optim.Adam,
+}
 
 
 @dataclass
@@ -29,7 +36,7 @@ class TrainingState:
             {"params": list(denoiser.parameters()), "weight_decay": config.weight_decay, "factor": 1.0},
             {"params": list(temperature.parameters()), "weight_decay": 0.0, "factor": 10.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99))
+        optimizer = OPTIMIZERS[config.optimizer](groups, lr=config.learning_rate)
         ema = copy.deepcopy(denoiser).requires_grad_(False).eval()
         return cls(denoiser, ema, temperature, optimizer)
 

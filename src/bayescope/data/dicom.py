@@ -1,0 +1,246 @@
+"""DICOM images: one grey frame as a workstation shows it, and what the header says of it.
+
+Every step from stored pixel to shown one, PS3.4 N.2.1, is a function of the stored value alone.  It is computed by pydicom
+once for each value that can be stored, 65,536 at most, and then looked up: the result is that of pydicom on the whole image.
+"""
+
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from bayescope.data import codecs
+from bayescope.errors import DataError
+from bayescope.shapes import Pixels
+
+SUFFIXES = (".dcm", ".dicom")
+MAX_FILE_BYTES = 3 * 2**28
+MAX_PIXELS = 2**26
+"""Of one frame, 8192 by 8192: with as many, reading stays below 2 GiB."""
+_VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
+    **dict.fromkeys(("399162004", "R-10242"), "CC"),
+    **dict.fromkeys(("399368009", "R-10226"), "MLO"),
+    **dict.fromkeys(("399260004", "R-10224"), "ML"),
+    **dict.fromkeys(("399352003", "R-10228"), "LM"),
+    **dict.fromkeys(("399099002", "R-10230"), "LMO"),
+    **dict.fromkeys(("399196006", "R-10244"), "FB"),
+    **dict.fromkeys(("399188001", "R-102D0"), "SIO"),
+    **dict.fromkeys(("441555000", "R-40AAA"), "ISO"),
+    **dict.fromkeys(("399265009", "R-102CF"), "XCC"),
+    **dict.fromkeys(("399192008", "R-1024A"), "XCCL"),
+    **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
+}
+_INTENTS = ("FOR PRESENTATION", "FOR PROCESSING")
+_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One grey frame and what its header says.
+
+    ``pixels`` is float32 ``(height, width)``, high is bright; ``spacing`` is (row, column) in mm, in the detector's plane
+    where the patient's is not given; ``patient`` serves to keep a patient's images together, nothing else; ``presentation``
+    is the presentation intent, FOR PRESENTATION or FOR PROCESSING; ``applied`` names the steps from stored to shown pixels.
+    """
+
+    pixels: NDArray[np.float32]
+    bits_stored: int
+    spacing: tuple[float, float] | None
+    laterality: str | None
+    view: str | None
+    patient: str | None = field(repr=False)
+    presentation: str | None
+    applied: tuple[str, ...]
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the name ends as a DICOM file's, or the file carries the DICM mark."""
+    return path.suffix.lower() in SUFFIXES or _has_mark(path)
+
+
+def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Frame:
+    """One frame: Modality LUT, VOI LUT or else window (number ``window`` of several), MONOCHROME1 inverted, padding darkest.
+
+    ``frame`` counts from 0 and is needed where the file has several.  Raises DataError, with the reason, for what is no whole
+    grey image of 8 or 16 bits a pixel, or has more than ``MAX_PIXELS``.
+    """
+    with _refusing(path):
+        stored, header = _read(path, frame)
+        table, applied = _shown_values(header, window, stored.dtype, path.name)
+        index = stored.astype(np.intp)
+        index -= _stored_range(header)[0]
+        return Frame(
+            pixels=np.take(table, index, mode="clip"),
+            bits_stored=header.BitsStored,
+            spacing=_spacing(header),
+            laterality=_first(header, ("ImageLaterality", "Laterality"), among=("L", "R")),
+            view=_view(header),
+            patient=str(header.get("PatientID") or "").strip() or None,
+            presentation=_first(header, ("PresentationIntentType",), among=_INTENTS),
+            applied=applied,
+        )
+
+
+def stored_pixels(path: Path, *, frame: int | None = None) -> Pixels:
+    """One frame as stored, before any LUT: ``(height, width)``, signed or unsigned, 8 or 16 bit.  Raises as read_dicom."""
+    with _refusing(path):
+        return _read(path, frame)[0]
+
+
+def _has_mark(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Whatever pydicom and the decoders raise on a damaged file becomes a DataError; their warnings, which quote it, go."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except DataError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".replace(str(path), path.name).split())
+        raise DataError(f"{path.name}: cannot be read ({reason:.200}); expected a whole DICOM image. Replace it") from None
+
+
+def _read(path: Path, frame: int | None) -> tuple[Pixels, Dataset]:
+    if not path.is_file():
+        raise DataError(f"{path.name}: no such file; expected a DICOM image. Check the path")
+    if not _has_mark(path):
+        raise DataError(f"{path.name}: no DICM mark after 128 bytes; expected a DICOM file. Leave it out")
+    _check_size(path)
+    header = dcmread(path)
+    number = _check_header(header, frame, path.name)
+    codecs.register()
+    return pixel_array(header, index=number), header
+
+
+def _check_size(path: Path) -> None:
+    """Raise DataError if the file, inflated where it is deflated, has more than MAX_FILE_BYTES."""
+    n_bytes = path.stat().st_size
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        with path.open("rb") as file:
+            file.seek(144 + meta.FileMetaInformationGroupLength)
+            encoded = file.read(_CHUNK_BYTES)
+            while encoded and n_bytes <= MAX_FILE_BYTES:
+                n_bytes += len(inflater.decompress(encoded, _CHUNK_BYTES))
+                encoded = inflater.unconsumed_tail or file.read(_CHUNK_BYTES)
+    if n_bytes > MAX_FILE_BYTES:
+        raise DataError(f"{path.name}: over {MAX_FILE_BYTES >> 20} MiB; expected less. Split it into single frames")
+
+
+def _check_header(header: Dataset, frame: int | None, name: str) -> int:
+    """The number of the frame to read; raise DataError unless it is a grey image of integers and of a size to hold."""
+    if header.get("Rows") is None or header.get("Columns") is None:
+        raise DataError(f"{name}: {header.get('Modality') or 'an object'} without an image; expected one. Leave it out")
+    photometric = header.get("PhotometricInterpretation")
+    if photometric not in ("MONOCHROME1", "MONOCHROME2") or header.get("SamplesPerPixel", 1) != 1:
+        raise DataError(f"{name}: a {photometric or 'nameless'} image; expected MONOCHROME1 or MONOCHROME2. Convert it to grey")
+    if header.get("BitsAllocated") not in (8, 16):
+        raise DataError(
+            f"{name}: {header.get('BitsAllocated')} bits a pixel; expected integers of 8 or 16. Leave it out, or convert it"
+        )
+    if header.Rows * header.Columns > MAX_PIXELS:
+        raise DataError(f"{name}: {header.Rows}x{header.Columns} pixels; expected {MAX_PIXELS} at most. Check the header")
+    n_frames = int(header.get("NumberOfFrames") or 1)
+    if frame is None and n_frames > 1:
+        raise DataError(f"{name}: {n_frames} frames; expected one. Name the frame to read")
+    if frame is not None and not 0 <= frame < n_frames:
+        raise DataError(f"{name}: no frame {frame}; expected 0 to {n_frames - 1}. Name another")
+    return frame or 0
+
+
+def _stored_range(header: Dataset) -> tuple[int, int]:
+    """Lowest value the bits stored can hold, and how many there are."""
+    n_values = 2**header.BitsStored
+    return (-n_values // 2 if header.PixelRepresentation else 0), n_values
+
+
+def _shown_values(
+    header: Dataset, window: int, stored_type: np.dtype, name: str
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """What each value that can be stored is shown as, ``(values,)`` from the lowest up, and the steps that led there."""
+    lowest, n_values = _stored_range(header)
+    stored = np.arange(lowest, lowest + n_values)
+    applied = []
+    shown = apply_modality_lut(stored, header)
+    if header.get("ModalityLUTSequence"):
+        applied.append("Modality LUT")
+        shown = shown.astype(np.int64)
+    elif shown.dtype != stored.dtype:
+        applied.append(f"rescale {header.RescaleSlope} {header.RescaleIntercept}")
+    if choice := _voi_choice(header, window, name):
+        applied.append(choice)
+        _widen_luts(header)
+        shown = apply_voi_lut(shown, header, index=window)
+    shown = shown.astype(np.float32)
+    if header.PhotometricInterpretation == "MONOCHROME1":
+        applied.append("MONOCHROME1 inverted")
+        shown = shown.min() + shown.max() - shown
+    if header.get("PixelPaddingValue") is not None:
+        ends = [header.PixelPaddingValue, header.get("PixelPaddingRangeLimit", header.PixelPaddingValue)]
+        first, last = np.sort(np.array(ends, dtype=np.int64).astype(stored_type))  # a signed one may be written unsigned
+        padding = (stored >= first) & (stored <= last)
+        applied.append(f"padding {first} to {last} darkest")
+        shown[padding] = shown[~padding].min()
+    return shown, tuple(applied)
+
+
+def _widen_luts(header: Dataset) -> None:
+    """Declare the entries of 8-bit VOI LUTs as 16-bit: pydicom counts entries in their own type, so past 255 from 0 again."""
+    for item in header.get("VOILUTSequence") or ():
+        n_entries, first, _ = item.LUTDescriptor
+        item.LUTDescriptor = [n_entries, first, 16]
+
+
+def _voi_choice(header: Dataset, window: int, name: str) -> str | None:
+    """In words, the VOI LUT or window that pydicom will apply; None if there is none.  DataError if it is not there."""
+    n_luts = len(header.get("VOILUTSequence") or ())
+    has_window = header.get("WindowCenter") is not None and header.get("WindowWidth") is not None
+    available = n_luts or (min(header["WindowCenter"].VM, header["WindowWidth"].VM) if has_window else 0)
+    if not 0 <= window < max(1, available):
+        raise DataError(f"{name}: no window {window}; expected 0 to {max(1, available) - 1}. Choose another")
+    return f"{'VOI LUT' if n_luts else 'window'} {window + 1} of {available}" if available else None
+
+
+def _spacing(header: Dataset) -> tuple[float, float] | None:
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        try:
+            row, column = (float(value) for value in header.get(keyword) or ())
+        except (TypeError, ValueError):
+            continue
+        if 0 < row < np.inf and 0 < column < np.inf:
+            return row, column
+    return None
+
+
+def _view(header: Dataset) -> str | None:
+    codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or ()]
+    position = str(header.get("ViewPosition") or "").strip().upper()
+    coded = next((_VIEWS[code] for code in codes if code in _VIEWS), None)
+    return position or coded or _first(header, ("PatientOrientation",), among=tuple(_VIEWS.values()))
+
+
+def _first(header: Dataset, keywords: tuple[str, ...], among: tuple[str, ...]) -> str | None:
+    """The first of the elements that holds one of these words."""
+    words = (str(header.get(keyword) or "").strip().upper() for keyword in keywords)
+    return next((word for word in words if word in among), None)

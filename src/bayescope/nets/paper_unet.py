@@ -1,0 +1,99 @@
+"""The network of Sarker et al. (arXiv 2502.17727): a U-Net that predicts the noise ε(x_t, t, y) in an image.
+
+Time enters as Gaussian random Fourier features (Tancik et al. 2020; Song et al. 2021), the class label as a vector added
+to them; every block adds a projection of the sum to its feature maps.  What the paper leaves open follows the small
+score network of Song's tutorial, from which its widths and its embedding come: one convolution, group normalisation and
+SiLU a block, halving by stride.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EMBEDDING = 256
+_FREQUENCY_SCALE = 30.0
+_GROUPS = 32
+
+
+class TimeEmbedding(nn.Module):
+    """Time and class label as one vector: ``(batch, 256)``.  Label ``n_classes`` stands for no class.
+
+    The frequencies are drawn once, from N(0, 30²), and kept with the weights.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, n_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", _FREQUENCY_SCALE * torch.randn(EMBEDDING // 2))
+        self.time = nn.Linear(EMBEDDING, EMBEDDING)
+        self.label = nn.Embedding(n_classes + 1, EMBEDDING)
+
+    def forward(self, t: Tensor, label: Tensor) -> Tensor:
+        phase = 2 * math.pi * t[:, None] * self.frequencies
+        return F.silu(self.time(torch.cat([phase.sin(), phase.cos()], dim=1)) + self.label(label))
+
+
+class Block(nn.Module):
+    """Convolution, the embedding added to each feature map, group normalisation, SiLU."""
+
+    def __init__(self, width_in: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width_in, width, 3, stride, padding=1)
+        self.embedding = nn.Linear(EMBEDDING, width)
+        self.norm = nn.GroupNorm(math.gcd(_GROUPS, max(1, width // 4)), width)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        return F.silu(self.norm(self.conv(h) + self.embedding(embedding)[:, :, None, None]))
+
+
+class Stage(nn.Module):
+    """The blocks of one resolution; only the first changes width and size."""
+
+    def __init__(self, width_in: int, width: int, blocks: int, stride: int = 1) -> None:
+        super().__init__()
+        first = Block(width_in, width, stride)
+        self.blocks = nn.ModuleList([first, *(Block(width, width) for _ in range(blocks - 1))])
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        for block in self.blocks:
+            h = block(h, embedding)
+        return h
+
+
+class PaperUNet(nn.Module):
+    """ε(x_t, t, y), zero until it is trained; any image side.
+
+    With the paper's widths 32-64-128-256-512, one block each, one channel and two classes: 4.4 million parameters.
+    """
+
+    def __init__(self, channels: int, n_classes: int, widths: Sequence[int], blocks: int = 1, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.embedding = TimeEmbedding(n_classes)
+        coarser = list(pairwise(widths))
+        self.enter = Stage(channels, widths[0], blocks)
+        self.down = nn.ModuleList(Stage(fine, coarse, blocks, stride=2) for fine, coarse in coarser)
+        self.dropout = nn.Dropout(dropout)
+        self.up = nn.ModuleList(Stage(coarse + fine, fine, blocks) for fine, coarse in reversed(coarser))
+        self.head = nn.Conv2d(widths[0], channels, 3, padding=1)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """The noise in ``x_t (batch, channel, height, width)``, the same shape; ``t``, ``label``: ``(batch,)``."""
+        embedding = self.embedding(t, label)
+        h = self.enter(x_t, embedding)
+        skips = []
+        for stage in self.down:
+            skips.append(h)
+            h = stage(h, embedding)
+        h = self.dropout(h)
+        for stage in self.up:
+            skip = skips.pop()
+            h = F.interpolate(h, size=skip.shape[-2:], mode="nearest")
+            h = stage(torch.cat([h, skip], dim=1), embedding)
+        return self.head(h)

@@ -1,0 +1,137 @@
+"""Is this image like the training images at all?
+
+A likelihood ratio compares classes; it answers even for an image that belongs to none.  The denoising errors tell: an image
+unlike the training images is denoised worse than they at some levels of noise, or, if it is blank or blurred, better.
+An image's log errors per level, e (levels,), are held against those of held-out images by
+
+- their Mahalanobis distance, the covariance shrunk (Ledoit & Wolf 2004), so that odd *patterns* over levels count;
+- the most extreme single level, two-sided, so that one odd level is not drowned by many.
+
+The score is -log of the smaller of both tail probabilities, each as if e were normal.  It need not be: the p-value is the
+rank among held-out scores (cross-conformal, Vovk 2015): fitted on all folds but one, ranked within that one.  p-values of
+images like the held-out ones are uniform.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy.stats import chi2, norm
+
+from bayescope.errors import DataError, RunError
+from bayescope.evidence.bound import LevelEvidence
+from bayescope.shapes import Floats, Labels
+
+FEWEST_IMAGES = 20
+_FOLDS = 5
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Fold:
+    """``mean (levels,)`` and ``covariance (levels, levels)`` of the other folds' log errors; ``scores (m,)`` of its own."""
+
+    mean: Floats
+    covariance: Floats
+    scores: Floats
+
+    def score(self, log_errors: Floats) -> Floats:
+        """-log of the smaller tail probability, nats: ``(n,)``."""
+        return _score(log_errors, self.mean, self.covariance)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``p_value (n,)``: probability of as odd an image among images like the training ones, at least 1/(images + 1).
+
+    ``score (n,)``: nats, higher is odder, ranks images beyond the smallest p-value; ``deviation (n, levels)``: standard
+    deviations by which each level's log error is off, positive for worse denoised than usual.
+    """
+
+    p_value: Floats
+    score: Floats
+    deviation: Floats
+
+    def warnings(self, level: float = 0.01) -> list[str]:
+        """For each image a line to show beside its answer, or nothing."""
+        return [f"unlike the training images (p = {p:.2g})" if p <= level else "" for p in self.p_value]
+
+
+@dataclass(frozen=True)
+class NoveltyTest:
+    """A test of images against the held-out ones it was fitted on."""
+
+    folds: tuple[Fold, ...]
+
+    @property
+    def images(self) -> int:
+        """How many held-out images it rests on."""
+        return sum(len(fold.scores) for fold in self.folds)
+
+    def __call__(self, log_errors: Floats) -> Verdict:
+        """Test images by their log errors ``(n, levels)`` of :func:`denoising_log_errors`."""
+        scores = np.stack([fold.score(log_errors) for fold in self.folds])
+        as_odd = sum((fold.scores >= own[:, None]).sum(axis=1) for fold, own in zip(self.folds, scores, strict=True))
+        deviations = [(log_errors - fold.mean) / np.sqrt(np.diag(fold.covariance)) for fold in self.folds]
+        return Verdict((1 + as_odd) / (1 + self.images), scores.mean(axis=0), np.mean(deviations, axis=0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, fit for JSON."""
+        return {"folds": [{name: value.tolist() for name, value in vars(fold).items()} for fold in self.folds]}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`.  Raises RunError if ``content`` is something else."""
+        try:
+            return cls(tuple(Fold(**{name: np.array(value) for name, value in fold.items()}) for fold in content["folds"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(
+                f"novelty test cannot be read ({error!r}); expected folds of mean, covariance and scores. "
+                "Calibrate the model again"
+            ) from None
+
+
+def denoising_log_errors(levels: LevelEvidence) -> Floats:
+    """log(‖x - D‖²/σ²) per level, mean over noises, under the class that denoises best there: ``(n, levels)``."""
+    return np.log(np.maximum(-levels.mean.max(axis=1), _TINY))
+
+
+def fit_novelty(log_errors: Floats, seed: int = 0) -> NoveltyTest:
+    """Fit on the log errors ``(n, levels)`` of held-out images.
+
+    Raises DataError for fewer than ``FEWEST_IMAGES`` images, or errors that are not finite.
+    """
+    if len(log_errors) < FEWEST_IMAGES:
+        raise DataError(
+            f"{len(log_errors)} held-out images; a novelty test expects at least {FEWEST_IMAGES}. Give a larger validation "
+            "split"
+        )
+    if not np.isfinite(log_errors).all():
+        raise DataError("denoising errors that are NaN or infinite; expected finite ones. Leave out these held-out images")
+    return NoveltyTest(tuple(_fit_fold(log_errors[rest], log_errors[own]) for rest, own in _split(len(log_errors), seed)))
+
+
+def _split(n: int, seed: int) -> Iterator[tuple[Labels, Labels]]:
+    from sklearn.model_selection import KFold
+
+    yield from KFold(_FOLDS, shuffle=True, random_state=seed).split(np.empty(n))
+
+
+def _fit_fold(others: Floats, own: Floats) -> Fold:
+    from sklearn.covariance import LedoitWolf
+
+    spread = np.maximum(others.std(axis=0), _TINY)
+    correlation = LedoitWolf().fit(others / spread).covariance_
+    mean, covariance = others.mean(axis=0), correlation * np.outer(spread, spread)
+    return Fold(mean, covariance, _score(own, mean, covariance))
+
+
+def _score(log_errors: Floats, mean: Floats, covariance: Floats) -> Floats:
+    n_levels = len(mean)
+    off = log_errors - mean
+    distance = np.einsum("nl,nl->n", off, np.linalg.solve(covariance, off.T).T)
+    extreme = np.abs(off / np.sqrt(np.diag(covariance))).max(axis=1)
+    pattern = chi2.logsf(distance, n_levels)
+    level = np.log(2 * n_levels) + norm.logsf(extreme)
+    return -np.minimum(pattern, level)

@@ -1,0 +1,283 @@
+"""DICOM files: what pydicom reads is what is read, what is shown follows the standard, the rest is refused with a reason."""
+
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from bayescope.data import dicom
+from bayescope.data.dicom import Frame, is_dicom, read_dicom, stored_pixels
+from bayescope.errors import DataError
+
+OWN_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+STORED = np.random.default_rng(0).integers(0, 2**12, (6, 9)).astype(np.uint16)
+
+
+def write(path: Path, pixels: np.ndarray = STORED, bits: int = 12, frames: list[bytes] | None = None, **elements: Any) -> Path:
+    """A mammogram of these stored pixels, or of these encoded frames, with the header changed by ``elements``."""
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = elements.pop("syntax", ExplicitVRLittleEndian)
+    data.SOPClassUID, data.SOPInstanceUID, data.Modality = "1.2.840.10008.5.1.4.1.1.1.2", "1.2.3", "MG"
+    data.Rows, data.Columns = pixels.shape[-2:]
+    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
+    data.BitsAllocated, data.BitsStored, data.HighBit = 8 * pixels.itemsize, bits, bits - 1
+    data.PixelRepresentation = int(pixels.dtype.kind == "i")
+    data.PixelData = encapsulate(frames) if frames else pixels.tobytes()
+    for name, value in elements.items():
+        setattr(data, name, value) if value is not None else delattr(data, name)
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+def lut(entries: list[int], first: int, bits: int) -> Dataset:
+    item = Dataset()
+    item.LUTDescriptor = [len(entries), first, bits]
+    item.add_new("LUTData", "US", entries)
+    return item
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "case.dcm"
+
+
+def check_message(message: str, path: Path) -> None:
+    assert message.startswith(f"{path.name}: ")
+    assert str(path) not in message
+
+
+def check_against_pydicom(path: Path) -> Frame | None:
+    """Read, with the same stored pixels as pydicom, and shown as pydicom would; or None if refused by name."""
+    try:
+        frame = read_dicom(path)
+    except DataError as error:
+        check_message(str(error), path)
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = pydicom.dcmread(path)
+        expected = data.pixel_array
+        shown = apply_voi_lut(apply_modality_lut(expected, data), data)
+    stored = stored_pixels(path)
+    np.testing.assert_array_equal(stored, expected)
+    assert stored.dtype == expected.dtype
+    assert frame.pixels.dtype == np.float32
+    assert frame.pixels.shape == expected.shape
+    if data.PhotometricInterpretation == "MONOCHROME2" and "PixelPaddingValue" not in data:
+        np.testing.assert_array_equal(frame.pixels, shown.astype(np.float32))
+    return frame
+
+
+def test_every_real_file_is_read_as_by_pydicom_or_refused(shared_data: Path) -> None:
+    roots = (shared_data / "dicom", shared_data / "cbis_ddsm" / "dicom", OWN_FILES)
+    paths = [path for root in roots for path in sorted(root.rglob("*")) if path.is_file()]
+    read = {path.name for path in paths if check_against_pydicom(path)}
+    assert len(read) >= 70
+    assert {"1-207.dcm", "JPGExtended.dcm", "JLSL_08_07_0_1F.dcm", "MR_small_RLE.dcm", "image_dfl.dcm", "JPEG-LL.dcm"} <= read
+
+
+def test_a_real_mammogram(shared_data: Path) -> None:
+    (path,) = (shared_data / "cbis_ddsm" / "dicom").rglob("*.dcm")
+    frame = read_dicom(path)
+    assert frame.pixels.shape == (1129, 1065)
+    assert (frame.bits_stored, frame.laterality, frame.view, frame.presentation) == (16, "L", "MLO", None)
+    assert frame.patient is not None
+    assert frame.patient not in repr(frame)
+
+
+def test_single_frames_of_many_are_pydicoms(shared_data: Path) -> None:
+    path = shared_data / "dicom" / "pydicom-data" / "emri_small_jpeg_ls_lossless.dcm"
+    for number, expected in enumerate(pydicom.dcmread(path).pixel_array):
+        np.testing.assert_array_equal(stored_pixels(path, frame=number), expected)
+    for wrong in (-1, 10):
+        with pytest.raises(DataError, match="expected 0 to 9"):
+            read_dicom(path, frame=wrong)
+    with pytest.raises(DataError, match="10 frames"):
+        read_dicom(path)
+
+
+SMOOTH = np.add.outer(np.arange(64), np.arange(48))
+
+
+@pytest.mark.parametrize(
+    ("syntax", "pixels", "encoded", "tolerance"),
+    [
+        (JPEGLosslessSV1, STORED, imagecodecs.ljpeg_encode(STORED, bitspersample=12), 0),
+        (JPEGLSLossless, STORED, imagecodecs.jpegls_encode(STORED), 0),
+        (JPEG2000Lossless, STORED, imagecodecs.jpeg2k_encode(STORED, level=0, codecformat="j2k"), 0),
+        (HTJ2KLossless, STORED, imagecodecs.htj2k_encode(STORED), 0),
+        (JPEGBaseline8Bit, SMOOTH.astype(np.uint8), imagecodecs.jpeg8_encode(SMOOTH.astype(np.uint8), level=98), 2),
+        (
+            JPEGExtended12Bit,
+            30 * SMOOTH.astype(np.uint16),
+            imagecodecs.jpeg8_encode(30 * SMOOTH.astype(np.uint16), level=98),
+            20,
+        ),
+    ],
+    ids=["JPEG lossless", "JPEG-LS", "JPEG 2000", "HTJ2K", "JPEG baseline", "JPEG extended"],
+)
+def test_compressed(path: Path, syntax: str, pixels: np.ndarray, encoded: bytes, tolerance: int) -> None:
+    bits = 8 if pixels.dtype == np.uint8 else 12
+    write(path, pixels, bits, [encoded], syntax=syntax)
+    assert np.abs(read_dicom(path).pixels - pixels.astype(np.float32)).max() <= tolerance
+
+
+def test_compressed_by_runs(path: Path) -> None:
+    data = pydicom.dcmread(write(path))
+    data.compress(RLELossless)
+    data.save_as(path)
+    np.testing.assert_array_equal(read_dicom(path).pixels, STORED)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_all_depths_signed_or_not(path: Path, bits: int, signed: bool) -> None:
+    low = -(2 ** (bits - 1)) if signed else 0
+    kind = f"{'' if signed else 'u'}int{8 if bits == 8 else 16}"
+    pixels = np.linspace(low, low + 2**bits - 1, 54).round().astype(kind).reshape(6, 9)
+    frame = read_dicom(write(path, pixels, bits))
+    np.testing.assert_array_equal(frame.pixels, pixels)
+    assert frame.bits_stored == bits
+    np.testing.assert_array_equal(
+        read_dicom(write(path, pixels, bits, PhotometricInterpretation="MONOCHROME1")).pixels,
+        2.0 * low + 2**bits - 1 - pixels,
+    )
+
+
+def test_rescale_and_choice_of_window(path: Path) -> None:
+    write(path, RescaleSlope=2, RescaleIntercept=-100, WindowCenter=[1000, 4000], WindowWidth=[2000, 500])
+    data = pydicom.dcmread(path)
+    frames = [read_dicom(path, window=window) for window in (0, 1)]
+    for window, frame in enumerate(frames):
+        expected = apply_voi_lut(apply_modality_lut(STORED, data), data, index=window)
+        np.testing.assert_array_equal(frame.pixels, expected.astype(np.float32))
+        assert frame.applied == ("rescale 2.0 -100.0", f"window {window + 1} of 2")
+    assert (frames[0].pixels != frames[1].pixels).any()
+    for wrong in (-1, 2):
+        with pytest.raises(DataError, match="expected 0 to 1"):
+            read_dicom(path, window=wrong)
+
+
+def test_lookup_tables(path: Path) -> None:
+    squares = [i * i // 4096 for i in range(4096)]
+    frame = read_dicom(
+        write(path, ModalityLUTSequence=[lut(squares, 0, 16)], VOILUTSequence=[lut(list(range(255, -1, -1)) * 2, 100, 8)])
+    )
+    voi = np.tile(np.arange(255, -1, -1), 2)
+    np.testing.assert_array_equal(frame.pixels, voi[(np.array(squares)[STORED] - 100).clip(0, 511)])
+    assert frame.applied == ("Modality LUT", "VOI LUT 1 of 1")
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_becomes_the_darkest(path: Path, photometric: str) -> None:
+    pixels = STORED.clip(100, 2000).astype(np.int16)
+    pixels[:2, :3] = [[-2000, -1995, -1990]] * 2
+    header = {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1990, "PhotometricInterpretation": photometric}
+    frame = read_dicom(write(path, pixels, **header))
+    assert (frame.pixels[:2, :3] == frame.pixels.min()).all()
+    inverted = photometric == "MONOCHROME1"
+    np.testing.assert_array_equal(frame.pixels[2:], -1.0 - pixels[2:] if inverted else pixels[2:])
+    assert frame.applied[-1] == "padding -2000 to -1990 darkest"
+
+
+@pytest.mark.parametrize(
+    ("elements", "view"),
+    [
+        ({"ViewPosition": "CC"}, "CC"),
+        ({"PatientOrientation": "MLO"}, "MLO"),
+        ({"PatientOrientation": ["A", "FR"]}, None),
+        ({}, None),
+    ],
+)
+def test_view(path: Path, elements: dict[str, Any], view: str | None) -> None:
+    assert read_dicom(write(path, **elements)).view == view
+
+
+@pytest.mark.parametrize(("code", "view"), [("R-10226", "MLO"), ("399162004", "CC"), ("1", None)])
+def test_coded_view(path: Path, code: str, view: str | None) -> None:
+    item = Dataset()
+    item.CodeValue = code
+    assert read_dicom(write(path, ViewCodeSequence=[item])).view == view
+
+
+def test_what_the_header_says(path: Path) -> None:
+    header = {"ImagerPixelSpacing": [0.07, 0.08], "ImageLaterality": "R", "Laterality": "L", "PatientID": " P 1 "}
+    frame = read_dicom(write(path, PresentationIntentType="FOR PROCESSING", **header))
+    assert (frame.spacing, frame.laterality, frame.patient) == ((0.07, 0.08), "R", "P 1")
+    assert frame.presentation == "FOR PROCESSING"
+    frame = read_dicom(write(path, PixelSpacing=[0.1, 0.2], Laterality="B", **{"ImagerPixelSpacing": [0.07, 0.08]}))
+    assert (frame.spacing, frame.laterality, frame.patient, frame.presentation) == ((0.1, 0.2), None, None, None)
+    assert read_dicom(write(path, PixelSpacing=[0, 0.2])).spacing is None
+
+
+@pytest.mark.parametrize(
+    ("elements", "reason"),
+    [
+        ({"Rows": None}, "MG without an image"),
+        ({"PixelData": None}, "no 'Pixel Data'"),
+        ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "a RGB image"),
+        ({"BitsAllocated": 32}, "32 bits a pixel"),
+        ({"BitsStored": 20}, "cannot be read"),
+        ({"Rows": 65535, "Columns": 65535}, "65535x65535 pixels"),
+        ({"Rows": 7}, "less than expected"),
+        ({"WindowCenter": 1, "WindowWidth": 0}, "Window Width"),
+        ({"PixelRepresentation": None}, "PixelRepresentation|Pixel Representation"),
+    ],
+)
+def test_refused_with_a_reason(path: Path, elements: dict[str, Any], reason: str) -> None:
+    write(path, **elements)
+    with pytest.raises(DataError, match=rf"^case\.dcm: .*({reason})"):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGExtended12Bit]
+)
+def test_cut_short(path: Path, syntax: str) -> None:
+    encode = {JPEG2000Lossless: imagecodecs.jpeg2k_encode, JPEGExtended12Bit: imagecodecs.jpeg8_encode}.get(syntax)
+    write(path, frames=[encode(STORED)] if encode else None, syntax=syntax)
+    read_dicom(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"^case\.dcm: "):
+        read_dicom(path)
+
+
+def test_a_deflated_bomb_is_not_inflated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicom, "MAX_FILE_BYTES", 2**22)
+    zeros = np.zeros((2100, 1000), np.uint16)
+    assert write(path, zeros, syntax=DeflatedExplicitVRLittleEndian).stat().st_size < 2**14
+    monkeypatch.setattr(zlib, "decompress", None)
+    with pytest.raises(DataError, match="over 4 MiB"):
+        read_dicom(path)
+
+
+def test_is_dicom(path: Path, tmp_path: Path) -> None:
+    write(path)
+    renamed = path.rename(tmp_path / "IM0001")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    answers = [is_dicom(tmp_path / name) for name in ("x.dcm", "x.DICOM", "IM0001", "a.png", "absent", "")]
+    assert answers == [True, True, True, False, False, False]
+    assert read_dicom(renamed).view is None
+    for name, reason in (("a.png", "no DICM mark"), ("absent", "no such file")):
+        with pytest.raises(DataError, match=reason):
+            read_dicom(tmp_path / name)

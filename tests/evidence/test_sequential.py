@@ -1,0 +1,156 @@
+"""Stopping early on the exact denoiser: the error rate asked for holds, the budget holds, the rest is the full evaluation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from bayescope.calibration import Weighing, level_spacing
+from bayescope.errors import ConfigError
+from bayescope.evidence.bound import LevelEvidence, draw_noise, level_evidence
+from bayescope.evidence.plan import LevelStatistics, Plan
+from bayescope.evidence.sequential import SequentialEvidence, weigh_sequentially
+from bayescope.gaussian import Component, GaussianMixtureDenoiser
+from bayescope.level_statistics import fit_level_statistics
+from bayescope.noise import log_spaced
+from bayescope.shapes import Floats, Labels
+
+SHAPE, LEVELS, NOISES = (1, 4, 4), 6, 4
+SIGMAS = log_spaced(0.1, 4.0, LEVELS).double().numpy()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Gaussian classes, images drawn from them, and a plan learned on other images of theirs."""
+
+    oracle: GaussianMixtureDenoiser
+    x: torch.Tensor
+    noise: torch.Tensor
+    weighing: Weighing
+    plan: Plan
+    full: LevelEvidence
+
+    def weigh(self, error_rate: float, max_passes: int | None = None, chosen: slice = slice(None)) -> SequentialEvidence:
+        offset = np.zeros(self.oracle.n_classes)
+        return weigh_sequentially(
+            self.oracle, self.x[chosen], SIGMAS, self.noise, self.plan, offset, error_rate, max_passes, batch_size=64
+        )
+
+    @property
+    def full_evidence(self) -> Floats:
+        return self.weighing.evidence(self.full)
+
+
+def gaussian_problem(n_classes: int, n: int, separation: float = 0.2, seed: int = 0) -> Problem:
+    generator = torch.Generator().manual_seed(seed)
+    means = separation * torch.randn(n_classes, 2, *SHAPE, generator=generator, dtype=torch.float64)
+    variances = 0.05 + 0.5 * torch.rand(n_classes, 2, *SHAPE, generator=generator, dtype=torch.float64)
+    pairs = [list(zip(*of_class, strict=True)) for of_class in zip(means, variances, strict=True)]
+    oracle = GaussianMixtureDenoiser([[Component(mean, variance) for mean, variance in pair] for pair in pairs])
+
+    def draw(count: int) -> tuple[torch.Tensor, Labels]:
+        labels, part = torch.randint(n_classes, (count,), generator=generator), torch.randint(2, (count,), generator=generator)
+        noise = torch.randn(count, *SHAPE, generator=generator, dtype=torch.float64)
+        return means[labels, part] + variances[labels, part].sqrt() * noise, labels.numpy()
+
+    noise = draw_noise(LEVELS, NOISES, SHAPE, seed).double()
+    weighing = Weighing(level_spacing(SIGMAS), np.zeros(n_classes))
+    held_out, labels = draw(300)
+    statistics = fit_level_statistics(level_evidence(oracle, held_out, SIGMAS, noise), labels, weighing)
+    assert statistics is not None
+    x, _ = draw(n)
+    full = level_evidence(oracle, x, SIGMAS, noise)
+    return Problem(oracle, x, noise, weighing, Plan(statistics, weighing.weights), full)
+
+
+@pytest.fixture(scope="module")
+def two() -> Problem:
+    return gaussian_problem(2, 1000)
+
+
+def differences(values: Floats) -> Floats:
+    return values - values[:, :1]
+
+
+def test_weighing_to_the_end_is_the_full_evaluation(two: Problem) -> None:
+    found = two.weigh(0.0, chosen=slice(40))
+    np.testing.assert_allclose(differences(found.values), differences(two.full_evidence[:40]), rtol=1e-6, atol=1e-6)
+    assert (found.passes == 2 * LEVELS * NOISES).all()
+
+
+@pytest.mark.parametrize("error_rate", [0.3, 0.1, 0.02])
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_the_error_rate_asked_for_is_kept_and_bought_with_few_passes(n_classes: int, error_rate: float) -> None:
+    problem = gaussian_problem(n_classes, 1000)
+    found = problem.weigh(error_rate)
+    differs = (found.values.argmax(axis=1) != problem.full_evidence.argmax(axis=1)).mean()
+    assert differs <= error_rate + 2 * np.sqrt(error_rate / 1000)
+    assert found.passes.mean() < 0.4 * n_classes * LEVELS * NOISES
+
+
+def test_asking_for_fewer_errors_costs_more_passes_and_makes_fewer(two: Problem) -> None:
+    winner = two.full_evidence.argmax(axis=1)
+    found = [two.weigh(rate) for rate in (0.3, 0.1, 0.01)]
+    passes = [f.passes.mean() for f in found]
+    errors = [(f.values.argmax(axis=1) != winner).mean() for f in found]
+    assert passes == sorted(passes)
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] > 0
+
+
+def test_the_error_bar_holds_after_any_number_of_passes(two: Problem) -> None:
+    endless = level_evidence(two.oracle, two.x[:400], SIGMAS, draw_noise(LEVELS, 100, SHAPE, 99).double())
+    truth = two.weighing.evidence(endless)
+    for budget in (2, 4, 8, 16, 32):
+        found = two.weigh(1e-9, budget, slice(400))
+        assert (found.passes <= budget).all()
+        error = found.values[:, 0] - found.values[:, 1] - (truth[:, 0] - truth[:, 1])
+        bar = found.standard_error(np.tile([1.0, -1.0], (400, 1)))
+        assert 0.82 <= (np.abs(error) < 1.645 * bar).mean() <= 0.97, budget
+
+
+def test_more_passes_predict_the_full_evidence_better_at_every_prefix(two: Problem) -> None:
+    full = differences(two.full_evidence)[:, 1]
+    rms = [np.sqrt(((differences(two.weigh(1e-9, budget).values)[:, 1] - full) ** 2).mean()) for budget in (2, 6, 12, 24)]
+    assert rms == sorted(rms, reverse=True)
+    assert rms[0] < 0.5 * full.std()
+
+
+def test_an_answer_does_not_depend_on_batch_mates(two: Problem) -> None:
+    whole, alone = two.weigh(0.05), two.weigh(0.05, chosen=slice(3, 4))
+    assert whole.passes[3] == alone.passes[0]
+    np.testing.assert_allclose(alone.values[0], whole.values[3], rtol=1e-9, atol=1e-9)
+
+
+def test_passes_grow_slower_than_the_number_of_classes() -> None:
+    means = [gaussian_problem(k, 300, separation=0.4).weigh(0.05).passes.mean() for k in (2, 5, 10)]
+    assert means[1] < means[0] * 5 / 2
+    assert means[2] < means[1] * 10 / 5
+
+
+def test_the_first_draw_is_taken_where_it_tells_most() -> None:
+    statistics = LevelStatistics(np.zeros((2, 3, 2)), np.diag([1.0, 9.0, 1.0]), np.full(3, 0.5), 20.0, np.ones(6))
+    plan = Plan(statistics, np.ones(3))
+    assert plan.order[0] == 1
+    assert sorted(plan.order) == [0, 0, 1, 1, 2, 2]
+    assert sorted(zip(plan.order, plan.noise_index, strict=True)) == [(k, j) for k in range(3) for j in range(2)]
+    assert (np.diff(plan.variance_left) <= 0).all()
+    assert plan.variance_left[-1] == 0
+
+
+def test_statistics_survive_json_and_need_enough_images(two: Problem) -> None:
+    again = LevelStatistics.from_dict(two.plan.statistics.to_dict())
+    np.testing.assert_array_equal(again.scale, two.plan.statistics.scale)
+    assert again.dof == two.plan.statistics.dof
+    few = LevelEvidence(two.full.values[:10], SIGMAS)
+    assert fit_level_statistics(few, np.arange(10) % 2, two.weighing) is None
+
+
+@pytest.mark.parametrize(
+    ("error_rate", "max_passes", "message"),
+    [(-0.1, None, "error_rate -0.1"), (1.0, None, "below 1"), (0.1, 1, "max_passes 1; expected at least 2")],
+)
+def test_impossible_knobs_are_refused(two: Problem, error_rate: float, max_passes: int | None, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        two.weigh(error_rate, max_passes)

@@ -1,0 +1,204 @@
+"""Calibration of likelihood ratios against ratios whose truth is known, and Bayes' rule at any prevalence."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from scipy.stats import binomtest
+
+from bayescope.errors import DataError, RunError
+from bayescope.likelihood_ratio import (
+    RatioCalibration,
+    fit_calibration,
+    out_of_fold,
+    pooled_log_ratio,
+    post_test_probability,
+    uncalibrated,
+)
+from bayescope.reliability import cllr, resample_to_prevalence
+
+DISTANCE = 2.0  # of the two classes, in standard deviations
+SLOPE, OFFSET = 0.05, -0.7
+
+
+def exact_ratio(n: int, seed: int, diseased: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """The true log-ratio of class 1, whose distribution is N(±d²/2, d²), and labels."""
+    rng = np.random.default_rng(seed)
+    labels = (np.arange(n) < diseased * n).astype(np.int64)
+    return rng.normal((labels - 0.5) * DISTANCE**2, DISTANCE), labels
+
+
+def raw_of(ratio: np.ndarray) -> np.ndarray:
+    """Both classes' raw ratios, of which the true ones are an affine map."""
+    raw = (ratio - OFFSET) / SLOPE
+    return np.stack([-raw, raw], axis=1)
+
+
+def test_affine_calibration_recovers_the_known_map() -> None:
+    ratio, labels = exact_ratio(20_000, 0, diseased=0.2)
+    calibration = fit_calibration(raw_of(ratio), labels)
+    assert calibration.calibrated
+    assert calibration.warning == ""
+    assert calibration.images == (16_000, 4_000)
+    healthy, diseased = calibration.maps
+    assert diseased.slope == pytest.approx(SLOPE, rel=0.05)
+    assert diseased.offset == pytest.approx(OFFSET, abs=0.06)
+    assert (healthy.slope, healthy.offset) == pytest.approx((diseased.slope, -diseased.offset), abs=1e-4)
+
+
+def test_monotone_calibration_recovers_a_bent_map() -> None:
+    ratio, labels = exact_ratio(40_000, 1)
+    raw = np.stack([-(ratio**3), ratio**3], axis=1)
+    fresh, _ = exact_ratio(2_000, 2)
+    inner = fresh[np.abs(fresh) < 3]
+    found = fit_calibration(raw, labels, "monotone")(np.stack([-(inner**3), inner**3], axis=1))[:, 1]
+    assert np.sqrt(np.mean((found - inner) ** 2)) < 0.2
+
+
+@pytest.mark.parametrize("kind", ["affine", "monotone"])
+def test_separable_images_still_give_finite_modest_ratios(kind: str) -> None:
+    labels = np.repeat([0, 1], 20)
+    raw = np.where(labels == 1, 400.0, -400.0) + np.linspace(-50, 50, 40)
+    found = fit_calibration(np.stack([-raw, raw], axis=1), labels, kind)(np.array([[-400.0, 400.0]]))[0, 1]
+    assert 0 < found < np.log(20 * 3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 4), st.integers(0, 10_000), st.floats(1e-3, 1e3))
+def test_maps_rise_and_never_cost_more_than_saying_nothing(n_classes: int, seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(60) % n_classes
+    raw = scale * rng.normal(0, 1, (60, n_classes))
+    calibration = fit_calibration(raw, labels)
+    found = calibration(raw)
+    for k in range(n_classes):
+        order = raw[:, k].argsort()
+        assert (np.diff(found[order, k]) >= -1e-9).all()
+        assert cllr(found[:, k], labels == k) <= 1 + 1e-6
+
+
+def test_the_affine_map_has_the_least_regularised_cost() -> None:
+    ratio, labels = exact_ratio(300, 3)
+    raw = raw_of(ratio)
+    best = cllr(fit_calibration(raw, labels)(raw)[:, 1], labels == 1)
+    rng = np.random.default_rng(0)
+    for slope, offset in zip(SLOPE * rng.uniform(0.5, 2, 50), OFFSET + rng.normal(0, 0.5, 50), strict=True):
+        assert cllr(slope * raw[:, 1] + offset, labels == 1) > best - 2e-3
+
+
+def test_ratios_that_fall_with_the_class_are_set_to_one() -> None:
+    ratio, labels = exact_ratio(400, 4)
+    calibration = fit_calibration(raw_of(-ratio), labels)
+    assert "tell nothing" in calibration.warning
+    np.testing.assert_allclose(calibration(raw_of(ratio)), 0, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("labels", "n_classes"), [([], 2), ([0] * 50, 2), ([0] * 50 + [1] * 4, 2), ([0] * 20 + [1] * 20, 3), ([0, 1], 2)]
+)
+def test_too_few_images_are_said_to_be_and_nothing_is_guessed(labels: list[int], n_classes: int) -> None:
+    raw = np.random.default_rng(0).normal(0, 100, (len(labels), n_classes))
+    calibration = fit_calibration(raw, np.array(labels, dtype=np.int64))
+    assert not calibration.calibrated
+    assert "uncalibrated" in calibration.warning
+    assert len(calibration.images) == n_classes
+    np.testing.assert_array_equal(calibration(raw), raw)
+
+
+def test_few_images_are_calibrated_with_a_warning() -> None:
+    ratio, labels = exact_ratio(30, 5)
+    calibration = fit_calibration(raw_of(ratio), labels)
+    assert calibration.calibrated
+    assert "few validation images: [15, 15]" in calibration.warning
+
+
+@pytest.mark.parametrize("raw", [np.full((40, 2), np.nan), np.zeros((39, 2)), np.zeros(40)])
+def test_unfit_ratios_are_refused(raw: np.ndarray) -> None:
+    with pytest.raises(DataError, match="expected finite ratios"):
+        fit_calibration(raw, np.arange(40) % 2)
+
+
+@pytest.mark.parametrize("kind", ["affine", "monotone"])
+def test_json_round_trip_is_exact(kind: str) -> None:
+    ratio, labels = exact_ratio(200, 6)
+    calibration = fit_calibration(raw_of(ratio), labels, kind)
+    again = RatioCalibration.from_dict(json.loads(json.dumps(calibration.to_dict(), allow_nan=False)))
+    assert again == calibration
+    assert RatioCalibration.from_dict(uncalibrated((3, 0)).to_dict()) == uncalibrated((3, 0))
+    with pytest.raises(RunError, match="Calibrate the model again"):
+        RatioCalibration.from_dict({"maps": [{"slope": 1.0}]})
+
+
+def test_an_images_answer_does_not_depend_on_the_others() -> None:
+    ratio, labels = exact_ratio(200, 7)
+    for kind in ("affine", "monotone"):
+        calibration = fit_calibration(raw_of(ratio), labels, kind)
+        np.testing.assert_array_equal(calibration(raw_of(ratio))[:1], calibration(raw_of(ratio)[:1]))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(-20, 20), st.floats(1e-4, 1 - 1e-4))
+def test_post_test_odds_are_pre_test_odds_times_the_ratio(log_ratio: float, prevalence: float) -> None:
+    after = post_test_probability(np.array([log_ratio]), prevalence)
+    assert logit(after)[0] - logit(prevalence) == pytest.approx(log_ratio, abs=1e-3)
+
+
+@pytest.mark.parametrize("prevalence", [0.01, 0.1, 0.5])
+def test_predicted_is_observed_at_another_prevalence(prevalence: float) -> None:
+    """Calibrated at equal frequencies on 400 images, asked of resampled test sets of another prevalence."""
+    ratio, labels = exact_ratio(400, 8)
+    calibration = fit_calibration(raw_of(ratio), labels)
+    ratio, labels = exact_ratio(40_000, 9)
+    prior = np.array([1 - prevalence, prevalence])
+    chosen = resample_to_prevalence(labels, prior, seed=0)
+    assert labels[chosen].mean() == pytest.approx(prevalence, abs=1e-3)
+    posterior = calibration.posterior(raw_of(ratio[chosen]), prior)
+    np.testing.assert_allclose(posterior.sum(axis=1), 1)
+    for low, high in ((0.0, 1.0), (prevalence, 1.0), (0.3, 0.7)):
+        inside = (posterior[:, 1] >= low) & (posterior[:, 1] <= high)
+        images = min(int(inside.sum()), 500)  # the fit's own error: what 400 images can be held to
+        interval = binomtest(round(labels[chosen][inside].mean() * images), images).proportion_ci(0.99)
+        assert interval.low <= posterior[inside, 1].mean() <= interval.high
+
+
+def test_cross_fitting_shows_no_image_to_its_own_fit() -> None:
+    labels = np.arange(53) % 3
+    seen: list[np.ndarray] = []
+
+    def predict(fitting: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        assert not set(fitting) & set(asked)
+        assert len(fitting) + len(asked) == 53
+        assert set(labels[fitting]) == {0, 1, 2}
+        seen.append(asked)
+        return np.stack([asked, -asked], axis=1).astype(float)
+
+    np.testing.assert_array_equal(out_of_fold(predict, labels)[:, 0], np.arange(53))
+    assert sorted(np.concatenate(seen).tolist()) == list(range(53))
+    with pytest.raises(DataError, match="at least two of each class"):
+        out_of_fold(predict, np.array([0, 0, 1]))
+
+
+def test_cross_fitted_ratios_are_honest_where_in_sample_ones_boast() -> None:
+    """A weighing fitted to noise looks informative on its own images only."""
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(0, 1, (60, 30)), np.arange(60) % 2
+
+    def weigh(fitting: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        contrast = features[fitting][labels[fitting] == 1].mean(axis=0) - features[fitting][labels[fitting] == 0].mean(axis=0)
+        ratio = 3 * features[asked] @ contrast
+        return np.stack([-ratio, ratio], axis=1)
+
+    everyone = np.arange(60)
+    boasting = fit_calibration(weigh(everyone, everyone), labels).maps[1].slope
+    honest = fit_calibration(out_of_fold(weigh, labels), labels).maps[1].slope
+    assert boasting > 0.3
+    assert honest < boasting / 3
+
+
+def test_pooling_by_hand() -> None:
+    knots, ratios = pooled_log_ratio(np.array([1.0, 2.0, 3.0, 4.0, 4.0]), np.array([False, True, False, True, True]))
+    np.testing.assert_array_equal(knots, [1, 2, 3, 4])
+    np.testing.assert_allclose(expit(ratios + logit(0.6)), [0, 0.5, 0.5, 1])
