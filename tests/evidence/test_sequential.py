@@ -16,7 +16,7 @@ from bayescope.level_statistics import fit_level_statistics
 from bayescope.noise import log_spaced
 from bayescope.shapes import Floats, Labels
 
-SHAPE, LEVELS, NOISES = (1, 4, 4), 6, 4
+SHAPE, LEVELS, NOISES = (1, 4, 4), 5, 8
 SIGMAS = log_spaced(0.1, 4.0, LEVELS).double().numpy()
 
 

@@ -1,0 +1,249 @@
+"""What the mammography readers share: files of an archive, the case table, splits by patient, the account of what was used.
+
+The case table has the columns ``COLUMNS``, one row for each image.  ``path`` is absolute; ``label`` the class name; ``side``
+L or R; ``view`` CC, MLO, ...; ``split`` train, val or test; ``lesion`` what is to be seen, in the archive's words, or None;
+``kind`` full (a whole mammogram) or roi (a lesion cut out); the box, in pixels of the file, is the smallest around all
+findings of the image, NaN where there is none.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from bayescope.data.cases import SPLITS
+from bayescope.data.files import SUFFIXES
+from bayescope.errors import ConfigError, DataError
+
+BOX = ("x_min", "y_min", "x_max", "y_max")
+COLUMNS = ("path", "label", "patient", "side", "view", "split", "lesion", "kind", *BOX)
+SCHEMES = ("official", "leak-free", "folds")
+DICOM_SUFFIXES = (".dcm", ".dicom")
+
+
+@dataclass(frozen=True)
+class Split:
+    """How cases are divided into train, val and test.
+
+    ``official`` is the archive's own division; ``leak-free`` the same with every patient it has on both sides moved wholly
+    to train; ``folds`` tests on part ``fold`` of ``folds``, drawn by patient and stratified by label.  Validation is a
+    ``val_fraction`` of train, drawn by patient, none if 0.  Draws depend on ``seed`` and the tables, not on which images are
+    there, except where file names alone tell the patient.  Raises ConfigError where a value is out of range.
+    """
+
+    scheme: str = "official"
+    fold: int = 0
+    folds: int = 5
+    val_fraction: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES:
+            raise ConfigError(f"split {self.scheme!r}; expected one of {', '.join(SCHEMES)}. Choose one of these")
+        if self.folds < 2 or not 0 <= self.fold < self.folds:
+            raise ConfigError(f"fold {self.fold} of {self.folds}; expected 2 folds or more, counted from 0. Choose another")
+        if not 0 <= self.val_fraction <= 0.5:
+            raise ConfigError(f"validation fraction {self.val_fraction}; expected 0 to 0.5. Choose another")
+
+    def __str__(self) -> str:
+        which = f"fold {self.fold} of {self.folds}" if self.scheme == "folds" else self.scheme
+        return f"{which}, {self.val_fraction:g} of train for validation, seed {self.seed}"
+
+
+OFFICIAL = Split()
+FOLDS = Split("folds")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was found, what was used, what was left out and why: ``found`` is ``used`` plus all of ``left_out``.
+
+    ``left_out`` counts by reason, ``counts`` by split and label, ``patients`` by split; ``unit`` is what is counted.
+    """
+
+    archive: str
+    task: str
+    split: str
+    unit: str
+    found: int
+    used: int
+    left_out: dict[str, int]
+    counts: dict[str, dict[str, int]]
+    patients: dict[str, int]
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON can hold them."""
+        return asdict(self) | {"notes": list(self.notes)}
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.archive}, task {self.task}, split {self.split}",
+            f"found {self.found} {self.unit}, used {self.used}, left out {self.found - self.used}",
+        ]
+        lines += [f"  left out {n}: {reason}" for reason, n in self.left_out.items()]
+        for name, n_patients in self.patients.items():
+            labels = ", ".join(f"{n} {label}" for label, n in self.counts[name].items())
+            lines.append(f"  {name}: {labels}; {n_patients} patients")
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The case table and the account of how it came about."""
+
+    cases: pd.DataFrame
+    summary: Summary
+
+
+def list_files(source: Path) -> list[Path]:
+    """Every file under ``source``, in order of path, links followed, hidden files left out.  DataError if it is no folder."""
+    if not source.is_dir():
+        raise DataError(f"{source}: no such folder; expected the folder of the archive. Check the path")
+    return list(_walk(source.resolve(), set()))
+
+
+def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    if (real := folder.resolve()) in seen:
+        return
+    seen.add(real)
+    for child in sorted(folder.iterdir()):
+        if child.is_dir() and not child.name.startswith("."):
+            yield from _walk(child, seen)
+        elif child.is_file() and not child.name.startswith("."):
+            yield child
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name is that of a DICOM file or of another image that is read."""
+    return path.suffix.lower() in (*DICOM_SUFFIXES, *SUFFIXES)
+
+
+def choose_copy(files: Collection[Path]) -> tuple[Path | None, str | None]:
+    """The file to read among copies of one image, DICOM before others, or else the reason why there is none."""
+    whole = [path for path in files if path.stat().st_size]
+    if not whole:
+        return None, "file is empty" if files else "file not found"
+    return min(whole, key=lambda path: (path.suffix.lower() not in DICOM_SUFFIXES, path)), None
+
+
+def find_table(files: Sequence[Path], name: str) -> Path | None:
+    """The file of this name, in upper or lower case; None if there is none.  DataError if there are several that differ."""
+    found = [path for path in files if path.name.lower() == name.lower()]
+    if len({path.read_bytes() for path in found}) > 1:
+        raise DataError(f"{name}: {len(found)} files that differ; expected one. Remove those that are not the official one")
+    return found[0] if found else None
+
+
+def read_rows(path: Path, columns: Collection[str], separator: str = ",") -> pd.DataFrame:
+    """A CSV file as text, header and fields stripped of blanks and newlines.  DataError if a column is missing."""
+    try:
+        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except Exception as error:
+        reason = str(error).replace(str(path), path.name)
+        raise DataError(f"{path.name}: cannot be read as a table ({reason}); expected CSV. Download it again") from None
+    return clean_rows(table, columns, path.name)
+
+
+def clean_rows(table: pd.DataFrame, columns: Collection[str], name: str) -> pd.DataFrame:
+    """``table`` as stripped text, blank where empty.  DataError if a column is missing."""
+    table = table.fillna("").astype(str).rename(columns=lambda column: str(column).strip())
+    if missing := sorted(set(columns) - set(table.columns)):
+        raise DataError(f"{name}: no column {', '.join(missing)}; expected the archive's own table. Download it again")
+    return table.apply(lambda column: column.str.strip())
+
+
+def birads_groups(task: str, highest: int) -> dict[str, str]:
+    """Class name of each BI-RADS category in a grouping such as ``1-3/4-6``; categories outside all groups are not keys.
+
+    Raises ConfigError unless there are two groups or more, apart, within 1 to ``highest``.
+    """
+    classes: dict[str, str] = {}
+    parts = task.split("/")
+    for part in parts:
+        ends = [int(end) for end in part.split("-")] if re.fullmatch(r"\d(-\d)?", part) else [0]
+        members = {str(category) for category in range(ends[0], ends[-1] + 1)}
+        if len(parts) < 2 or not members or ends[0] < 1 or ends[-1] > highest or members & classes.keys():
+            raise ConfigError(
+                f"task {task!r}; expected BI-RADS groups apart from each other, within 1 to {highest}, "
+                f"such as 1-3/4-{highest}. Group them so"
+            )
+        classes |= dict.fromkeys(members, f"BI-RADS {part}")
+    return classes
+
+
+def settle_official(official: pd.Series, patients: pd.Series, scheme: str) -> tuple[pd.Series, tuple[str, ...]]:
+    """The official division as ``scheme`` wants it, and a note on the patients it has on both sides, if any."""
+    on_both_sides = official.groupby(patients).transform("nunique") > 1
+    n_leaking = patients[on_both_sides].nunique()
+    if not n_leaking or scheme == "folds":
+        return official, ()
+    if scheme == "official":
+        return official, (
+            f"{n_leaking} patients in train and in test, as published: results on test are too good; leak-free moves them",
+        )
+    n_moved = int((on_both_sides & (official == "test")).sum())
+    return official.mask(on_both_sides, "train"), (
+        f"{n_leaking} patients in train and in test moved wholly to train, {n_moved} rows with them",
+    )
+
+
+def finish(archive: str, task: str, unit: str, table: pd.DataFrame, split: Split, notes: Sequence[str]) -> Archive:
+    """Draw the splits, drop the rows left out, count.
+
+    ``table`` has ``COLUMNS`` and ``left_out``, the reason or None; ``split`` in it is the official one, train or test, and not
+    read where folds are drawn; ``label`` is None where the task has no class for the case.  Raises DataError if nothing is
+    left or if patients are too few to draw from.
+    """
+    table = table.assign(split=_divide(table[table["label"].notna()], split, archive))
+    kept = table["left_out"].isna()
+    if not kept.any():
+        why = "; ".join(f"{n} {reason}" for reason, n in table["left_out"].value_counts().items())
+        raise DataError(
+            f"{archive}: no image for task {task} ({why or 'no rows'}); expected some. Check the folder and the task"
+        )
+    cases = table.loc[kept, list(COLUMNS)].reset_index(drop=True)
+    cases = cases.astype(dict.fromkeys(BOX, float)).assign(path=cases["path"].map(str))
+    labels = sorted(cases["label"].unique())
+    by_split = {name: cases[cases["split"] == name] for name in SPLITS}
+    summary = Summary(
+        archive=archive,
+        task=task,
+        split=str(split),
+        unit=unit,
+        found=len(table),
+        used=len(cases),
+        left_out={str(reason): int(n) for reason, n in table["left_out"].value_counts().items()},
+        counts={name: {label: int((rows["label"] == label).sum()) for label in labels} for name, rows in by_split.items()},
+        patients={name: int(rows["patient"].nunique()) for name, rows in by_split.items()},
+        notes=tuple(notes),
+    )
+    return Archive(cases, summary)
+
+
+def _divide(labelled: pd.DataFrame, split: Split, archive: str) -> pd.Series:
+    part = labelled["split"].astype(object)
+    if split.scheme == "folds":
+        part[:] = "train"
+        part.loc[_held_out(labelled, split.folds, split.fold, split.seed, archive)] = "test"
+    if split.val_fraction:
+        train = labelled[part == "train"]
+        part[_held_out(train, round(1 / split.val_fraction), 0, split.seed, archive)] = "val"
+    return part
+
+
+def _held_out(cases: pd.DataFrame, n_folds: int, fold: int, seed: int, archive: str) -> pd.Index:
+    """Index values of the cases of one fold of patients."""
+    rarest = cases.groupby("label")["patient"].nunique().min() if len(cases) else 0
+    if rarest < n_folds:
+        raise DataError(
+            f"{archive}: {rarest} patients of the rarest class; expected at least {n_folds} to draw from. "
+            "Take fewer folds, or another validation fraction"
+        )
+    draw = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    parts = [held_out for _, held_out in draw.split(cases, cases["label"], cases["patient"])]
+    return cases.index[parts[fold]]
