@@ -19,6 +19,8 @@ NoiseLevels = Literal["lognormal", "vp"]
 LossWeighting = Literal["edm", "epsilon"]
 Decay = Literal["cosine", "step"]
 Optimizer = Literal["adamw", "adam"]
+Solver = Literal["adaptive", "heun", "rk4"]
+Trace = Literal["exact", "rademacher", "gaussian"]
 
 
 class _Section(BaseModel):
@@ -84,7 +86,20 @@ class TrainingConfig(_Section):
     validate_every: int = Field(250, ge=1)
 
 
-class EvidenceConfig(_Section):
+class _Levels(_Section):
+    """A range of noise levels."""
+
+    sigma_min: float
+    sigma_max: float
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(f"sigma_min {self.sigma_min} must be below sigma_max {self.sigma_max}")
+        return self
+
+
+class EvidenceConfig(_Levels):
     """How an image is weighed: ``levels`` noise levels between ``sigma_min`` and ``sigma_max``, ``noises`` at each.
 
     Weighing stops when the winner is settled: at most ``error_rate`` of the answers differ from the full evaluation's (0:
@@ -100,11 +115,21 @@ class EvidenceConfig(_Section):
     error_rate: float = Field(0.01, ge=0, lt=1)
     max_passes: int | None = Field(None, ge=2)
 
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError(f"sigma_min {self.sigma_min} must be below sigma_max {self.sigma_max}")
-        return self
+
+class FlowConfig(_Levels):
+    """How log p(x|y) is integrated along the probability flow, from ``sigma_min`` to ``sigma_max``.
+
+    ``solver``: "adaptive" with a ``tolerance`` relative to a pixel's size and in nats per pixel, or "heun" or "rk4" on ``steps``
+    steps even in log σ.  ``trace``: "exact" (a pass per pixel), or Hutchinson's with ``probes`` "rademacher" or "gaussian" probes.
+    """
+
+    solver: Solver = "adaptive"
+    tolerance: float = Field(1e-4, gt=0, lt=1)
+    steps: int = Field(64, ge=1)
+    trace: Trace = "rademacher"
+    probes: int = Field(4, ge=1)
+    sigma_min: float = Field(0.01, gt=0)
+    sigma_max: float = Field(80.0, gt=0)
 
 
 class Config(_Section):
@@ -117,6 +142,7 @@ class Config(_Section):
     net: NetConfig = NetConfig()
     training: TrainingConfig = TrainingConfig()
     evidence: EvidenceConfig = EvidenceConfig()
+    flow: FlowConfig = FlowConfig()
 
 
 def parse_config(values: dict[str, Any]) -> Config:
@@ -144,7 +170,7 @@ def read_config(path: Path) -> Config:
 def dump_toml(config: Config) -> str:
     """The configuration as TOML text that :func:`read_config` reads back to an equal value."""
     values = config.model_dump(exclude_none=True)
-    sections = {name: values.pop(name) for name in ("net", "training", "evidence")}
+    sections = {name: values.pop(name) for name in ("net", "training", "evidence", "flow")}
     lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
     for name, section in sections.items():
         lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]

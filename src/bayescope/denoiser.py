@@ -67,6 +67,11 @@ class Denoiser(nn.Module, ABC):
         labels = torch.arange(self.n_classes, device=z.device).repeat_interleave(len(z))
         return self._denoise(z, sigma, labels)
 
+    @property
+    def class_means(self) -> Tensor:
+        """Mean image as far as known: ``(c, h, w)``, or of each class ``(classes, c, h, w)``."""
+        return self.mean
+
     @abstractmethod
     def at_level(self, sigma: float) -> LevelDenoiser:
         """The denoiser of one level, with all that depends on level and class alone worked out once."""
@@ -95,6 +100,11 @@ class SpectralDenoiser(Denoiser):
         self.register_buffer("class_shift", statistics.class_shift)
         self.register_buffer("row_basis", cosine_basis(self.mean.shape[-2]), persistent=False)
         self.register_buffer("column_basis", cosine_basis(self.mean.shape[-1]), persistent=False)
+
+    @property
+    def class_means(self) -> Tensor:
+        """Mean image of each class: ``(classes, c, h, w)``."""
+        return self.mean + self._inverse(self.class_shift[: self.n_classes])
 
     @torch.inference_mode()
     def at_level(self, sigma: float) -> LevelDenoiser:

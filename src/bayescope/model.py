@@ -84,7 +84,7 @@ class LikelihoodModel:
 
         Raises DataError if the images are of another shape than the model's, or not finite.
         """
-        x = self._checked(pixels)
+        x = self.checked(pixels)
         sigmas, noise = self._draws()
         return level_evidence(self.denoiser, x, sigmas, noise, batch_size, callback)
 
@@ -117,7 +117,7 @@ class LikelihoodModel:
         offset = self.weighing.class_bias + np.log(prior)
         sigmas, noise = self._draws()
         found = weigh_sequentially(
-            self.denoiser, self._checked(pixels), sigmas, noise, self.plan, offset, error_rate, max_passes, callback=callback
+            self.denoiser, self.checked(pixels), sigmas, noise, self.plan, offset, error_rate, max_passes, callback=callback
         )
         return _answers(found.values + self.weighing.class_bias, prior, found.standard_error, found.passes)
 
@@ -146,7 +146,8 @@ class LikelihoodModel:
     def _prior(self, class_prior: Sequence[float] | Floats | None) -> Floats:
         return self.class_prior if class_prior is None else check_prior(class_prior, self.class_names)
 
-    def _checked(self, pixels: Pixels) -> Tensor:
+    def checked(self, pixels: Pixels) -> Tensor:
+        """Stored pixels in model units on the model's device.  Raises DataError if they do not fit the model."""
         if pixels.ndim != 4 or pixels.shape[1:] != self.image_shape:
             raise DataError(
                 f"images of shape {pixels.shape[1:]} (channel, height, width); the model expects {self.image_shape}. "

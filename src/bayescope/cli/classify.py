@@ -27,30 +27,36 @@ def command(
 
     Example: bayescope classify runs/breast a.png b.png --prevalence 0.01,0.99 --json
     """
-    import numpy as np
 
     from bayescope.checkpoint import load_model
-    from bayescope.errors import DataError
     from bayescope.model import check_prior
 
     model = load_model(run)
     prior = prior_from_text(prevalence)
     if prior is not None:
         prior = check_prior(prior, model.class_names)
-    readable: list[tuple[Path, Pixels]] = []
+    paths, stack = read_images(model, images)
+    if paths:
+        with bar("weighing images", len(paths), quiet=len(paths) < 4) as advance:
+            answers = model.classify(stack, prior, error_rate, max_passes, advance)
+        print_json(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
+    if len(paths) < len(images):
+        raise typer.Exit(1)
+
+
+def read_images(model: LikelihoodModel, images: list[Path]) -> tuple[list[Path], Pixels]:
+    """The files that can be read and their pixels ``(n, channel, height, width)``; says which are passed over and why."""
+    import numpy as np
+
+    from bayescope.errors import DataError
+
+    readable: dict[Path, Pixels] = {}
     for path in images:
         try:
-            readable.append((path, prepare(model, path)))
+            readable[path] = prepare(model, path)
         except DataError as error:
             errors.print(f"skipped: {error}", style="red", markup=False, highlight=False)
-    if readable:
-        with bar("weighing images", len(readable), quiet=len(readable) < 4) as advance:
-            stack = np.stack([pixels for _, pixels in readable])
-            answers = model.classify(stack, prior, error_rate, max_passes, advance)
-        paths = [path for path, _ in readable]
-        print_json(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
-    if len(readable) < len(images):
-        raise typer.Exit(1)
+    return list(readable), np.stack(list(readable.values())) if readable else np.empty((0, *model.image_shape))
 
 
 def prepare(model: LikelihoodModel, path: Path) -> Pixels:
@@ -79,19 +85,19 @@ def print_json(paths: list[Path], model: LikelihoodModel, answers: Answers) -> N
         record = {
             "image": str(path),
             "class": model.class_names[int(answers.posterior[i].argmax())],
-            "posterior": _by_class(model, answers.posterior[i].tolist()),
-            "log_likelihood_ratio": _by_class(model, answers.log_likelihood_ratio[i].tolist()),
-            "standard_error": _by_class(model, [_number(value) for value in answers.standard_error[i].tolist()]),
+            "posterior": by_class(model, answers.posterior[i].tolist()),
+            "log_likelihood_ratio": by_class(model, answers.log_likelihood_ratio[i].tolist()),
+            "standard_error": by_class(model, [number(value) for value in answers.standard_error[i].tolist()]),
             "passes": int(answers.passes[i]),
         }
         typer.echo(json.dumps(record))
 
 
-def _by_class(model: LikelihoodModel, values: list[float | None]) -> dict[str, float | None]:
+def by_class(model: LikelihoodModel, values: list[float | None]) -> dict[str, float | None]:
     return dict(zip(model.class_names, values, strict=True))
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
     return value if value == value else None
 
 

@@ -1,0 +1,76 @@
+"""``bayescope likelihood``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bayescope.cli.classify import by_class, number, read_images
+from bayescope.cli.progress import bar, console
+from bayescope.config import FlowConfig
+from bayescope.exact import ExactLikelihood
+from bayescope.model import LikelihoodModel
+
+NAME = "likelihood"
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, as for `bayescope classify`.")],
+    solver: Annotated[str | None, typer.Option(help="adaptive, heun or rk4.")] = None,
+    tolerance: Annotated[float | None, typer.Option(help="Of the adaptive solver: relative, and in nats per pixel.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of heun and rk4, even in log σ.")] = None,
+    trace: Annotated[str | None, typer.Option(help="exact, rademacher or gaussian.")] = None,
+    probes: Annotated[int | None, typer.Option(help="Of the trace, the same for every class.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image.")] = False,
+) -> None:
+    """log p(image | class) in nats by the probability flow. Exit code 1 if some images could not be read.
+
+    Example: bayescope likelihood runs/breast a.png --tolerance 1e-5 --probes 8
+    """
+    from bayescope.checkpoint import load_model
+    from bayescope.exact import exact_likelihood
+
+    model = load_model(run)
+    given = {"solver": solver, "tolerance": tolerance, "steps": steps, "trace": trace, "probes": probes}
+    settings = _settings(model.config.flow, {name: value for name, value in given.items() if value is not None})
+    paths, stack = read_images(model, images)
+    if paths:
+        with bar("integrating the flow", len(paths)) as advance:
+            found = exact_likelihood(model, stack, settings, callback=advance)
+        _print_json(paths, model, found) if as_json else console.print(_table(paths, model, found))
+    if len(paths) < len(images):
+        raise typer.Exit(1)
+
+
+def _settings(flow: FlowConfig, given: dict[str, float | str]) -> FlowConfig:
+    from bayescope.config import parse_config
+
+    return parse_config({"flow": flow.model_dump() | given}).flow
+
+
+def _print_json(paths: list[Path], model: LikelihoodModel, found: ExactLikelihood) -> None:
+    for i, path in enumerate(paths):
+        record = {
+            "image": str(path),
+            "log_likelihood": by_class(model, found.log_likelihood[i].tolist()),
+            "standard_error": by_class(model, [number(value) for value in found.standard_error[i].tolist()]),
+            "bits_per_dim": by_class(model, [number(value) for value in found.bits_per_dim[i].tolist()]),
+            "passes": int(found.passes[i]),
+        }
+        typer.echo(json.dumps(record))
+
+
+def _table(paths: list[Path], model: LikelihoodModel, found: ExactLikelihood) -> Table:
+    table = Table(caption="nats; ±: standard error of the difference from the best class; a backward pass counts as two")
+    for column in ("image", "class", "log-likelihood", "±", "bits per pixel", "passes"):
+        table.add_column(column, justify="left" if column in ("image", "class") else "right")
+    for i, path in enumerate(paths):
+        for k, name in enumerate(model.class_names):
+            value, error, bits = found.log_likelihood[i, k], found.standard_error[i, k], found.bits_per_dim[i, k]
+            table.add_row(
+                str(path), name, f"{value:.2f}", f"{error:.2f}", f"{bits:.3f}", str(found.passes[i]) if k == 0 else ""
+            )
+    return table

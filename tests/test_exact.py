@@ -1,0 +1,46 @@
+"""Likelihood of a trained model: same settings, same probes for every class, bits per pixel, refusals."""
+
+import numpy as np
+import pytest
+
+from bayescope.config import Config, FlowConfig, parse_config
+from bayescope.data.images import Dataset
+from bayescope.errors import ConfigError, DataError
+from bayescope.exact import exact_likelihood
+from bayescope.fit import fit
+from bayescope.model import LikelihoodModel
+
+
+@pytest.fixture(scope="module")
+def model(tiny_data: Dataset, tiny_config: Config) -> LikelihoodModel:
+    return fit(tiny_data, tiny_config)
+
+
+def test_probes_agree_with_the_exact_trace_and_steppers_with_each_other(model: LikelihoodModel, tiny_data: Dataset) -> None:
+    pixels = tiny_data.test.pixels[:2]
+    exact = exact_likelihood(model, pixels, FlowConfig(trace="exact"))
+    probed = exact_likelihood(model, pixels, FlowConfig(probes=32))
+    stepped = exact_likelihood(model, pixels, FlowConfig(trace="exact", solver="rk4", steps=96))
+    assert (exact.standard_error == 0).all()
+    difference = np.diff(probed.log_likelihood - exact.log_likelihood, axis=1)[:, 0]
+    assert (np.abs(difference) < 4 * probed.standard_error.max(axis=1) + 0.05).all()
+    np.testing.assert_allclose(stepped.log_likelihood, exact.log_likelihood, atol=0.3)
+
+
+def test_bits_per_pixel_are_those_of_eight_bit_images_and_none_of_floats(model: LikelihoodModel, tiny_data: Dataset) -> None:
+    pixels = tiny_data.test.pixels[:2]
+    settings = FlowConfig(solver="heun", steps=24, probes=1)
+    bits = exact_likelihood(model, pixels, settings).bits_per_dim
+    assert ((bits > 3) & (bits < 9)).all()
+    assert np.isnan(exact_likelihood(model, pixels.astype(np.float32), settings).bits_per_dim).all()
+
+
+def test_an_image_of_another_size_is_refused(model: LikelihoodModel, tiny_data: Dataset) -> None:
+    with pytest.raises(DataError, match="the model expects"):
+        exact_likelihood(model, tiny_data.test.pixels[:1, :, :-1])
+
+
+@pytest.mark.parametrize("wrong", [{"tolerance": 0.0}, {"probes": 0}, {"steps": 0}, {"sigma_min": 90.0}, {"trace": "skilling"}])
+def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="flow"):
+        parse_config({"flow": wrong})
