@@ -6,10 +6,11 @@ Rubin 1995): each image's weight is what its size says under the t; Σ is shrunk
 since a validation split may hold some dozens of images.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import gammaln
 from sklearn.covariance import ledoit_wolf
 
@@ -45,9 +46,14 @@ def fit_level_statistics(levels: LevelEvidence, labels: Labels, weighing: Weighi
         size = _mahalanobis(means, within, scale, noise, n_noises)
         dof = _fit_dof(size, weight, n_draws)
         trust = (dof + n_draws) / (dof + size)
-    statistics = LevelStatistics(offset, scale, noise, dof, np.ones(n_draws))
+    statistics = LevelStatistics(offset, scale, noise, dof, np.tile([1.0, 0.0], (n_draws, 1)))
     plan = Plan(statistics, weighing.weights)
-    return replace(statistics, inflation=plan.inflation_on(contrasts[:, plan.order, plan.noise_index]))
+    error, size = plan.predictions(contrasts[:, plan.order, plan.noise_index])
+    relative = error[:, :-1] ** 2 / plan.variance_left[:-1]
+    spread = np.array([_fit_spread(relative[:, m], size[:, m], weight) for m in range(n_draws - 1)])
+    standardised = relative / (spread[:, 0] + spread[:, 1] * size[:, :-1])
+    tail = _fit_tail(standardised[:, : n_draws // 2], weight)
+    return replace(statistics, spread=np.vstack([spread, (1.0, 0.0)]), dof=tail)
 
 
 def _class_balance(labels: Labels, n_classes: int) -> Floats:
@@ -85,6 +91,29 @@ def _mahalanobis(means: Floats, within: Floats, scale: Floats, noise: Floats, n_
     return between if n_noises < 2 else between + (within / noise).sum(axis=1) * (n_noises - 1)
 
 
+def _fit_spread(squared_error: Floats, size: Floats, weight: Floats) -> tuple[float, float]:
+    """α and β of the variance ``α + β size``, by maximum likelihood; a weak prior keeps α near one and β small."""
+
+    def loss(theta: Floats) -> float:
+        variance = np.exp(theta[0]) + np.exp(theta[1]) * size
+        likelihood = (weight * (np.log(variance) + squared_error / variance)).sum() / 2
+        return float(likelihood + 0.5 * theta[0] ** 2 + 0.5 * ((theta[1] + 2) / 2) ** 2)
+
+    log_level, log_slope = minimize(loss, np.array([0.0, -2.0]), method="L-BFGS-B", bounds=[(-4, 4), (-8, 4)]).x
+    return float(np.exp(log_level)), float(np.exp(log_slope))
+
+
+def _fit_tail(squares: Floats, weight: Floats) -> float:
+    """Degrees of freedom of a t of variance one, by maximum likelihood, from squared errors ``(n, draws)`` of variance one."""
+
+    def loss(log_dof: float) -> float:
+        dof = np.exp(log_dof)
+        constant = gammaln((dof + 1) / 2) - gammaln(dof / 2) - np.log(dof - 2) / 2
+        return float(-(weight @ (constant - (dof + 1) / 2 * np.log1p(squares / (dof - 2)))).sum())
+
+    return _best_dof(loss)
+
+
 def _fit_dof(size: Floats, weight: Floats, n_draws: int) -> float:
     """Maximum likelihood of the degrees of freedom given the squared sizes."""
 
@@ -93,5 +122,9 @@ def _fit_dof(size: Floats, weight: Floats, n_draws: int) -> float:
         constant = gammaln((dof + n_draws) / 2) - gammaln(dof / 2) - n_draws / 2 * np.log(dof)
         return float(-(weight * (constant - (dof + n_draws) / 2 * np.log1p(size / dof))).sum())
 
+    return _best_dof(loss)
+
+
+def _best_dof(loss: Callable[[float], float]) -> float:
     low, high = np.log(_DOF)
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))

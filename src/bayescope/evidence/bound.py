@@ -46,6 +46,14 @@ class LevelEvidence:
         """Over noises: ``(n, classes, levels)``."""
         return self.values.mean(axis=3)
 
+    def subset(self, images: Labels) -> "LevelEvidence":
+        """That of the images at these indices."""
+        return LevelEvidence(self.values[images], self.sigmas)
+
+    def first_noise(self, label: Labels) -> Floats:
+        """At every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``."""
+        return np.asarray(self.values[np.arange(len(label)), label, :, 0])
+
     @property
     def passes(self) -> int:
         """Network passes spent per image."""
@@ -82,6 +90,23 @@ def level_evidence(
                 values[start : start + len(batch), :, k, j] = rows.reshape(len(batch), -1)
         callback(len(batch))
     return LevelEvidence(values, sigmas)
+
+
+@torch.inference_mode()
+def first_noise_evidence(
+    denoiser: SupportsLevels, x: Tensor, sigmas: Floats, noise: Tensor, label: Labels, known: Floats, batch_size: int = 256
+) -> Floats:
+    """``-‖x - D‖²/σ²`` at every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``.
+
+    ``known``: the same where it was weighed before, NaN elsewhere; only the latter cost a network pass each.
+    """
+    found = known.copy()
+    for k, sigma in enumerate(sigmas):
+        image = np.flatnonzero(np.isnan(known[:, k]))
+        if len(image):
+            level = denoiser.at_level(float(sigma))
+            found[image, k] = draw_errors(level, x, float(sigma), noise[k, 0], image, label[image], batch_size)
+    return found
 
 
 def draw_errors(

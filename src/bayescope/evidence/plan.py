@@ -9,8 +9,9 @@ Cholesky factor K = L Lᵀ, the innovations v = L⁻¹y and z = L⁻¹K t::
 
     T_m = Σ_{i≤m} z_i v_i          s_m² = Σ_{i>m} z_i²
 
-Images differ in how large all of their differences are.  A multivariate t of ν degrees of freedom says so: given m draws,
-T - T_m is t-distributed with ν + m degrees and squared scale s_m² (ν + Σ_{i≤m} v_i²)/(ν + m), so an image's own draws set its
+Images differ in how large all of their differences are, and in how noisy.  So the variance of T - T_m is
+s_m² (α_m + β_m Σ_{i≤m} v_i²/m), with α and β fitted on held-out images (a multivariate t would prescribe them, but takes a
+large signal for noise), and its tail that of a t whose degrees of freedom ν are fitted too.  An image's own draws set its
 error bar.  This is a posterior given all draws so far; looking after every draw and stopping early does not void it.
 """
 
@@ -34,15 +35,14 @@ class LevelStatistics:
 
     ``offset``: what each draw says of the average image, nats per unit of log σ, ``(classes, levels, noises)``; ``scale``:
     between levels, nats², ``(levels, levels)``; ``noise``: of a single draw at each level, nats², ``(levels,)``;
-    ``dof``: degrees of freedom of the multivariate t; ``inflation``: mean squared error of the prediction from each prefix on the
-    held-out images, over what the t expects, at least one, ``(draws,)``.
+    ``dof``: ν, of the error's tail; ``spread``: α and β after each draw, ``(draws, 2)``.
     """
 
     offset: Floats
     scale: Floats
     noise: Floats
     dof: float
-    inflation: Floats
+    spread: Floats
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
@@ -51,7 +51,8 @@ class LevelStatistics:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`."""
-        return cls(**{name: np.array(value) if isinstance(value, list) else float(value) for name, value in values.items()})
+        arrays = {name: np.array(values[name], dtype=float) for name in ("offset", "scale", "noise", "spread")}
+        return cls(dof=float(values["dof"]), **arrays)
 
 
 @dataclass(frozen=True)
@@ -136,37 +137,33 @@ class Plan:
         contrast = np.einsum("nc,ckj->nkj", gradient, self.statistics.offset)
         return np.asarray((contrast.var(axis=2, ddof=1) / self.n_noises) @ self.weights**2)
 
-    def squared_scale(self, m: int | NDArray[np.int64], spread: Floats, variance: Floats) -> Floats:
-        """Of the t-distributed error after ``m`` draws whose innovations' squares sum to ``spread``.
+    def variance(self, m: int | NDArray[np.int64], size: Floats, base: Floats) -> Floats:
+        """Of the prediction after ``m`` draws whose innovations' squares sum to ``size``, nats².
 
-        ``variance``: ``variance_left`` or ``error_variance``.
+        ``base``: ``variance_left``, or ``error_variance`` for the evidence of endless noise.
         """
-        dof = self.statistics.dof
-        return np.asarray((variance * self.statistics.inflation)[m - 1] * (dof + spread) / (dof + m))
+        level, slope = self.statistics.spread[m - 1].T
+        return np.asarray(base[m - 1] * (level + slope * size / m))
 
-    def inflation_on(self, draws: Floats) -> Floats:
-        """How far the prediction of held-out contrasts ``(n, draws)`` in order is off, over what is expected: ``(draws,)``."""
-        innovations = solve_triangular(self.factor, draws.T, lower=True).T
-        terms = innovations * self.innovation_weights
-        left = terms.sum(axis=1, keepdims=True) - np.cumsum(terms, axis=1)
-        m = np.arange(1, self.n_draws + 1)
-        dof = self.statistics.dof + m
-        expected = self.squared_scale(m, np.cumsum(innovations**2, axis=1), self.variance_left) * dof / (dof - 2)
-        ratio = np.divide(left**2, expected, out=np.ones_like(left), where=expected > 0)
-        return np.maximum(ratio.mean(axis=0), 1.0)
-
-    def standard_error(self, m: NDArray[np.int64], spread: Floats, gradient: Floats) -> Floats:
+    def standard_error(self, m: NDArray[np.int64], size: Floats, gradient: Floats) -> Floats:
         """Against the evidence of endless noise, nats, of contrasts ``gradient (n, classes)`` after ``m`` draws ``(n,)``."""
-        size = (gradient**2).sum(axis=1) / 2
-        dof = self.statistics.dof + m
-        own = size * self.squared_scale(m, spread / size, self.error_variance) * dof / (dof - 2)
+        norm = (gradient**2).sum(axis=1) / 2
+        own = norm * self.variance(m, size / norm, self.error_variance)
         return np.sqrt(own + self.common_variance(gradient))
 
-    def chance_to_win(self, m: int, gap: Floats, spread: Floats) -> Floats:
+    def chance_to_win(self, m: int, gap: Floats, size: Floats) -> Floats:
         """Probability that the full evaluation turns ``gap`` (nats by which a class is behind after ``m`` draws) round."""
-        scale = np.sqrt(self.squared_scale(m, spread, self.variance_left))
+        dof = self.statistics.dof
+        scale = np.sqrt(self.variance(m, size, self.variance_left) * (dof - 2) / dof)
         ratio = np.divide(gap, scale, out=np.full_like(gap, np.inf), where=scale > 0)
-        return np.asarray(stats.t.sf(ratio, self.statistics.dof + m))
+        return np.asarray(stats.t.sf(ratio, dof))
+
+    def predictions(self, draws: Floats) -> tuple[Floats, Floats]:
+        """Of contrasts ``(n, draws)`` in order: error of the prediction after each draw, and ``Σ v²/m``: ``(n, draws)``."""
+        innovations = solve_triangular(self.factor, draws.T, lower=True).T
+        terms = innovations * self.innovation_weights
+        error = terms.sum(axis=1, keepdims=True) - np.cumsum(terms, axis=1)
+        return error, np.cumsum(innovations**2, axis=1) / np.arange(1, self.n_draws + 1)
 
     @cached_property
     def _draw_scale(self) -> Floats:
