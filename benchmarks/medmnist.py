@@ -18,6 +18,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from bayescope.checkpoint import save_model
+from bayescope.compare.networks import Recipe, train_network
 from bayescope.config import read_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
@@ -68,10 +69,8 @@ def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
 
 
 def run_resnet18(name: str, data: Dataset, seed: int) -> dict[str, object]:
-    from resnet import train_resnet18
-
     began = time.perf_counter()
-    predict = train_resnet18(data, seed)
+    predict = train_network("resnet18", data, seed, Recipe.usual(len(data.train))).predict
     results: dict[str, object] = {
         "train_seconds": round(time.perf_counter() - began),
         "threads": torch.get_num_threads(),

@@ -29,6 +29,8 @@ from bayescope.denoiser import ImageStatistics, build_denoiser
 from bayescope.errors import RunError
 from bayescope.evidence.plan import LevelStatistics
 from bayescope.model import LikelihoodModel
+from bayescope.novelty import NoveltyTest
+from bayescope.recalibration import calibration_from_dict
 
 FORMAT = 2
 CONFIG, MODEL, STATE, MANIFEST, METRICS = (
@@ -95,6 +97,8 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
         "weights": model.weighing.weights.tolist(),
         "class_bias": model.weighing.class_bias.tolist(),
         "statistics": model.statistics.to_dict() if model.statistics else None,
+        "ratio_calibration": model.ratio_calibration.to_dict() if model.ratio_calibration else None,
+        "novelty": model.novelty.to_dict() if model.novelty else None,
     }
     write_atomically(run / CONFIG, dump_toml(model.config).encode())
     save_tensors(run / MODEL, model.denoiser.state_dict(), {"bayescope": json.dumps(about)})
@@ -127,6 +131,8 @@ def load_model(run: Path) -> LikelihoodModel:
         np.array(about["class_prior"]),
         Weighing(np.array(about["weights"]), np.array(about["class_bias"])),
         LevelStatistics.from_dict(about["statistics"]) if about["statistics"] else None,
+        calibration_from_dict(about["ratio_calibration"]) if about.get("ratio_calibration") else None,
+        NoveltyTest.from_dict(about["novelty"]) if about.get("novelty") else None,
     )
 
 

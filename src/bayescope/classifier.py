@@ -1,5 +1,6 @@
 """The likelihood classifier as a scikit-learn estimator."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,12 +11,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
+from bayescope.answers import Answers, check_prior
 from bayescope.checkpoint import load_model, save_model
-from bayescope.config import Augmentation, Config, LevelWeights, parse_config
+from bayescope.config import Augmentation, Calibration, Config, LevelWeights, parse_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.errors import ConfigError, DataError
 from bayescope.fit import fit
-from bayescope.model import Answers, LikelihoodModel, check_prior
+from bayescope.model import LikelihoodModel
 from bayescope.shapes import Floats, Labels, Pixels
 
 _FEWEST_HELD_OUT = 8
@@ -31,12 +33,12 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     steps, batch_size, learning_rate, widths, evidence_weight, augmentation
         Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
-    levels, noises, level_weights, error_rate, max_passes
+    levels, noises, level_weights, calibration, error_rate, max_passes
         Weighing; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
         as few as ``classes`` where the winner is settled soon.  Assign ``error_rate`` or ``max_passes`` anew at any time.
     validation_fraction
         Share of the training images held out, stratified, to fit the level weights.  With fewer than eight, or a class
-        of one image, none is held out and the plain bound is used.
+        of one image, none is held out, the plain bound is used, and nothing is calibrated or tested for novelty.
     class_prior
         Probabilities of the classes, in the order of ``classes_``; None: equal.  Assign ``class_prior_`` after fitting
         to move to another prevalence without retraining.
@@ -65,6 +67,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         levels: int = 10,
         noises: int = 4,
         level_weights: LevelWeights = "fitted",
+        calibration: Calibration = "affine",
         error_rate: float = 0.01,
         max_passes: int | None = None,
         validation_fraction: float = 0.1,
@@ -82,6 +85,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.levels = levels
         self.noises = noises
         self.level_weights = level_weights
+        self.calibration = calibration
         self.error_rate = error_rate
         self.max_passes = max_passes
         self.validation_fraction = validation_fraction
@@ -102,14 +106,14 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         pixels = self._pixels(np.asarray(X))
         config = self._config(is_table=np.ndim(X) == 2 and self.image_shape is None)
         train, val = self._hold_out(labels, config.seed)
-        if len(val) == 0:
-            val, config = (
-                train,
-                config.model_copy(update={"evidence": config.evidence.model_copy(update={"level_weights": "bound"})}),
-            )
+        none_held_out = len(val) == 0
+        if none_held_out:
+            evidence = config.evidence.model_copy(update={"level_weights": "bound", "calibration": "none"})
+            val, config = train, config.model_copy(update={"evidence": evidence})
         images = ImageSet(pixels, labels.astype(np.int64), names, tuple(str(i) for i in range(len(pixels))))
         data = Dataset(images.subset(train), images.subset(val), images.subset(val), source="array")
-        self.model_ = fit(data, config, prior)
+        fitted = fit(data, config, prior)
+        self.model_ = replace(fitted, novelty=None) if none_held_out else fitted
         self.class_prior_ = self.model_.class_prior
         return self
 
@@ -184,6 +188,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     "levels": self.levels,
                     "noises": self.noises,
                     "level_weights": self.level_weights,
+                    "calibration": self.calibration,
                     "error_rate": self.error_rate,
                     "max_passes": self.max_passes,
                 },
@@ -227,6 +232,7 @@ def _parameters(model: LikelihoodModel) -> dict[str, Any]:
         "levels": config.evidence.levels,
         "noises": config.evidence.noises,
         "level_weights": config.evidence.level_weights,
+        "calibration": config.evidence.calibration,
         "error_rate": config.evidence.error_rate,
         "max_passes": config.evidence.max_passes,
         "class_prior": model.class_prior,

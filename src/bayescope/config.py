@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bayescope.errors import ConfigError
 
 Augmentation = Literal["auto", "none", "flip", "light", "strong"]
+Calibration = Literal["affine", "monotone", "none"]
 LevelWeights = Literal["bound", "power", "fitted"]
 NetKind = Literal["fast", "paper"]
 NoiseLevels = Literal["lognormal", "vp"]
@@ -104,6 +105,9 @@ class EvidenceConfig(_Levels):
 
     Weighing stops when the winner is settled: at most ``error_rate`` of the answers differ from the full evaluation's (0:
     always weigh in full), or after ``max_passes`` network passes per image.
+
+    ``calibration`` of the likelihood ratios on validation images: one slope and an offset per class, or any rising map of each
+    class's ratio, which needs more images and full weighing.
     """
 
     levels: int = Field(10, ge=1)
@@ -112,6 +116,7 @@ class EvidenceConfig(_Levels):
     sigma_max: float = Field(5.0, gt=0)
     level_weights: LevelWeights = "fitted"
     power: float = 0.5
+    calibration: Calibration = "affine"
     error_rate: float = Field(0.01, ge=0, lt=1)
     max_passes: int | None = Field(None, ge=2)
 
@@ -119,8 +124,9 @@ class EvidenceConfig(_Levels):
 class FlowConfig(_Levels):
     """How log p(x|y) is integrated along the probability flow, from ``sigma_min`` to ``sigma_max``.
 
-    ``solver``: "adaptive" with a ``tolerance`` relative to a pixel's size and in nats per pixel, or "heun" or "rk4" on ``steps``
-    steps even in log σ.  ``trace``: "exact" (a pass per pixel), or Hutchinson's with ``probes`` "rademacher" or "gaussian" probes.
+    ``solver``: "adaptive" with a ``tolerance`` relative to a pixel's size and in nats per pixel, or "heun" or "rk4" on
+    ``steps`` even in log σ.  ``trace``: "exact" (a pass per pixel), or Hutchinson's with ``probes`` "rademacher" or
+    "gaussian" probes.
     """
 
     solver: Solver = "adaptive"

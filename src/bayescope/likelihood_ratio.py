@@ -122,7 +122,7 @@ def fit_calibration(raw: Floats, labels: Labels, kind: Kind = "affine") -> Ratio
         return uncalibrated(images, kind)
     fit = fit_affine if kind == "affine" else fit_monotone
     maps = tuple(fit(raw[:, k], labels == k) for k in range(n_classes))
-    return RatioCalibration(maps, images, True, _warning(maps, images, fewest))
+    return RatioCalibration(maps, images, True, warning_of(maps, images, fewest))
 
 
 def uncalibrated(images: tuple[int, ...], kind: Kind = "affine") -> RatioCalibration:
@@ -202,7 +202,8 @@ def out_of_fold(predict: Callable[[Labels, Labels], Floats], labels: Labels, fol
     return np.concatenate([answer for _, answer in parts])[order]
 
 
-def _warning(maps: tuple[AffineMap | MonotoneMap, ...], images: tuple[int, ...], fewest: int) -> str:
+def warning_of(maps: tuple[AffineMap | MonotoneMap, ...], images: tuple[int, ...], fewest: int) -> str:
+    """What to tell of ``maps`` fitted on ``images`` of each class, ``fewest`` on the smaller side; or nothing."""
     if any(isinstance(item, AffineMap) and item.slope == 0 for item in maps):
         return (
             f"the likelihood ratios tell nothing: on the validation images {list(images)} they do not rise with the class, and "

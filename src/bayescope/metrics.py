@@ -20,7 +20,7 @@ _TINY = 1e-15
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured value and the ends of its 95 % percentile bootstrap interval."""
+    """A measured value and the ends of its 95 % bootstrap interval: percentile of :func:`measure`, basic of ``reliability``."""
 
     value: float
     low: float

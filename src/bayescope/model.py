@@ -1,7 +1,4 @@
-"""The likelihood classifier as Bayes' rule: a trained denoiser, how to weigh with it, and what an image is told.
-
-log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
-"""
+"""The likelihood classifier: a trained denoiser, how to weigh with it, and what its evidence is worth."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,50 +6,24 @@ from functools import cached_property, partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.special import log_softmax
 from torch import Tensor
 
-from bayescope.calibration import Weighing, choose_weighing, log_likelihood_ratio
+from bayescope.answers import Answers, check_prior, tell
+from bayescope.calibration import Weighing, choose_weighing
 from bayescope.config import Config
 from bayescope.data.images import ImageSet, PixelScale
 from bayescope.denoiser import Denoiser
 from bayescope.errors import ConfigError, DataError
-from bayescope.evidence.bound import LevelEvidence, draw_noise, level_evidence
+from bayescope.evidence.bound import LevelEvidence, draw_noise, first_noise_evidence, level_evidence
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sample import sample
 from bayescope.evidence.sequential import check_knobs, weigh_sequentially
+from bayescope.explain import ClassMaps, class_maps
 from bayescope.level_statistics import fit_level_statistics
 from bayescope.noise import log_spaced
+from bayescope.novelty import FEWEST_IMAGES, NoveltyTest, drawn_first_noise, first_noise_log_errors, fit_novelty
+from bayescope.recalibration import Calibration, calibrated_weighing, cross_fitted_calibration, stopping_offset, unchanged
 from bayescope.shapes import Floats, Pixels
-
-_PRIOR_TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What is said of ``n`` images.
-
-    ``evidence``: log-likelihood per class, nats up to a constant common to the classes, ``(n, classes)``;
-    ``log_posterior``: ``(n, classes)``; ``log_likelihood_ratio`` of each class against the rest and its Monte Carlo
-    ``standard_error``, nats, ``(n, classes)``; ``passes``: network passes spent on each image, ``(n,)``.
-    """
-
-    evidence: Floats
-    log_posterior: Floats
-    log_likelihood_ratio: Floats
-    standard_error: Floats
-    passes: NDArray[np.int64]
-
-    @property
-    def mean_passes(self) -> float:
-        """Network passes per image on average."""
-        return float(self.passes.mean())
-
-    @property
-    def posterior(self) -> Floats:
-        """Probability of each class, ``(n, classes)``, rows sum to one."""
-        return np.exp(self.log_posterior)
 
 
 @dataclass(frozen=True)
@@ -67,11 +38,26 @@ class LikelihoodModel:
     weighing: Weighing
     statistics: LevelStatistics | None = None
     """How evidence varies over levels, noises and images; None if there were too few held-out images to tell."""
+    ratio_calibration: Calibration | None = None
+    """What raw evidence is worth; None for a model that was never calibrated."""
+    novelty: NoveltyTest | None = None
+    """Of images against the held-out ones; None if those were too few."""
 
     @cached_property
     def plan(self) -> Plan | None:
         """In which order to spend passes."""
         return None if self.statistics is None else Plan(self.statistics, self.weighing.weights)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """``ratio_calibration``, or one that leaves evidence as it is and says so."""
+        if self.ratio_calibration is not None:
+            return self.ratio_calibration
+        return unchanged(
+            (0,) * len(self.class_names),
+            "uncalibrated likelihood ratios: this model was saved without a calibration, and raw ratios overstate. "
+            "Train it again to calibrate it",
+        )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -95,43 +81,77 @@ class LikelihoodModel:
         error_rate: float | None = None,
         max_passes: int | None = None,
         callback: Callable[[int], None] = lambda images: None,
+        test_novelty: bool = False,
     ) -> Answers:
         """Weigh stored pixels until each image is settled, and apply Bayes' rule.
 
         ``error_rate``: how often an answer may differ from the full evaluation's, 0 to weigh in full; ``max_passes`` per image;
-        both default to the configuration.  Without statistics of held-out images every image is weighed in full.
+        both default to the configuration.  Without statistics of held-out images, or with a monotone calibration, every
+        image is weighed in full.  ``test_novelty``: also after an early stop, at one pass more for every level at which the
+        winner was not yet weighed; these come on top of ``max_passes``, and ``passes`` counts them.  In full it is always done.
         Raises DataError for images that do not fit the model; ConfigError for an impossible prior, rate or budget.
         """
         settings = self.config.evidence
         error_rate = settings.error_rate if error_rate is None else error_rate
         max_passes = settings.max_passes if max_passes is None else max_passes
         check_knobs(error_rate, max_passes, len(self.class_names))
-        if self.plan is None and max_passes is not None:
-            raise ConfigError(
-                f"max_passes {max_passes}; this model cannot stop early, for it was fitted on too few validation images. "
-                "Train it with at least 16 validation images, or leave max_passes out"
-            )
         prior = self._prior(class_prior)
-        if self.plan is None or (error_rate == 0 and max_passes is None):
+        offset = stopping_offset(self.calibration, prior)
+        if self.plan is None or offset is None:
+            _refuse_budget(max_passes)
             return self.answer(self.level_evidence(pixels, callback), prior)
-        offset = self.weighing.class_bias + np.log(prior)
-        sigmas, noise = self._draws()
+        if error_rate == 0 and max_passes is None:
+            return self.answer(self.level_evidence(pixels, callback), prior)
+        x, (sigmas, noise), bias = self.checked(pixels), self._draws(), self.weighing.class_bias
         found = weigh_sequentially(
-            self.denoiser, self.checked(pixels), sigmas, noise, self.plan, offset, error_rate, max_passes, callback=callback
+            self.denoiser, x, sigmas, noise, self.plan, bias + offset, error_rate, max_passes, callback=callback
         )
-        return _answers(found.values + self.weighing.class_bias, prior, found.standard_error, found.passes)
+        evidence, passes, verdict = found.values + bias, found.passes, None
+        if test_novelty and self.novelty:
+            leader = evidence.argmax(axis=1)
+            known = drawn_first_noise(found, leader)
+            first_noise = first_noise_evidence(self.denoiser, x, sigmas, noise, leader, known)
+            verdict = self.novelty(first_noise_log_errors(first_noise))
+            passes = passes + np.isnan(known).sum(axis=1)
+        return tell(evidence, prior, found.standard_error, passes, self.calibration, verdict)
 
     def calibrated(self, held_out: ImageSet, callback: Callable[[int], None] = lambda images: None) -> "LikelihoodModel":
-        """The same model with the level weights its configuration asks for, chosen on held-out images."""
+        """The same model with all that held-out images teach.
+
+        That is the level weights and the calibration its configuration asks for, statistics for stopping early and the novelty
+        test.  The calibration is fitted on evidence whose weights were fitted on other folds.
+        """
+        settings, labels = self.config.evidence, held_out.labels
         levels = self.level_evidence(held_out.pixels, callback)
-        weighing = choose_weighing(self.config.evidence, levels, held_out.labels)
-        return replace(self, weighing=weighing, statistics=fit_level_statistics(levels, held_out.labels, weighing))
+        calibration = cross_fitted_calibration(settings, levels, labels, self.class_prior)
+        weighing = choose_weighing(settings, levels, labels)
+        first_noise = levels.first_noise(weighing.evidence(levels).argmax(axis=1))
+        return replace(
+            self,
+            weighing=weighing,
+            statistics=fit_level_statistics(levels, labels, weighing),
+            ratio_calibration=calibration,
+            novelty=fit_novelty(first_noise_log_errors(first_noise)) if len(labels) >= FEWEST_IMAGES else None,
+        )
 
     def answer(self, levels: LevelEvidence, class_prior: Sequence[float] | Floats | None = None) -> Answers:
         """Bayes' rule with ``class_prior`` (default: the model's own).  Raises ConfigError if it is no distribution."""
+        evidence = self.weighing.evidence(levels)
+        verdict = None
+        if self.novelty:
+            verdict = self.novelty(first_noise_log_errors(levels.first_noise(evidence.argmax(axis=1))))
         passes = np.full(len(levels.values), levels.passes)
         error = partial(self.weighing.standard_error, levels)
-        return _answers(self.weighing.evidence(levels), self._prior(class_prior), error, passes)
+        return tell(evidence, self._prior(class_prior), error, passes, self.calibration, verdict)
+
+    def evidence_maps(self, pixels: Pixels, batch_size: int = 32) -> ClassMaps:
+        """Where the evidence of stored pixels lies; adds up to the calibrated ratios (monotone calibration: to the raw ones).
+
+        At the cost of weighing in full.  Raises DataError as :meth:`level_evidence`.
+        """
+        weighing = calibrated_weighing(self.calibration, self.weighing)
+        sigmas, noise = self._draws()
+        return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, weighing, batch_size)
 
     def sample(self, per_class: int, steps: int = 24, seed: int = 0) -> Floats:
         """Images drawn from every class, in the model's scale: ``(classes, per_class, channel, height, width)``.
@@ -164,20 +184,9 @@ class LikelihoodModel:
         return sigmas, draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
 
 
-def _answers(evidence: Floats, prior: Floats, error: Callable[[Floats], Floats], passes: NDArray[np.int64]) -> Answers:
-    ratio, standard_error = log_likelihood_ratio(evidence, prior, error)
-    return Answers(evidence, log_softmax(evidence + np.log(prior), axis=1), ratio, standard_error, passes)
-
-
-def check_prior(class_prior: Sequence[float] | Floats, class_names: tuple[str, ...]) -> Floats:
-    """``class_prior`` as an array ``(classes,)`` that sums to one.  Raises ConfigError otherwise."""
-    prior = np.asarray(class_prior, dtype=float)
-    names = ", ".join(class_names)
-    if prior.shape != (len(class_names),):
-        raise ConfigError(f"{prior.size} prevalences; expected {len(class_names)}, one for each of: {names}")
-    if not (prior > 0).all() or abs(prior.sum() - 1) > _PRIOR_TOLERANCE:
+def _refuse_budget(max_passes: int | None) -> None:
+    if max_passes is not None:
         raise ConfigError(
-            f"prevalences {prior.tolist()} sum to {prior.sum():g}; expected positive numbers that sum to 1, in the order: "
-            f"{names}"
+            f"max_passes {max_passes}; this model cannot stop early: it was fitted on too few validation images, or calibrated "
+            "monotonely. Train it with at least 16 validation images and affine calibration, or leave max_passes out"
         )
-    return prior / prior.sum()

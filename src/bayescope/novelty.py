@@ -10,6 +10,10 @@ An image's log errors per level, e (levels,), are held against those of held-out
 The score is -log of the smaller of both tail probabilities, each as if e were normal.  It need not be: the p-value is the
 rank among held-out scores (cross-conformal, Vovk 2015): fitted on all folds but one, ranked within that one.  p-values of
 images like the held-out ones are uniform.
+
+Weighing stops early, often for the oddest images.  So in use e is that of one noise a level under the winning class alone: it
+is the same however soon weighing stopped, and costs a pass only at levels the winner was not yet weighed at, where a test by
+the draws at hand would know next to nothing of an image settled after two.
 """
 
 from collections.abc import Iterator
@@ -21,6 +25,7 @@ from scipy.stats import chi2, norm
 
 from bayescope.errors import DataError, RunError
 from bayescope.evidence.bound import LevelEvidence
+from bayescope.evidence.sequential import SequentialEvidence
 from bayescope.shapes import Floats, Labels
 
 FEWEST_IMAGES = 20
@@ -95,6 +100,26 @@ class NoveltyTest:
 def denoising_log_errors(levels: LevelEvidence) -> Floats:
     """log(‖x - D‖²/σ²) per level, mean over noises, under the class that denoises best there: ``(n, levels)``."""
     return np.log(np.maximum(-levels.mean.max(axis=1), _TINY))
+
+
+def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
+    """``-‖x - D‖²/σ²`` at every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``.
+
+    NaN where weighing stopped before that draw; nothing is weighed anew.
+    """
+    plan, images = found.plan, np.arange(len(label))
+    draws = found.innovations[images, label] @ plan.factor.T
+    draws += plan.statistics.offset[label][:, plan.order, plan.noise_index]
+    taken = np.arange(plan.n_draws) < found.draws[images, label][:, None]
+    first = np.flatnonzero(plan.noise_index == 0)
+    values = np.full((len(label), len(plan.weights)), np.nan)
+    values[:, plan.order[first]] = np.where(taken, draws, np.nan)[:, first]
+    return values
+
+
+def first_noise_log_errors(first_noise: Floats) -> Floats:
+    """The same from ``-‖x - D‖²/σ² (n, levels)`` at one noise under the leading class: known however soon weighing stops."""
+    return np.log(np.maximum(-first_noise, _TINY))
 
 
 def fit_novelty(log_errors: Floats, seed: int = 0) -> NoveltyTest:

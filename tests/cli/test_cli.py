@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope.checkpoint import MANIFEST, MODEL
+from bayescope.checkpoint import FORMAT, MANIFEST, MODEL
 from bayescope.cli.main import run as main
 from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import Dataset
@@ -74,7 +74,8 @@ def test_classify_prints_a_table_and_json(cli: Any, tiny_run: Path, pictures: li
     lines = [json.loads(line) for line in cli("classify", tiny_run, *pictures, "--json").out.splitlines()]
     assert [line["class"] for line in lines] == ["upper", "lower", "upper"]
     assert sum(lines[0]["posterior"].values()) == pytest.approx(1)
-    assert set(lines[0]) == {"image", "class", "posterior", "log_likelihood_ratio", "standard_error", "passes"}
+    fields = {"image", "class", "posterior", "log_likelihood_ratio", "standard_error", "passes"}
+    assert set(lines[0]) == fields | {"raw_log_likelihood_ratio", "calibrated", "novelty_p_value", "warnings"}
 
 
 def test_prevalence_moves_the_posterior_by_the_prior_odds(cli: Any, tiny_run: Path, pictures: list[Path]) -> None:
@@ -121,7 +122,7 @@ def test_run_folder_of_another_version_or_damaged(cli: Any, tiny_run: Path, pict
     run = tmp_path / "copy"
     shutil.copytree(tiny_run, run)
     content = (run / MODEL).read_bytes()
-    (run / MODEL).write_bytes(content.replace(b'\\"format\\": 1', b'\\"format\\": 9', 1))
+    (run / MODEL).write_bytes(content.replace(b'\\"format\\": %d' % FORMAT, b'\\"format\\": 9', 1))
     assert "format 9" in cli("classify", run, pictures[0]).err
     (run / MODEL).write_bytes(content[: len(content) // 2])
     assert "cannot be read" in cli("classify", run, pictures[0]).err
@@ -195,7 +196,7 @@ def test_evaluate_with_other_classes(cli: Any, tiny_run: Path, tiny_data: Datase
 
 def test_help_version_and_unknown_options(cli: Any) -> None:
     assert cli("--version").out.startswith("bayescope ")
-    for name in ("demo", "train", "evaluate", "classify", "report", "sample"):
+    for name in ("demo", "train", "evaluate", "classify", "explain", "report", "sample"):
         result = cli(name, "--help")
         assert result.code == 0
         assert "Example" in result.out

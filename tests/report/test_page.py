@@ -1,13 +1,17 @@
 """The report stands alone, shows its numbers and escapes what users name."""
 
 import dataclasses
+import io
+import json
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bayescope.metrics import measure
-from bayescope.report.contents import ReportContents
+from bayescope.report.contents import ReportContents, choose_cases
+from bayescope.report.overlay import comparison, overlay, tinted
 from bayescope.report.page import render
 
 
@@ -64,3 +68,52 @@ def test_no_mistake_and_an_absent_class_still_make_a_page() -> None:
     sure = np.tile([0.9, 0.1], (len(labels), 1))
     page = render(dataclasses.replace(plain, labels=labels, posterior=sure, measures=measure(sure, labels, n_bootstrap=10)))
     assert "No image was misclassified" in page
+
+
+def test_cases_and_their_maps_are_shown_and_the_slider_knows_every_image() -> None:
+    plain = contents()
+    p_value = np.linspace(0, 1, 60)
+    chosen = choose_cases(plain.posterior, plain.labels, p_value)
+    assert chosen.novel == [0, 1, 2]
+    confidence = plain.posterior.max(axis=1)
+    assert (plain.posterior[chosen.surest].argmax(axis=1) == plain.labels[chosen.surest]).all()
+    assert (plain.posterior[chosen.mistaken].argmax(axis=1) != plain.labels[chosen.mistaken]).all()
+    assert confidence[chosen.surest[0]] == confidence.max(where=plain.posterior.argmax(axis=1) == plain.labels, initial=0)
+    assert confidence[chosen.unsure[0]] == confidence.min()
+    maps = {i: np.ones((8, 8)) for i in chosen.explained}
+    full = dataclasses.replace(
+        plain,
+        p_value=p_value,
+        maps=maps,
+        raw_log_likelihood_ratio=3 * plain.log_likelihood_ratio,
+        trust={"malignant": {"Cllr": (plain.measures["AUC"], plain.measures["log loss"])}},
+        warning="uncalibrated <likelihood> ratios",
+    )
+    page = render(full)
+    assert page.count("evidence in case-") == len(chosen.surest + chosen.mistaken + chosen.novel)
+    assert "before calibration" in page
+    assert "uncalibrated &lt;likelihood&gt; ratios" in page
+    assert 'type="range"' in page
+    ratios = np.array(json.loads(re.findall(r'"ratios": (\[\[.*?\]\])', page)[0]))
+    np.testing.assert_allclose(ratios, plain.log_likelihood_ratio.T, atol=6e-4)
+    assert "before calibration" not in render(plain)
+
+
+def test_colours_diverge_from_zero() -> None:
+    grey = np.full((6, 9), 128, dtype=np.uint8)
+    evidence = np.zeros((6, 9))
+    evidence[0], evidence[5] = 0.5, -4.0
+    found = tinted(grey, evidence).astype(int)
+    assert (found[0, :, 0] > found[0, :, 2]).all()
+    assert (found[5, :, 2] > found[5, :, 0]).all()
+    assert (found[2] == 128).all()
+    assert (tinted(grey, np.zeros((6, 9))) == 128).all()
+
+
+@pytest.mark.parametrize("colour", [(), (3,)])
+@pytest.mark.parametrize("scale", [0.0, 1e-9, 1e5])
+def test_overlays_are_pictures_whatever_the_map(colour: tuple[int, ...], scale: float) -> None:
+    rng = np.random.default_rng(0)
+    picture, evidence = rng.integers(0, 255, (20, 30, *colour), dtype=np.uint8), scale * rng.normal(size=(20, 30))
+    for content in (overlay(picture, evidence, "title", "bans"), comparison({"a": picture, "b": picture}, evidence, "title")):
+        assert Image.open(io.BytesIO(content)).size[0] > 800

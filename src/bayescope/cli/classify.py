@@ -1,15 +1,17 @@
 """``bayescope classify``."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from bayescope.answers import Answers
 from bayescope.cli.evaluate import ErrorRate, MaxPasses, prior_from_text
-from bayescope.cli.progress import bar, console, errors
-from bayescope.model import Answers, LikelihoodModel
+from bayescope.cli.progress import bar, console, errors, warn
+from bayescope.model import LikelihoodModel
 from bayescope.shapes import Pixels
 
 NAME = "classify"
@@ -21,15 +23,17 @@ def command(
     prevalence: Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")] = None,
     error_rate: ErrorRate = None,
     max_passes: MaxPasses = None,
+    no_novelty: Annotated[
+        bool, typer.Option("--no-novelty", help="Skip the check for unfamiliar images: saves up to a pass per noise level.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image.")] = False,
 ) -> None:
     """Classify image files. Exit code 1 if some could not be read.
 
     Example: bayescope classify runs/breast a.png b.png --prevalence 0.01,0.99 --json
     """
-
+    from bayescope.answers import check_prior
     from bayescope.checkpoint import load_model
-    from bayescope.model import check_prior
 
     model = load_model(run)
     prior = prior_from_text(prevalence)
@@ -38,7 +42,12 @@ def command(
     paths, stack = read_images(model, images)
     if paths:
         with bar("weighing images", len(paths), quiet=len(paths) < 4) as advance:
-            answers = model.classify(stack, prior, error_rate, max_passes, advance)
+            answers = model.classify(stack, prior, error_rate, max_passes, advance, test_novelty=not no_novelty)
+        if no_novelty:
+            answers = replace(answers, novelty=None)
+        elif answers.novelty is None:
+            warn("whether images are like those of training was not tested: too few validation images")
+        warn(model.calibration.warning)
         print_json(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
     if len(paths) < len(images):
         raise typer.Exit(1)
@@ -81,6 +90,7 @@ def prepare(model: LikelihoodModel, path: Path) -> Pixels:
 
 def print_json(paths: list[Path], model: LikelihoodModel, answers: Answers) -> None:
     """One JSON object a line."""
+    novelty = _novelty_warnings(answers)
     for i, path in enumerate(paths):
         record = {
             "image": str(path),
@@ -88,6 +98,10 @@ def print_json(paths: list[Path], model: LikelihoodModel, answers: Answers) -> N
             "posterior": by_class(model, answers.posterior[i].tolist()),
             "log_likelihood_ratio": by_class(model, answers.log_likelihood_ratio[i].tolist()),
             "standard_error": by_class(model, [number(value) for value in answers.standard_error[i].tolist()]),
+            "raw_log_likelihood_ratio": by_class(model, answers.raw_log_likelihood_ratio[i].tolist()),
+            "calibrated": model.calibration.calibrated,
+            "novelty_p_value": None if answers.novelty is None else float(answers.novelty.p_value[i]),
+            "warnings": [text for text in (model.calibration.warning, novelty[i]) if text],
             "passes": int(answers.passes[i]),
         }
         typer.echo(json.dumps(record))
@@ -102,11 +116,29 @@ def number(value: float) -> float | None:
 
 
 def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table:
-    table = Table(caption="LLR: log-likelihood ratio of the class against the rest, nats; passes: network passes spent")
-    for column in ("image", "class", "probability", "LLR ± standard error", "passes"):
+    kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
+    table = Table(
+        caption=f"LLR: {kind} log-likelihood ratio of the class against the rest, nats; novelty: probability of as odd an "
+        "image among ones like the training images; passes: network passes spent"
+    )
+    for column in ("image", "class", "probability", "LLR ± standard error", "novelty", "passes"):
         table.add_column(column, justify="right" if column in ("probability", "passes") else "left")
+    warnings = _novelty_warnings(answers)
     for i, path in enumerate(paths):
         k = int(answers.posterior[i].argmax())
         ratio = f"{answers.log_likelihood_ratio[i, k]:+.2f} ± {answers.standard_error[i, k]:.2f}"
-        table.add_row(str(path), model.class_names[k], f"{100 * answers.posterior[i, k]:.1f} %", ratio, str(answers.passes[i]))
+        probability = f"{100 * answers.posterior[i, k]:.1f} %"
+        table.add_row(
+            str(path), model.class_names[k], probability, ratio, _novelty(answers, i, warnings[i]), str(answers.passes[i])
+        )
     return table
+
+
+def _novelty_warnings(answers: Answers) -> list[str]:
+    return [""] * len(answers.passes) if answers.novelty is None else answers.novelty.warnings()
+
+
+def _novelty(answers: Answers, i: int, warning: str) -> str:
+    if answers.novelty is None:
+        return "not tested"
+    return f"[bold red]{warning}[/]" if warning else f"p = {answers.novelty.p_value[i]:.2f}"

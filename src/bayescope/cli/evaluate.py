@@ -1,21 +1,23 @@
 """``bayescope evaluate`` and the measured answers that ``report`` and ``demo`` share with it."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from bayescope.cli.progress import bar, console
+from bayescope.answers import Answers
+from bayescope.cli.progress import bar, console, warn
 from bayescope.cli.train import load
 from bayescope.data.images import ImageSet
 from bayescope.metrics import Estimate, measure
-from bayescope.model import Answers, LikelihoodModel
+from bayescope.model import LikelihoodModel
 from bayescope.shapes import Floats
 
 NAME = "evaluate"
+_TINY = 1e-9
 
 ErrorRate = Annotated[
     float | None,
@@ -24,6 +26,14 @@ ErrorRate = Annotated[
     ),
 ]
 MaxPasses = Annotated[int | None, typer.Option(help="Most network passes per image.")]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A measure of calibration, and what it would be of exactly right probabilities on as many images."""
+
+    measured: Estimate
+    expected_if_calibrated: Estimate
 
 
 def command(
@@ -44,16 +54,56 @@ def command(
     model = load_model(run)
     images = labelled_split(model, data, split)
     answers = answer(model, images, prior_from_text(prevalence), error_rate, max_passes)
-    measures = measure(answers.posterior, images.labels)
+    measures = measure(answers.posterior, images.labels) | {"AURC": aurc(answers, images)}
+    found = trust(model, answers, images)
     if as_json:
-        values = {name: asdict(estimate) for name, estimate in measures.items()}
-        typer.echo(json.dumps({"split": split, "images": len(images), "passes": answers.mean_passes, "measures": values}))
+        record = {
+            "split": split,
+            "images": len(images),
+            "passes": answers.mean_passes,
+            "calibrated": model.calibration.calibrated,
+            "warnings": [model.calibration.warning] if model.calibration.warning else [],
+            "measures": {name: asdict(estimate) for name, estimate in measures.items()},
+            "trust": {name: {what: asdict(row) for what, row in rows.items()} for name, rows in found.items()},
+        }
+        typer.echo(json.dumps(record))
     else:
-        console.print(
-            measures_table(
-                f"{data.name}, {split}: {len(images)} images, {answers.mean_passes:.1f} passes each on average", measures
-            )
-        )
+        title = f"{data.name}, {split}: {len(images)} images, {answers.mean_passes:.1f} passes each on average"
+        console.print(measures_table(title, measures))
+        for name, rows in found.items():
+            console.print(_trust_table(name, rows, model.calibration.calibrated))
+        warn(model.calibration.warning)
+
+
+def aurc(answers: Answers, images: ImageSet) -> Estimate:
+    """Mean share of errors over all shares of images answered, the surest first."""
+    import numpy as np
+
+    from bayescope.decision import risk_coverage
+    from bayescope.reliability import bootstrap
+
+    posterior, labels = answers.posterior, images.labels
+    return bootstrap(lambda chosen: np.array([risk_coverage(posterior[chosen], labels[chosen]).area]), len(labels))[0]
+
+
+def trust(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[str, dict[str, Trust]]:
+    """Whether ratios and probabilities mean what they say: for each class against the rest (of two: the second), each measure.
+
+    Probabilities are those at the class frequencies of these very images, so that a prevalence given amiss is no fault of the
+    ratios.
+    """
+    import numpy as np
+
+    from bayescope.reliability import assess, expected_if_calibrated
+
+    counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
+    posterior = answers.posterior_at(counts / counts.sum())
+    measured = assess(answers.log_likelihood_ratio, posterior, images.labels)
+    found = {}
+    for k in range(images.n_classes) if images.n_classes > 2 else (1,):
+        expected = expected_if_calibrated(posterior[:, k].clip(_TINY, 1 - _TINY))
+        found[model.class_names[k]] = {what: Trust(value, expected[what]) for what, value in measured[k].items()}
+    return found
 
 
 def labelled_split(model: LikelihoodModel, data: Path, split: str) -> ImageSet:
@@ -76,10 +126,11 @@ def answer(
     class_prior: Floats | None = None,
     error_rate: float | None = None,
     max_passes: int | None = None,
+    test_novelty: bool = False,
 ) -> Answers:
     """Weigh the images with a progress bar."""
     with bar("weighing images", len(images)) as advance:
-        return model.classify(images.pixels, class_prior, error_rate, max_passes, advance)
+        return model.classify(images.pixels, class_prior, error_rate, max_passes, advance, test_novelty)
 
 
 def prior_from_text(text: str | None) -> Floats | None:
@@ -94,6 +145,16 @@ def prior_from_text(text: str | None) -> Floats | None:
         return np.array([float(part) for part in text.split(",")])
     except ValueError:
         raise ConfigError(f"prevalence {text!r}; expected numbers separated by commas, e.g. 0.9,0.1") from None
+
+
+def _trust_table(name: str, rows: dict[str, Trust], calibrated: bool) -> Table:
+    title = f"{name} against the rest{'' if calibrated else ': UNCALIBRATED likelihood ratios'}"
+    table = Table(title=title, title_justify="left", caption="Cllr: bits; expected: of exactly right answers on as many images")
+    for column in ("measure", "value (95 % interval)", "expected if calibrated (95 % range)"):
+        table.add_column(column)
+    for what, row in rows.items():
+        table.add_row(what, str(row.measured), str(row.expected_if_calibrated))
+    return table
 
 
 def measures_table(title: str, measures: dict[str, Estimate], **others: dict[str, Estimate]) -> Table:

@@ -14,6 +14,12 @@ errors = Console(stderr=True)
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
 
 
+def warn(text: str) -> None:
+    """A line on standard error, or none if there is nothing to tell."""
+    if text:
+        errors.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def bar(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """A bar for ``total`` items; the value is a function to tell of items done."""

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
+from bayescope.data import dicom
 from bayescope.data.cases import SPLITS
 from bayescope.data.files import SUFFIXES
 from bayescope.errors import ConfigError, DataError
@@ -22,7 +23,6 @@ from bayescope.errors import ConfigError, DataError
 BOX = ("x_min", "y_min", "x_max", "y_max")
 COLUMNS = ("path", "label", "patient", "side", "view", "split", "lesion", "kind", *BOX)
 SCHEMES = ("official", "leak-free", "folds")
-DICOM_SUFFIXES = (".dcm", ".dicom")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
 
 def is_picture(path: Path) -> bool:
     """Whether the name is that of a DICOM file or of another image that is read."""
-    return path.suffix.lower() in (*DICOM_SUFFIXES, *SUFFIXES)
+    return path.suffix.lower() in (*dicom.SUFFIXES, *SUFFIXES)
 
 
 def choose_copy(files: Collection[Path]) -> tuple[Path | None, str | None]:
@@ -128,7 +128,7 @@ def choose_copy(files: Collection[Path]) -> tuple[Path | None, str | None]:
     whole = [path for path in files if path.stat().st_size]
     if not whole:
         return None, "file is empty" if files else "file not found"
-    return min(whole, key=lambda path: (path.suffix.lower() not in DICOM_SUFFIXES, path)), None
+    return min(whole, key=lambda path: (path.suffix.lower() not in dicom.SUFFIXES, path)), None
 
 
 def find_table(files: Sequence[Path], name: str) -> Path | None:

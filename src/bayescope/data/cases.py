@@ -80,7 +80,8 @@ def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, ca
     for name in SPLITS:
         chosen = np.flatnonzero(split == name)
         image_names = tuple(Path(table["path"][i]).name for i in chosen)
-        sets.append(ImageSet(pixels[chosen], labels[chosen], class_names, image_names))
+        groups = tuple(map(str, table["patient"][chosen])) if "patient" in table.columns else None
+        sets.append(ImageSet(pixels[chosen], labels[chosen], class_names, image_names, groups))
     return Dataset(
         sets[0], sets[1], sets[2], source=source, notes=(note,) if size is None else (note, f"resized to {size}x{size} pixels")
     )

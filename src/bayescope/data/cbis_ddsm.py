@@ -16,11 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from pydicom import dcmread
 
+from bayescope.data import dicom
 from bayescope.data.archive import (
     BOX,
-    DICOM_SUFFIXES,
     OFFICIAL,
     Archive,
     Split,
@@ -39,6 +38,7 @@ _LABELS = {"MALIGNANT": "malignant", "BENIGN": "benign", "BENIGN_WITHOUT_CALLBAC
 _PATH_COLUMNS = {"full": "image file path", "crop": "cropped image file path", "mask": "ROI mask file path"}
 _KEYS = ("patient_id", "left or right breast", "image view", "abnormality id", "abnormality type", "pathology")
 _SUBJECT = re.compile(r"(?:Mass|Calc)-(?:Training|Test)_P_\d{5}_(?:LEFT|RIGHT)_(?:CC|MLO)(?:_\d+)?")
+_DESCRIBING = ("PatientID", "SeriesInstanceUID", "SeriesDescription", "Rows", "Columns")
 _UID = re.compile(r"\d+(?:\.\d+){5,}")
 _CLEARLY_SMALLER = 0.9
 _NEAR_END = 0.05
@@ -137,7 +137,7 @@ def _subject(path: Path, of_series: Mapping[str, str], of_folder: Mapping[Path, 
         return of_series.get(uid, uid)
     if path.parent in of_folder:
         return of_folder[path.parent]
-    return _describe(path).subject if path.suffix.lower() in DICOM_SUFFIXES else ""
+    return _describe(path).subject if path.suffix.lower() in dicom.SUFFIXES else ""
 
 
 def _listed_folders(table: Path | None) -> Iterator[tuple[Path, str]]:
@@ -159,21 +159,19 @@ class _Picture:
 def _describe(path: Path) -> _Picture:
     """From the header alone; without pixels (``n_pixels`` 0) if it cannot be read."""
     try:
-        if path.suffix.lower() not in DICOM_SUFFIXES:
+        if path.suffix.lower() not in dicom.SUFFIXES:
             with Image.open(path) as image:
                 return _Picture(path, series=path.parent.name, n_pixels=image.width * image.height)
-        tags = ["PatientID", "SeriesInstanceUID", "SeriesDescription", "Rows", "Columns"]
-        header = dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
-        subject, series, description = (str(header.get(tag) or "").strip() for tag in tags[:3])
-        return _Picture(path, subject, series, description, int(header.get("Rows") or 0) * int(header.get("Columns") or 0))
+        subject, series, description, rows, columns = dicom.read_header(path, *_DESCRIBING)
+        return _Picture(path, subject, series, description, int(rows or 0) * int(columns or 0))
     except Exception:  # a damaged file raises whatever its reader meets; it is counted as one that cannot be read
         return _Picture(path)
 
 
 def _is_binary(path: Path) -> bool:
     """Whether all but a hundredth of the pixels are at either end of the range, as in a mask, compressed or not."""
-    if path.suffix.lower() in DICOM_SUFFIXES:
-        pixels = dcmread(path).pixel_array.astype(np.float32)
+    if path.suffix.lower() in dicom.SUFFIXES:
+        pixels = dicom.stored_pixels(path).astype(np.float32)
     else:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("F"))

@@ -98,6 +98,13 @@ def stored_pixels(path: Path, *, frame: int | None = None) -> Pixels:
         return _read(path, frame)[0]
 
 
+def read_header(path: Path, *keywords: str) -> tuple[str, ...]:
+    """Elements of the header as text, blank where there is none; no pixels are read.  Raises DataError if it is damaged."""
+    with _refusing(path):
+        header = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+        return tuple(str(header.get(keyword) or "").strip() for keyword in keywords)
+
+
 def _has_mark(path: Path) -> bool:
     try:
         with path.open("rb") as file:

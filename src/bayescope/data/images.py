@@ -1,8 +1,9 @@
-"""Labelled images in memory, and the scale that takes stored pixels to the model's."""
+"""Labelled images, in memory or mapped from a file, and the scale that takes stored pixels to the model's."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,16 @@ from bayescope.shapes import Labels, Pixels
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images ``(n, channel, height, width)`` as stored (8 or 16 bit, or float32), labels ``(n,)`` and names."""
+    """Images ``(n, channel, height, width)`` as stored (8 or 16 bit, or float32), labels ``(n,)`` and names.
+
+    ``groups``: whose image each is, where that is known; images of one patient are not independent.
+    """
 
     pixels: Pixels
     labels: Labels
     class_names: tuple[str, ...]
     names: tuple[str, ...]
+    groups: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -35,7 +40,9 @@ class ImageSet:
     def subset(self, indices: NDArray[np.integer] | Sequence[int]) -> "ImageSet":
         """The images at ``indices``, in that order."""
         chosen = np.asarray(indices)
-        return ImageSet(self.pixels[chosen], self.labels[chosen], self.class_names, tuple(self.names[i] for i in chosen))
+        names = tuple(self.names[i] for i in chosen)
+        groups = None if self.groups is None else tuple(self.groups[i] for i in chosen)
+        return ImageSet(self.pixels[chosen], self.labels[chosen], self.class_names, names, groups)
 
     def fingerprint(self) -> str:
         """SHA-256 of pixels, shape, type and labels."""
@@ -54,6 +61,8 @@ class Dataset:
     test: ImageSet
     source: str
     notes: tuple[str, ...] = ()
+    preparation: dict[str, Any] | None = None
+    """How the images were prepared from mammograms (:class:`bayescope.data.intensity.Preparation`); None if they were not."""
 
     @property
     def n_classes(self) -> int:

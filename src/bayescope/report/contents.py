@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from bayescope.metrics import Estimate
 from bayescope.shapes import Floats, Labels
 
+NOVEL = 0.05
+
 
 @dataclass(frozen=True)
 class ReportContents:
@@ -16,7 +18,10 @@ class ReportContents:
 
     ``posterior``, ``log_likelihood_ratio`` (each class against the rest, nats) and ``standard_error``: ``(n, classes)``;
     ``pictures``: 8 bit, ``(n, height, width[, 3])``; ``samples``: the same per class, ``(classes, k, height, width[, 3])``;
-    ``curve``: records of ``metrics.jsonl``; ``reference``: posteriors of another observer on the same images, by name.
+    ``curve``: records of ``metrics.jsonl``; ``reference``: posteriors of another observer on the same images, by name;
+    ``p_value``: of novelty, ``(n,)``; ``maps``: evidence of some images for their winning class, nats, ``(height, width)``;
+    ``trust``: for each class its measures of calibration, each beside what it is of exactly right answers; ``warning``: what
+    to tell of the calibration.
     """
 
     title: str
@@ -36,3 +41,36 @@ class ReportContents:
     fingerprint: str
     notes: tuple[str, ...] = ()
     reference: dict[str, Floats] = field(default_factory=dict)
+    raw_log_likelihood_ratio: Floats | None = None
+    p_value: Floats | None = None
+    maps: dict[int, Floats] = field(default_factory=dict)
+    trust: dict[str, dict[str, tuple[Estimate, Estimate]]] = field(default_factory=dict)
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Indices of images worth a look, each list in falling order of that worth."""
+
+    surest: list[int]
+    mistaken: list[int]
+    novel: list[int]
+    unsure: list[int]
+
+    @property
+    def explained(self) -> list[int]:
+        """Those shown with a map, each once."""
+        return list(dict.fromkeys(self.surest + self.mistaken + self.novel))
+
+
+def choose_cases(posterior: Floats, labels: Labels, p_value: Floats | None, most: int = 8) -> Cases:
+    """From posteriors ``(n, classes)``, labels ``(n,)`` and p-values of novelty ``(n,)``; novel: a p-value of at most 0.05."""
+    hit = posterior.argmax(axis=1) == labels
+    falling = posterior.max(axis=1).argsort(kind="stable")[::-1]
+    odd = np.empty(0, dtype=int) if p_value is None else p_value.argsort(kind="stable")
+    return Cases(
+        falling[hit[falling]][:most].tolist(),
+        falling[~hit[falling]][:most].tolist(),
+        [int(i) for i in odd[:most] if p_value is not None and p_value[i] <= NOVEL],
+        falling[::-1][:most].tolist(),
+    )

@@ -10,10 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, roc_curve
 
-from bayescope.metrics import expected_calibration_error, one_vs_rest_auc
+from bayescope.decision import risk_coverage
+from bayescope.likelihood_ratio import post_test_probability
+from bayescope.metrics import one_vs_rest_auc
+from bayescope.reliability import expected_calibration_error, reliability_curve
 from bayescope.report.contents import ReportContents
 
 PALETTE = ("#0b6e99", "#d1495b", "#edae49", "#66a182", "#8d6a9f", "#5c6b73", "#b5651d", "#2e4057", "#9bc53d", "#c3423f")
@@ -70,19 +72,44 @@ def confusion(contents: ReportContents) -> str:
 
 
 def reliability(contents: ReportContents) -> str:
-    """Observed frequency against predicted probability, with the number of images below."""
+    """Observed frequency against predicted probability at the images' class frequencies, before and after calibration."""
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     top.plot([0, 1], [0, 1], color=_GRID, linewidth=1)
-    for k in _shown_classes(contents):
-        positive, probability = contents.labels == k, np.clip(contents.posterior[:, k], 0, 1)
-        observed, predicted = calibration_curve(positive, probability, n_bins=_N_BINS)
-        top.plot(predicted, observed, "o-", color=_colour(k), markersize=4, linewidth=1.5, label=contents.class_names[k])
-        bottom.hist(probability, bins=20, range=(0, 1), color=_colour(k), alpha=0.7)
-    error = expected_calibration_error(contents.posterior, contents.labels)
-    _style(top, "", f"Observed (ECE {error:.3f})")
+    shown = _shown_classes(contents)
+    frequency = np.array([(contents.labels == k).mean() for k in shown]).clip(1e-9, 1 - 1e-9)
+    positive = (contents.labels[:, None] == shown).ravel()
+    images = np.arange(len(contents.labels)).repeat(len(shown)).tolist()
+    versions = (
+        ("before calibration", contents.raw_log_likelihood_ratio, PALETTE[5], "o--"),
+        ("reported", contents.log_likelihood_ratio, PALETTE[0], "o-"),
+    )
+    for name, ratio, colour, style in versions:
+        if ratio is None:
+            continue
+        probability = post_test_probability(ratio[:, shown], frequency).ravel()
+        curve = reliability_curve(probability, positive, _N_BINS, images)
+        error = expected_calibration_error(probability, positive)
+        label = f"{name}: ECE {error:.3f}"
+        top.plot(curve.predicted, curve.observed, style, color=colour, markersize=4, linewidth=1.5, label=label)
+    top.fill_between(curve.predicted, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
+    bottom.hist(probability, bins=20, range=(0, 1), color=colour, alpha=0.7)
+    _style(top, "", "Observed")
     _style(bottom, "Predicted probability", "Images")
     top.legend(loc="upper left", frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def risk_coverage_curve(contents: ReportContents) -> str:
+    """Share of errors among the images answered, the surest first; reference observers dashed."""
+    figure, axes = _axes("Share of images answered, surest first", "Share of errors among them")
+    for name, posterior in {"": contents.posterior, **contents.reference}.items():
+        curve = risk_coverage(posterior, contents.labels)
+        label = f"{name + ': ' if name else ''}AURC {curve.area:.4f}"
+        axes.plot(curve.coverage, curve.risk, "--" if name else "-", color=PALETTE[0], linewidth=1.8, label=label)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
     return _svg(figure)
 
 

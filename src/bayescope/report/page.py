@@ -2,22 +2,19 @@
 
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bayescope import __version__
 from bayescope.metrics import measure
 from bayescope.report import figures
-from bayescope.report.contents import ReportContents
-
-_CASES = 8
+from bayescope.report.contents import ReportContents, choose_cases
+from bayescope.report.overlay import tinted
 
 
 def render(contents: ReportContents) -> str:
     """The page's HTML text."""
     environment = Environment(loader=PackageLoader("bayescope.report", "."), autoescape=True, undefined=StrictUndefined)
-    hit = contents.posterior.argmax(axis=1) == contents.labels
-    order = np.argsort(np.sort(contents.posterior, axis=1)[:, -1])
+    cases = choose_cases(contents.posterior, contents.labels, contents.p_value)
     return environment.get_template("page.html.j2").render(
         c=contents,
         version=__version__,
@@ -28,8 +25,9 @@ def render(contents: ReportContents) -> str:
         reliability=figures.reliability(contents),
         evidence=figures.evidence(contents),
         training_curve=figures.training_curve(contents),
-        mistakes=[_case(contents, i) for i in order[~hit[order]][::-1][:_CASES]],
-        unsure=[_case(contents, i) for i in order[:_CASES]],
+        risk_coverage=figures.risk_coverage_curve(contents),
+        cases={name: [_case(contents, i) for i in chosen] for name, chosen in vars(cases).items()},
+        slider=_slider(contents),
         samples=[
             (name, [figures.picture(image, 96) for image in row])
             for name, row in zip(contents.class_names, contents.samples, strict=True)
@@ -38,10 +36,22 @@ def render(contents: ReportContents) -> str:
     )
 
 
+def _slider(contents: ReportContents) -> dict[str, Any]:
+    """What the page's script needs: each class's ratios, and which images are of it."""
+    return {
+        "names": list(contents.class_names),
+        "first": 1 if len(contents.class_names) == 2 else 0,
+        "ratios": contents.log_likelihood_ratio.T.round(3).tolist(),
+        "labels": contents.labels.tolist(),
+    }
+
+
 def _case(contents: ReportContents, i: int) -> dict[str, Any]:
     called = int(contents.posterior[i].argmax())
     return {
         "picture": figures.picture(contents.pictures[i]),
+        "map": figures.picture(tinted(contents.pictures[i], contents.maps[i])) if i in contents.maps else "",
+        "p_value": None if contents.p_value is None else contents.p_value[i],
         "name": contents.names[i],
         "truth": contents.class_names[contents.labels[i]],
         "called": contents.class_names[called],

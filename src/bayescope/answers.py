@@ -1,0 +1,90 @@
+"""What is told of an image: Bayes' rule on calibrated evidence, beside the raw one.
+
+log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+
+from bayescope.calibration import log_likelihood_ratio
+from bayescope.errors import ConfigError
+from bayescope.likelihood_ratio import RatioCalibration
+from bayescope.novelty import Verdict
+from bayescope.recalibration import Calibration
+from bayescope.shapes import Floats
+
+_PRIOR_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is said of ``n`` images.
+
+    ``evidence``: raw log-likelihood per class, nats up to a constant common to the classes, ``(n, classes)``;
+    ``log_posterior``: at ``class_prior (classes,)``, calibrated, ``(n, classes)``; ``log_likelihood_ratio`` of each class
+    against the rest, calibrated, and its Monte Carlo ``standard_error``, nats, ``(n, classes)``;
+    ``raw_log_likelihood_ratio``: before calibration; ``passes``: network passes spent on each image, ``(n,)``; ``novelty``:
+    whether the images are like those of training, None if not tested.
+    """
+
+    evidence: Floats
+    log_posterior: Floats
+    log_likelihood_ratio: Floats
+    standard_error: Floats
+    raw_log_likelihood_ratio: Floats
+    class_prior: Floats
+    passes: NDArray[np.int64]
+    novelty: Verdict | None = None
+
+    @property
+    def mean_passes(self) -> float:
+        """Network passes per image on average."""
+        return float(self.passes.mean())
+
+    @property
+    def posterior(self) -> Floats:
+        """Probability of each class, ``(n, classes)``, rows sum to one."""
+        return np.exp(self.log_posterior)
+
+    def posterior_at(self, class_prior: Floats) -> Floats:
+        """Probability of each class at another prevalence ``(classes,)``, of the same weighing: ``(n, classes)``."""
+        return np.asarray(softmax(self.log_posterior - np.log(self.class_prior) + np.log(class_prior), axis=1))
+
+
+def tell(
+    evidence: Floats,
+    class_prior: Floats,
+    error: Callable[[Floats], Floats],
+    passes: NDArray[np.int64],
+    calibration: Calibration,
+    novelty: Verdict | None = None,
+) -> Answers:
+    """Bayes' rule on raw evidence ``(n, classes)``; ``error``: of raw contrasts, see :func:`log_likelihood_ratio`."""
+    raw, raw_error = log_likelihood_ratio(evidence, class_prior, error)
+    if isinstance(calibration, RatioCalibration):
+        ratio = calibration(raw)
+        standard_error = (calibration(raw + raw_error) - calibration(raw - raw_error)) / 2
+        log_posterior = np.log(calibration.posterior(raw, class_prior))
+    else:
+        slope, calibrated = calibration.slope, calibration(evidence)
+        ratio, standard_error = log_likelihood_ratio(calibrated, class_prior, lambda gradient: slope * error(gradient))
+        log_posterior = log_softmax(calibrated + np.log(class_prior), axis=1)
+    return Answers(evidence, log_posterior, ratio, standard_error, raw, class_prior, passes, novelty)
+
+
+def check_prior(class_prior: Sequence[float] | Floats, class_names: tuple[str, ...]) -> Floats:
+    """``class_prior`` as an array ``(classes,)`` that sums to one.  Raises ConfigError otherwise."""
+    prior = np.asarray(class_prior, dtype=float)
+    names = ", ".join(class_names)
+    if prior.shape != (len(class_names),):
+        raise ConfigError(f"{prior.size} prevalences; expected {len(class_names)}, one for each of: {names}")
+    if not (prior > 0).all() or abs(prior.sum() - 1) > _PRIOR_TOLERANCE:
+        raise ConfigError(
+            f"prevalences {prior.tolist()} sum to {prior.sum():g}; expected positive numbers that sum to 1, in the order: "
+            f"{names}"
+        )
+    return prior / prior.sum()

@@ -1,0 +1,79 @@
+"""``bayescope compare``."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.table import Table
+
+from bayescope.cli.progress import bar, console
+from bayescope.cli.train import load
+
+NAME = "compare"
+PAGE, TABLE = "compare.html", "compare.md"
+
+Item = TypeVar("Item")
+
+
+def command(
+    data: Annotated[
+        Path, typer.Argument(help="MedMNIST .npz, folder of class folders, or CSV/Parquet table path,label[,patient][,split].")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write; what it holds already is not measured again.")],
+    config: Annotated[Path | None, typer.Option(help="TOML configuration; see recipes/.")] = None,
+    networks: Annotated[
+        str, typer.Option(help="Networks to compare with, separated by commas.")
+    ] = "resnet18,resnet50,densenet121,efficientnet-b0,vit",
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "0,1,2",
+    fractions: Annotated[str, typer.Option(help="Shares of the training images, separated by commas.")] = "1",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps of every method (overrides the configuration).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Measure again what --out holds.")] = False,
+) -> None:
+    """Measure Bayescope beside discriminative networks on the same images.
+
+    Example: bayescope compare breastmnist.npz --out runs/breast-compared --networks resnet18,vit --fractions 0.1,0.25,0.5,1
+    """
+    from dataclasses import asdict
+
+    from bayescope.checkpoint import write_atomically
+    from bayescope.compare.page import COLUMNS, cells, markdown, render, verdict
+    from bayescope.compare.run import compare, plan
+    from bayescope.compare.summary import summarise
+    from bayescope.config import Config, read_config
+
+    settings = read_config(config) if config else Config()
+    if steps is not None:
+        settings = settings.model_copy(update={"training": settings.training.model_copy(update={"steps": steps})})
+    names = _several(networks, str, "networks")
+    wanted = names, _several(seeds, int, "seeds"), _several(fractions, float, "fractions")
+    n_cells = len(plan(*wanted))
+    dataset = load(data, settings.size, settings.seed)
+    with bar("training and measuring", n_cells) as done:
+        results = compare(dataset, settings, *wanted, out, force, done)
+    found = summarise(dataset, settings, results)
+    write_atomically(out / PAGE, render(found).encode())
+    write_atomically(out / TABLE, markdown(found).encode())
+    if as_json:
+        typer.echo(json.dumps(json.loads(json.dumps(asdict(found)), parse_constant=lambda nan: None)))
+        return
+    table = Table(*COLUMNS, title=f"{found.source}: {found.test_images} test images", title_justify="left")
+    for row in found.rows:
+        table.add_row(*cells(row))
+    console.print(table)
+    for line in verdict(found):
+        console.print(line)
+    console.print(f"Page: {out / PAGE}; table: {out / TABLE}")
+
+
+def _several(text: str, kind: Callable[[str], Item], what: str) -> list[Item]:
+    from bayescope.errors import ConfigError
+
+    try:
+        return [kind(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ConfigError(f"{what} {text!r}; expected numbers separated by commas") from None

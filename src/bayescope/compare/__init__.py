@@ -1,0 +1,1 @@
+"""Bayescope beside discriminative networks, on the same images."""

@@ -1,0 +1,150 @@
+"""`explain`, and what `classify` and `evaluate` say of calibration and novelty."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bayescope.checkpoint import load_model, save_model
+from bayescope.cli.main import run as main
+from bayescope.config import Config
+from bayescope.data.images import Dataset
+from bayescope.model import LikelihoodModel
+from bayescope.recalibration import EvidenceCalibration
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bayescope", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        captured = capsys.readouterr()
+        return int(exit_info.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def picture(tiny_data: Dataset, tmp_path: Path) -> Path:
+    path = tmp_path / "case.png"
+    Image.fromarray(tiny_data.test.pixels[1, 0]).save(path)
+    return path
+
+
+def saved(run: Path, model: LikelihoodModel) -> Path:
+    save_model(run, model)
+    return run
+
+
+def test_the_map_adds_up_to_what_classify_reports(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path) -> None:
+    options = ("--prevalence", "0.3,0.7")
+    answer = json.loads(cli("classify", tiny_run, picture, "--json", "--error-rate", 0, *options)[1])
+    reported = answer["log_likelihood_ratio"][answer["class"]]
+    for extra, factor in (((), 1.0), (("--bans",), 1 / np.log(10)), (("--against", "upper"), 1.0)):
+        out = tmp_path / "_".join(["out", *extra])
+        code, text, error = cli("explain", tiny_run, picture, "--out", out, *options, *extra)
+        assert (code, "few validation images" in error) == (0, True)
+        found = np.load(out / "case-evidence.npy")
+        assert found.shape == (8, 12)
+        assert found.sum() == pytest.approx(factor * reported, rel=1e-4)
+        assert "lower against " in text
+        assert ("bans" if extra == ("--bans",) else "nats") in text
+        assert {path.name for path in out.iterdir()} == {"case-evidence.png", "case-evidence.npy"}
+        assert Image.open(out / "case-evidence.png").size > (800, 300)
+
+
+def test_counterfactual_is_drawn_beside(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path) -> None:
+    assert cli("explain", tiny_run, picture, "--out", tmp_path / "why", "--counterfactual", "--sigma", 0.5)[0] == 0
+    assert Image.open(tmp_path / "why" / "case-counterfactual.png").size > (800, 300)
+    assert cli("explain", tiny_run, picture, "--out", tmp_path / "why", "--counterfactual", "--sigma", 0.001)[0] == 2
+
+
+def test_a_monotone_calibration_is_explained_too(
+    cli: Any, tiny_run: Path, tiny_data: Dataset, tiny_config: Config, picture: Path, tmp_path: Path
+) -> None:
+    evidence = tiny_config.evidence.model_copy(update={"calibration": "monotone"})
+    model = replace(load_model(tiny_run), config=tiny_config.model_copy(update={"evidence": evidence}))
+    run = saved(tmp_path / "run", model.calibrated(tiny_data.train))
+    answer = json.loads(cli("classify", run, picture, "--json")[1])
+    assert answer["calibrated"]
+    assert cli("explain", run, picture, "--out", tmp_path / "why")[0] == 0
+    total = np.load(tmp_path / "why" / "case-evidence.npy").sum()
+    assert total == pytest.approx(answer["log_likelihood_ratio"]["lower"], rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "message"), [("left", "expected one of: upper, lower"), ("lower", "expected one of: upper")])
+def test_bad_rival(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path, name: str, message: str) -> None:
+    code, _, error = cli("explain", tiny_run, picture, "--out", tmp_path / "why", "--against", name)
+    assert (code, message in error) == (2, True)
+    assert not (tmp_path / "why").exists()
+
+
+def test_unreadable_image(cli: Any, tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    code, _, error = cli("explain", tiny_run, tmp_path / "bad.png", "--out", tmp_path / "why")
+    assert (code, "bad.png" in error) == (1, True)
+
+
+def test_classify_warns_of_an_unfamiliar_image(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_run)
+    assert model.novelty is not None
+    usual = replace(model.novelty, folds=tuple(replace(f, scores=np.tile(f.scores, 20)) for f in model.novelty.folds))
+    run = saved(tmp_path / "run", replace(model, novelty=usual))
+    odd = tmp_path / "odd.png"
+    Image.fromarray(np.tile(np.array([[0, 255]], dtype=np.uint8), (8, 6))).save(odd)
+    one, two = (json.loads(line) for line in cli("classify", run, picture, odd, "--json")[1].splitlines())
+    assert one["novelty_p_value"] > 0.01 >= two["novelty_p_value"]
+    assert any("unlike the training images" in text for text in two["warnings"])
+    assert not any("unlike" in text for text in one["warnings"])
+    assert "unlike" in cli("classify", run, odd)[1]
+    skipped = json.loads(cli("classify", run, odd, "--json", "--no-novelty", "--error-rate", 0.2)[1])
+    tested = json.loads(cli("classify", run, odd, "--json", "--error-rate", 0.2)[1])
+    assert skipped["novelty_p_value"] is None
+    assert skipped["passes"] < tested["passes"]
+
+
+def test_an_uncalibrated_model_says_so_everywhere(
+    cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path
+) -> None:
+    run = saved(tmp_path / "run", replace(load_model(tiny_run), ratio_calibration=None, novelty=None))
+    code, text, error = cli("classify", run, picture)
+    assert "UNCALIBRATED" in text
+    assert "uncalibrated" in error
+    assert "not tested" in error
+    answer = json.loads(cli("classify", run, picture, "--json")[1])
+    assert (code, answer["calibrated"], answer["novelty_p_value"]) == (0, False, None)
+    assert "UNCALIBRATED" in cli("evaluate", run, tiny_npz)[1]
+    (run / "run.json").write_bytes((tiny_run / "run.json").read_bytes())
+    assert cli("report", run, "--data", tiny_npz)[0] == 0
+    assert "uncalibrated likelihood ratios" in (run / "report.html").read_text()
+
+
+def test_report_shows_maps_novelty_and_the_slider(cli: Any, tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
+    assert cli("report", tiny_run, "--data", tiny_npz, "--out", tmp_path / "page.html")[0] == 0
+    page = (tmp_path / "page.html").read_text()
+    for text in ("evidence in ", "novelty p = ", "before calibration", "Risk and coverage", 'type="range"', "minCllr"):
+        assert text in page
+
+
+def test_evaluate_shows_trust_beside_what_is_expected(cli: Any, tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
+    found = json.loads(cli("evaluate", tiny_run, tiny_npz, "--json")[1])
+    assert found["calibrated"]
+    assert "few validation images" in found["warnings"][0]
+    rows = found["trust"]["lower"]
+    assert set(rows) == {"Cllr", "minCllr", "calibration loss", "ECE", "Brier score"}
+    difference = rows["Cllr"]["measured"]["value"] - rows["minCllr"]["measured"]["value"]
+    assert rows["calibration loss"]["measured"]["value"] == pytest.approx(difference)
+    assert rows["ECE"]["expected_if_calibrated"]["low"] <= rows["ECE"]["expected_if_calibrated"]["high"]
+    assert 0 <= found["measures"]["AURC"]["value"] < 0.2
+    loud = replace(load_model(tiny_run), ratio_calibration=EvidenceCalibration(1.0, (0.0, 1e3), (15, 15), True))
+    worse = json.loads(cli("evaluate", saved(tmp_path / "run", loud), tiny_npz, "--json", "--prevalence", "0.9,0.1")[1])
+    assert worse["trust"]["lower"]["Cllr"]["measured"]["value"] > rows["Cllr"]["measured"]["value"] + 1
+    assert worse["trust"]["lower"]["minCllr"]["measured"]["value"] == pytest.approx(
+        rows["minCllr"]["measured"]["value"], abs=0.2
+    )
