@@ -25,6 +25,7 @@ from torch import Tensor
 from bayescope.calibration import Weighing
 from bayescope.config import dump_toml, read_config
 from bayescope.data.images import PixelScale
+from bayescope.data.intensity import Preparation
 from bayescope.denoiser import ImageStatistics, build_denoiser
 from bayescope.errors import RunError
 from bayescope.evidence.plan import LevelStatistics
@@ -99,6 +100,7 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
         "statistics": model.statistics.to_dict() if model.statistics else None,
         "ratio_calibration": model.ratio_calibration.to_dict() if model.ratio_calibration else None,
         "novelty": model.novelty.to_dict() if model.novelty else None,
+        "preparation": model.preparation.to_dict() if model.preparation else None,
     }
     write_atomically(run / CONFIG, dump_toml(model.config).encode())
     save_tensors(run / MODEL, model.denoiser.state_dict(), {"bayescope": json.dumps(about)})
@@ -133,6 +135,7 @@ def load_model(run: Path) -> LikelihoodModel:
         LevelStatistics.from_dict(about["statistics"]) if about["statistics"] else None,
         calibration_from_dict(about["ratio_calibration"]) if about.get("ratio_calibration") else None,
         NoveltyTest.from_dict(about["novelty"]) if about.get("novelty") else None,
+        Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
     )
 
 

@@ -141,7 +141,7 @@ def _fit(
     n_classes = data.n_classes
     prior = np.full(n_classes, 1 / n_classes) if class_prior is None else class_prior
     unweighted = Weighing(level_spacing(sigmas), np.zeros(n_classes))
-    model = LikelihoodModel(config, state.ema, scale, data.class_names, prior, unweighted)
+    model = LikelihoodModel(config, state.ema, scale, data.class_names, prior, unweighted, preparation=data.preparation)
     model = model.calibrated(data.val, weighed)
     if keeper:
         save_model(keeper.run, model)

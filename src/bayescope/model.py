@@ -12,6 +12,7 @@ from bayescope.answers import Answers, check_prior, tell
 from bayescope.calibration import Weighing, choose_weighing
 from bayescope.config import Config
 from bayescope.data.images import ImageSet, PixelScale
+from bayescope.data.intensity import Preparation
 from bayescope.denoiser import Denoiser
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.bound import LevelEvidence, draw_noise, first_noise_evidence, level_evidence
@@ -42,6 +43,8 @@ class LikelihoodModel:
     """What raw evidence is worth; None for a model that was never calibrated."""
     novelty: NoveltyTest | None = None
     """Of images against the held-out ones; None if those were too few."""
+    preparation: Preparation | None = None
+    """How its images were prepared from mammograms, and new ones are to be; None if they were not."""
 
     @cached_property
     def plan(self) -> Plan | None:

@@ -72,9 +72,18 @@ def prepare(model: LikelihoodModel, path: Path) -> Pixels:
     """Read one file as the model's training images were read.  Raises DataError if it does not fit the model."""
     import numpy as np
 
+    from bayescope.data.dicom import is_dicom
     from bayescope.data.files import read_image
+    from bayescope.data.prepare import prepare_file
     from bayescope.errors import DataError
 
+    if model.preparation:
+        return prepare_file(path, model.preparation)[0][None]
+    if is_dicom(path):
+        raise DataError(
+            f"{path.name}: a DICOM file; the model was trained on plain images. Train on a cache of "
+            "`bayescope prepare`: its model prepares DICOM files in the same way"
+        )
     pixels = read_image(path, model.config.size)
     if pixels.shape != model.image_shape:
         raise DataError(

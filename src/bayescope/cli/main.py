@@ -5,7 +5,7 @@ import sys
 import typer
 
 from bayescope import __version__
-from bayescope.cli import classify, compare, demo, evaluate, explain, likelihood, report, sample, train
+from bayescope.cli import classify, compare, demo, evaluate, explain, likelihood, prepare, report, sample, train
 from bayescope.errors import BayescopeError
 
 app = typer.Typer(
@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (demo, train, evaluate, classify, explain, compare, likelihood, report, sample):
+for module in (demo, train, evaluate, classify, explain, compare, likelihood, prepare, report, sample):
     app.command(module.NAME)(module.command)
 
 

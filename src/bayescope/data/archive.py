@@ -199,7 +199,13 @@ def finish(archive: str, task: str, unit: str, table: pd.DataFrame, split: Split
     read where folds are drawn; ``label`` is None where the task has no class for the case.  Raises DataError if nothing is
     left or if patients are too few to draw from.
     """
-    table = table.assign(split=_divide(table[table["label"].notna()], split, archive))
+    return account(
+        archive, task, unit, table.assign(split=_divide(table[table["label"].notna()], split, archive)), str(split), notes
+    )
+
+
+def account(archive: str, task: str, unit: str, table: pd.DataFrame, split: str, notes: Sequence[str]) -> Archive:
+    """Drop the rows left out and count; ``table`` as for :func:`finish`, in its final division, which ``split`` describes."""
     kept = table["left_out"].isna()
     if not kept.any():
         why = "; ".join(f"{n} {reason}" for reason, n in table["left_out"].value_counts().items())
@@ -213,7 +219,7 @@ def finish(archive: str, task: str, unit: str, table: pd.DataFrame, split: Split
     summary = Summary(
         archive=archive,
         task=task,
-        split=str(split),
+        split=split,
         unit=unit,
         found=len(table),
         used=len(cases),

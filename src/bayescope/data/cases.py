@@ -24,6 +24,16 @@ Callback = Callable[[int, int], None]
 
 def read_table(path: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
     """A CSV or Parquet table; paths are relative to its folder.  Raises DataError if it cannot be used."""
+    return to_dataset(table_cases(path), path.name, size, seed, callback)
+
+
+def read_folder(folder: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
+    """Class folders of images, or ``train``, ``val`` and ``test`` folders of class folders."""
+    return to_dataset(folder_cases(folder), folder.name, size, seed, callback)
+
+
+def table_cases(path: Path) -> pd.DataFrame:
+    """The cases of a CSV or Parquet table, paths made absolute.  Raises DataError if it cannot be used."""
     try:
         # A class may be named "None" or "NA": only an empty field is blank.
         parquet = path.suffix.lower() == ".parquet"
@@ -43,39 +53,54 @@ def read_table(path: Path, size: int | None, seed: int, callback: Callback) -> D
         raise DataError(f"{path.name}: {blank.sum()} rows with a blank field; expected none. Fill in or remove them")
     if text.empty:
         raise DataError(f"{path.name}: no rows; expected one for each image. Add path and label of the images")
-    folder = path.parent
-    return to_dataset(text.assign(path=[str(folder / p) for p in text["path"]]), path.name, size, seed, callback)
+    return text.assign(path=[str(path.parent / p) for p in text["path"]])
 
 
-def read_folder(folder: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
-    """Class folders of images, or ``train``, ``val`` and ``test`` folders of class folders."""
+def folder_cases(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> pd.DataFrame:
+    """The cases of class folders, with a split where folders give one.  Raises DataError if there are none."""
     split_folders = {child.name.lower(): child for child in _visible_folders(folder)}
     if {_SPLIT_WORDS.get(name, name) for name in split_folders} == set(SPLITS):
-        parts = [_class_folders(child).assign(split=name) for name, child in split_folders.items()]
+        parts = [_class_folders(child, suffixes).assign(split=name) for name, child in split_folders.items()]
         table = pd.concat(parts, ignore_index=True)
     else:
-        table = _class_folders(folder)
+        table = _class_folders(folder, suffixes)
     if table.empty:
         raise DataError(
             f"{folder.name}: no image in class folders; expected {folder.name}/<class>/<image> with images of type "
-            f"{', '.join(SUFFIXES)}. Sort the images into one folder for each class"
+            f"{', '.join(suffixes)}. Sort the images into one folder for each class"
         )
-    return to_dataset(table, folder.name, size, seed, callback)
+    return table
 
 
-def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, callback: Callback) -> Dataset:
-    """Read and split the cases of ``table``.  Raises DataError if a patient or a class is in the wrong place."""
+def divide(table: pd.DataFrame, source: str, seed: int) -> tuple[pd.DataFrame, str]:
+    """The cases with the split they give, or one drawn, and how it came about.
+
+    Raises DataError if a file is named twice, or a patient or a class is in the wrong place.
+    """
     table = table.reset_index(drop=True)
     if repeated := int(table["path"].duplicated().sum()):
         raise DataError(f"{source}: {repeated} rows repeat a file; expected each file once, with one label. Remove the repeats")
     class_names = tuple(sorted(table["label"].unique()))
-    labels = table["label"].map({name: k for k, name in enumerate(class_names)}).to_numpy(np.int64)
+    labels = class_indices(table, class_names)
     if "split" in table.columns:
         split, note = _given_split(table, source), "splits as given"
     else:
         split, note = _draw_split(table, labels, source, seed)
     check_labels(labels[split == "train"], class_names, source)
+    return table.assign(split=split), note
+
+
+def class_indices(table: pd.DataFrame, class_names: tuple[str, ...]) -> np.ndarray:
+    """Each case's class as a number."""
+    return table["label"].map({name: k for k, name in enumerate(class_names)}).to_numpy(np.int64)
+
+
+def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, callback: Callback) -> Dataset:
+    """Read and split the cases of ``table``.  Raises DataError if a patient or a class is in the wrong place."""
+    table, note = divide(table, source, seed)
     pixels = read_images([Path(path) for path in table["path"]], size, callback)
+    class_names = tuple(sorted(table["label"].unique()))
+    labels, split = class_indices(table, class_names), table["split"].to_numpy()
     sets = []
     for name in SPLITS:
         chosen = np.flatnonzero(split == name)
@@ -87,13 +112,13 @@ def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, ca
     )
 
 
-def _class_folders(folder: Path) -> pd.DataFrame:
+def _class_folders(folder: Path, suffixes: tuple[str, ...]) -> pd.DataFrame:
     rows = []
     for child in _visible_folders(folder):
-        images = [path for path in sorted(child.rglob("*")) if _is_image(path)]
+        images = [path for path in sorted(child.rglob("*")) if _is_image(path, suffixes)]
         if not images:
             raise DataError(
-                f"{folder.name}: no image in class folder {child.name}; expected files of type {', '.join(SUFFIXES)} in each. "
+                f"{folder.name}: no image in class folder {child.name}; expected files of type {', '.join(suffixes)} in each. "
                 "Add images, or remove the folder"
             )
         rows += [(str(path), child.name) for path in images]
@@ -104,8 +129,8 @@ def _visible_folders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+def _is_image(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
 
 
 def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:

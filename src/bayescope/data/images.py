@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayescope.data.intensity import Preparation
 from bayescope.errors import DataError
 from bayescope.shapes import Labels, Pixels
 
@@ -61,8 +61,8 @@ class Dataset:
     test: ImageSet
     source: str
     notes: tuple[str, ...] = ()
-    preparation: dict[str, Any] | None = None
-    """How the images were prepared from mammograms (:class:`bayescope.data.intensity.Preparation`); None if they were not."""
+    preparation: Preparation | None = None
+    """How the images were prepared from mammograms; None if they were not."""
 
     @property
     def n_classes(self) -> int:

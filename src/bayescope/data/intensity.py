@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
-from skimage.exposure import equalize_adapthist
 
 from bayescope.data.breast import find_breast
 from bayescope.errors import ConfigError, DataError
@@ -165,6 +164,8 @@ class Preparation:
             raise DataError(f"{name}: one value only in the part kept; expected a picture. Replace it, or set crop off")
         scaled = ((fitted - low) / (high - low)).clip(0.0, 1.0)
         if self.clahe:
+            from skimage.exposure import equalize_adapthist  # takes longest to import of all that reading images needs
+
             scaled = equalize_adapthist(scaled, clip_limit=self.clahe_clip * 256 / _CLAHE_BINS, nbins=_CLAHE_BINS)
         rows, columns = fitted.shape
         offset = (self.size - rows) // 2, 0 if self.orient else (self.size - columns) // 2

@@ -1,7 +1,8 @@
-"""The one door for labelled image sets: a MedMNIST file, a folder of class folders, or a case table."""
+"""The one door for labelled image sets: a MedMNIST file, a folder of class folders, a case table, or a prepared cache."""
 
 from pathlib import Path
 
+from bayescope.data.cache import is_cache, read_cache
 from bayescope.data.cases import Callback, read_folder, read_table
 from bayescope.data.images import Dataset
 from bayescope.data.medmnist import read_npz
@@ -20,6 +21,10 @@ def load_dataset(path: Path, size: int | None = None, seed: int = 0, callback: C
             f"{path}: no such file or folder; expected a .npz file, a folder of class folders, or a table. Check the path"
         )
     suffix = path.suffix.lower()
+    if path.is_dir() and is_cache(path):
+        data = read_cache(path.resolve())
+        _check_size(data, path, size, "prepare one of that size")
+        return data
     if path.is_dir():
         return read_folder(path.resolve(), size, seed, callback)  # "." has no name to report
     if suffix in (".csv", ".parquet"):
@@ -29,9 +34,13 @@ def load_dataset(path: Path, size: int | None = None, seed: int = 0, callback: C
             f"{path.name}: a {path.suffix or 'nameless'} file; expected .npz, .csv, .parquet or a folder. Give one of these"
         )
     data = read_npz(path)
+    _check_size(data, path, size, "give the file of that size")
+    return data
+
+
+def _check_size(data: Dataset, path: Path, size: int | None, otherwise: str) -> None:
     if size is not None and data.train.image_shape[1:] != (size, size):
         raise DataError(
-            f"{path.name}: images of {data.train.image_shape[1:]} pixels; --size {size} cannot change a .npz file. "
-            "Leave --size out, or give the file of that size"
+            f"{path.name}: images of {data.train.image_shape[1:]} pixels; --size {size} cannot change them. "
+            f"Leave --size out, or {otherwise}"
         )
-    return data

@@ -1,0 +1,135 @@
+"""``bayescope prepare``."""
+
+import json
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayescope.cli.progress import bar, console, warn
+
+if TYPE_CHECKING:
+    from bayescope.data.archive import Archive
+    from bayescope.data.prepare import Result
+
+NAME = "prepare"
+_SHOWN = 10
+
+
+class Kind(StrEnum):
+    """The archives that are read."""
+
+    CBIS_DDSM = "cbis-ddsm"
+    INBREAST = "inbreast"
+    VINDR = "vindr"
+    FOLDER = "folder"
+
+
+class Scheme(StrEnum):
+    """How cases are divided."""
+
+    OFFICIAL = "official"
+    LEAK_FREE = "leak-free"
+    FOLDS = "folds"
+
+
+def command(
+    archive: Annotated[Kind, typer.Argument(help="Which archive SOURCE holds; folder: class folders, or a case table.")],
+    source: Annotated[Path, typer.Argument(help="Its folder as downloaded, tables and images anywhere in it.")],
+    out: Annotated[Path, typer.Option(help="Folder of the cache to write; one left unfinished is gone on with.")],
+    size: Annotated[int, typer.Option(min=8, help="Side of the prepared images, pixels.")],
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="cbis-ddsm: mass|calc|both-roi|full, such as mass-roi; inbreast, vindr: BI-RADS groups, such as 1-3/4-5."
+        ),
+    ] = None,
+    split: Annotated[
+        Scheme | None, typer.Option(help="Division of the cases (default: the official one; inbreast: folds).")
+    ] = None,
+    fold: Annotated[int, typer.Option(min=0, help="Which of the folds to test on.")] = 0,
+    folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of drawn splits.")] = 0,
+    crop: Annotated[
+        bool | None, typer.Option("--crop/--no-crop", help="Keep the breast only (default: unless the task is of ROIs).")
+    ] = None,
+    orient: Annotated[
+        bool | None, typer.Option("--orient/--no-orient", help="Chest wall to the left (default: unless the task is of ROIs).")
+    ] = None,
+    clahe: Annotated[bool, typer.Option("--clahe", help="Equalize contrast locally, as the paper does.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one for each core).")] = None,
+    max_broken: Annotated[int, typer.Option(min=0, help="Most files that may be broken.")] = 20,
+    force: Annotated[bool, typer.Option("--force", help="Replace the cache in --out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Prepare the mammograms of an archive for training: DICOM or picture files to one mapped array and a case table.
+
+    Example: bayescope prepare cbis-ddsm downloads/cbis --task mass-roi --size 128 --out caches/mass
+    """
+    from bayescope.data.intensity import Preparation
+    from bayescope.data.prepare import prepare
+
+    if force:
+        _remove(out)
+    console.print(f"reading {source}", style="dim", highlight=False) if not as_json else None
+    found = _read(archive, source, task, split, fold, folds, seed)
+    of_whole = bool((found.cases["kind"] != "roi").all())
+    preparation = Preparation(size, of_whole if crop is None else crop, of_whole if orient is None else orient, clahe)
+    with bar("preparing images", len(found.cases)) as done:
+        result = prepare(found, preparation, out, source, workers, max_broken, done)
+    if as_json:
+        summary = found.summary.to_dict()
+        typer.echo(json.dumps({"summary": summary, "images": result.used, "broken": result.broken, "out": str(out)}))
+    else:
+        console.print(str(found.summary), highlight=False, markup=False)
+        console.print(_told(result, out), highlight=False, markup=False)
+    _warn_of_broken(result)
+
+
+def _read(archive: Kind, source: Path, task: str | None, split: Scheme | None, fold: int, folds: int, seed: int) -> "Archive":
+    from bayescope.data import cbis_ddsm, inbreast, vindr
+    from bayescope.data.archive import Split
+    from bayescope.data.pictures import read_picture_archive
+    from bayescope.errors import ConfigError
+
+    if archive is Kind.FOLDER:
+        if task is not None or split is not None:
+            raise ConfigError("--task and --split; expected neither for a folder: its classes and splits are those it has")
+        return read_picture_archive(source, seed)
+    readers = {
+        Kind.CBIS_DDSM: (cbis_ddsm.read_cbis_ddsm, cbis_ddsm.TASKS, Scheme.OFFICIAL),
+        Kind.INBREAST: (inbreast.read_inbreast, inbreast.TASKS, Scheme.FOLDS),
+        Kind.VINDR: (vindr.read_vindr, vindr.TASKS, Scheme.OFFICIAL),
+    }
+    read, tasks, usual = readers[archive]
+    if task is None:
+        raise ConfigError(f"no --task; expected one, such as: {', '.join(tasks)}")
+    return read(source, task, Split(split or usual, fold, folds, seed=seed))
+
+
+def _remove(out: Path) -> None:
+    from bayescope.checkpoint import writing
+    from bayescope.data.cache import is_cache
+    from bayescope.errors import RunError
+
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not out.is_dir() or not is_cache(out):
+        raise RunError(f"{out}: exists and is no cache; --force replaces caches only. Give another --out")
+    with writing(out):
+        shutil.rmtree(out)
+
+
+def _told(result: "Result", out: Path) -> str:
+    if result.unchanged:
+        return f"Nothing to do: {out} holds these {result.used} images already"
+    return f"Prepared {result.used} images: {out}\nNext: bayescope train {out} --out RUN"
+
+
+def _warn_of_broken(result: "Result") -> None:
+    for text in list(result.broken.values())[:_SHOWN]:
+        warn(f"left out: {text}")
+    if len(result.broken) > _SHOWN:
+        warn(f"… and {len(result.broken) - _SHOWN} more broken files; all are listed in cache.json")
