@@ -1,19 +1,24 @@
 """Shared fixtures: tiny data sets, a tiny trained run, and the folder of real data."""
 
 import os
+import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from bayescope.cli.main import run as main
 from bayescope.config import Config, parse_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.fit import fit_run
 
+Call = Callable[..., "Told"]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -81,3 +86,26 @@ def write_npz(path: Path, data: Dataset) -> Path:
 @pytest.fixture(scope="session")
 def tiny_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_npz(tmp_path_factory.mktemp("npz") / "stripes.npz", tiny_data)
+
+
+class Told(NamedTuple):
+    """What a command ended with and printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs ``bayescope`` with arguments, in this process; never with a traceback."""
+
+    def call(*arguments: object) -> Told:
+        monkeypatch.setattr(sys, "argv", ["bayescope", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Told(int(exit_info.value.code or 0), captured.out, captured.err)
+
+    return call

@@ -1,7 +1,6 @@
 """The command line by hand: what it prints, what it writes, its exit codes, and bad input."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +9,10 @@ import pytest
 from PIL import Image
 
 from bayescope.checkpoint import FORMAT, MANIFEST, MODEL
-from bayescope.cli.main import run as main
 from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError
 from conftest import write_npz
-
-
-class Result:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["bayescope", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Result(int(exit_info.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture

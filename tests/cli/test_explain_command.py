@@ -1,7 +1,6 @@
 """`explain`, and what `classify` and `evaluate` say of calibration and novelty."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,10 @@ import pytest
 from PIL import Image
 
 from bayescope.checkpoint import load_model, save_model
-from bayescope.cli.main import run as main
 from bayescope.config import Config
 from bayescope.data.images import Dataset
 from bayescope.model import LikelihoodModel
 from bayescope.recalibration import EvidenceCalibration
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bayescope", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        captured = capsys.readouterr()
-        return int(exit_info.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

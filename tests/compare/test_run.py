@@ -1,8 +1,6 @@
 """Compare from end to end: what is kept, what is measured again, what the page and the table say."""
 
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayescope.cli.main import run as main
 from bayescope.compare import run
 from bayescope.compare.page import markdown, render
 from bayescope.compare.run import RESULTS, Cell, compare, patient_numbers, plan, share_of
@@ -19,21 +16,7 @@ from bayescope.compare.summary import summarise
 from bayescope.config import Config, dump_toml
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.errors import ConfigError, DataError, RunError
-from conftest import stripes
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bayescope", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_info:
-            main()
-        captured = capsys.readouterr()
-        return int(exit_info.value.code or 0), captured.out, captured.err
-
-    return call
+from conftest import Call, stripes
 
 
 @pytest.fixture

@@ -10,15 +10,7 @@ from scipy import ndimage
 
 from bayescope.data.intensity import WHITE, Preparation, Record
 from bayescope.errors import ConfigError, DataError
-
-
-def mammogram(height: int = 480, width: int = 400, *, seed: int = 0, reach: float = 0.6) -> np.ndarray:
-    """A 12-bit breast, half an ellipse on the left edge, in textured grey; air is about 20."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:height, :width]
-    inside = ((rows - 0.5 * height) / (0.4 * height)) ** 2 + (columns / (reach * width)) ** 2 < 1
-    texture = ndimage.gaussian_filter(rng.normal(size=(height, width)), 6) * 4000
-    return np.where(inside, 1400 + texture, 20 + rng.normal(0, 2, (height, width))).clip(0, 4095).astype(np.uint16)
+from mammograms import mammogram
 
 
 def true_box(height: int, width: int, reach: float = 0.6) -> np.ndarray:

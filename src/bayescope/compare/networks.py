@@ -114,7 +114,7 @@ def train_network(name: str, data: Dataset, seed: int, recipe: Recipe, device: t
     """Train on the train split, stop by the validation split.  Raises ConfigError without MONAI."""
     torch.manual_seed(seed)
     scale = PixelScale.of(data.train.pixels)
-    x, y = torch.from_numpy(scale.to_model(data.train.pixels)), torch.from_numpy(data.train.labels)
+    x, y = torch.from_numpy(scale.to_model(data.train.pixels)), torch.tensor(data.train.labels)
     net = build_network(name, data.train.image_shape, data.n_classes)
     net = net.to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
     weight = (len(y) / (data.n_classes * torch.bincount(y, minlength=data.n_classes).float())).to(device)

@@ -155,7 +155,7 @@ def _work(cases: pd.DataFrame, waiting: list[int], preparation: Preparation, pix
         pending: set[Future[Outcome]] = set()
         try:
             while True:
-                for task, _ in zip(tasks, range(_WAITING_PER_WORKER * workers - len(pending)), strict=False):
+                for _, task in zip(range(_WAITING_PER_WORKER * workers - len(pending)), tasks, strict=False):
                     pending.add(pool.submit(_prepare_row, *task, preparation, pixels))
                 if not pending:
                     return

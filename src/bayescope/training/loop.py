@@ -89,7 +89,7 @@ def train(
     augment = choose(settings.augmentation, len(train_set))
     draws = BalancedDraws(train_set.labels, train_set.n_classes, settings.batch_size, seed=config.seed)
     epoch_steps = len(train_set) / settings.batch_size
-    labels = torch.from_numpy(train_set.labels)
+    labels = torch.tensor(train_set.labels)
     state.denoiser.train()
     while state.step < settings.steps:
         generator = seeded(config.seed, _NOISES, state.step)

@@ -1,0 +1,162 @@
+"""Archives to caches: pixels as one file at a time gives them, kills survived, broken files told, DICOM classified alike."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayescope.checkpoint import load_model
+from bayescope.config import Config, dump_toml
+from bayescope.data import cache
+from bayescope.data.archive import Archive, Split
+from bayescope.data.cache import read_cache
+from bayescope.data.intensity import Preparation
+from bayescope.data.pictures import read_grey, read_picture_archive
+from bayescope.data.prepare import prepare
+from bayescope.data.vindr import read_vindr
+from bayescope.errors import DataError, RunError
+from conftest import Call
+from mammograms import mammogram, write_mammogram
+
+STUDIES, SIZE = 30, 24
+BREASTS = "study_id,series_id,image_id,laterality,view_position,height,width,breast_birads,breast_density,split"
+FINDINGS = BREASTS.replace(",split", "") + ",finding_categories,finding_birads,xmin,ymin,xmax,ymax,split"
+
+
+@pytest.fixture(scope="module")
+def vindr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two views a study; odd studies bear a bright mass; right breasts, inverted, compressed, and one broken file."""
+    folder = tmp_path_factory.mktemp("vindr")
+    breasts, findings = [BREASTS], [FINDINGS]
+    for study in range(STUDIES):
+        for side in "LR":
+            image = mammogram(120, 90, seed=2 * study + (side == "R"))
+            if study % 2:
+                image[50:66, 12:28] = 3900
+            image = image[:, :: -1 if side == "R" else 1]
+            name, split = f"{study:02d}{side}", "test" if study >= STUDIES - 6 else "training"
+            path = folder / "images" / f"study{study}" / f"{name}.dicom"
+            write_mammogram(path, image, side, inverted=study % 3 == 0, compressed=study % 4 == 0)
+            about = f"study{study},series,{name},{side},CC,120,90,BI-RADS {5 if study % 2 else 1},DENSITY B"
+            breasts.append(f"{about},{split}")
+            if study % 2:
+                columns = "12,50,28,66" if side == "L" else "62,50,78,66"
+                findings.append(f"{about},\"['Mass']\",BI-RADS 5,{columns},{split}")
+    broken = folder / "images" / "study2" / "02L.dicom"
+    broken.write_bytes(broken.read_bytes()[:900])
+    (folder / "breast-level_annotations.csv").write_text("\n".join(breasts))
+    (folder / "finding_annotations.csv").write_text("\n".join(findings))
+    return folder
+
+
+def read(source: Path) -> Archive:
+    return read_vindr(source, "1-3/4-5", Split(val_fraction=0.2))
+
+
+def test_pixels_boxes_and_splits_are_those_of_the_files(vindr: Path, tmp_path: Path) -> None:
+    archive, preparation, out = read(vindr), Preparation(SIZE), tmp_path / "cache"
+    seen: list[int] = []
+    result = prepare(archive, preparation, out, vindr, workers=2, callback=seen.append)
+    assert (result.used, list(result.broken), sum(seen)) == (2 * STUDIES - 1, ["images/study2/02L.dicom"], 2 * STUDIES)
+    data, table = read_cache(out), pd.read_parquet(out / cache.CASES)
+    assert len(data.train) + len(data.val) + len(data.test) == result.used
+    expected = archive.cases.set_index(archive.cases["path"].map(lambda path: Path(path).name))
+    pixels = np.load(out / cache.IMAGES)
+    for row, case in enumerate(table.to_dict("records")):
+        prepared = preparation.apply(read_grey(vindr / case["path"]))
+        np.testing.assert_array_equal(pixels[row], prepared.pixels)
+        given = expected.loc[Path(case["path"]).name]
+        assert (case["label"], case["split"]) == (given["label"], given["split"])
+        if case["label"] == "BI-RADS 4-5":
+            top, left, bottom, right = (round(case[end]) for end in ("y_min", "x_min", "y_max", "x_max"))
+            inside = pixels[row, top:bottom, left:right]
+            assert inside.size
+            assert inside.mean() > pixels[row][pixels[row] > 0].mean()
+    assert data.test.groups == tuple(table["patient"][table["split"] == "test"])
+    assert str(vindr) not in (out / cache.MANIFEST).read_text() + str(table.to_dict())
+
+
+def test_a_second_run_does_nothing_and_a_changed_one_is_refused(vindr: Path, tmp_path: Path) -> None:
+    archive, out = read(vindr), tmp_path / "cache"
+    prepare(archive, Preparation(SIZE), out, vindr, workers=1)
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert prepare(archive, Preparation(SIZE), out, vindr, workers=1).unchanged
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    with pytest.raises(RunError, match="prepared from other files, in another way"):
+        prepare(archive, Preparation(SIZE, crop=False), out, vindr)
+
+
+def test_goes_on_after_a_kill(vindr: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    arguments = ["prepare", "vindr", vindr, "--task", "1-3/4-5", "--size", SIZE, "--out", cut, "--workers", 1]
+    command = [sys.executable, "-c", "from bayescope.cli.main import run; run()", *map(str, arguments)]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    progress = cut / cache.PROGRESS
+    while process.poll() is None and not (progress.is_file() and progress.read_text().count("\n") > 4):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (cut / cache.MANIFEST).exists()
+    with pytest.raises(DataError, match="has not finished"):
+        read_cache(cut)
+    done = progress.read_text().count("\n") - 1
+    progress.write_text(progress.read_text() + '{"i": 7, "rec')
+    seen: list[int] = []
+    archive = read_vindr(vindr, "1-3/4-5")
+    prepare(archive, Preparation(SIZE), cut, vindr, workers=1, callback=seen.append)
+    assert seen[0] >= done - 1
+    again = tmp_path / "again"
+    prepare(archive, Preparation(SIZE), again, vindr, workers=2)
+    assert (again / cache.IMAGES).read_bytes() == (cut / cache.IMAGES).read_bytes()
+
+
+def test_too_many_broken_files_stop_it_and_mended_ones_are_read_again(vindr: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "pictures", tmp_path / "cache"
+    for label in ("ill", "well"):
+        for n in range(12):
+            write_mammogram(source / label / f"{n}.dcm", mammogram(90, 70, seed=n))
+    broken = source / "ill" / "3.dcm"
+    broken.write_bytes(b"no image")
+    with pytest.raises(RunError, match=r"1 of 24 files are broken; expected at most 0(.|\n)*3\.dcm"):
+        prepare(read_picture_archive(source), Preparation(16), out, source, workers=1, max_broken=0)
+    write_mammogram(broken, mammogram(90, 70, seed=3))
+    result = prepare(read_picture_archive(source), Preparation(16), out, source, workers=1, max_broken=0)
+    assert (result.used, result.broken) == (24, {})
+    (out / cache.CASES).unlink()
+    with pytest.raises(DataError, match="Prepare the images again"):
+        read_cache(out)
+
+
+def test_a_folder_that_is_no_cache_is_left_alone(vindr: Path, tmp_path: Path, cli: Call) -> None:
+    (tmp_path / "thesis.txt").write_text("dear")
+    arguments = ("prepare", "vindr", vindr, "--task", "1-3/4-5", "--size", SIZE, "--out", tmp_path)
+    assert "not empty" in cli(*arguments).err
+    assert "no cache" in cli(*arguments, "--force").err
+    assert (tmp_path / "thesis.txt").read_text() == "dear"
+    assert "expected one, such as: 1-3/4-5" in cli("prepare", "vindr", vindr, "--size", 24, "--out", tmp_path / "a").err
+
+
+def test_prepare_train_classify_evaluate_by_command(vindr: Path, tmp_path: Path, tiny_config: Config, cli: Call) -> None:
+    out, run, config = tmp_path / "cache", tmp_path / "run", tmp_path / "config.toml"
+    config.write_text(dump_toml(tiny_config))
+    told = cli("prepare", "vindr", vindr, "--task", "1-3/4-5", "--size", SIZE, "--out", out, "--json")
+    assert told.code == 0
+    assert json.loads(told.out)["images"] == 2 * STUDIES - 1
+    assert cli("train", out, "--out", run, "--config", config).code == 0
+    assert load_model(run).preparation == Preparation(SIZE)
+    assert cli("evaluate", run, out, "--json").code == 0
+    path = next(vindr.rglob("27R.dicom"))
+    told = cli("classify", run, path, next(vindr.rglob("02L.dicom")), "--json")
+    assert told.code == 1
+    assert "skipped" in told.err
+    data = read_cache(out)
+    model, index = load_model(run), data.test.names.index("27R.dicom")
+    expected = model.classify(data.test.pixels[index : index + 1]).posterior[0]
+    np.testing.assert_allclose(list(json.loads(told.out)["posterior"].values()), expected, rtol=1e-5)
