@@ -19,7 +19,7 @@ from bayescope.errors import RunError
 from bayescope.fit import fit_run
 from bayescope.metrics import accuracy
 from bayescope.noise import LogNormal
-from bayescope.training.augment import LIGHT, STRONG, choose
+from bayescope.training.augment import LIGHT, STRONG, Intensity, choose
 from bayescope.training.draw import BalancedDraws, seeded
 from bayescope.training.loop import learning_rate
 from conftest import stripes
@@ -135,6 +135,26 @@ def test_augmentation_moves_each_image_its_own_way_and_keeps_the_shape() -> None
     moved = STRONG(torch.cat([x[:1], x[:1]]), seeded(0))
     assert moved.shape == x.shape
     assert not torch.allclose(moved[0], moved[1])
+
+
+def test_intensity_keeps_each_image_s_pattern_within_its_ranges() -> None:
+    x = torch.randn(64, 1, 6, 6, generator=seeded(1))
+    changed = Intensity(0.2, 0.1)(x, seeded(0))
+    shift = (changed - x).mean(dim=(1, 2, 3))
+    stretch = (changed - changed.mean(dim=(1, 2, 3), keepdim=True)) / (x - x.mean(dim=(1, 2, 3), keepdim=True))
+    factor = stretch.flatten(1).median(dim=1).values
+    torch.testing.assert_close(stretch, factor[:, None, None, None].expand_as(stretch), atol=1e-3, rtol=1e-3)
+    assert 0.15 < factor.log().abs().max() <= 0.2 + 1e-4
+    assert 0.15 < shift.abs().max() <= 0.2 + 1e-6
+    assert shift.unique().numel() == len(x)
+
+
+def test_intensity_comes_on_top_of_the_affine_choice() -> None:
+    x = torch.ones(8, 1, 6, 6)
+    augment = choose("light", 500, intensity=0.2)
+    assert augment is not None
+    assert augment(x, seeded(0)).mean(dim=(1, 2, 3)).std() > 0.01
+    assert torch.allclose(LIGHT(x, seeded(0)), x)
 
 
 def test_learning_rate_warms_up_and_falls() -> None:

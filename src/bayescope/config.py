@@ -64,6 +64,9 @@ class TrainingConfig(_Section):
     ``noise_levels`` "vp" draws the time of the VP diffusion uniformly instead.  ``loss`` "edm" weighs a level by the
     denoiser's preconditioning, "epsilon" by 1/σ²: the squared error of the predicted noise.  ``decay`` of the learning rate is
     half a cosine over the run, or "step": times ``decay_factor`` every ``decay_epochs`` times as many images as there are.
+
+    ``augmentation`` moves images; ``intensity`` stretches their contrast by up to that factor off 1, and shifts their
+    brightness by up to half that share of the range.
     """
 
     steps: int = Field(3000, ge=1)
@@ -84,6 +87,7 @@ class TrainingConfig(_Section):
     evidence_weight: float = Field(0.05, ge=0)
     evidence_from: float = Field(0.0, ge=0, le=1)
     augmentation: Augmentation = "auto"
+    intensity: float = Field(0.0, ge=0, le=1)
     validate_every: int = Field(250, ge=1)
 
 

@@ -41,6 +41,7 @@ class Recipe:
     steps: int
     batch_size: int = 64
     augmentation: Augmentation = "auto"
+    intensity: float = 0.0
     weight_decay: float = 1e-2
     checks: int = _PASSES
     patience: int = 8
@@ -118,7 +119,7 @@ def train_network(name: str, data: Dataset, seed: int, recipe: Recipe, device: t
     net = build_network(name, data.train.image_shape, data.n_classes)
     net = net.to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
     weight = (len(y) / (data.n_classes * torch.bincount(y, minlength=data.n_classes).float())).to(device)
-    augment = choose(recipe.augmentation, len(y))
+    augment = choose(recipe.augmentation, len(y), recipe.intensity)
     generator = torch.Generator().manual_seed(seed)
     check_every = max(1, recipe.steps // recipe.checks)
     optimizer = torch.optim.AdamW(net.parameters(), lr=find_network(name).learning_rate, weight_decay=recipe.weight_decay)

@@ -153,7 +153,7 @@ def _key(data: Dataset, config: Config, cell: Cell) -> str:
 
 def _recipe(config: Config) -> Recipe:
     training = config.training
-    return Recipe(training.steps, training.batch_size, training.augmentation)
+    return Recipe(training.steps, training.batch_size, training.augmentation, training.intensity)
 
 
 def _kept(path: Path, key: str) -> Result | None:

@@ -47,6 +47,20 @@ class Affine:
         return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
+@dataclass(frozen=True)
+class Intensity:
+    """Ranges of the change: contrast as a factor off 1, brightness as a share of the pixels' range [-1, 1]."""
+
+    contrast: float
+    brightness: float
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        """Images ``(batch, channel, height, width)`` stretched about their own mean and shifted; the same shape."""
+        draws = torch.rand(2, len(x), 1, 1, 1, generator=generator, device=generator.device).to(x.device) * 2 - 1
+        mean = x.mean(dim=(1, 2, 3), keepdim=True)
+        return mean + torch.exp(draws[0] * self.contrast) * (x - mean) + 2 * self.brightness * draws[1]
+
+
 def flip(x: Tensor, generator: Generator) -> Tensor:
     """Each image ``(batch, channel, height, width)`` mirrored left to right with probability one half."""
     mirrored = torch.rand(len(x), generator=generator, device=generator.device).to(x.device) < 0.5
@@ -57,8 +71,15 @@ LIGHT = Affine(degrees=5.0, shift=0.05, scale=0.05, flip=False)
 STRONG = Affine(degrees=15.0, shift=0.1, scale=0.15, flip=True)
 
 
-def choose(augmentation: Augmentation, n_train: int) -> Augment | None:
-    """The transform asked for; ``auto`` goes by the number of training images: the fewer, the stronger."""
+def choose(augmentation: Augmentation, n_train: int, intensity: float = 0.0) -> Augment | None:
+    """The transform asked for; ``auto`` goes by the number of training images: the fewer, the stronger.
+
+    ``intensity``: range of the contrast besides, and twice that of the brightness; 0 leaves both alone.
+    """
     if augmentation == "auto":
         augmentation = "strong" if n_train < _FEW else "light" if n_train < _MANY else "none"
-    return {"none": None, "flip": flip, "light": LIGHT, "strong": STRONG}[augmentation]
+    chosen = {"none": None, "flip": flip, "light": LIGHT, "strong": STRONG}[augmentation]
+    if intensity == 0:
+        return chosen
+    jitter = Intensity(intensity, intensity / 2)
+    return jitter if chosen is None else lambda x, generator: jitter(chosen(x, generator), generator)

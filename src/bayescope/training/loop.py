@@ -54,7 +54,7 @@ def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) ->
     generator = seeded(config.seed, _STATISTICS)
     chosen = _at_most(_STATISTICS_IMAGES, train.labels, generator)
     x = torch.from_numpy(scale.to_model(train.pixels[chosen]))
-    augment = choose(config.training.augmentation, len(train))
+    augment = choose(config.training.augmentation, len(train), config.training.intensity)
     x = augment(x, generator) if augment else x
     labels = torch.from_numpy(train.labels[chosen])
     statistics = ImageStatistics.of(x, labels, train.n_classes)
@@ -86,7 +86,7 @@ def train(
 ) -> None:
     """Run from ``state.step`` to the configured number of steps, changing ``state``; call back after every step."""
     settings = config.training
-    augment = choose(settings.augmentation, len(train_set))
+    augment = choose(settings.augmentation, len(train_set), settings.intensity)
     draws = BalancedDraws(train_set.labels, train_set.n_classes, settings.batch_size, seed=config.seed)
     epoch_steps = len(train_set) / settings.batch_size
     labels = torch.tensor(train_set.labels)
