@@ -1,0 +1,56 @@
+"""Bayescope and the ResNet-18 on MedMNIST, beside the aims and the published numbers."""
+
+from tables.markdown import DATA_SETS, read, spread, table
+
+BARS = {"pneumoniamnist": (0.978, 0.940), "breastmnist": (0.920, 0.870)}
+METHODS = {"bayescope": "Bayescope", "resnet18": "MONAI ResNet-18, trained here on the same split"}
+PUBLISHED = {
+    "pneumoniamnist": {
+        "ResNet-18, 28 px (MedMNIST v2)": (0.944, 0.854),
+        "ResNet-50, 28 px (MedMNIST v2)": (0.948, 0.854),
+        "ResNet-50, 224 px (MedMNIST v2)": (0.962, 0.884),
+        "best of twelve (MedMNIST+)": (0.973, 0.866),
+        "MedSymmFlow": (0.952, 0.880),
+        "Google AutoML Vision": (0.991, 0.946),
+    },
+    "breastmnist": {
+        "ResNet-18, 28 px (MedMNIST v2)": (0.901, 0.863),
+        "AutoKeras": (0.871, 0.831),
+        "best of twelve (MedMNIST+)": (0.891, 0.865),
+        "Google AutoML Vision": (0.919, 0.861),
+    },
+}
+HEADER = ("method", "AUC", "accuracy", "validation AUC", "validation accuracy", "seeds", "training, s", "passes per image")
+
+
+def _measured(name: str, method: str) -> list[object]:
+    records = read(f"medmnist/{name}-{method}-*.json")
+    if not records:
+        return [METHODS[method], "not measured yet", *[""] * 6]
+    seconds = max(record["train_seconds"] for record in records)
+    scores = [spread([r[split][key] for r in records]) for split in ("test", "val") for key in ("auc", "accuracy")]
+    threads, passes = records[0]["threads"], records[0]["passes"]
+    return [METHODS[method], *scores, len(records), f"up to {seconds} on {threads} thread(s)", passes]
+
+
+def _of(name: str) -> list[str]:
+    auc, accuracy = BARS[name]
+    rows = [_measured(name, method) for method in METHODS]
+    rows.append(["*aim*", f"≥ {auc:.3f}", f"≥ {accuracy:.3f}", "", "", 3, "≤ 900 on 2 cores", ""])
+    rows += [[f"{title}, published", f"{a:.3f}", f"{b:.3f}", *[""] * 5] for title, (a, b) in PUBLISHED[name].items()]
+    return [f"### {DATA_SETS[name]}", "", *table(HEADER, rows)]
+
+
+def section() -> list[str]:
+    """Both data sets."""
+    return [
+        "## MedMNIST",
+        "",
+        "    python benchmarks/medmnist.py --data FOLDER",
+        "",
+        "Mean and standard deviation over seeds.  Nothing is chosen on the test split: levels, weights, epochs and recipes",
+        "come from train and validation.  Equal class prior.",
+        "",
+        *_of("pneumoniamnist"),
+        *_of("breastmnist"),
+    ]
