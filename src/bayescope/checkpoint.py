@@ -33,7 +33,7 @@ from bayescope.model import LikelihoodModel
 from bayescope.novelty import NoveltyTest
 from bayescope.recalibration import calibration_from_dict
 
-FORMAT = 2
+FORMAT = 3
 CONFIG, MODEL, STATE, MANIFEST, METRICS = (
     "config.toml",
     "model.safetensors",

@@ -68,7 +68,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         noises: int = 4,
         level_weights: LevelWeights = "fitted",
         calibration: Calibration = "affine",
-        error_rate: float = 0.01,
+        error_rate: float = 0.03,
         max_passes: int | None = None,
         validation_fraction: float = 0.1,
         class_prior: ArrayLike | None = None,

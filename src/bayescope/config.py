@@ -121,7 +121,7 @@ class EvidenceConfig(_Levels):
     level_weights: LevelWeights = "fitted"
     power: float = 0.5
     calibration: Calibration = "affine"
-    error_rate: float = Field(0.01, ge=0, lt=1)
+    error_rate: float = Field(0.03, ge=0, lt=1)
     max_passes: int | None = Field(None, ge=2)
 
 

@@ -17,11 +17,15 @@ from sklearn.covariance import ledoit_wolf
 from bayescope.calibration import Weighing
 from bayescope.evidence.bound import LevelEvidence
 from bayescope.evidence.plan import LevelStatistics, Plan
+from bayescope.evidence.stopping import risk_curve
 from bayescope.shapes import Floats, Labels
 
 FEWEST = 16
 _ROUNDS = 30
 _DOF = (2.5, 200.0)
+_PLAYED = 500
+_LEAST = 1e-9
+_SHARES = np.geomspace(1e-4, 0.5, 24)
 
 
 def fit_level_statistics(levels: LevelEvidence, labels: Labels, weighing: Weighing) -> LevelStatistics | None:
@@ -46,14 +50,25 @@ def fit_level_statistics(levels: LevelEvidence, labels: Labels, weighing: Weighi
         size = _mahalanobis(means, within, scale, noise, n_noises)
         dof = _fit_dof(size, weight, n_draws)
         trust = (dof + n_draws) / (dof + size)
-    statistics = LevelStatistics(offset, scale, noise, dof, np.tile([1.0, 0.0], (n_draws, 1)))
+    statistics = LevelStatistics(offset, scale, noise, dof, np.tile([1.0, 0.0], (n_draws, 1)), np.ones((1, 2)))
     plan = Plan(statistics, weighing.weights)
     error, size = plan.predictions(contrasts[:, plan.order, plan.noise_index])
     relative = error[:, :-1] ** 2 / plan.variance_left[:-1]
     spread = np.array([_fit_spread(relative[:, m], size[:, m], weight) for m in range(n_draws - 1)])
     standardised = relative / (spread[:, 0] + spread[:, 1] * size[:, :-1])
     tail = _fit_tail(standardised[:, : n_draws // 2], weight)
-    return replace(statistics, spread=np.vstack([spread, (1.0, 0.0)]), dof=tail)
+    statistics = replace(statistics, spread=np.vstack([spread, (1.0, 0.0)]), dof=tail)
+    return replace(statistics, risk=_risk(Plan(statistics, weighing.weights), levels, labels, weighing))
+
+
+def _risk(plan: Plan, levels: LevelEvidence, labels: Labels, weighing: Weighing) -> Floats:
+    """Chances at which a class is dropped, and the error rate of the answers that follows: ``(points, 2)``, both rising."""
+    chosen = slice(_PLAYED)
+    weight = _class_balance(labels[chosen], levels.values.shape[1])
+    winner = weighing.evidence(levels)[chosen].argmax(axis=1)
+    rising = risk_curve(plan, levels.values[chosen], weighing.class_bias, winner, weight, _SHARES) + _LEAST * _SHARES
+    below = _LEAST * np.array([_SHARES[0], rising[0]])
+    return np.vstack([below, np.column_stack([_SHARES, rising])])
 
 
 def _class_balance(labels: Labels, n_classes: int) -> Floats:

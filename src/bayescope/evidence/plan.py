@@ -35,7 +35,8 @@ class LevelStatistics:
 
     ``offset``: what each draw says of the average image, nats per unit of log σ, ``(classes, levels, noises)``; ``scale``:
     between levels, nats², ``(levels, levels)``; ``noise``: of a single draw at each level, nats², ``(levels,)``;
-    ``dof``: ν, of the error's tail; ``spread``: α and β after each draw, ``(draws, 2)``.
+    ``dof``: ν, of the error's tail; ``spread``: α and β after each draw, ``(draws, 2)``; ``risk``: chances at which a class is
+    dropped and the error rate of the answers that follows, both rising, ``(points, 2)``.
     """
 
     offset: Floats
@@ -43,6 +44,14 @@ class LevelStatistics:
     noise: Floats
     dof: float
     spread: Floats
+    risk: Floats
+
+    def share(self, error_rate: float) -> float:
+        """The chance to win at which a class is dropped, such that answers err at ``error_rate``."""
+        if error_rate == 0:
+            return 0.0
+        share, risk = np.log(self.risk.T)
+        return float(np.exp(np.interp(np.log(error_rate), risk, share)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
@@ -51,7 +60,7 @@ class LevelStatistics:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`."""
-        arrays = {name: np.array(values[name], dtype=float) for name in ("offset", "scale", "noise", "spread")}
+        arrays = {name: np.array(values[name], dtype=float) for name in ("offset", "scale", "noise", "spread", "risk")}
         return cls(dof=float(values["dof"]), **arrays)
 
 

@@ -1,9 +1,8 @@
 """Decisions in a handful of passes: spend noise where it tells most, stop when the winner is settled.
 
-All images start open under all classes.  Round m takes draw m of the plan for every open image under its live classes,
-re-packed into full batches.  A class is dropped once the probability that the full evaluation would still make it the
-winner is at most its share of the error rate; an image stops when one class is left.  With C classes a share is
-error_rate / (C - 1), so by the union bound an answer differs from the full evaluation's with probability at most error_rate.
+All images start open under all classes.  Each round takes one draw of the plan for every open image under its live classes,
+re-packed into full batches; :mod:`bayescope.evidence.stopping` says which stay open, such that answers differ from the
+full evaluation's at the error rate asked for.
 
 An image's passes depend on its own draws alone, so its answer does not depend on its batch-mates.  Memory grows with the
 chunk, not with the number of images.
@@ -17,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bayescope.denoiser import LevelDenoiser
 from bayescope.errors import ConfigError
 from bayescope.evidence.bound import SupportsLevels, draw_errors
 from bayescope.evidence.plan import Plan
-from bayescope.shapes import Floats
+from bayescope.evidence.stopping import Course, play
+from bayescope.shapes import Floats, Labels
 
 _CHUNK = 1024
 
@@ -86,74 +85,18 @@ def weigh_sequentially(
     """
     check_knobs(error_rate, max_passes, len(offset))
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
-    share = error_rate / (len(offset) - 1)
-    chunks = [
-        _weigh_chunk(levels, chunk, sigmas, noise, plan, offset, share, max_passes, batch_size, callback)
-        for chunk in x.split(_CHUNK)
-    ]
-    values, innovations, draws = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
-    return SequentialEvidence(plan, values, innovations, draws)
+    share = plan.statistics.share(error_rate)
 
+    def course(chunk: Tensor) -> Course:
+        def draw(level: int, j: int, image: Labels, label: Labels) -> Floats:
+            return draw_errors(levels[level], chunk, float(sigmas[level]), noise[level, j], image, label, batch_size)
 
-def _weigh_chunk(
-    levels: list[LevelDenoiser],
-    x: Tensor,
-    sigmas: Floats,
-    noise: Tensor,
-    plan: Plan,
-    offset: Floats,
-    share: float,
-    max_passes: int | None,
-    batch_size: int,
-    callback: Callable[[int], None],
-) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    n, n_classes = len(x), len(offset)
-    innovations = np.zeros((n, n_classes, plan.n_draws))
-    draws = np.zeros((n, n_classes), dtype=np.int64)
-    live = np.ones((n, n_classes), dtype=bool)
-    for m, (level, j) in enumerate(zip(plan.order, plan.noise_index, strict=True)):
-        image, label = np.nonzero(live)
-        rows = draw_errors(levels[level], x, float(sigmas[level]), noise[level, j], image, label, batch_size)
-        draw = np.zeros((n, n_classes))
-        draw[image, label] = rows - plan.statistics.offset[label, level, j]
-        opened = live.any(axis=1)
-        draws[live] += 1
-        innovations[opened, :, m] = plan.innovation(m, draw[opened], innovations[opened, :, :m])
-        innovations[~live, m] = 0.0
-        evidence = innovations[opened, :, : m + 1] @ plan.innovation_weights[: m + 1] + plan.common + offset
-        kept = _still_possible(plan, m + 1, evidence, innovations[opened, :, : m + 1], live[opened], share)
-        if max_passes is not None:
-            kept &= (draws[opened].sum(axis=1) + kept.sum(axis=1) <= max_passes)[:, None]
-        kept &= (kept.sum(axis=1) > 1)[:, None]
-        callback(int((~kept.any(axis=1)).sum()))
-        live[opened] = kept
-        if not live.any():
-            break
-    else:
-        callback(int(live.any(axis=1).sum()))
-    return _values(plan, innovations, draws), innovations, draws
+        return play(plan, len(chunk), draw, offset, share, max_passes, callback)
 
-
-def _still_possible(
-    plan: Plan, m: int, evidence: Floats, innovations: Floats, live: NDArray[np.bool_], share: float
-) -> NDArray[np.bool_]:
-    """Which live classes ``(n, classes)`` may still win, the leader among them."""
-    leader = np.where(live, evidence, -np.inf).argmax(axis=1)
-    rows = np.arange(len(evidence))
-    gap = evidence[rows, leader][:, None] - evidence
-    spread = ((innovations[rows, leader][:, None] - innovations) ** 2).sum(axis=2)
-    undecided = m < plan.n_draws if share == 0 else plan.chance_to_win(m, gap, spread) > share
-    possible = live & undecided
-    possible[rows, leader] = True
-    return np.asarray(possible)
-
-
-def _values(plan: Plan, innovations: Floats, draws: NDArray[np.int64]) -> Floats:
-    """Each class against the class drawn most, compared at the draws that both were given; that class at all of its own."""
-    last = draws.argmax(axis=1)
-    rows = np.arange(len(draws))
-    terms = innovations * plan.innovation_weights
-    longest = terms[rows, last]
-    common = np.arange(plan.n_draws) < draws[:, :, None]
-    behind = ((longest[:, None] - terms) * common).sum(axis=2)
-    return np.asarray(plan.common - behind)
+    courses = [course(chunk) for chunk in x.split(_CHUNK)]
+    return SequentialEvidence(
+        plan,
+        np.concatenate([found.values(plan) for found in courses]),
+        np.concatenate([found.innovations for found in courses]),
+        np.concatenate([found.draws for found in courses]),
+    )
