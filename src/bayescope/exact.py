@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from bayescope.config import FlowConfig
 from bayescope.divergence import DivergenceMethod, ExactDivergence, Hutchinson, gaussian_probes, rademacher_probes
+from bayescope.evidence.bound import rows_at_once
 from bayescope.evidence.flow import TerminalGaussian, bits_per_dim, dequantization_width, flow_log_likelihood
 from bayescope.model import LikelihoodModel
 from bayescope.noise import log_spaced
@@ -43,7 +44,7 @@ def exact_likelihood(
     model: LikelihoodModel,
     pixels: Pixels,
     settings: FlowConfig | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> ExactLikelihood:
     """Integrate stored pixels ``(n, channel, height, width)`` along the flow under every class.
@@ -61,7 +62,7 @@ def exact_likelihood(
     mean = model.denoiser.class_means
     found = flow_log_likelihood(
         model.denoiser, x, n_classes, levels, _divergence(model, settings), solver(settings), TerminalGaussian(mean),
-        batch_size, callback,
+        batch_size or max(1, rows_at_once(model.image_shape) // (4 * n_classes)), callback,
     )  # fmt: skip
     bits = bits_per_dim(found.log_likelihood, model.image_shape, scale.low, scale.high)
     return ExactLikelihood(

@@ -15,7 +15,7 @@ from bayescope.data.images import ImageSet, PixelScale
 from bayescope.data.intensity import Preparation
 from bayescope.denoiser import Denoiser
 from bayescope.errors import ConfigError, DataError
-from bayescope.evidence.bound import LevelEvidence, draw_noise, first_noise_evidence, level_evidence
+from bayescope.evidence.bound import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_at_once
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sample import sample
 from bayescope.evidence.sequential import check_knobs, weigh_sequentially
@@ -67,7 +67,7 @@ class LikelihoodModel:
         return self.denoiser.image_shape
 
     def level_evidence(
-        self, pixels: Pixels, callback: Callable[[int], None] = lambda images: None, batch_size: int = 128
+        self, pixels: Pixels, callback: Callable[[int], None] = lambda images: None, batch_size: int | None = None
     ) -> LevelEvidence:
         """Evidence per level of stored pixels ``(n, channel, height, width)``.
 
@@ -147,14 +147,15 @@ class LikelihoodModel:
         error = partial(self.weighing.standard_error, levels)
         return tell(evidence, self._prior(class_prior), error, passes, self.calibration, verdict)
 
-    def evidence_maps(self, pixels: Pixels, batch_size: int = 32) -> ClassMaps:
+    def evidence_maps(self, pixels: Pixels) -> ClassMaps:
         """Where the evidence of stored pixels lies; adds up to the calibrated ratios (monotone calibration: to the raw ones).
 
         At the cost of weighing in full.  Raises DataError as :meth:`level_evidence`.
         """
         weighing = calibrated_weighing(self.calibration, self.weighing)
         sigmas, noise = self._draws()
-        return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, weighing, batch_size)
+        at_once = max(1, rows_at_once(self.image_shape) // (4 * len(self.class_names)))
+        return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, weighing, at_once)
 
     def sample(self, per_class: int, steps: int = 24, seed: int = 0) -> Floats:
         """Images drawn from every class, in the model's scale: ``(classes, per_class, channel, height, width)``.

@@ -6,7 +6,7 @@ import torch
 
 from bayescope.calibration import Weighing, level_spacing
 from bayescope.denoiser import LevelDenoiser
-from bayescope.evidence.bound import draw_noise, level_evidence
+from bayescope.evidence.bound import draw_noise, level_evidence, rows_at_once
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.noise import log_spaced
 from bayescope.shapes import Floats
@@ -89,3 +89,9 @@ def test_one_noise_gives_no_error_bar_rather_than_a_false_one(oracle: GaussianMi
     _, error = Weighing(level_spacing(sigmas), np.zeros(3)).log_likelihood_ratio(levels, UNIFORM)
     assert np.isnan(error).all()
     assert levels.passes == 6
+
+
+def test_rows_of_a_network_call_are_bounded_by_their_pixels() -> None:
+    assert rows_at_once((1, 28, 28)) == 256
+    assert rows_at_once((1, 384, 384)) * 384**2 <= 2**20
+    assert rows_at_once((3, 4096, 4096)) == 1

@@ -9,7 +9,7 @@ the noise of the estimate would swamp the difference; the same n also serves eve
 depend on what else is asked.  Cost: ``levels x noises x classes`` network passes per image, linear in pixels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,13 @@ from torch import Tensor
 
 from bayescope.denoiser import LevelDenoiser
 from bayescope.shapes import Floats, Labels
+
+_ROWS, _PIXELS = 256, 1 << 20
+
+
+def rows_at_once(image_shape: Sequence[int]) -> int:
+    """Rows (images times classes) of one network call, so that its memory is bounded whatever the size of an image."""
+    return max(1, min(_ROWS, _PIXELS // int(np.prod(image_shape))))
 
 
 class SupportsLevels(Protocol):
@@ -71,13 +78,15 @@ def level_evidence(
     x: Tensor,
     sigmas: Floats,
     noise: Tensor,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> LevelEvidence:
     """Weigh images ``x (n, c, h, w)`` at every level and noise ``(levels, noises, c, h, w)`` under every class.
 
-    ``callback`` hears how many images each finished batch held.  Memory is bounded by ``batch_size``.
+    ``callback`` hears how many images each finished batch held.  ``batch_size``: images at once, by default as
+    many as :func:`rows_at_once` allows.  Memory is bounded by it.
     """
+    batch_size = batch_size or max(1, rows_at_once(x.shape[1:]) // denoiser.n_classes)
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
     values = np.empty((len(x), denoiser.n_classes, *noise.shape[:2]))
     for start in range(0, len(x), batch_size):
@@ -94,7 +103,7 @@ def level_evidence(
 
 @torch.inference_mode()
 def first_noise_evidence(
-    denoiser: SupportsLevels, x: Tensor, sigmas: Floats, noise: Tensor, label: Labels, known: Floats, batch_size: int = 256
+    denoiser: SupportsLevels, x: Tensor, sigmas: Floats, noise: Tensor, label: Labels, known: Floats
 ) -> Floats:
     """``-‖x - D‖²/σ²`` at every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``.
 
@@ -105,18 +114,20 @@ def first_noise_evidence(
         image = np.flatnonzero(np.isnan(known[:, k]))
         if len(image):
             level = denoiser.at_level(float(sigma))
-            found[image, k] = draw_errors(level, x, float(sigma), noise[k, 0], image, label[image], batch_size)
+            found[image, k] = draw_errors(level, x, float(sigma), noise[k, 0], image, label[image])
     return found
 
 
 def draw_errors(
-    level: LevelDenoiser, x: Tensor, sigma: float, noise: Tensor, image: Labels, label: Labels, batch_size: int
+    level: LevelDenoiser, x: Tensor, sigma: float, noise: Tensor, image: Labels, label: Labels, batch_size: int | None = None
 ) -> Floats:
     """``-‖x - D‖²/σ²`` of image ``image[r]`` under class ``label[r]`` at one noise ``(c, h, w)``: ``(rows,)``.
 
-    ``batch_size`` rows are asked of the network at a time; each image of a batch enters once, whatever its classes.
+    ``batch_size`` rows are asked of the network at a time (default: :func:`rows_at_once`); each image of a batch enters
+    once, whatever its classes.
     """
     found = np.empty(len(image))
+    batch_size = batch_size or rows_at_once(x.shape[1:])
     noise = noise.to(x)
     for start in range(0, len(image), batch_size):
         rows = slice(start, start + batch_size)

@@ -74,14 +74,15 @@ def weigh_sequentially(
     offset: Floats,
     error_rate: float,
     max_passes: int | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> SequentialEvidence:
     """Weigh images ``x (n, c, h, w)`` until each is settled.
 
     ``noise``: ``(levels, noises, c, h, w)``; ``offset``: what is added to the evidence before classes are compared (class bias
     and log prior), ``(classes,)``; ``max_passes``: no image is given more; ``batch_size``: rows (images times classes) per
-    network call.  Raises ConfigError for an error rate outside [0, 1) or fewer passes than classes.
+    network call, by default as many as memory bounds allow.  Raises ConfigError for an error rate outside [0, 1) or fewer
+    passes than classes.
     """
     check_knobs(error_rate, max_passes, len(offset))
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
