@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo test quick check clean
+.PHONY: demo test quick check docs clean
 
 demo: $(VENV)/installed  ## train on the phantom, compare with the ideal observer, write a report
 	$(BIN)/bayescope demo --out demo-run --force
@@ -21,13 +21,16 @@ check: $(VENV)/installed  ## lint, formatting, types, floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/installed  ## build the documentation into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
+
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "found Python %d.%d; Bayescope needs 3.11 or newer: make PYTHON=python3.11 …" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
 	$(BIN)/python -m pip install --quiet "$(TORCH)" numpy -c constraints.txt
-	$(BIN)/python -m pip install --quiet -e ".[dev]" -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e ".[dev,docs]" -c constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-run
+	rm -rf $(VENV) demo-run site

@@ -1,0 +1,63 @@
+"""The reference of the configuration, written from its classes."""
+
+import inspect
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from bayescope.config import Config
+
+PLACE = "{{ configuration }}"
+_BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put every section where a page says so."""
+    return markdown.replace(PLACE, reference()) if PLACE in markdown else markdown
+
+
+def reference() -> str:
+    """The top level, then each section: what its class says, and a table of its keys."""
+    sections = {name: field.annotation for name, field in Config.model_fields.items() if _is_section(field.annotation)}
+    parts = [_table("## Top level", Config, leave_out=set(sections))]
+    parts += [_table(f"## `[{name}]`", section, set()) for name, section in sections.items()]
+    return "\n\n".join(parts)
+
+
+def _is_section(annotation: Any) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, BaseModel)
+
+
+def _table(title: str, section: Any, leave_out: set[str]) -> str:
+    about = (inspect.getdoc(section) or "").replace("``", "`")
+    rows = [
+        f"| `{key}` | {_default(field.default)} | {_kind(field.annotation)}{_bounds(field.metadata)} |"
+        for key, field in section.model_fields.items()
+        if key not in leave_out
+    ]
+    return "\n".join([title, "", about, "", "| key | default | values |", "| --- | --- | --- |", *rows])
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return f"`{list(value)}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
+def _kind(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f'`"{value}"`' for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join("left out" if kind is types.NoneType else _kind(kind) for kind in arguments)
+    if origin is tuple:
+        return "list of " + _kind(arguments[0])
+    return {int: "whole number", float: "number", str: "text", bool: "true, false"}[annotation]
+
+
+def _bounds(metadata: list[Any]) -> str:
+    found = [f" {sign} {getattr(item, name):g}" for item in metadata for name, sign in _BOUNDS.items() if hasattr(item, name)]
+    return ",".join(found)
