@@ -15,7 +15,7 @@ import torch
 from bayescope.calibration import Weighing, level_spacing
 from bayescope.config import EvidenceConfig
 from bayescope.data.phantom import Phantom
-from bayescope.evidence.bound import draw_noise, level_evidence
+from bayescope.evidence.bound import draw_noise, free_evidence, level_evidence
 from bayescope.evidence.plan import Plan
 from bayescope.evidence.sequential import weigh_sequentially
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
@@ -71,7 +71,9 @@ def measure(oracle: GaussianMixtureDenoiser) -> dict[str, float]:
     noise = draw_noise(SETTINGS.levels, SETTINGS.noises, oracle.image_shape, 1).double()
     held_out, labels = draw(oracle, HELD_OUT, 2)
     weighing = Weighing(level_spacing(SIGMAS), np.zeros(n_classes))
-    statistics = fit_level_statistics(level_evidence(oracle, held_out, SIGMAS, noise), labels, weighing)
+    statistics = fit_level_statistics(
+        level_evidence(oracle, held_out, SIGMAS, noise), free_evidence(oracle, held_out, SIGMAS), labels, weighing
+    )
     assert statistics is not None
     x, truth = draw(oracle, TEST, 3)
     winner = weighing.evidence(level_evidence(oracle, x, SIGMAS, noise)).argmax(axis=1)

@@ -76,3 +76,25 @@ def test_any_image_side(shape: tuple[int, int, int]) -> None:
         2,
         *shape,
     )
+
+
+def test_gaussian_likelihood_is_that_of_the_classes_the_statistics_describe() -> None:
+    """Ratios between classes, against a multivariate normal of the same mean and covariance in pixels."""
+    generator = torch.Generator().manual_seed(5)
+    shape = (1, 4, 6)
+    shift = torch.cat([0.5 * torch.randn(3, *shape, generator=generator), torch.zeros(1, *shape)])
+    variance = 0.1 + torch.rand(shape, generator=generator)
+    mean = torch.randn(shape, generator=generator)
+    denoiser = build_denoiser(ImageStatistics(mean, variance, shift), (8, 8), 1, 0.0)
+    x = torch.randn(5, *shape, generator=generator)
+    basis = torch.kron(cosine_basis(4), cosine_basis(6)).double()
+    covariance = basis.T @ torch.diag(variance.flatten().double() + 0.3**2) @ basis
+    means = denoiser.class_means.flatten(1).double()
+    expected = torch.distributions.MultivariateNormal(means, covariance).log_prob(x.flatten(1).double()[:, None])
+    found = denoiser.gaussian_log_likelihood(x, 0.3)
+    torch.testing.assert_close(found[:, :1] - found, (expected[:, :1] - expected).float(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_papers_network_knows_nothing_of_the_classes_beforehand() -> None:
+    denoiser = build_denoiser(ImageStatistics.blank((1, 32, 32), 2), (8, 8), 1, 0.0, "paper")
+    assert (denoiser.gaussian_log_likelihood(torch.randn(3, 1, 32, 32), 0.5) == 0).all()

@@ -126,3 +126,17 @@ ZERO, ONE = torch.zeros(SHAPE), torch.ones(SHAPE)
 def test_impossible_mixtures_are_refused(classes, prior, message):
     with pytest.raises(ConfigError, match=message):
         GaussianMixtureDenoiser(classes, prior)
+
+
+def test_moments_are_those_of_the_mixture():
+    """A single Gaussian is its own moments; a mixture's are its samples'."""
+    oracle, x = mixture(), draw(6, *SHAPE, seed=9)
+    found = oracle.gaussian_log_likelihood(x, 0.7)
+    np.testing.assert_allclose(found[:, 1].numpy(), scipy_density(x, 0.7)[:, 1], rtol=1e-9)
+    weights, means = [0.25, 0.75], [draw(*SHAPE, seed=seed).flatten() for seed in (1, 3)]
+    spread = [full(2), torch.diag((draw(*SHAPE, seed=4) ** 2 + 0.1).flatten())]
+    mean = sum(w * m for w, m in zip(weights, means, strict=True))
+    second = sum(w * (c + torch.outer(m, m)) for w, m, c in zip(weights, means, spread, strict=True))
+    covariance = second - torch.outer(mean, mean) + 0.49 * torch.eye(35, dtype=torch.float64)
+    expected = multivariate_normal(mean.numpy(), covariance.numpy()).logpdf(x.flatten(1).numpy())
+    np.testing.assert_allclose(found[:, 0].numpy(), expected, rtol=1e-9)

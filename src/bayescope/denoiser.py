@@ -72,6 +72,13 @@ class Denoiser(nn.Module, ABC):
         """Mean image as far as known: ``(c, h, w)``, or of each class ``(classes, c, h, w)``."""
         return self.mean
 
+    def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
+        """log p(x + σn | class) were classes Gaussian as the statistics have them, up to a constant: ``(batch, classes)``.
+
+        Zero where nothing is known of the classes.  No network pass.
+        """
+        return x.new_zeros(len(x), self.n_classes)
+
     @abstractmethod
     def at_level(self, sigma: float) -> LevelDenoiser:
         """The denoiser of one level, with all that depends on level and class alone worked out once."""
@@ -105,6 +112,13 @@ class SpectralDenoiser(Denoiser):
     def class_means(self) -> Tensor:
         """Mean image of each class: ``(classes, c, h, w)``."""
         return self.mean + self._inverse(self.class_shift[: self.n_classes])
+
+    def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
+        """The Hotelling observer: classes of their own means and one spectrum."""
+        total = self.variance + sigma**2
+        template = self.class_shift[: self.n_classes] / total
+        match = torch.einsum("nchw,kchw->nk", self._transform(x - self.mean), template)
+        return match - (template * self.class_shift[: self.n_classes]).sum(dim=(1, 2, 3)) / 2
 
     @torch.inference_mode()
     def at_level(self, sigma: float) -> LevelDenoiser:

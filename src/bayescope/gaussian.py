@@ -93,6 +93,19 @@ class GaussianMixtureDenoiser(nn.Module):
 
         return denoise
 
+    def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
+        """log N(x; mean, covariance + σ²I) with the moments of each class: nats, ``(batch, classes)``, double."""
+        identity = torch.eye(self.mean.shape[1], dtype=torch.float64)
+        basis = identity.expand(len(self.mean), -1, -1) if self.basis is None else self.basis
+        covariance = torch.einsum("mij,mj,mkj->mik", basis, self.variance, basis)
+        found = []
+        for weight in self.log_weight[:-1].exp():
+            mean = weight @ self.mean
+            off = self.mean - mean
+            total = torch.einsum("m,mik->ik", weight, covariance) + off.T @ (weight[:, None] * off) + sigma**2 * identity
+            found.append(torch.distributions.MultivariateNormal(mean, total).log_prob(x.double().flatten(1)))
+        return torch.stack(found, dim=1)
+
     def log_marginal(self, z: Tensor, sigma: Tensor) -> Tensor:
         """log p(z | σ, y) of ``z (batch, c, h, w)`` at ``sigma (batch,)``: nats, ``(batch, classes)``, double."""
         log_density, _ = self._components(z, sigma)

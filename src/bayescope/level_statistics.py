@@ -1,9 +1,9 @@
 """How the evidence of two classes varies over levels, noises and images: learned on held-out images.
 
-The differences between the class that wins an image and every other class are taken as draws of a multivariate t with
-mean zero (a class may win or lose) and scale Σ between levels plus τ² for each single noise.  Expectation-maximisation (Liu &
-Rubin 1995): each image's weight is what its size says under the t; Σ is shrunk towards a diagonal (Ledoit & Wolf 2004),
-since a validation split may hold some dozens of images.
+The differences between the class that wins an image and every other class, beyond what the free evidence tells, are taken as
+draws of a multivariate t with mean zero (a class may win or lose) and scale Σ between levels plus τ² for each single noise.
+Expectation-maximisation (Liu & Rubin 1995): each image's weight is what its size says under the t; Σ is shrunk towards a
+diagonal (Ledoit & Wolf 2004), since a validation split may hold some dozens of images.
 """
 
 from collections.abc import Callable
@@ -28,18 +28,24 @@ _LEAST = 1e-9
 _SHARES = np.geomspace(1e-4, 0.5, 24)
 
 
-def fit_level_statistics(levels: LevelEvidence, labels: Labels, weighing: Weighing) -> LevelStatistics | None:
-    """Statistics of held-out images with their labels, the classes weighing alike; None with fewer than 16 images."""
+def fit_level_statistics(levels: LevelEvidence, free: Floats, labels: Labels, weighing: Weighing) -> LevelStatistics | None:
+    """Statistics of held-out images with their labels, the classes weighing alike; None with fewer than 16 images.
+
+    ``free``: their evidence without the network, nats, ``(n, classes)``.
+    """
     if len(labels) < FEWEST:
         return None
-    weight = _class_balance(labels, levels.values.shape[1])
-    offset = _common_to_images(levels, weight)
-    contrasts = _contrasts(levels.values - offset, weighing.evidence(levels).argmax(axis=1))
-    weight = weight.repeat(levels.values.shape[1] - 1)
+    n_classes = levels.values.shape[1]
+    weight = _class_balance(labels, n_classes)
+    winner = weighing.evidence(levels).argmax(axis=1)
+    offset, free_offset = _common_to_images(levels.values, weight), _common_to_images(free, weight)
+    contrasts, free_contrasts = _contrasts(levels.values - offset, winner), _contrasts(free - free_offset, winner)
+    weight = weight.repeat(n_classes - 1)
+    slope = _slope(contrasts, free_contrasts, weight)
+    contrasts = contrasts - slope * free_contrasts[:, None, None]
     means = contrasts.mean(axis=2)
     n_noises = contrasts.shape[2]
-    single = n_noises < 2
-    within = np.zeros_like(means) if single else contrasts.var(axis=2, ddof=1)
+    within = np.zeros_like(means) if n_noises < 2 else contrasts.var(axis=2, ddof=1)
     n_draws = means.shape[1] * n_noises
     dof, trust = 10.0, np.ones(len(means))
     for _ in range(_ROUNDS):
@@ -50,23 +56,33 @@ def fit_level_statistics(levels: LevelEvidence, labels: Labels, weighing: Weighi
         size = _mahalanobis(means, within, scale, noise, n_noises)
         dof = _fit_dof(size, weight, n_draws)
         trust = (dof + n_draws) / (dof + size)
-    statistics = LevelStatistics(offset, scale, noise, dof, np.tile([1.0, 0.0], (n_draws, 1)), np.ones((1, 2)))
+    statistics = LevelStatistics(
+        offset=offset - slope * free_offset[:, None, None],
+        slope=slope,
+        free_scale=float(np.sqrt(weight @ free_contrasts**2 / weight.sum())),
+        scale=scale,
+        noise=noise,
+        dof=dof,
+        spread=np.tile([1.0, 0.0], (n_draws + 1, 1)),
+        risk=np.ones((1, 2)),
+    )
     plan = Plan(statistics, weighing.weights)
-    error, size = plan.predictions(contrasts[:, plan.order, plan.noise_index])
+    error, size = plan.predictions(contrasts[:, plan.order, plan.noise_index], free_contrasts)
     relative = error[:, :-1] ** 2 / plan.variance_left[:-1]
-    spread = np.array([_fit_spread(relative[:, m], size[:, m], weight) for m in range(n_draws - 1)])
+    spread = np.array([_fit_spread(relative[:, m], size[:, m], weight) for m in range(n_draws)])
     standardised = relative / (spread[:, 0] + spread[:, 1] * size[:, :-1])
-    tail = _fit_tail(standardised[:, : n_draws // 2], weight)
+    tail = _fit_tail(standardised[:, : n_draws // 2 + 1], weight)
     statistics = replace(statistics, spread=np.vstack([spread, (1.0, 0.0)]), dof=tail)
-    return replace(statistics, risk=_risk(Plan(statistics, weighing.weights), levels, labels, weighing))
+    return replace(statistics, risk=_risk(Plan(statistics, weighing.weights), free, levels, labels, weighing))
 
 
-def _risk(plan: Plan, levels: LevelEvidence, labels: Labels, weighing: Weighing) -> Floats:
+def _risk(plan: Plan, free: Floats, levels: LevelEvidence, labels: Labels, weighing: Weighing) -> Floats:
     """Chances at which a class is dropped, and the error rate of the answers that follows: ``(points, 2)``, both rising."""
     chosen = slice(_PLAYED)
     weight = _class_balance(labels[chosen], levels.values.shape[1])
     winner = weighing.evidence(levels)[chosen].argmax(axis=1)
-    rising = risk_curve(plan, levels.values[chosen], weighing.class_bias, winner, weight, _SHARES) + _LEAST * _SHARES
+    risk = risk_curve(plan, free[chosen], levels.values[chosen], weighing.class_bias, winner, weight, _SHARES)
+    rising = risk + _LEAST * _SHARES
     below = _LEAST * np.array([_SHARES[0], rising[0]])
     return np.vstack([below, np.column_stack([_SHARES, rising])])
 
@@ -77,16 +93,22 @@ def _class_balance(labels: Labels, n_classes: int) -> Floats:
     return np.asarray(len(labels) / (np.count_nonzero(counts) * counts[labels]))
 
 
-def _common_to_images(levels: LevelEvidence, weight: Floats) -> Floats:
-    """What each draw says of the classes on average over images: ``(classes, levels, noises)``, mean zero over classes."""
-    average = np.einsum("n,nckj->ckj", weight / weight.sum(), levels.values)
+def _common_to_images(values: Floats, weight: Floats) -> Floats:
+    """What ``values (n, classes, …)`` say of the classes on average over images: ``(classes, …)``, mean zero over classes."""
+    average = np.tensordot(weight / weight.sum(), values, axes=1)
     return np.asarray(average - average.mean(axis=0))
 
 
 def _contrasts(values: Floats, winner: Labels) -> Floats:
-    """Winner less every other class: ``(images * (classes - 1), levels, noises)``."""
+    """Winner less every other class, of ``(n, classes, …)``: ``(images * (classes - 1), …)``."""
     difference = values[np.arange(len(values)), winner][:, None] - values
     return np.asarray(difference[np.arange(values.shape[1]) != winner[:, None]])
+
+
+def _slope(contrasts: Floats, free: Floats, weight: Floats) -> Floats:
+    """Of every draw's contrasts ``(n, levels, noises)`` on those of the free evidence ``(n,)``: ``(levels, noises)``."""
+    power = weight @ free**2
+    return np.asarray(np.tensordot(weight * free, contrasts, axes=1) / power) if power > 0 else np.zeros(contrasts.shape[1:])
 
 
 def _shrunk(samples: Floats) -> Floats:

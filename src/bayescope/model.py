@@ -15,7 +15,14 @@ from bayescope.data.images import ImageSet, PixelScale
 from bayescope.data.intensity import Preparation
 from bayescope.denoiser import Denoiser
 from bayescope.errors import ConfigError, DataError
-from bayescope.evidence.bound import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_at_once
+from bayescope.evidence.bound import (
+    LevelEvidence,
+    draw_noise,
+    first_noise_evidence,
+    free_evidence,
+    level_evidence,
+    rows_at_once,
+)
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sample import sample
 from bayescope.evidence.sequential import check_knobs, weigh_sequentially
@@ -128,11 +135,12 @@ class LikelihoodModel:
         levels = self.level_evidence(held_out.pixels, callback)
         calibration = cross_fitted_calibration(settings, levels, labels, self.class_prior)
         weighing = choose_weighing(settings, levels, labels)
+        free = free_evidence(self.denoiser, self.checked(held_out.pixels), levels.sigmas)
         first_noise = levels.first_noise(weighing.evidence(levels).argmax(axis=1))
         return replace(
             self,
             weighing=weighing,
-            statistics=fit_level_statistics(levels, labels, weighing),
+            statistics=fit_level_statistics(levels, free, labels, weighing),
             ratio_calibration=calibration,
             novelty=fit_novelty(first_noise_log_errors(first_noise)) if len(labels) >= FEWEST_IMAGES else None,
         )

@@ -109,7 +109,8 @@ def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
     """
     plan, images = found.plan, np.arange(len(label))
     draws = found.innovations[images, label] @ plan.factor.T
-    draws += plan.statistics.offset[label][:, plan.order, plan.noise_index]
+    free = found.free[images, label][:, None]
+    draws += plan.statistics.expected(plan.order, plan.noise_index, label[:, None], free)
     taken = np.arange(plan.n_draws) < found.draws[images, label][:, None]
     first = np.flatnonzero(plan.noise_index == 0)
     values = np.full((len(label), len(plan.weights)), np.nan)

@@ -8,7 +8,7 @@ import torch
 
 from bayescope.calibration import Weighing, level_spacing
 from bayescope.errors import ConfigError
-from bayescope.evidence.bound import LevelEvidence, draw_noise, level_evidence
+from bayescope.evidence.bound import LevelEvidence, draw_noise, free_evidence, level_evidence
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import SequentialEvidence, weigh_sequentially
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
@@ -57,7 +57,9 @@ def gaussian_problem(n_classes: int, n: int, separation: float = 0.2, seed: int 
     noise = draw_noise(LEVELS, NOISES, SHAPE, seed).double()
     weighing = Weighing(level_spacing(SIGMAS), np.zeros(n_classes))
     held_out, labels = draw(300)
-    statistics = fit_level_statistics(level_evidence(oracle, held_out, SIGMAS, noise), labels, weighing)
+    statistics = fit_level_statistics(
+        level_evidence(oracle, held_out, SIGMAS, noise), free_evidence(oracle, held_out, SIGMAS), labels, weighing
+    )
     assert statistics is not None
     x, _ = draw(n)
     full = level_evidence(oracle, x, SIGMAS, noise)
@@ -111,18 +113,25 @@ def test_asking_for_fewer_errors_costs_more_passes_and_makes_fewer(two: Problem)
 def test_the_error_bar_holds_after_any_number_of_passes() -> None:
     """Over repetitions of everything: the classes, the noises that all images share, and the images."""
     covered: dict[int, list[float]] = {2: [], 6: [], 20: []}
-    for seed in range(8):
-        problem = gaussian_problem(2, 100, seed=seed)
+    for seed in range(20):
+        problem = gaussian_problem(2, 40, seed=seed)
         endless = level_evidence(problem.oracle, problem.x, SIGMAS, draw_noise(LEVELS, 100, SHAPE, 99).double())
         truth = problem.weighing.evidence(endless)
         for budget, shares in covered.items():
             found = problem.weigh(1e-9, budget)
             assert (found.passes <= budget).all()
             error = found.values[:, 0] - found.values[:, 1] - (truth[:, 0] - truth[:, 1])
-            bar = found.standard_error(np.tile([1.0, -1.0], (100, 1)))
+            bar = found.standard_error(np.tile([1.0, -1.0], (40, 1)))
             shares.append(float((np.abs(error) < 1.645 * bar).mean()))
     for budget, shares in covered.items():
-        assert 0.8 <= np.mean(shares) <= 0.97, budget
+        assert 0.83 <= np.mean(shares) <= 0.96, budget
+
+
+def test_classes_that_are_hopeless_beforehand_cost_no_pass() -> None:
+    found = gaussian_problem(10, 200, separation=0.8).weigh(0.03)
+    assert (found.draws == 0).any()
+    assert ((found.draws > 0).sum(axis=1) >= 2).all()
+    assert found.passes.mean() < 10
 
 
 def test_more_passes_predict_the_full_evidence_better_at_every_prefix(two: Problem) -> None:
@@ -146,7 +155,14 @@ def test_passes_stay_a_small_share_of_the_full_evaluation_with_more_classes() ->
 
 def test_the_first_draw_is_taken_where_it_tells_most() -> None:
     statistics = LevelStatistics(
-        np.zeros((2, 3, 2)), np.diag([1.0, 9.0, 1.0]), np.full(3, 0.5), 20.0, np.tile([1.0, 0.0], (6, 1)), np.ones((1, 2))
+        offset=np.zeros((2, 3, 2)),
+        slope=np.zeros((3, 2)),
+        free_scale=0.0,
+        scale=np.diag([1.0, 9.0, 1.0]),
+        noise=np.full(3, 0.5),
+        dof=20.0,
+        spread=np.tile([1.0, 0.0], (7, 1)),
+        risk=np.ones((1, 2)),
     )
     plan = Plan(statistics, np.ones(3))
     assert plan.order[0] == 1
@@ -161,7 +177,7 @@ def test_statistics_survive_json_and_need_enough_images(two: Problem) -> None:
     np.testing.assert_array_equal(again.scale, two.plan.statistics.scale)
     assert again.dof == two.plan.statistics.dof
     few = LevelEvidence(two.full.values[:10], SIGMAS)
-    assert fit_level_statistics(few, np.arange(10) % 2, two.weighing) is None
+    assert fit_level_statistics(few, np.zeros((10, 2)), np.arange(10) % 2, two.weighing) is None
 
 
 @pytest.mark.parametrize(

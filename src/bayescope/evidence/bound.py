@@ -37,6 +37,10 @@ class SupportsLevels(Protocol):
         """Everything that depends on the level and the classes alone is worked out here, once."""
         ...
 
+    def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
+        """log p(x + σn | class) of Gaussian classes, as far as they are known, up to a constant: ``(n, classes)``."""
+        ...
+
 
 @dataclass(frozen=True)
 class LevelEvidence:
@@ -99,6 +103,14 @@ def level_evidence(
                 values[start : start + len(batch), :, k, j] = rows.reshape(len(batch), -1)
         callback(len(batch))
     return LevelEvidence(values, sigmas)
+
+
+@torch.inference_mode()
+def free_evidence(denoiser: SupportsLevels, x: Tensor, sigmas: Floats) -> Floats:
+    """What the classes' Gaussian statistics tell without a network pass, at the middle level: nats, ``(n, classes)``."""
+    middle = float(np.sqrt(sigmas[0] * sigmas[-1]))
+    batches = [denoiser.gaussian_log_likelihood(batch, middle).double().cpu() for batch in x.split(rows_at_once(x.shape[1:]))]
+    return np.asarray(torch.cat(batches).numpy())
 
 
 @torch.inference_mode()

@@ -1,8 +1,10 @@
 """In which order to spend network passes, and what any number of them already tells of the full evidence.
 
 A *draw* is one noise at one level under every class.  The noises are the same for every image, so what a draw says of the
-average image is known from the held-out ones beforehand, and taken off.  Let y_i be the difference of two classes' denoising
-evidence at draw i, and T = Σ_i t_i y_i what all draws together would say.  Over images the draws vary together: what one
+average image is known from the held-out ones beforehand, and taken off.  So is what the classes' means and spectrum already
+tell without the network: the *free evidence* of an image, g per class, times a slope b_k for each level.  Hopeless classes
+never cost a pass.  Let y_i be the difference of two classes' denoising evidence at draw i beyond that, and T = Σ_i t_i y_i what
+all draws together would say.  Over images the draws vary together: what one
 level tells, its neighbours mostly repeat.  With K the scale matrix of y (Σ between levels, τ² for each draw's own noise, both
 learned on held-out images), the best linear prediction of T from the first m draws (kriging) and its error are, with the
 Cholesky factor K = L Lᵀ, the innovations v = L⁻¹y and z = L⁻¹K t::
@@ -10,9 +12,10 @@ Cholesky factor K = L Lᵀ, the innovations v = L⁻¹y and z = L⁻¹K t::
     T_m = Σ_{i≤m} z_i v_i          s_m² = Σ_{i>m} z_i²
 
 Images differ in how large all of their differences are, and in how noisy.  So the variance of T - T_m is
-s_m² (α_m + β_m Σ_{i≤m} v_i²/m), with α and β fitted on held-out images (a multivariate t would prescribe them, but takes a
-large signal for noise), and its tail that of a t whose degrees of freedom ν are fitted too.  An image's own draws set its
-error bar.  This is a posterior given all draws so far; looking after every draw and stopping early does not void it.
+s_m² (α_m + β_m (u² + Σ_{i≤m} v_i²)/(m + 1)), with u the standardised difference of the free evidence, and α and β fitted on
+held-out images (a multivariate t would prescribe them, but takes a large signal for noise), and its tail that of a t whose
+degrees of freedom ν are fitted too.  An image's own draws set its error bar.  This is a posterior given all draws so far;
+looking after every draw and stopping early does not void it.
 """
 
 from dataclasses import asdict, dataclass
@@ -24,7 +27,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import solve_triangular
 
-from bayescope.shapes import Floats
+from bayescope.shapes import Floats, Labels
 
 _JITTER = 1e-9
 
@@ -33,13 +36,16 @@ _JITTER = 1e-9
 class LevelStatistics:
     """How the evidence of two classes differs over images.
 
-    ``offset``: what each draw says of the average image, nats per unit of log σ, ``(classes, levels, noises)``; ``scale``:
-    between levels, nats², ``(levels, levels)``; ``noise``: of a single draw at each level, nats², ``(levels,)``;
-    ``dof``: ν, of the error's tail; ``spread``: α and β after each draw, ``(draws, 2)``; ``risk``: chances at which a class is
-    dropped and the error rate of the answers that follows, both rising, ``(points, 2)``.
+    ``offset``: what each draw says of an image without free evidence, nats per unit of log σ, ``(classes, levels, noises)``;
+    ``slope``: what a nat of free evidence adds, ``(levels, noises)``; ``free_scale``: root mean square difference of the free
+    evidence of two classes, nats; ``scale``: between levels, nats², ``(levels, levels)``; ``noise``: of a single draw at each
+    level, nats², ``(levels,)``; ``dof``: ν, of the error's tail; ``spread``: α and β after 0, 1, … draws, ``(draws + 1, 2)``;
+    ``risk``: chances at which a class is dropped and the error rate of the answers that follows, both rising, ``(points, 2)``.
     """
 
     offset: Floats
+    slope: Floats
+    free_scale: float
     scale: Floats
     noise: Floats
     dof: float
@@ -53,6 +59,10 @@ class LevelStatistics:
         share, risk = np.log(self.risk.T)
         return float(np.exp(np.interp(np.log(error_rate), risk, share)))
 
+    def expected(self, level: Labels | int, noise: Labels | int, label: Labels, free: Floats) -> Floats:
+        """What a draw will say of images ``(n,)`` under one class each, given the free evidence for it ``(n,)``."""
+        return np.asarray(self.offset[label, level, noise] + self.slope[level, noise] * free)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
         return {name: np.asarray(value).tolist() for name, value in asdict(self).items()}
@@ -60,8 +70,8 @@ class LevelStatistics:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`."""
-        arrays = {name: np.array(values[name], dtype=float) for name in ("offset", "scale", "noise", "spread", "risk")}
-        return cls(dof=float(values["dof"]), **arrays)
+        arrays = {name: np.array(values[name], dtype=float) for name in ("offset", "slope", "scale", "noise", "spread", "risk")}
+        return cls(dof=float(values["dof"]), free_scale=float(values["free_scale"]), **arrays)
 
 
 @dataclass(frozen=True)
@@ -82,10 +92,10 @@ class Plan:
     def n_draws(self) -> int:
         return len(self.weights) * self.n_noises
 
-    @cached_property
-    def common(self) -> Floats:
-        """Full evidence of the average image, nats: ``(classes,)``."""
-        return np.asarray(self.statistics.offset.mean(axis=2) @ self.weights)
+    def start(self, free: Floats) -> Floats:
+        """Full evidence expected before any draw, nats, given the free evidence ``(n, classes)``: the same shape."""
+        common = self.statistics.offset.mean(axis=2) @ self.weights
+        return np.asarray(common + free * (self.statistics.slope.mean(axis=1) @ self.weights))
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
@@ -124,15 +134,16 @@ class Plan:
 
     @cached_property
     def variance_left(self) -> Floats:
-        """s_m² for m = 1 … draws, nats²: ``(draws,)``; the last is zero."""
+        """s_m² for m = 0 … draws, nats²: ``(draws + 1,)``; the last is zero."""
         rest = np.cumsum(self.innovation_weights[::-1] ** 2)[::-1]
-        return np.r_[rest[1:], 0.0]
+        return np.r_[rest, 0.0]
 
     @cached_property
     def error_variance(self) -> Floats:
-        """Expected squared error of T_m against the evidence of endless noise, nats², ``(draws,)``."""
+        """Expected squared error of T_m against the evidence of endless noise, nats², ``(draws + 1,)``."""
         inverse = np.linalg.inv(self.factor)
-        coefficients = np.cumsum(self.innovation_weights[:, None] * inverse, axis=0)
+        terms = np.vstack([np.zeros(self.n_draws), self.innovation_weights[:, None] * inverse])
+        coefficients = np.cumsum(terms, axis=0)
         latent = self.statistics.scale @ self.weights
         spread = np.einsum("mi,ij,mj->m", coefficients, self._draw_scale, coefficients)
         return np.asarray(spread - 2 * coefficients @ latent[self.order] + self.weights @ latent).clip(min=0.0)
@@ -141,24 +152,34 @@ class Plan:
         """v_m from draw m ``(n, classes)`` and the innovations before it ``(n, classes, m)``."""
         return np.asarray((draw - earlier @ self.factor[m, :m]) / self.factor[m, m])
 
-    def common_variance(self, gradient: Floats) -> Floats:
-        """Squared error, nats², that the noises leave in contrasts of all images alike; ``gradient (n, classes)``."""
-        contrast = np.einsum("nc,ckj->nkj", gradient, self.statistics.offset)
+    def common_variance(self, gradient: Floats, free: Floats) -> Floats:
+        """Squared error, nats², that the noises leave in all images alike: ``(n,)``; ``gradient``, ``free (n, classes)``."""
+        offset = np.einsum("nc,ckj->nkj", gradient, self.statistics.offset)
+        contrast = offset + (gradient * free).sum(axis=1)[:, None, None] * self.statistics.slope
         return np.asarray((contrast.var(axis=2, ddof=1) / self.n_noises) @ self.weights**2)
 
+    def free_size(self, difference: Floats) -> Floats:
+        """u² of differences of the free evidence, nats."""
+        scale = self.statistics.free_scale
+        return np.asarray((difference / scale) ** 2 if scale > 0 else np.zeros_like(difference))
+
     def variance(self, m: int | NDArray[np.int64], size: Floats, base: Floats) -> Floats:
-        """Of the prediction after ``m`` draws whose innovations' squares sum to ``size``, nats².
+        """Of the prediction after ``m`` draws, nats²; ``size``: u² and the squares of the innovations, summed.
 
         ``base``: ``variance_left``, or ``error_variance`` for the evidence of endless noise.
         """
-        level, slope = self.statistics.spread[m - 1].T
-        return np.asarray(base[m - 1] * (level + slope * size / m))
+        level, slope = self.statistics.spread[m].T
+        return np.asarray(base[m] * (level + slope * size / (m + 1)))
 
-    def standard_error(self, m: NDArray[np.int64], size: Floats, gradient: Floats) -> Floats:
-        """Against the evidence of endless noise, nats, of contrasts ``gradient (n, classes)`` after ``m`` draws ``(n,)``."""
+    def standard_error(self, m: NDArray[np.int64], size: Floats, gradient: Floats, free: Floats) -> Floats:
+        """Against the evidence of endless noise, nats: ``(n,)``, of contrasts ``gradient (n, classes)`` after ``m`` draws.
+
+        ``size``: squares of the contrasts' innovations, summed, ``(n,)``; ``free``: free evidence, ``(n, classes)``.
+        """
         norm = (gradient**2).sum(axis=1) / 2
+        size = size + self.free_size((gradient * free).sum(axis=1))
         own = norm * self.variance(m, size / norm, self.error_variance)
-        return np.sqrt(own + self.common_variance(gradient))
+        return np.sqrt(own + self.common_variance(gradient, free))
 
     def chance_to_win(self, m: int, gap: Floats, size: Floats) -> Floats:
         """Probability that the full evaluation turns ``gap`` (nats by which a class is behind after ``m`` draws) round."""
@@ -167,12 +188,16 @@ class Plan:
         ratio = np.divide(gap, scale, out=np.full_like(gap, np.inf), where=scale > 0)
         return np.asarray(stats.t.sf(ratio, dof))
 
-    def predictions(self, draws: Floats) -> tuple[Floats, Floats]:
-        """Of contrasts ``(n, draws)`` in order: error of the prediction after each draw, and ``Σ v²/m``: ``(n, draws)``."""
+    def predictions(self, draws: Floats, free: Floats) -> tuple[Floats, Floats]:
+        """Of contrasts in order, ``(n, draws)``, beyond their free evidence ``(n,)``, after 0, 1, … draws.
+
+        Error of the prediction, and ``(u² + Σ v²)/(m + 1)``: ``(n, draws + 1)`` each.
+        """
         innovations = solve_triangular(self.factor, draws.T, lower=True).T
-        terms = innovations * self.innovation_weights
-        error = terms.sum(axis=1, keepdims=True) - np.cumsum(terms, axis=1)
-        return error, np.cumsum(innovations**2, axis=1) / np.arange(1, self.n_draws + 1)
+        first = np.zeros((len(draws), 1))
+        terms = np.cumsum(np.hstack([first, innovations * self.innovation_weights]), axis=1)
+        squares = np.hstack([self.free_size(free)[:, None], innovations**2])
+        return terms[:, -1:] - terms, np.cumsum(squares, axis=1) / np.arange(1, self.n_draws + 2)
 
     @cached_property
     def _draw_scale(self) -> Floats:

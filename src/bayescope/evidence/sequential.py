@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bayescope.errors import ConfigError
-from bayescope.evidence.bound import SupportsLevels, draw_errors
+from bayescope.evidence.bound import SupportsLevels, draw_errors, free_evidence
 from bayescope.evidence.plan import Plan
 from bayescope.evidence.stopping import Course, play
 from bayescope.shapes import Floats, Labels
@@ -29,11 +29,13 @@ _CHUNK = 1024
 class SequentialEvidence:
     """Evidence so far of each image when it stopped.
 
-    ``values``: nats up to a constant common to the classes, ``(n, classes)``; ``innovations``: ``(n, classes, draws)``, zero
-    where none was taken; ``draws``: how many each class was given, ``(n, classes)``.
+    ``free``: evidence without the network, nats, ``(n, classes)``; ``values``: nats up to a constant common to the classes,
+    ``(n, classes)``; ``innovations``: ``(n, classes, draws)``, zero where none was taken; ``draws``: how many each class was
+    given, ``(n, classes)``.
     """
 
     plan: Plan
+    free: Floats
     values: Floats
     innovations: Floats
     draws: NDArray[np.int64]
@@ -53,7 +55,7 @@ class SequentialEvidence:
         contrast = np.einsum("nc,ncm->nm", gradient, self.innovations)
         taken = np.where(gradient != 0, self.draws, self.plan.n_draws).min(axis=1)
         within = np.arange(self.plan.n_draws) < taken[:, None]
-        return self.plan.standard_error(taken, (contrast**2 * within).sum(axis=1), gradient)
+        return self.plan.standard_error(taken, (contrast**2 * within).sum(axis=1), gradient, self.free)
 
 
 def check_knobs(error_rate: float, max_passes: int | None, n_classes: int) -> None:
@@ -87,16 +89,19 @@ def weigh_sequentially(
     check_knobs(error_rate, max_passes, len(offset))
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
     share = plan.statistics.share(error_rate)
+    free = free_evidence(denoiser, x, sigmas)
 
-    def course(chunk: Tensor) -> Course:
+    def course(chunk: Tensor, free: Floats) -> Course:
         def draw(level: int, j: int, image: Labels, label: Labels) -> Floats:
             return draw_errors(levels[level], chunk, float(sigmas[level]), noise[level, j], image, label, batch_size)
 
-        return play(plan, len(chunk), draw, offset, share, max_passes, callback)
+        return play(plan, free, draw, offset, share, max_passes, callback)
 
-    courses = [course(chunk) for chunk in x.split(_CHUNK)]
+    parts = range(0, len(x), _CHUNK)
+    courses = [course(x[i : i + _CHUNK], free[i : i + _CHUNK]) for i in parts]
     return SequentialEvidence(
         plan,
+        free,
         np.concatenate([found.values(plan) for found in courses]),
         np.concatenate([found.innovations for found in courses]),
         np.concatenate([found.draws for found in courses]),
