@@ -59,7 +59,7 @@ def test_the_snippets_that_matter_are_marked() -> None:
 @pytest.mark.parametrize("path", with_(r"```sh\n"), ids=name_of)
 def test_commands_parse(path: Path) -> None:
     for block in blocks(path.read_text(), "sh"):
-        for line in _COMMAND.findall(block):
+        for line in _COMMAND.findall(block.replace("\\\n", " ")):
             _parse(line)
 
 

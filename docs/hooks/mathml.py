@@ -11,7 +11,7 @@ log = logging.getLogger("mkdocs.hooks.mathml")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', flags=re.DOTALL)
 
 
-_LOG = re.compile(r"\\log(?![a-z_\\])\s*")
+_LOG = re.compile(r"\\log(?![a-z_])\s*")
 """Browsers set no space between a function and what it is of."""
 
 
