@@ -19,8 +19,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from bayescope.data.archive import COLUMNS, OFFICIAL, Split, choose_copy, find_table, list_files, settle_official
+from bayescope.data.archive import COLUMNS, choose_copy, find_table, list_files
 from bayescope.data.cbis_ddsm import read_cbis_ddsm
+from bayescope.data.division import OFFICIAL, Split, settle_official
 from bayescope.errors import ConfigError, DataError
 
 WHOLE = Split(val_fraction=0)

@@ -24,7 +24,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from bayescope.data import dicom
+from bayescope.data import dicom_checks
 from bayescope.data.dicom import Frame, is_dicom, read_dicom, stored_pixels
 from bayescope.errors import DataError
 
@@ -263,7 +263,7 @@ def test_cut_short(path: Path, syntax: str) -> None:
 
 
 def test_a_deflated_bomb_is_not_inflated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dicom, "MAX_FILE_BYTES", 2**22)
+    monkeypatch.setattr(dicom_checks, "MAX_FILE_BYTES", 2**22)
     zeros = np.zeros((2100, 1000), np.uint16)
     assert write(path, zeros, syntax=DeflatedExplicitVRLittleEndian).stat().st_size < 2**14
     monkeypatch.setattr(zlib, "decompress", None)

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from pydicom.data import get_testdata_file
 
-from bayescope.data.archive import BOX, COLUMNS, Split, birads_groups
+from bayescope.data.archive import BOX, COLUMNS, birads_groups
+from bayescope.data.division import Split
 from bayescope.data.inbreast import TASKS, read_inbreast
 from bayescope.errors import ConfigError, DataError
 

@@ -15,8 +15,9 @@ import pytest
 from bayescope.checkpoint import load_model
 from bayescope.config import Config, dump_toml
 from bayescope.data import cache
-from bayescope.data.archive import Archive, Split
+from bayescope.data.archive import Archive
 from bayescope.data.cache import read_cache
+from bayescope.data.division import Split
 from bayescope.data.intensity import Preparation
 from bayescope.data.pictures import read_grey, read_picture_archive
 from bayescope.data.prepare import prepare

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pydicom.data import get_testdata_file
 
-from bayescope.data.archive import BOX, COLUMNS, Split
+from bayescope.data.archive import BOX, COLUMNS
+from bayescope.data.division import Split
 from bayescope.data.vindr import TASKS, read_vindr
 from bayescope.errors import ConfigError, DataError
 

@@ -74,7 +74,7 @@ def prepare(model: LikelihoodModel, path: Path) -> Pixels:
 
     from bayescope.data.dicom import is_dicom
     from bayescope.data.files import read_image
-    from bayescope.data.prepare import prepare_file
+    from bayescope.data.workers import prepare_file
     from bayescope.errors import DataError
 
     if model.preparation:

@@ -90,7 +90,7 @@ def command(
 
 def _read(archive: Kind, source: Path, task: str | None, split: Scheme | None, fold: int, folds: int, seed: int) -> "Archive":
     from bayescope.data import cbis_ddsm, inbreast, vindr
-    from bayescope.data.archive import Split
+    from bayescope.data.division import Split
     from bayescope.data.pictures import read_picture_archive
     from bayescope.errors import ConfigError
 

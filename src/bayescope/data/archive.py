@@ -1,4 +1,4 @@
-"""What the mammography readers share: files of an archive, the case table, splits by patient, the account of what was used.
+"""What the mammography readers share: files of an archive, the case table, the account of what was used.
 
 The case table has the columns ``COLUMNS``, one row for each image.  ``path`` is absolute; ``label`` the class name; ``side``
 L or R; ``view`` CC, MLO, ...; ``split`` train, val or test; ``lesion`` what is to be seen, in the archive's words, or None;
@@ -13,49 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from bayescope.data import dicom
 from bayescope.data.cases import SPLITS
+from bayescope.data.division import Split, divide
 from bayescope.data.files import SUFFIXES
 from bayescope.errors import ConfigError, DataError
 
 BOX = ("x_min", "y_min", "x_max", "y_max")
 COLUMNS = ("path", "label", "patient", "side", "view", "split", "lesion", "kind", *BOX)
-SCHEMES = ("official", "leak-free", "folds")
-
-
-@dataclass(frozen=True)
-class Split:
-    """How cases are divided into train, val and test.
-
-    ``official`` is the archive's own division; ``leak-free`` the same with every patient it has on both sides moved wholly
-    to train; ``folds`` tests on part ``fold`` of ``folds``, drawn by patient and stratified by label.  Validation is a
-    ``val_fraction`` of train, drawn by patient, none if 0.  Draws depend on ``seed`` and the tables, not on which images are
-    there, except where file names alone tell the patient.  Raises ConfigError where a value is out of range.
-    """
-
-    scheme: str = "official"
-    fold: int = 0
-    folds: int = 5
-    val_fraction: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.scheme not in SCHEMES:
-            raise ConfigError(f"split {self.scheme!r}; expected one of {', '.join(SCHEMES)}. Choose one of these")
-        if self.folds < 2 or not 0 <= self.fold < self.folds:
-            raise ConfigError(f"fold {self.fold} of {self.folds}; expected 2 folds or more, counted from 0. Choose another")
-        if not 0 <= self.val_fraction <= 0.5:
-            raise ConfigError(f"validation fraction {self.val_fraction}; expected 0 to 0.5. Choose another")
-
-    def __str__(self) -> str:
-        which = f"fold {self.fold} of {self.folds}" if self.scheme == "folds" else self.scheme
-        return f"{which}, {self.val_fraction:g} of train for validation, seed {self.seed}"
-
-
-OFFICIAL = Split()
-FOLDS = Split("folds")
 
 
 @dataclass(frozen=True)
@@ -176,22 +142,6 @@ def birads_groups(task: str, highest: int) -> dict[str, str]:
     return classes
 
 
-def settle_official(official: pd.Series, patients: pd.Series, scheme: str) -> tuple[pd.Series, tuple[str, ...]]:
-    """The official division as ``scheme`` wants it, and a note on the patients it has on both sides, if any."""
-    on_both_sides = official.groupby(patients).transform("nunique") > 1
-    n_leaking = patients[on_both_sides].nunique()
-    if not n_leaking or scheme == "folds":
-        return official, ()
-    if scheme == "official":
-        return official, (
-            f"{n_leaking} patients in train and in test, as published: results on test are too good; leak-free moves them",
-        )
-    n_moved = int((on_both_sides & (official == "test")).sum())
-    return official.mask(on_both_sides, "train"), (
-        f"{n_leaking} patients in train and in test moved wholly to train, {n_moved} rows with them",
-    )
-
-
 def finish(archive: str, task: str, unit: str, table: pd.DataFrame, split: Split, notes: Sequence[str]) -> Archive:
     """Draw the splits, drop the rows left out, count.
 
@@ -200,7 +150,7 @@ def finish(archive: str, task: str, unit: str, table: pd.DataFrame, split: Split
     left or if patients are too few to draw from.
     """
     return account(
-        archive, task, unit, table.assign(split=_divide(table[table["label"].notna()], split, archive)), str(split), notes
+        archive, task, unit, table.assign(split=divide(table[table["label"].notna()], split, archive)), str(split), notes
     )
 
 
@@ -229,27 +179,3 @@ def account(archive: str, task: str, unit: str, table: pd.DataFrame, split: str,
         notes=tuple(notes),
     )
     return Archive(cases, summary)
-
-
-def _divide(labelled: pd.DataFrame, split: Split, archive: str) -> pd.Series:
-    part = labelled["split"].astype(object)
-    if split.scheme == "folds":
-        part[:] = "train"
-        part.loc[_held_out(labelled, split.folds, split.fold, split.seed, archive)] = "test"
-    if split.val_fraction:
-        train = labelled[part == "train"]
-        part[_held_out(train, round(1 / split.val_fraction), 0, split.seed, archive)] = "val"
-    return part
-
-
-def _held_out(cases: pd.DataFrame, n_folds: int, fold: int, seed: int, archive: str) -> pd.Index:
-    """Index values of the cases of one fold of patients."""
-    rarest = cases.groupby("label")["patient"].nunique().min() if len(cases) else 0
-    if rarest < n_folds:
-        raise DataError(
-            f"{archive}: {rarest} patients of the rarest class; expected at least {n_folds} to draw from. "
-            "Take fewer folds, or another validation fraction"
-        )
-    draw = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    parts = [held_out for _, held_out in draw.split(cases, cases["label"], cases["patient"])]
-    return cases.index[parts[fold]]

@@ -20,17 +20,15 @@ from PIL import Image
 from bayescope.data import dicom
 from bayescope.data.archive import (
     BOX,
-    OFFICIAL,
     Archive,
-    Split,
     choose_copy,
     find_table,
     finish,
     is_picture,
     list_files,
     read_rows,
-    settle_official,
 )
+from bayescope.data.division import OFFICIAL, Split, settle_official
 from bayescope.errors import ConfigError, DataError
 
 TASKS = tuple(f"{lesions}-{kind}" for lesions in ("mass", "calc", "both") for kind in ("roi", "full"))

@@ -5,7 +5,6 @@ once for each value that can be stored, 65,536 at most, and then looked up: the 
 """
 
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,19 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from bayescope.data import codecs
+from bayescope.data.dicom_checks import check_encoded, check_header, check_size
 from bayescope.errors import DataError
 from bayescope.shapes import Pixels
 
 SUFFIXES = (".dcm", ".dicom")
-MAX_FILE_BYTES = 3 * 2**28
-MAX_PIXELS = 2**26
-"""Of one frame, 8192 by 8192: with as many, reading stays below 2 GiB."""
 _VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
     **dict.fromkeys(("399162004", "R-10242"), "CC"),
     **dict.fromkeys(("399368009", "R-10226"), "MLO"),
@@ -42,7 +37,6 @@ _VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
     **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
 }
 _INTENTS = ("FOR PRESENTATION", "FOR PROCESSING")
-_CHUNK_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Fram
     """One frame: Modality LUT, VOI LUT or else window (number ``window`` of several), MONOCHROME1 inverted, padding darkest.
 
     ``frame`` counts from 0 and is needed where the file has several.  Raises DataError, with the reason, for what is no whole
-    grey image of 8 or 16 bits a pixel, or has more than ``MAX_PIXELS``.
+    grey image of 8 or 16 bits a pixel, or has more than ``dicom_checks.MAX_PIXELS``.
     """
     with _refusing(path):
         stored, header = _read(path, frame)
@@ -132,48 +126,12 @@ def _read(path: Path, frame: int | None) -> tuple[Pixels, Dataset]:
         raise DataError(f"{path.name}: no such file; expected a DICOM image. Check the path")
     if not _has_mark(path):
         raise DataError(f"{path.name}: no DICM mark after 128 bytes; expected a DICOM file. Leave it out")
-    _check_size(path)
+    check_size(path)
     header = dcmread(path)
-    number = _check_header(header, frame, path.name)
+    number = check_header(header, frame, path.name)
+    check_encoded(header, number, path.name)
     codecs.register()
     return pixel_array(header, index=number), header
-
-
-def _check_size(path: Path) -> None:
-    """Raise DataError if the file, inflated where it is deflated, has more than MAX_FILE_BYTES."""
-    n_bytes = path.stat().st_size
-    meta = read_file_meta_info(path)
-    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        with path.open("rb") as file:
-            file.seek(144 + meta.FileMetaInformationGroupLength)
-            encoded = file.read(_CHUNK_BYTES)
-            while encoded and n_bytes <= MAX_FILE_BYTES:
-                n_bytes += len(inflater.decompress(encoded, _CHUNK_BYTES))
-                encoded = inflater.unconsumed_tail or file.read(_CHUNK_BYTES)
-    if n_bytes > MAX_FILE_BYTES:
-        raise DataError(f"{path.name}: over {MAX_FILE_BYTES >> 20} MiB; expected less. Split it into single frames")
-
-
-def _check_header(header: Dataset, frame: int | None, name: str) -> int:
-    """The number of the frame to read; raise DataError unless it is a grey image of integers and of a size to hold."""
-    if header.get("Rows") is None or header.get("Columns") is None:
-        raise DataError(f"{name}: {header.get('Modality') or 'an object'} without an image; expected one. Leave it out")
-    photometric = header.get("PhotometricInterpretation")
-    if photometric not in ("MONOCHROME1", "MONOCHROME2") or header.get("SamplesPerPixel", 1) != 1:
-        raise DataError(f"{name}: a {photometric or 'nameless'} image; expected MONOCHROME1 or MONOCHROME2. Convert it to grey")
-    if header.get("BitsAllocated") not in (8, 16):
-        raise DataError(
-            f"{name}: {header.get('BitsAllocated')} bits a pixel; expected integers of 8 or 16. Leave it out, or convert it"
-        )
-    if header.Rows * header.Columns > MAX_PIXELS:
-        raise DataError(f"{name}: {header.Rows}x{header.Columns} pixels; expected {MAX_PIXELS} at most. Check the header")
-    n_frames = int(header.get("NumberOfFrames") or 1)
-    if frame is None and n_frames > 1:
-        raise DataError(f"{name}: {n_frames} frames; expected one. Name the frame to read")
-    if frame is not None and not 0 <= frame < n_frames:
-        raise DataError(f"{name}: no frame {frame}; expected 0 to {n_frames - 1}. Name another")
-    return frame or 0
 
 
 def _stored_range(header: Dataset) -> tuple[int, int]:

@@ -16,9 +16,7 @@ import pandas as pd
 
 from bayescope.data.archive import (
     BOX,
-    FOLDS,
     Archive,
-    Split,
     birads_groups,
     choose_copy,
     clean_rows,
@@ -28,6 +26,7 @@ from bayescope.data.archive import (
     list_files,
     read_rows,
 )
+from bayescope.data.division import FOLDS, Split
 from bayescope.errors import ConfigError, DataError
 
 TASKS = ("1-3/4-6", "1-2/4-6")

@@ -6,11 +6,8 @@ one line for each file after its pixels are written; a line cut short is done ag
 
 import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,19 +18,15 @@ import numpy as np
 import pandas as pd
 
 from bayescope.data import cache
-from bayescope.data.archive import BOX, Archive
+from bayescope.data.archive import Archive
 from bayescope.data.cases import SPLITS
 from bayescope.data.intensity import Preparation
-from bayescope.data.pictures import read_grey
+from bayescope.data.workers import Outcome, outcomes_of
 from bayescope.errors import DataError, RunError
 
-_WAITING_PER_WORKER = 4
 _HASHED_AT_ONCE = 2**24
 _SHOWN = 5
 _LIBRARIES = ("bayescope", "pydicom", "numpy", "pillow", "scikit-image")
-
-Outcome = dict[str, Any]
-"""Of one file: ``i``, its row, and ``record`` with ``box``, or ``error``."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +66,7 @@ def prepare(
     callback(len(outcomes))
     waiting = [i for i in range(len(cases)) if i not in outcomes]
     with _writing(out), (out / cache.PROGRESS).open("a", encoding="utf-8") as progress:
-        for outcome in _work(cases, waiting, preparation, out / cache.PARTIAL, workers or os.cpu_count() or 1):
+        for outcome in outcomes_of(cases, waiting, preparation, out / cache.PARTIAL, workers or os.cpu_count() or 1):
             outcomes[outcome["i"]] = outcome
             progress.write(json.dumps(outcome | {"stamp": stamps[outcome["i"]]}) + "\n")
             progress.flush()
@@ -84,13 +77,6 @@ def prepare(
     with _writing(out):
         _finish(out, cases, found, archive, preparation, source, broken, {"digest": wanted, "files": _hash_of(stamps)})
     return Result(len(cases) - len(broken), broken, unchanged=False)
-
-
-def prepare_file(path: Path, preparation: Preparation, box: list[float] | None = None) -> tuple[np.ndarray, Outcome]:
-    """One file prepared ``(size, size)``, what was done, and ``box`` (top, left, bottom, right) in prepared pixels."""
-    prepared = preparation.apply(read_grey(path), path.name)
-    moved = None if box is None else prepared.record.box_to_prepared(box).tolist()
-    return prepared.pixels, {"record": prepared.record.to_dict(), "box": moved}
 
 
 def _ordered(cases: pd.DataFrame) -> pd.DataFrame:
@@ -144,41 +130,6 @@ def _check_same(out: Path, found: object, wanted: object) -> None:
             f"{out}: holds images prepared from other files, in another way or by other versions; expected the same. "
             "Give another --out, or --force to prepare anew"
         )
-
-
-def _work(cases: pd.DataFrame, waiting: list[int], preparation: Preparation, pixels: Path, workers: int) -> Iterator[Outcome]:
-    """Outcomes as they come, few files being handed out ahead."""
-    boxes = cases[[BOX[1], BOX[0], BOX[3], BOX[2]]].astype(float)
-    tasks = iter((i, cases["path"][i], None if boxes.iloc[i].isna().any() else boxes.iloc[i].tolist()) for i in waiting)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, max(1, len(waiting))), mp_context=context) as pool:
-        pending: set[Future[Outcome]] = set()
-        try:
-            while True:
-                for _, task in zip(range(_WAITING_PER_WORKER * workers - len(pending)), tasks, strict=False):
-                    pending.add(pool.submit(_prepare_row, *task, preparation, pixels))
-                if not pending:
-                    return
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-        except BrokenProcessPool:
-            raise RunError(
-                "a preparing process was killed, perhaps for want of memory; what was done is kept. Run again to go on, with "
-                "fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _prepare_row(i: int, path: str, box: list[float] | None, preparation: Preparation, pixels: Path) -> Outcome:
-    try:
-        image, outcome = prepare_file(Path(path), preparation, box)
-    except (DataError, MemoryError, OSError) as error:
-        return {"i": i, "error": str(error) or type(error).__name__}
-    rows = np.load(pixels, mmap_mode="r+")
-    rows[i] = image
-    rows.flush()
-    return {"i": i, **outcome}
 
 
 def _check_broken(broken: dict[str, str], n: int, max_broken: int) -> None:

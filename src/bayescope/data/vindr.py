@@ -13,9 +13,7 @@ import pandas as pd
 
 from bayescope.data.archive import (
     BOX,
-    OFFICIAL,
     Archive,
-    Split,
     birads_groups,
     choose_copy,
     find_table,
@@ -23,8 +21,8 @@ from bayescope.data.archive import (
     is_picture,
     list_files,
     read_rows,
-    settle_official,
 )
+from bayescope.data.division import OFFICIAL, Split, settle_official
 from bayescope.errors import DataError
 
 TASKS = ("1-3/4-5", "1-2/4-5")
