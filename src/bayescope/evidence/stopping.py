@@ -19,6 +19,7 @@ from bayescope.evidence.plan import Plan
 from bayescope.shapes import Floats, Labels
 
 _PRIOR_ERRORS = 5.0
+_FEWEST_DRAWS = 2
 
 Draw = Callable[[int, int, Labels, Labels], Floats]
 """Level, noise, images and their classes ``(rows,)`` to the denoising evidence of each, nats per unit of log σ ``(rows,)``."""
@@ -62,14 +63,30 @@ def play(
 ) -> Course:
     """Draw for images of free evidence ``(n, classes)`` until each is settled.
 
-    ``offset (classes,)`` is added before classes are compared.  The two classes ahead by the free evidence are drawn at least
-    once.  No image is given more than ``max_passes``; ``callback`` hears how many images each round settled.
+    ``offset (classes,)`` is added before classes are compared.  The two classes ahead are drawn at least twice: one draw alone
+    would settle many winners and leave their ratio vague.  No image is given more than ``max_passes``; ``callback`` hears how
+    many images each round settled.
     """
     n, n_classes = free.shape
     innovations = np.zeros((n, n_classes, plan.n_draws))
     draws = np.zeros((n, n_classes), dtype=np.int64)
-    live, chance = _open_at_first(plan, free, offset, share)
-    for m, (level, j) in enumerate(zip(plan.order, plan.noise_index, strict=True)):
+    chance = np.zeros((n, n_classes))
+    live = np.ones((n, n_classes), dtype=bool)
+    for m in range(plan.n_draws + 1):
+        opened = live.any(axis=1)
+        left, order = _chance(plan, m, free[opened], innovations[opened, :, :m], offset, live[opened])
+        chance[opened] = np.where(live[opened], left, chance[opened])
+        kept = live[opened] & ((m < plan.n_draws) if share == 0 else (left > share))
+        surely = order[:, : 1 if m >= _FEWEST_DRAWS else 2]
+        np.put_along_axis(kept, surely, np.take_along_axis(live[opened], surely, axis=1), axis=1)
+        if max_passes is not None:
+            kept &= (draws[opened].sum(axis=1) + kept.sum(axis=1) <= max_passes)[:, None]
+        kept &= (kept.sum(axis=1) > 1)[:, None] & (m < plan.n_draws)
+        callback(int((~kept.any(axis=1)).sum()))
+        live[opened] = kept
+        if not live.any():
+            break
+        level, j = int(plan.order[m]), int(plan.noise_index[m])
         image, label = np.nonzero(live)
         found = np.zeros((n, n_classes))
         found[image, label] = draw(level, j, image, label) - plan.statistics.expected(level, j, label, free[image, label])
@@ -77,47 +94,25 @@ def play(
         draws[live] += 1
         innovations[opened, :, m] = plan.innovation(m, found[opened], innovations[opened, :, :m])
         innovations[~live, m] = 0.0
-        left, leader = _chance(plan, m + 1, free[opened], innovations[opened, :, : m + 1], offset, live[opened])
-        chance[opened] = np.where(live[opened], left, chance[opened])
-        kept = live[opened] & ((m + 1 < plan.n_draws) if share == 0 else (left > share))
-        kept[np.arange(len(leader)), leader] = True
-        if max_passes is not None:
-            kept &= (draws[opened].sum(axis=1) + kept.sum(axis=1) <= max_passes)[:, None]
-        kept &= (kept.sum(axis=1) > 1)[:, None]
-        callback(int((~kept.any(axis=1)).sum()))
-        live[opened] = kept
-        if not live.any():
-            break
-    else:
-        callback(int(live.any(axis=1).sum()))
     return Course(free, innovations, draws, chance)
-
-
-def _open_at_first(plan: Plan, free: Floats, offset: Floats, share: float) -> tuple[NDArray[np.bool_], Floats]:
-    """Classes worth a draw, ``(n, classes)``, and each class's chance to win."""
-    everything = np.ones(free.shape, dtype=bool)
-    chance, _ = _chance(plan, 0, free, np.zeros((*free.shape, 0)), offset, everything)
-    if share == 0:
-        return everything, chance
-    ahead = np.argsort(plan.start(free) + offset, axis=1)[:, -2:]
-    live = chance > share
-    np.put_along_axis(live, ahead, True, axis=1)
-    return live, chance
 
 
 def _chance(
     plan: Plan, m: int, free: Floats, innovations: Floats, offset: Floats, live: NDArray[np.bool_]
 ) -> tuple[Floats, Labels]:
-    """That each class ``(n, classes)`` wins in full after all, and who leads now, ``(n,)``; its own chance is put at 0."""
+    """That each class wins in full after all, 0 for the leader, and the live classes first and in falling order.
+
+    Both ``(n, classes)``.
+    """
     evidence = plan.start(free) + innovations @ plan.innovation_weights[:m] + offset
-    leader = np.where(live, evidence, -np.inf).argmax(axis=1)
-    rows = np.arange(len(evidence))
+    order = np.argsort(np.where(live, -evidence, np.inf), axis=1)
+    rows, leader = np.arange(len(evidence)), order[:, 0]
     gap = evidence[rows, leader][:, None] - evidence
     spread = ((innovations[rows, leader][:, None] - innovations) ** 2).sum(axis=2)
     size = spread + plan.free_size(free[rows, leader][:, None] - free)
     chance = plan.chance_to_win(m, gap, size)
     chance[rows, leader] = 0.0
-    return chance, leader
+    return chance, order
 
 
 def risk_curve(
