@@ -1,6 +1,6 @@
 """The likelihood classifier: a trained denoiser, how to weigh with it, and what its evidence is worth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -25,13 +25,16 @@ from bayescope.evidence.bound import (
 )
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sample import sample
-from bayescope.evidence.sequential import check_knobs, weigh_sequentially
+from bayescope.evidence.sequential import SequentialEvidence, check_knobs, weigh_sequentially
 from bayescope.explain import ClassMaps, class_maps
 from bayescope.level_statistics import fit_level_statistics
 from bayescope.noise import log_spaced
 from bayescope.novelty import FEWEST_IMAGES, NoveltyTest, drawn_first_noise, first_noise_log_errors, fit_novelty
 from bayescope.recalibration import Calibration, calibrated_weighing, cross_fitted_calibration, stopping_offset, unchanged
 from bayescope.shapes import Floats, Pixels
+
+_PIXELS_AT_ONCE = 2**26
+"""256 MiB in the model's units."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,13 @@ class LikelihoodModel:
     def level_evidence(
         self, pixels: Pixels, callback: Callable[[int], None] = lambda images: None, batch_size: int | None = None
     ) -> LevelEvidence:
-        """Evidence per level of stored pixels ``(n, channel, height, width)``.
+        """Evidence per level of stored pixels ``(n, channel, height, width)``, in memory or mapped from a file.
 
         Raises DataError if the images are of another shape than the model's, or not finite.
         """
-        x = self.checked(pixels)
         sigmas, noise = self._draws()
-        return level_evidence(self.denoiser, x, sigmas, noise, batch_size, callback)
+        found = [level_evidence(self.denoiser, x, sigmas, noise, batch_size, callback) for _, x in self._parts(pixels)]
+        return LevelEvidence(np.concatenate([part.values for part in found]), sigmas)
 
     def classify(
         self,
@@ -112,16 +115,20 @@ class LikelihoodModel:
             return self.answer(self.level_evidence(pixels, callback), prior)
         if error_rate == 0 and max_passes is None:
             return self.answer(self.level_evidence(pixels, callback), prior)
-        x, (sigmas, noise), bias = self.checked(pixels), self._draws(), self.weighing.class_bias
-        found = weigh_sequentially(
-            self.denoiser, x, sigmas, noise, self.plan, bias + offset, error_rate, max_passes, callback=callback
+        (sigmas, noise), bias = self._draws(), self.weighing.class_bias
+        knobs = self.plan, bias + offset, error_rate, max_passes
+        found = _joined(
+            [weigh_sequentially(self.denoiser, x, sigmas, noise, *knobs, callback=callback) for _, x in self._parts(pixels)]
         )
         evidence, passes, verdict = found.values + bias, found.passes, None
         if test_novelty and self.novelty:
             leader = evidence.argmax(axis=1)
             known = drawn_first_noise(found, leader)
-            first_noise = first_noise_evidence(self.denoiser, x, sigmas, noise, leader, known)
-            verdict = self.novelty(first_noise_log_errors(first_noise))
+            first_noise = [
+                first_noise_evidence(self.denoiser, x, sigmas, noise, leader[rows], known[rows])
+                for rows, x in self._parts(pixels)
+            ]
+            verdict = self.novelty(first_noise_log_errors(np.concatenate(first_noise)))
             passes = passes + np.isnan(known).sum(axis=1)
         return tell(evidence, prior, found.standard_error, passes, self.calibration, verdict)
 
@@ -135,12 +142,12 @@ class LikelihoodModel:
         levels = self.level_evidence(held_out.pixels, callback)
         calibration = cross_fitted_calibration(settings, levels, labels, self.class_prior)
         weighing = choose_weighing(settings, levels, labels)
-        free = free_evidence(self.denoiser, self.checked(held_out.pixels), levels.sigmas)
+        free = [free_evidence(self.denoiser, x, levels.sigmas) for _, x in self._parts(held_out.pixels)]
         first_noise = levels.first_noise(weighing.evidence(levels).argmax(axis=1))
         return replace(
             self,
             weighing=weighing,
-            statistics=fit_level_statistics(levels, free, labels, weighing),
+            statistics=fit_level_statistics(levels, np.concatenate(free), labels, weighing),
             ratio_calibration=calibration,
             novelty=fit_novelty(first_noise_log_errors(first_noise)) if len(labels) >= FEWEST_IMAGES else None,
         )
@@ -189,11 +196,24 @@ class LikelihoodModel:
             raise DataError("pixels that are NaN or infinite; expected finite values. Mend or leave out these images")
         return torch.from_numpy(self.scale.to_model(pixels)).to(self.denoiser.mean.device)
 
+    def _parts(self, pixels: Pixels) -> Iterator[tuple[slice, Tensor]]:
+        """Images as :meth:`checked` gives them, few at a time where they are large: pixels mapped from a file stay there."""
+        at_once = max(1, _PIXELS_AT_ONCE // max(1, int(np.prod(pixels.shape[1:]))))
+        for start in range(0, max(1, len(pixels)), at_once):
+            rows = slice(start, start + at_once)
+            yield rows, self.checked(pixels[rows])
+
     def _draws(self) -> tuple[Floats, Tensor]:
         """Levels ``(levels,)`` and the noises that all images share ``(levels, noises, channel, height, width)``."""
         settings = self.config.evidence
         sigmas = log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
         return sigmas, draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
+
+
+def _joined(parts: Sequence[SequentialEvidence]) -> SequentialEvidence:
+    fields = [(part.free, part.values, part.innovations, part.draws) for part in parts]
+    free, values, innovations, draws = (np.concatenate(field) for field in zip(*fields, strict=True))
+    return SequentialEvidence(parts[0].plan, free, values, innovations, draws)
 
 
 def _refuse_budget(max_passes: int | None) -> None:

@@ -26,6 +26,7 @@ from bayescope.training.loss import LOSS_WEIGHTS, Losses, LossWeight, draw_level
 from bayescope.training.state import TrainingState
 
 _STATISTICS_IMAGES = 20_000
+_STATISTICS_PIXELS = 2**27  # 512 MiB
 _VALIDATION_IMAGES = 256
 _VALIDATION_PIXELS = 2**22  # at a time
 _DRAWS, _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS = range(5)
@@ -52,7 +53,8 @@ def open_fabric(config: Config) -> Fabric:
 def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) -> TrainingState:
     """A fresh state: statistics of the training images, weights from the seed."""
     generator = seeded(config.seed, _STATISTICS)
-    chosen = _at_most(_STATISTICS_IMAGES, train.labels, generator)
+    n_chosen = min(_STATISTICS_IMAGES, max(1, _STATISTICS_PIXELS // int(np.prod(train.image_shape))))
+    chosen = _at_most(n_chosen, train.labels, generator)
     x = torch.from_numpy(scale.to_model(train.pixels[chosen]))
     augment = choose(config.training.augmentation, len(train), config.training.intensity)
     x = augment(x, generator) if augment else x
