@@ -64,6 +64,12 @@ def test_smallest_p_value_and_warnings() -> None:
     assert verdict.warnings() == ["unlike the training images (p = 0.0083)", ""]
 
 
+def test_few_held_out_images_still_warn_of_what_is_odder_than_all_of_them() -> None:
+    verdict = fit_novelty(log_errors(40, 0))(np.stack([np.full(LEVELS, 1e3), log_errors(40, 0).mean(axis=0)]))
+    assert verdict.p_value[0] == pytest.approx(1 / 41)
+    assert verdict.warnings() == ["unlike the training images (p = 0.024)", ""]
+
+
 def test_an_images_verdict_does_not_depend_on_its_batch() -> None:
     test, images = fit_novelty(log_errors(60, 3)), log_errors(7, 4)
     whole, first = test(images), test(images[:1])

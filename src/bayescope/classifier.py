@@ -35,19 +35,30 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
     levels, noises, level_weights, calibration, error_rate, max_passes
         Weighing; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
-        as few as ``classes`` where the winner is settled soon.  Assign ``error_rate`` or ``max_passes`` anew at any time.
+        as few as four where the winner is settled soon.  Assign ``error_rate`` or ``max_passes`` anew at any time.
     validation_fraction
         Share of the training images held out, stratified, to fit the level weights.  With fewer than eight, or a class
         of one image, none is held out, the plain bound is used, and nothing is calibrated or tested for novelty.
     class_prior
         Probabilities of the classes, in the order of ``classes_``; None: equal.  Assign ``class_prior_`` after fitting
         to move to another prevalence without retraining.
-    image_shape, device, random_state
-        As above; ``"auto"``, ``"cpu"`` or ``"cuda"``; seed, RandomState or None.
+    image_shape
+        ``(channel, height, width)`` of images given as rows.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    random_state
+        Seed, RandomState or None.
 
     Attributes
     ----------
-    classes_, class_prior_, n_features_in_, model_
+    classes_
+        Labels as given to ``fit``, sorted: ``(classes,)``.
+    class_prior_
+        Probabilities of ``classes_`` that ``predict`` starts from.
+    n_features_in_
+        Pixels or columns of one row of ``X``.
+    model_
+        The trained :class:`bayescope.model.LikelihoodModel`.
 
     Examples
     --------

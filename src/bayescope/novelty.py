@@ -51,16 +51,21 @@ class Verdict:
     """``p_value (n,)``: probability of as odd an image among images like the training ones, at least 1/(images + 1).
 
     ``score (n,)``: nats, higher is odder, ranks images beyond the smallest p-value; ``deviation (n, levels)``: standard
-    deviations by which each level's log error is off, positive for worse denoised than usual.
+    deviations by which each level's log error is off, positive for worse denoised than usual; ``images``: held-out ones.
     """
 
     p_value: Floats
     score: Floats
     deviation: Floats
+    images: int
 
     def warnings(self, level: float = 0.01) -> list[str]:
-        """For each image a line to show beside its answer, or nothing."""
-        return [f"unlike the training images (p = {p:.2g})" if p <= level else "" for p in self.p_value]
+        """For each image a line to show beside its answer, or nothing.
+
+        Images are warned of at p-values up to ``level``, or, with too few held-out images for such, at the smallest there is.
+        """
+        least = 1 / (self.images + 1)
+        return [f"unlike the training images (p = {p:.2g})" if p <= max(level, least) else "" for p in self.p_value]
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class NoveltyTest:
         scores = np.stack([fold.score(log_errors) for fold in self.folds])
         as_odd = sum((fold.scores >= own[:, None]).sum(axis=1) for fold, own in zip(self.folds, scores, strict=True))
         deviations = [(log_errors - fold.mean) / np.sqrt(np.diag(fold.covariance)) for fold in self.folds]
-        return Verdict((1 + as_odd) / (1 + self.images), scores.mean(axis=0), np.mean(deviations, axis=0))
+        return Verdict((1 + as_odd) / (1 + self.images), scores.mean(axis=0), np.mean(deviations, axis=0), self.images)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, fit for JSON."""

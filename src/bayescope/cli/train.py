@@ -16,7 +16,7 @@ NAME = "train"
 
 def command(
     data: Annotated[
-        Path, typer.Argument(help="MedMNIST .npz, folder of class folders, or CSV/Parquet table path,label[,patient][,split].")
+        Path, typer.Argument(help="MedMNIST .npz, folder of class folders, CSV/Parquet table, or cache of `bayescope prepare`.")
     ],
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     config: Annotated[Path | None, typer.Option(help="TOML configuration; see recipes/.")] = None,
