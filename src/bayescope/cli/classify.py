@@ -19,9 +19,7 @@ NAME = "classify"
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
-    images: Annotated[
-        list[Path], typer.Argument(help="Image files: PNG, JPEG, TIFF, or DICOM for a prepared model.")
-    ],
+    images: Annotated[list[Path], typer.Argument(help="Image files: PNG, JPEG, TIFF, or DICOM for a prepared model.")],
     prevalence: Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")] = None,
     error_rate: ErrorRate = None,
     max_passes: MaxPasses = None,
