@@ -8,7 +8,7 @@ from importlib import import_module
 from tables.markdown import RESULTS
 
 PAGE = RESULTS.parent.parent / "docs" / "results.md"
-SECTIONS = ("medmnist", "phantom", "evidence", "classes", "throughput")
+SECTIONS = ("medmnist", "phantom", "evidence", "classes", "throughput", "prepare", "compare")
 
 
 def main() -> None:

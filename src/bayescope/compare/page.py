@@ -61,7 +61,7 @@ def cells(row: Row) -> tuple[str, ...]:
         *measured[1:],
         interval(row.scores.lead["AUC"], signed=True) if row.scores.lead else "–",
         f"{row.train_seconds:.0f}",
-        f"{row.images_per_second:.3g}",
+        f"{row.images_per_second:.0f}" if row.images_per_second >= 100 else f"{row.images_per_second:.2g}",
         f"{row.passes:.1f}",
     )
 

@@ -1,0 +1,98 @@
+"""Bayescope beside discriminative networks, and the learning curve, from what `bayescope compare --json` printed."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from bayescope.compare.page import COLUMNS, cells, interval, protocol
+from bayescope.compare.statistics import Scores
+from bayescope.compare.summary import Comparison, Row
+from bayescope.metrics import Estimate
+from tables.markdown import DATA_SETS, RESULTS, read, table
+
+WHERE = {
+    "above": "wins (its AUC is higher, the 95 % interval of the paired difference above zero)",
+    "below": "loses (the interval below zero)",
+    "level": "cannot be told apart (zero within the interval)",
+}
+
+
+def comparison(content: dict[str, Any]) -> Comparison:
+    """The inverse of ``--json``, where what cannot be told is null."""
+    rows = tuple(Row(**row | {"scores": _scores(row["scores"])}) for row in content["rows"])
+    several = {name: tuple(content[name]) for name in ("notes", "class_names", "seeds")}
+    return Comparison(**content | several | {"rows": rows})
+
+
+def _scores(content: dict[str, Any]) -> Scores:
+    measures, lead = (
+        {
+            name: Estimate(*(_number(estimate[end]) for end in ("value", "low", "high")))
+            for name, estimate in content[key].items()
+        }
+        for key in ("measures", "lead")
+    )
+    return Scores(measures, _number(content["seed_deviation"]), lead)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def verdict(found: Comparison) -> str:
+    """Where the likelihood classifier wins and where not."""
+    against: dict[str, dict[str, list[float]]] = {where: {} for where in WHERE}
+    for row in sorted(found.rows, key=lambda row: row.fraction):
+        if lead := row.scores.lead.get("AUC"):
+            where = "above" if lead.low > 0 else "below" if lead.high < 0 else "level"
+            against[where].setdefault(row.method, []).append(row.fraction)
+    n_pairs = sum(len(shares) for methods in against.values() for shares in methods.values())
+    if not n_pairs:
+        return "The likelihood classifier was measured alone."
+    parts = []
+    for where, words in WHERE.items():
+        n = sum(map(len, against[where].values()))
+        shares = [f"{name} with {_listed([f'{100 * f:g} %' for f in shares])}" for name, shares in against[where].items()]
+        parts.append(f"{words} in {n or 'none'}" + (f": against {'; '.join(shares)} of the training images" if shares else ""))
+    return f"Of {n_pairs} comparisons, the likelihood classifier {'. It '.join(parts)}."
+
+
+def learning_curve(found: Comparison) -> list[str]:
+    """AUC of each method at each share of the training images; the best of a column in bold."""
+    fractions = sorted(found.fractions)
+    methods = list(dict.fromkeys(row.method for row in found.rows))
+    auc = {(row.method, row.fraction): row.scores.measures["AUC"] for row in found.rows}
+    images = {row.fraction: row.train_images for row in found.rows}
+    best = {f: max((auc[m, f].value for m in methods if (m, f) in auc), default=math.nan) for f in fractions}
+
+    def shown(method: str, fraction: float) -> str:
+        estimate = auc.get((method, fraction))
+        if estimate is None:
+            return "–"
+        return f"**{interval(estimate)}**" if estimate.value == best[fraction] else interval(estimate)
+
+    header = ("AUC with", *(f"{images[f]} images ({100 * f:g} %)" for f in fractions))
+    return table(header, [[method, *(shown(method, f) for f in fractions)] for method in methods])
+
+
+def _of(path: Path, content: dict[str, Any]) -> list[str]:
+    found = comparison(content)
+    whole = [row for row in found.rows if row.fraction == found.fractions[0]]
+    lines = [f"### {DATA_SETS.get(path.stem, path.stem)}", "", verdict(found), "", *table(COLUMNS, map(cells, whole))]
+    if len(found.fractions) > 1:
+        lines += learning_curve(found)
+    return [*lines, *(f"- {line}" for line in protocol(found)), ""]
+
+
+def section() -> list[str]:
+    """Every data set compared."""
+    lines = [
+        "## Beside discriminative networks",
+        "",
+        "    bayescope compare DATA --out OUT --fractions 0.1,0.25,0.5,1 --json > benchmarks/results/compare/NAME.json",
+        "",
+    ]
+    paths = sorted(RESULTS.glob("compare/*.json"))
+    for path in paths:
+        lines += _of(path, read(f"compare/{path.name}")[0])
+    return lines if paths else [*lines, "Not measured yet.", ""]
