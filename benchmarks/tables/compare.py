@@ -57,6 +57,10 @@ def verdict(found: Comparison) -> str:
     return f"Of {n_pairs} comparisons, the likelihood classifier {'. It '.join(parts)}."
 
 
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def learning_curve(found: Comparison) -> list[str]:
     """AUC of each method at each share of the training images; the best of a column in bold."""
     fractions = sorted(found.fractions)
