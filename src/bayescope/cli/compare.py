@@ -19,7 +19,11 @@ Item = TypeVar("Item")
 
 def command(
     data: Annotated[
-        Path, typer.Argument(help="MedMNIST .npz, folder of class folders, or CSV/Parquet table path,label[,patient][,split].")
+        Path,
+        typer.Argument(
+            help="MedMNIST .npz, CACHE of `bayescope prepare`, folder of class folders, or CSV/Parquet table "
+            "path,label[,patient][,split]."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write; what it holds already is not measured again.")],
     config: Annotated[Path | None, typer.Option(help="TOML configuration; see recipes/.")] = None,
@@ -35,6 +39,8 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Measure again what --out holds.")] = False,
 ) -> None:
     """Measure Bayescope beside discriminative networks on the same images.
+
+    Example: bayescope compare caches/mass --out runs/mass-compared --config recipes/cbis_ddsm/mass_roi.toml --networks resnet18
 
     Example: bayescope compare breastmnist.npz --out runs/breast-compared --networks resnet18,vit --fractions 0.1,0.25,0.5,1
     """

@@ -49,8 +49,12 @@ def command(
     split: Annotated[
         Scheme | None, typer.Option(help="Division of the cases (default: the official one; inbreast: folds).")
     ] = None,
-    fold: Annotated[int, typer.Option(min=0, help="Which of the folds to test on.")] = 0,
-    folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    fold: Annotated[
+        int | None, typer.Option(min=0, help="Which of the folds to test on, from 0 (default: 0); with --split folds.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Number of folds, drawn by patient (default: 5); with --split folds.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of drawn splits.")] = 0,
     crop: Annotated[
         bool | None, typer.Option("--crop/--no-crop", help="Keep the breast only (default: unless the task is of ROIs).")
@@ -67,6 +71,8 @@ def command(
     """Prepare the mammograms of an archive for training: DICOM or picture files to one mapped array and a case table.
 
     Example: bayescope prepare cbis-ddsm downloads/cbis --task mass-roi --size 128 --out caches/mass
+
+    Example: bayescope prepare inbreast downloads/inbreast --task 1-3/4-6 --fold 2 --size 256 --out caches/inbreast-2
     """
     from bayescope.data.intensity import Preparation
     from bayescope.data.prepare import prepare
@@ -88,15 +94,19 @@ def command(
     _warn_of_broken(result)
 
 
-def _read(archive: Kind, source: Path, task: str | None, split: Scheme | None, fold: int, folds: int, seed: int) -> "Archive":
+def _read(
+    archive: Kind, source: Path, task: str | None, split: Scheme | None, fold: int | None, folds: int | None, seed: int
+) -> "Archive":
     from bayescope.data import cbis_ddsm, inbreast, vindr
     from bayescope.data.division import Split
     from bayescope.data.pictures import read_picture_archive
     from bayescope.errors import ConfigError
 
     if archive is Kind.FOLDER:
-        if task is not None or split is not None:
-            raise ConfigError("--task and --split; expected neither for a folder: its classes and splits are those it has")
+        if any(option is not None for option in (task, split, fold, folds)):
+            raise ConfigError(
+                "--task, --split, --fold or --folds; expected none for a folder: its classes and splits are those it has"
+            )
         return read_picture_archive(source, seed)
     readers = {
         Kind.CBIS_DDSM: (cbis_ddsm.read_cbis_ddsm, cbis_ddsm.TASKS, Scheme.OFFICIAL),
@@ -106,7 +116,10 @@ def _read(archive: Kind, source: Path, task: str | None, split: Scheme | None, f
     read, tasks, usual = readers[archive]
     if task is None:
         raise ConfigError(f"no --task; expected one, such as: {', '.join(tasks)}")
-    return read(source, task, Split(split or usual, fold, folds, seed=seed))
+    scheme = split or usual
+    if scheme is not Scheme.FOLDS and (fold is not None or folds is not None):
+        raise ConfigError(f"--fold or --folds with the {scheme} split; expected them with folds only. Add --split folds")
+    return read(source, task, Split(scheme, fold or 0, 5 if folds is None else folds, seed=seed))
 
 
 def _remove(out: Path) -> None:
