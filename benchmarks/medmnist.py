@@ -11,6 +11,7 @@ once, at the end of each run.
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from bayescope.checkpoint import save_model
-from bayescope.compare.networks import Recipe, train_network
+from bayescope.compare.training import Recipe, save_network, train_network
 from bayescope.config import read_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
@@ -69,15 +70,21 @@ def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
 
 
 def run_resnet18(name: str, data: Dataset, seed: int) -> dict[str, object]:
+    """With the same augmentation as Bayescope's recipe; trained longer, and stopped by the validation split."""
+    training = read_config(RECIPES / f"{name}.toml").training
+    usual = Recipe.usual(len(data.train))
+    recipe = replace(usual, augmentation=training.augmentation, intensity=training.intensity)
     began = time.perf_counter()
-    predict = train_network("resnet18", data, seed, Recipe.usual(len(data.train))).predict
+    network = train_network("resnet18", data, seed, recipe)
     results: dict[str, object] = {
         "train_seconds": round(time.perf_counter() - began),
         "threads": torch.get_num_threads(),
         "passes": 1,
+        "steps": network.steps,
     }
+    save_network(MODELS / f"{name}-resnet18-{seed}.safetensors", network)
     for split_name, split in (("val", data.val), ("test", data.test)):
-        results[split_name] = score(predict(split.pixels), split)
+        results[split_name] = score(network.predict(split.pixels), split)
     return results
 
 

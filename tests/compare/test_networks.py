@@ -1,13 +1,15 @@
 """MONAI's networks at small sizes, and the recipe that trains them."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from bayescope.compare import networks
-from bayescope.compare.networks import NETWORKS, Recipe, build_network, train_network
+from bayescope.compare.networks import NETWORKS, build_network
+from bayescope.compare.training import Recipe, load_network, save_network, train_network
 from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError
 from bayescope.metrics import auc
@@ -84,3 +86,16 @@ def test_classes_weigh_alike_however_rare(monkeypatch: pytest.MonkeyPatch) -> No
 def test_usual_budget_is_forty_passes_or_sixteen_hundred_steps() -> None:
     assert Recipe.usual(546).steps == 1600
     assert Recipe.usual(4708).steps == 40 * 73
+
+
+def test_a_saved_network_answers_as_before(tiny_data: Dataset, tmp_path: Path) -> None:
+    trained = train_network("resnet18", tiny_data, 0, TINY)
+    save_network(tmp_path / "net.safetensors", trained)
+    again, pixels = load_network(tmp_path / "net.safetensors"), tiny_data.test.pixels
+    np.testing.assert_array_equal(again.predict(pixels), trained.predict(pixels))
+    features = again.features(pixels)
+    assert features.shape == (len(pixels), 512)
+    last = again.net.net.fc
+    np.testing.assert_allclose(
+        features @ last.weight.detach().numpy().T + last.bias.detach().numpy(), again.logits(pixels), rtol=1e-4, atol=1e-4
+    )

@@ -1,55 +1,20 @@
-"""Discriminative networks of MONAI, trained fairly: augmentation, class weights, early stopping on the validation AUC.
+"""Discriminative networks of MONAI, made to fit images of any size."""
 
-AdamW with a cosine to zero, cross-entropy weighed against the class frequencies, the weights of the best validation AUC kept.
-Networks start from random weights, as Bayescope does.
-"""
-
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bayescope.config import Augmentation
-from bayescope.data.images import Dataset, PixelScale
 from bayescope.errors import ConfigError
-from bayescope.metrics import auc
-from bayescope.shapes import Floats, Pixels
-from bayescope.training.augment import choose
 
 _SMALL_STEM_UP_TO, _FEWEST_PIXELS = 64, 64
-_PASSES, _FEWEST_STEPS_PER_PASS = 40, 40
-_EVALUATION_BATCH = 256
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained: at most ``steps`` of ``batch_size`` images drawn at random.
-
-    It is checked ``checks`` times, evenly, and stopped after ``patience`` checks without a better validation AUC.
-    """
-
-    steps: int
-    batch_size: int = 64
-    augmentation: Augmentation = "auto"
-    intensity: float = 0.0
-    weight_decay: float = 1e-2
-    checks: int = _PASSES
-    patience: int = 8
-
-    @classmethod
-    def usual(cls, n_images: int) -> "Recipe":
-        """40 passes over ``n_images``, at least 1600 steps."""
-        return cls(_PASSES * max(_FEWEST_STEPS_PER_PASS, n_images // cls.batch_size))
 
 
 @dataclass(frozen=True)
@@ -60,15 +25,6 @@ class Network:
     build: Callable[[ModuleType, Shape, int], nn.Module]
     input_size: Callable[[Shape], tuple[int, int]]
     learning_rate: float = 1e-3
-
-
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """``predict``: stored pixels ``(n, channel, height, width)`` to posterior ``(n, classes)``."""
-
-    predict: Callable[[Pixels], Floats]
-    steps: int
-    parameters: int
 
 
 class Resized(nn.Module):
@@ -109,45 +65,6 @@ def load_monai() -> ModuleType:
             f"the networks to compare with need MONAI and einops ({error}); install the extra: pip install 'bayescope[compare]'"
         ) from None
     return nets
-
-
-def train_network(name: str, data: Dataset, seed: int, recipe: Recipe, device: torch.device | str = "cpu") -> TrainedNetwork:
-    """Train on the train split, stop by the validation split.  Raises ConfigError without MONAI."""
-    torch.manual_seed(seed)
-    scale = PixelScale.of(data.train.pixels)
-    x, y = torch.from_numpy(scale.to_model(data.train.pixels)), torch.tensor(data.train.labels)
-    net = build_network(name, data.train.image_shape, data.n_classes)
-    net = net.to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
-    weight = (len(y) / (data.n_classes * torch.bincount(y, minlength=data.n_classes).float())).to(device)
-    augment = choose(recipe.augmentation, len(y), recipe.intensity)
-    generator = torch.Generator().manual_seed(seed)
-    check_every = max(1, recipe.steps // recipe.checks)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=find_network(name).learning_rate, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
-
-    @torch.inference_mode()
-    def predict(pixels: Pixels) -> Floats:
-        net.eval()
-        batches = torch.from_numpy(scale.to_model(pixels)).split(_EVALUATION_BATCH)
-        return np.concatenate([net(batch.to(device)).double().softmax(dim=1).cpu().numpy() for batch in batches])
-
-    best, kept, bad, step = -1.0, copy.deepcopy(net.state_dict()), 0, 0
-    while step < recipe.steps and bad < recipe.patience:
-        step += 1
-        net.train()
-        chosen = torch.randint(len(y), (recipe.batch_size,), generator=generator)
-        batch = x[chosen].to(device)
-        batch = augment(batch, generator) if augment else batch
-        loss = F.cross_entropy(net(batch), y[chosen].to(device), weight=weight)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        if step % check_every == 0:
-            reached = auc(predict(data.val.pixels), data.val.labels)
-            best, kept, bad = (reached, copy.deepcopy(net.state_dict()), 0) if reached > best else (best, kept, bad + 1)
-    net.load_state_dict(kept)
-    return TrainedNetwork(predict, step, sum(p.numel() for p in net.parameters()))
 
 
 def _as_is(shape: Shape) -> tuple[int, int]:

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from bayescope.checkpoint import read_json, write_atomically, writing
-from bayescope.compare.networks import Recipe, find_network, load_monai, train_network
+from bayescope.compare.networks import find_network, load_monai
+from bayescope.compare.training import Recipe, train_network
 from bayescope.config import Config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.errors import ConfigError, DataError, RunError
