@@ -8,7 +8,19 @@ from importlib import import_module
 from tables.markdown import RESULTS
 
 PAGE = RESULTS.parent.parent / "docs" / "results.md"
-SECTIONS = ("medmnist", "phantom", "evidence", "classes", "throughput", "prepare", "compare")
+SECTIONS = (
+    "medmnist",
+    "phantom",
+    "evidence",
+    "classes",
+    "throughput",
+    "trust",
+    "novelty",
+    "robustness",
+    "maps",
+    "prepare",
+    "compare",
+)
 
 
 def main() -> None:
