@@ -26,8 +26,8 @@ def section() -> list[str]:
         "",
         "    python benchmarks/robustness.py --data FOLDER",
         "",
-        "Mean over seeds; 100 test images of each class; the ResNet-18 is temperature-scaled; the last column is the share of images",
-        "that Bayescope warns of as unlike its training images.",
+        "Mean over seeds; 100 test images of each class; the ResNet-18 is temperature-scaled; the last column is the share of",
+        "images that Bayescope warns of as unlike its training images.",
         "",
         *table(HEADER, rows),
     ]

@@ -65,8 +65,8 @@ def section() -> list[str]:
         "",
         "    python benchmarks/trust.py --data FOLDER",
         "",
-        "Test split, equal prior, weighed in full; means over seeds, of the intervals' ends too.  Cllr and its parts in bits.  Aims:",
-        "calibration loss (Cllr - minCllr) of 0.05 or less; ECE of 0.04 (PneumoniaMNIST) and 0.06 (BreastMNIST) or less.",
+        "Test split, equal prior, weighed in full; means over seeds, of the intervals' ends too.  Cllr and its parts in bits.",
+        "Aims: calibration loss (Cllr - minCllr) of 0.05 or less; ECE of 0.04 (PneumoniaMNIST) and 0.06 (BreastMNIST) or less.",
         "",
     ]
     for name, title in DATA_SETS.items():
