@@ -16,7 +16,7 @@ def section() -> list[str]:
         "    python benchmarks/novelty.py --data FOLDER",
         "    python benchmarks/novelty.py --data FOLDER --phantom RUN",
         "",
-        "AUROC against ordinary test images, mean over seeds; corruptions at strengths 1 / 2 / 3 (`benchmarks/corruptions.py`).",
+        "AUROC against ordinary test images, mean over seeds; corruptions at strengths 1, 2, 3 (`benchmarks/corruptions.py`).",
         "Aims: 0.99 against the other modality, 0.95 on average over the corruptions at full strength.",
         "",
     ]
