@@ -163,18 +163,23 @@ def test_prepare_train_classify_evaluate_by_command(vindr: Path, tmp_path: Path,
     np.testing.assert_allclose(list(json.loads(told.out)["posterior"].values()), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_folds_by_command_test_every_patient_once(vindr: Path, tmp_path: Path, cli: Call) -> None:
     arguments = ("prepare", "vindr", vindr, "--task", "1-3/4-5", "--size", 16, "--workers", 1, "--json")
     tested: list[str] = []
-    for fold in range(2):
+    for fold in range(3):
         out = tmp_path / str(fold)
-        told = cli(*arguments, "--out", out, "--split", "folds", "--folds", 2, "--fold", fold)
+        told = cli(*arguments, "--out", out, "--split", "folds", "--folds", 3, "--fold", fold)
         assert told.code == 0, told.err
         tested += set(read_cache(out).test.groups or ())
     assert sorted(tested) == sorted(f"study{study}" for study in range(STUDIES))
     told = cli(*arguments, "--out", tmp_path / "other", "--fold", 1)
     assert told.code == 2
     assert "Add --split folds" in told.err
+    told = cli(*arguments, "--out", tmp_path / "other", "--val-fraction", 0.25)
+    assert told.code == 0
+    data = read_cache(tmp_path / "other")
+    assert len(data.val) == pytest.approx(len(data.train) / 3, abs=3)
     told = cli("prepare", "folder", vindr, "--size", 16, "--out", tmp_path / "other", "--folds", 3)
     assert told.code == 2
     assert "expected none for a folder" in told.err

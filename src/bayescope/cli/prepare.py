@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,6 +56,9 @@ def command(
     folds: Annotated[
         int | None, typer.Option(min=2, help="Number of folds, drawn by patient (default: 5); with --split folds.")
     ] = None,
+    val_fraction: Annotated[
+        float | None, typer.Option(help="Share of the training patients drawn for validation (default: 0.1).")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of drawn splits.")] = 0,
     crop: Annotated[
         bool | None, typer.Option("--crop/--no-crop", help="Keep the breast only (default: unless the task is of ROIs).")
@@ -80,7 +84,7 @@ def command(
     if force:
         _remove(out)
     console.print(f"reading {source}", style="dim", highlight=False) if not as_json else None
-    found = _read(archive, source, task, split, fold, folds, seed)
+    found = _read(archive, source, task, split, fold, folds, val_fraction, seed)
     of_whole = bool((found.cases["kind"] != "roi").all())
     preparation = Preparation(size, of_whole if crop is None else crop, of_whole if orient is None else orient, clahe)
     with bar("preparing images", len(found.cases)) as done:
@@ -95,7 +99,14 @@ def command(
 
 
 def _read(
-    archive: Kind, source: Path, task: str | None, split: Scheme | None, fold: int | None, folds: int | None, seed: int
+    archive: Kind,
+    source: Path,
+    task: str | None,
+    split: Scheme | None,
+    fold: int | None,
+    folds: int | None,
+    val_fraction: float | None,
+    seed: int,
 ) -> "Archive":
     from bayescope.data import cbis_ddsm, inbreast, vindr
     from bayescope.data.division import Split
@@ -103,9 +114,10 @@ def _read(
     from bayescope.errors import ConfigError
 
     if archive is Kind.FOLDER:
-        if any(option is not None for option in (task, split, fold, folds)):
+        if any(option is not None for option in (task, split, fold, folds, val_fraction)):
             raise ConfigError(
-                "--task, --split, --fold or --folds; expected none for a folder: its classes and splits are those it has"
+                "--task, --split, --fold, --folds or --val-fraction; expected none for a folder: its classes and splits are "
+                "those it has"
             )
         return read_picture_archive(source, seed)
     readers = {
@@ -119,7 +131,17 @@ def _read(
     scheme = split or usual
     if scheme is not Scheme.FOLDS and (fold is not None or folds is not None):
         raise ConfigError(f"--fold or --folds with the {scheme} split; expected them with folds only. Add --split folds")
-    return read(source, task, Split(scheme, fold or 0, 5 if folds is None else folds, seed=seed))
+    chosen = Split(scheme, seed=seed)
+    return read(
+        source,
+        task,
+        replace(
+            chosen,
+            fold=chosen.fold if fold is None else fold,
+            folds=chosen.folds if folds is None else folds,
+            val_fraction=chosen.val_fraction if val_fraction is None else val_fraction,
+        ),
+    )
 
 
 def _remove(out: Path) -> None:
