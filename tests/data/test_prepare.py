@@ -18,8 +18,9 @@ from bayescope.data import cache
 from bayescope.data.archive import Archive
 from bayescope.data.cache import read_cache
 from bayescope.data.division import Split
+from bayescope.data.grey import read_grey
 from bayescope.data.intensity import Preparation
-from bayescope.data.pictures import read_grey, read_picture_archive
+from bayescope.data.pictures import read_picture_archive
 from bayescope.data.prepare import prepare
 from bayescope.data.vindr import read_vindr
 from bayescope.errors import DataError, RunError

@@ -1,4 +1,4 @@
-"""Any grey picture file, DICOM or not, as a mammogram is read; and folders or tables of such files as an archive."""
+"""Folders or tables of grey picture files, DICOM among them, as an archive."""
 
 from pathlib import Path
 
@@ -7,19 +7,8 @@ import numpy as np
 from bayescope.data import dicom
 from bayescope.data.archive import COLUMNS, Archive, account
 from bayescope.data.cases import divide, folder_cases, table_cases
-from bayescope.data.files import SUFFIXES, read_image
+from bayescope.data.files import SUFFIXES
 from bayescope.errors import DataError
-from bayescope.shapes import Pixels
-
-
-def read_grey(path: Path) -> Pixels:
-    """One grey image ``(height, width)``, high being bright.  Raises DataError for what cannot be read, or is in colour."""
-    if dicom.is_dicom(path):
-        return dicom.read_dicom(path).pixels
-    pixels = read_image(path)
-    if any((channel != pixels[0]).any() for channel in pixels[1:]):
-        raise DataError(f"{path.name}: a colour image; expected a grey one. Convert it")
-    return pixels[0]
 
 
 def read_picture_archive(source: Path, seed: int = 0) -> Archive:

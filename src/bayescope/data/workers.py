@@ -1,19 +1,23 @@
-"""One file prepared, and many of them by several processes: each holds one file at a time and writes its own rows."""
+"""One file prepared, and many of them by several processes: each holds one file at a time and writes its own rows.
+
+A process imports this module and what it imports: no tables, no torch, some 120 MB less.
+"""
 
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from bayescope.data.archive import BOX
+from bayescope.data.grey import read_grey
 from bayescope.data.intensity import Preparation
-from bayescope.data.pictures import read_grey
 from bayescope.errors import DataError, RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WAITING_PER_WORKER = 4
 
@@ -29,13 +33,13 @@ def prepare_file(path: Path, preparation: Preparation, box: list[float] | None =
 
 
 def outcomes_of(
-    cases: pd.DataFrame, waiting: list[int], preparation: Preparation, pixels: Path, workers: int
+    cases: "pd.DataFrame", waiting: list[int], preparation: Preparation, pixels: Path, workers: int
 ) -> Iterator[Outcome]:
     """Prepare the rows ``waiting`` into the mapped file ``pixels``; outcomes as they come, few files being handed out ahead.
 
     Raises RunError if a process was killed.
     """
-    boxes = cases[[BOX[1], BOX[0], BOX[3], BOX[2]]].astype(float)
+    boxes = cases[["y_min", "x_min", "y_max", "x_max"]].astype(float)
     tasks = iter((i, cases["path"][i], None if boxes.iloc[i].isna().any() else boxes.iloc[i].tolist()) for i in waiting)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, max(1, len(waiting))), mp_context=context) as pool:
