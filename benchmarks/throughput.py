@@ -21,6 +21,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from bayescope.config import NetConfig
 from bayescope.denoiser import Denoiser, ImageStatistics, build_denoiser
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,7 +34,7 @@ def network(size: int, device: torch.device) -> Denoiser:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(16, 1, size, size, generator=generator)
     statistics = ImageStatistics.of(x, torch.arange(16) % 2, 2)
-    return build_denoiser(statistics, (32, 64, 96), 1, 0.0).eval().requires_grad_(False).to(device)
+    return build_denoiser(statistics, NetConfig()).eval().requires_grad_(False).to(device)
 
 
 def rate(call: Callable[[], object], device: torch.device) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from bayescope.config import NetConfig
 from bayescope.denoiser import Denoiser, ImageStatistics, build_denoiser, cosine_basis
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
 
@@ -19,7 +20,7 @@ def statistics(n_classes: int = 3, seed: int = 0) -> ImageStatistics:
 
 def untrained(stats: ImageStatistics) -> Denoiser:
     """A denoiser whose raw network answers zero."""
-    denoiser = build_denoiser(stats, (8, 8), 1, 0.0)
+    denoiser = build_denoiser(stats, NetConfig(widths=(8, 8)))
     torch.nn.init.zeros_(denoiser.net.head.weight)
     torch.nn.init.zeros_(denoiser.net.head.bias)
     return denoiser.eval()
@@ -43,7 +44,7 @@ def test_untrained_network_is_the_exact_denoiser_of_gaussian_classes() -> None:
 
 def test_white_statistics_are_edm_to_the_letter() -> None:
     stats = ImageStatistics(torch.zeros(SHAPE), torch.full(SHAPE, 0.25), torch.zeros(3, *SHAPE))
-    denoiser = build_denoiser(stats, (8, 8), 1, 0.0).eval()
+    denoiser = build_denoiser(stats, NetConfig(widths=(8, 8))).eval()
     z, sigma, label = torch.randn(3, *SHAPE), torch.tensor([0.1, 1.0, 5.0]), torch.tensor([0, 1, 2])
     s = sigma[:, None, None, None]
     skip, out, scale = 0.25 / (s**2 + 0.25), s * 0.5 / (s**2 + 0.25).sqrt(), 1 / (s**2 + 0.25).sqrt()
@@ -54,7 +55,7 @@ def test_white_statistics_are_edm_to_the_letter() -> None:
 
 
 def test_every_class_at_once_equals_one_by_one() -> None:
-    denoiser = build_denoiser(statistics(), (8, 8), 1, 0.0).eval()
+    denoiser = build_denoiser(statistics(), NetConfig(widths=(8, 8))).eval()
     z, sigma = torch.randn(2, *SHAPE), torch.tensor([0.2, 2.0])
     together = denoiser.under_every_class(z, sigma)
     for k in range(3):
@@ -72,7 +73,8 @@ def test_class_means_that_are_only_noise_are_dropped() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 20), (1, 28, 28), (3, 9, 6)])
 def test_any_image_side(shape: tuple[int, int, int]) -> None:
     stats = ImageStatistics(torch.zeros(shape), torch.ones(shape), torch.zeros(3, *shape))
-    assert build_denoiser(stats, (8, 8, 8), 1, 0.0)(torch.zeros(2, *shape), torch.ones(2), torch.zeros(2, dtype=int)).shape == (
+    denoiser = build_denoiser(stats, NetConfig(widths=(8, 8, 8)))
+    assert denoiser(torch.zeros(2, *shape), torch.ones(2), torch.zeros(2, dtype=int)).shape == (
         2,
         *shape,
     )
@@ -85,7 +87,7 @@ def test_gaussian_likelihood_is_that_of_the_classes_the_statistics_describe() ->
     shift = torch.cat([0.5 * torch.randn(3, *shape, generator=generator), torch.zeros(1, *shape)])
     variance = 0.1 + torch.rand(shape, generator=generator)
     mean = torch.randn(shape, generator=generator)
-    denoiser = build_denoiser(ImageStatistics(mean, variance, shift), (8, 8), 1, 0.0)
+    denoiser = build_denoiser(ImageStatistics(mean, variance, shift), NetConfig(widths=(8, 8)))
     x = torch.randn(5, *shape, generator=generator)
     basis = torch.kron(cosine_basis(4), cosine_basis(6)).double()
     covariance = basis.T @ torch.diag(variance.flatten().double() + 0.3**2) @ basis
@@ -96,5 +98,11 @@ def test_gaussian_likelihood_is_that_of_the_classes_the_statistics_describe() ->
 
 
 def test_the_papers_network_knows_nothing_of_the_classes_beforehand() -> None:
-    denoiser = build_denoiser(ImageStatistics.blank((1, 32, 32), 2), (8, 8), 1, 0.0, "paper")
+    denoiser = build_denoiser(ImageStatistics.blank((1, 32, 32), 2), NetConfig(kind="paper", widths=(8, 8)))
     assert (denoiser.gaussian_log_likelihood(torch.randn(3, 1, 32, 32), 0.5) == 0).all()
+
+
+def test_filters_from_patterns_stand_alone_in_the_stem() -> None:
+    blank = ImageStatistics.blank((1, 8, 8), 2)
+    beside, alone = (build_denoiser(blank, NetConfig(widths=(8, 8), patterns=count)).net.stem.fold for count in (0, 12))
+    assert beside.in_channels == alone.in_channels + 1

@@ -118,10 +118,9 @@ def load_model(run: Path) -> LikelihoodModel:
         raise RunError(f"{run / MODEL}: not written by Bayescope; expected a file of `bayescope train`") from None
     check_format(about.get("format"), run)
     config = read_config(run / CONFIG)
-    net = config.net
     try:
         statistics = ImageStatistics.blank(tuple(tensors["mean"].shape), len(about["class_names"]))
-        denoiser = build_denoiser(statistics, net.widths, net.blocks, net.dropout, net.kind)
+        denoiser = build_denoiser(statistics, config.net)
         denoiser.load_state_dict(tensors)
     except (RuntimeError, KeyError) as error:
         raise RunError(f"{run}: {MODEL} does not fit {CONFIG} ({error}); restore the pair or train again") from None

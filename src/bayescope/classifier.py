@@ -233,19 +233,12 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def _parameters(model: LikelihoodModel) -> dict[str, Any]:
     config = model.config
+    training = ("steps", "batch_size", "learning_rate", "evidence_weight", "augmentation")
+    evidence = ("levels", "noises", "level_weights", "calibration", "error_rate", "max_passes")
     return {
-        "steps": config.training.steps,
-        "batch_size": config.training.batch_size,
-        "learning_rate": config.training.learning_rate,
+        **{name: getattr(config.training, name) for name in training},
+        **{name: getattr(config.evidence, name) for name in evidence},
         "widths": config.net.widths,
-        "evidence_weight": config.training.evidence_weight,
-        "augmentation": config.training.augmentation,
-        "levels": config.evidence.levels,
-        "noises": config.evidence.noises,
-        "level_weights": config.evidence.level_weights,
-        "calibration": config.evidence.calibration,
-        "error_rate": config.evidence.error_rate,
-        "max_passes": config.evidence.max_passes,
         "class_prior": model.class_prior,
         "device": config.device,
         "random_state": config.seed,

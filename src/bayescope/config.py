@@ -32,7 +32,8 @@ class NetConfig(_Section):
     """The raw network: channel widths from fine to coarse, residual blocks per width, dropout at the coarsest.
 
     ``kind``: the fast network, behind its preconditioning, or the paper's, which predicts the noise of a VP diffusion.
-    ``patterns``: how many of the stem's filters start from common spatial patterns of the classes, for small signs in texture.
+    ``patterns``: how many of the stem's filters start from common spatial patterns of the classes, for small signs in texture;
+    if any do, the stem sees the image through its filters alone.
     """
 
     kind: NetKind = "fast"

@@ -20,14 +20,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from scipy.fft import dct
 from torch import Tensor, nn
 
-from bayescope.config import NetKind
+from bayescope.config import NetConfig
 from bayescope.nets.paper_unet import PaperUNet
 from bayescope.nets.unet import UNet
 from bayescope.noise import VP, AsDenoiser
@@ -235,17 +235,13 @@ class ImageStatistics:
         return cls(mean, variance, torch.cat([shift, torch.zeros_like(shift[:1])]))
 
 
-_KINDS: dict[NetKind, tuple[Callable[[Any, ImageStatistics], Denoiser], Callable[..., nn.Module]]] = {
-    "fast": (SpectralDenoiser, UNet),
-    "paper": (EpsilonDenoiser, PaperUNet),
-}
-
-
-def build_denoiser(
-    statistics: ImageStatistics, widths: tuple[int, ...], blocks: int, dropout: float, kind: NetKind = "fast"
-) -> Denoiser:
-    """A denoiser with an untrained network of a ``kind`` for images of the statistics' shape."""
-    n_classes = len(statistics.class_shift) - 1
-    denoiser, net = _KINDS[kind]
-    raw = net(statistics.mean.shape[0], n_classes, widths, blocks, dropout)
-    return denoiser(raw, statistics).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def build_denoiser(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
+    """A denoiser with an untrained network for images of the statistics' shape."""
+    channels, n_classes = statistics.mean.shape[0], len(statistics.class_shift) - 1
+    size = config.widths, config.blocks, config.dropout
+    denoiser: Denoiser
+    if config.kind == "paper":
+        denoiser = EpsilonDenoiser(PaperUNet(channels, n_classes, *size), statistics)
+    else:
+        denoiser = SpectralDenoiser(UNet(channels, n_classes, *size, image_beside=config.patterns == 0), statistics)
+    return denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

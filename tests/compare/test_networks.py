@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bayescope.compare import networks
+from bayescope.compare import training
 from bayescope.compare.networks import NETWORKS, build_network
 from bayescope.compare.training import Recipe, load_network, save_network, train_network
 from bayescope.data.images import Dataset
@@ -61,7 +61,7 @@ def test_keeps_the_best_weights_and_stops_early(tiny_data: Dataset, monkeypatch:
         seen.append(posterior)
         return [0.6, 0.8, 0.8, 0.7, 0.6][len(seen) - 1]
 
-    monkeypatch.setattr(networks, "auc", falling_from_the_second)
+    monkeypatch.setattr(training, "auc", falling_from_the_second)
     trained = train_network("vit", tiny_data, 0, Recipe(steps=20, batch_size=8, checks=10, patience=3))
     assert (len(seen), trained.steps) == (5, 10)
     np.testing.assert_allclose(trained.predict(tiny_data.val.pixels), seen[1], atol=1e-6)
@@ -78,7 +78,7 @@ def test_classes_weigh_alike_however_rare(monkeypatch: pytest.MonkeyPatch) -> No
         weights.append(weight.numpy())
         return cross_entropy(logits, labels, weight=weight)
 
-    monkeypatch.setattr(networks.F, "cross_entropy", spy)
+    monkeypatch.setattr(training.F, "cross_entropy", spy)
     train_network("vit", Dataset(train, many, many, "rare"), 0, Recipe(steps=1, batch_size=4))
     np.testing.assert_allclose(weights[0] * np.bincount(train.labels), len(train) / 2)
 

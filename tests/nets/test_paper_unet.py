@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayescope.config import TrainingConfig
+from bayescope.config import NetConfig, TrainingConfig
 from bayescope.denoiser import EpsilonDenoiser, ImageStatistics, build_denoiser
 from bayescope.nets.paper_unet import EMBEDDING, PaperUNet
 from bayescope.noise import VP
@@ -23,7 +23,7 @@ def awake(net: PaperUNet) -> PaperUNet:
 
 def small_denoiser() -> EpsilonDenoiser:
     torch.manual_seed(0)
-    denoiser = build_denoiser(ImageStatistics.blank((2, 5, 7), 3), (8, 16, 16), 2, 0.0, "paper")
+    denoiser = build_denoiser(ImageStatistics.blank((2, 5, 7), 3), NetConfig(kind="paper", widths=(8, 16, 16), blocks=2))
     assert isinstance(denoiser, EpsilonDenoiser)
     awake(denoiser.net)
     return denoiser.eval()
@@ -38,7 +38,9 @@ def test_the_published_widths_have_4_4_million_parameters() -> None:
 def test_one_training_step_at_384_pixels() -> None:
     torch.manual_seed(0)
     config = TrainingConfig(optimizer="adam", learning_rate=1e-4, weight_decay=0)
-    state = TrainingState.start(build_denoiser(ImageStatistics.blank((1, 384, 384), 2), WIDTHS, 1, 0.0, "paper"), config)
+    state = TrainingState.start(
+        build_denoiser(ImageStatistics.blank((1, 384, 384), 2), NetConfig(kind="paper", widths=WIDTHS)), config
+    )
     x, sigma = torch.rand(1, 1, 384, 384) * 2 - 1, VP().sigma(torch.tensor([0.5]))
     z = x + sigma * torch.randn_like(x)
     before = state.denoiser.net.head.weight.clone()

@@ -96,7 +96,8 @@ class TrainedNetwork:
     def _batches(self, pixels: Pixels, function: Callable[[Tensor], Tensor]) -> Floats:
         self.net.eval()
         device = next(self.net.parameters()).device
-        batches = torch.from_numpy(self.scale.to_model(pixels)).split(_EVALUATION_BATCH)
+        parts = range(0, len(pixels), _EVALUATION_BATCH)
+        batches = (torch.from_numpy(self.scale.to_model(pixels[i : i + _EVALUATION_BATCH])) for i in parts)
         return np.concatenate([function(batch.to(device)).double().cpu().numpy() for batch in batches])
 
 
@@ -123,6 +124,7 @@ def load_network(path: Path) -> TrainedNetwork:
     about = json.loads(metadata["network"])
     shape = tuple(about["image_shape"])
     net = build_network(about["name"], shape, about["n_classes"])
+    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.load_state_dict(tensors)
     return TrainedNetwork(about["name"], shape, about["n_classes"], net, PixelScale(*about["scale"]), about["steps"])
 
@@ -131,7 +133,7 @@ def train_network(name: str, data: Dataset, seed: int, recipe: Recipe, device: t
     """Train on the train split, stop by the validation split.  Raises ConfigError without MONAI."""
     torch.manual_seed(seed)
     scale = PixelScale.of(data.train.pixels)
-    x, y = torch.from_numpy(scale.to_model(data.train.pixels)), torch.tensor(data.train.labels)
+    y = torch.tensor(data.train.labels)
     net = build_network(name, data.train.image_shape, data.n_classes)
     net = net.to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
     weight = (len(y) / (data.n_classes * torch.bincount(y, minlength=data.n_classes).float())).to(device)
@@ -145,7 +147,7 @@ def train_network(name: str, data: Dataset, seed: int, recipe: Recipe, device: t
         step += 1
         net.train()
         chosen = torch.randint(len(y), (recipe.batch_size,), generator=generator)
-        batch = x[chosen].to(device)
+        batch = torch.from_numpy(scale.to_model(data.train.pixels[chosen.numpy()])).to(device)
         batch = augment(batch, generator) if augment else batch
         loss = F.cross_entropy(net(batch), y[chosen].to(device), weight=weight)
         optimizer.zero_grad()

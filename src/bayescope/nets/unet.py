@@ -88,15 +88,17 @@ class Stage(nn.Module):
 
 
 class Stem(nn.Module):
-    """Full-resolution filters, rectified, beside the image itself, folded to half the resolution.
+    """Full-resolution filters, rectified, folded to half the resolution.
 
-    ``(batch, channel, height, width)`` becomes ``(batch, width, height/2, width/2)``.
+    ``(batch, channel, height, width)`` becomes ``(batch, width, height/2, width/2)``.  ``image_beside``: the image itself is
+    folded in too.  That helps on photographs; on the phantom the network then leans on it, and never finds the specks.
     """
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, image_beside: bool = True) -> None:
         super().__init__()
+        self.image_beside = image_beside
         self.filters = nn.Conv2d(channels + _PLACE, _FILTERS, STEM_SIDE, padding=STEM_SIDE // 2)
-        self.fold = nn.Conv2d(_FILTERS + channels, width, 2, stride=2)
+        self.fold = nn.Conv2d(_FILTERS + channels * image_beside, width, 2, stride=2)
 
     @torch.no_grad()
     def start_from(self, filters: Tensor) -> None:
@@ -105,19 +107,25 @@ class Stem(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         features = F.silu(self.filters(torch.cat([z, _place(z)], dim=1)))
-        return self.fold(torch.cat([features, z], dim=1))
+        return self.fold(torch.cat([features, z], dim=1) if self.image_beside else features)
 
 
 class UNet(nn.Module):
     """Raw network F(z, log σ, y) of the preconditioned denoiser; any image side (an odd one is padded by a pixel)."""
 
     def __init__(
-        self, channels: int, n_classes: int, widths: Sequence[int] = (32, 64, 96), blocks: int = 1, dropout: float = 0.0
+        self,
+        channels: int,
+        n_classes: int,
+        widths: Sequence[int] = (32, 64, 96),
+        blocks: int = 1,
+        dropout: float = 0.0,
+        image_beside: bool = True,
     ) -> None:
         super().__init__()
         dim = 4 * widths[0]
         self.embedding = Embedding(n_classes, dim)
-        self.stem = Stem(channels, widths[0])
+        self.stem = Stem(channels, widths[0], image_beside)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         width = widths[0]
         for wide in widths:

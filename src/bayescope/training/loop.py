@@ -62,8 +62,7 @@ def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) ->
     statistics = ImageStatistics.of(x, labels, train.n_classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeded(config.seed, _WEIGHTS).initial_seed())
-        net = config.net
-        denoiser = build_denoiser(statistics, net.widths, net.blocks, net.dropout, net.kind)
+        denoiser = build_denoiser(statistics, config.net)
     if config.net.patterns and isinstance(denoiser, SpectralDenoiser):
         white = denoiser.whiten(x, math.exp(config.training.noise_mean))
         denoiser.net.stem.start_from(common_patterns(white, labels, train.n_classes, STEM_SIDE, config.net.patterns))
