@@ -146,10 +146,13 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model, pixels = self._ready(X)
         return model.answer(model.level_evidence(pixels), self.class_prior_).evidence
 
-    def answer(self, X: ArrayLike) -> Answers:
-        """Evidence, posterior, log-likelihood ratios with standard errors, and passes used until each image was settled."""
+    def answer(self, X: ArrayLike, test_novelty: bool = False) -> Answers:
+        """Evidence, posterior, log-likelihood ratios with standard errors, and passes used until each image was settled.
+
+        ``test_novelty``: also whether each image is like those of training, at up to a pass more for every noise level.
+        """
         model, pixels = self._ready(X)
-        return model.classify(pixels, self.class_prior_, self.error_rate, self.max_passes)
+        return model.classify(pixels, self.class_prior_, self.error_rate, self.max_passes, test_novelty=test_novelty)
 
     def sample(self, per_class: int = 1, steps: int = 24, seed: int = 0) -> Floats:
         """What the model imagines, in the units of ``X``: ``(classes, per_class, channel, height, width)``."""

@@ -1,5 +1,8 @@
 """``bayescope demo``."""
 
+import json
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +14,7 @@ from bayescope.cli.progress import console, training_bars
 from bayescope.cli.train import remove_run
 
 NAME = "demo"
+MEASURES = "measures.json"
 
 
 def command(
@@ -23,12 +27,14 @@ def command(
 
     Example: bayescope demo --out demo-run
     """
+    from bayescope.checkpoint import write_atomically
     from bayescope.cli.report import write
     from bayescope.data.phantom import Phantom
     from bayescope.demo import DEMO_IMAGES, IdealObserver, attained, demo_config, phantom_dataset
     from bayescope.fit import fit_run
     from bayescope.metrics import measure
 
+    began = time.perf_counter()
     if force:
         remove_run(out)
     config = demo_config(seed, steps)
@@ -37,6 +43,7 @@ def command(
     with training_bars(data, config.training.steps) as (step, weighed):
         model = fit_run(data, config, out, watch=step, weighed=weighed)
     answers = answer(model, data.test)
+    seconds = round(time.perf_counter() - began)
     ideal = IdealObserver(phantom).posterior(data.test)
     ours, best = measure(answers.posterior, data.test.labels), measure(ideal, data.test.labels)
     title = f"{len(data.test)} phantom images: {', '.join(data.class_names)}"
@@ -46,4 +53,13 @@ def command(
         console.print(f"{name}: {100 * share:.0f} % of what is attainable above chance")
     target = out / "report.html"
     write(out, model, data.test, answers, target, {"ideal observer": np.asarray(ideal)})
+    record: dict[str, object] = {
+        "seed": seed,
+        "steps": config.training.steps,
+        "seconds": seconds,
+        "passes": answers.mean_passes,
+    }
+    for observer, found in (("bayescope", ours), ("ideal", best)):
+        record[observer] = {name: asdict(estimate) for name, estimate in found.items()}
+    write_atomically(out / MEASURES, json.dumps(record, indent=1).encode())
     console.print(f"Report: {target}")
