@@ -1,11 +1,13 @@
 """Images as they should not be: six corruptions at three strengths each, on stored pixels of 8 bits.
 
 - inverted: a third, two thirds and all of the way to the negative
-- rotated: by 30, 60 and 90 degrees, the corners filled with the edge
+- rotated: by 30, 60 and 90 degrees anticlockwise, the corners filled with the edge
 - blurred: Gaussian of 1, 2 and 3 pixels
-- noisy: Gaussian of 10, 20 and 40 grey levels
+- noisy: Gaussian of 10, 20 and 40 grey levels, drawn from the strength as seed
 - blank: contrast lowered to a half, a tenth and none about the mean
-- half-masked: a quarter, a third and half of the columns black
+- half-masked: a quarter, a third and half of the columns, from the left, black
+
+Nothing but the noise is random, and an image's noise depends on its place in the array alone.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,7 @@ def _invert(x: Floats, i: int) -> Floats:
 
 
 def _rotate(x: Floats, i: int) -> Floats:
-    if _DEGREES[i] == 90:
+    if _DEGREES[i] == 90 and x.shape[2] == x.shape[3]:  # exact
         return np.rot90(x, axes=(2, 3))
     return ndimage.rotate(x, _DEGREES[i], axes=(3, 2), reshape=False, order=1, mode="nearest")
 
