@@ -2,15 +2,16 @@
 
     python benchmarks/maps.py --phantom RUN            # a run folder of `bayescope demo`: the lesion's place is known
     python benchmarks/maps.py --data FOLDER            # insertion and deletion, after benchmarks/medmnist.py
+    python benchmarks/maps.py --data FOLDER --phantom RUN --seeds 0 --images 4 --results /tmp/tried
 
 On the phantom, for images with a lesion and the map of their class against normal: the share of the absolute evidence inside
 the lesion (pixels where its profile exceeds a tenth of its peak), and how often the map's smoothed maximum lies inside, beside
-the ideal observer's own map.  On real images: pixels in the order of the map of the winner are taken away (deletion: a blurred
-image takes their place) or put into a blurred image (insertion); the area under the winner's posterior.  Kept in
-benchmarks/results/maps.
+the ideal observer's own map (zero where no lesion can be, by its nature).  On real images: pixels
+in the order of the map of the winner are taken away (deletion: a blurred image takes their place) or put into a blurred image
+(insertion); the winner's posterior at every share, and the area under it.
+Kept in benchmarks/results/maps; delete a file to measure it again.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy.special import softmax
 from bayescope.checkpoint import load_model
 from bayescope.data.phantom import Phantom
 from bayescope.shapes import Floats, Labels
-from rows import RESULTS, Case, cases, first_of_each_class, keep, parser
+from rows import Case, cases, few, keep, parse, parser
 
 LESIONS, PER_CLASS, STEPS = 60, 10, 8
 _SMOOTHING = 1.0
@@ -64,25 +65,25 @@ def pointing(maps: Floats, profiles: Floats) -> dict[str, float]:
     return {"share": float(share.mean()), "pointing": float(hit.mean()), "area": float(inside.mean())}
 
 
-def measure_phantom(run: Path) -> dict[str, dict[str, float]]:
+def measure_phantom(run: Path, count: int) -> dict[str, dict[str, float]]:
     """Our maps and the ideal observer's on the same images."""
     phantom, model = Phantom(), load_model(run)
-    images, labels, profiles = phantom_cases(phantom, LESIONS, 77)
+    images, labels, profiles = phantom_cases(phantom, count, 77)
     maps = model.evidence_maps(images[:, None].astype(np.float32))
     ours = np.stack([maps.between(int(k), 0).total[i] for i, k in enumerate(labels)])
     return {"Bayescope": pointing(ours, profiles), "ideal observer": pointing(ideal_map(phantom, images, labels), profiles)}
 
 
-def curves(case: Case) -> dict[str, float]:
-    """Area under the winner's posterior as pixels go or come, in the order of the map and in random order."""
-    chosen = first_of_each_class(case.data.test.labels, PER_CLASS)
-    pixels = case.data.test.pixels[chosen].astype(np.float64)
-    winner = case.model.classify(case.data.test.pixels[chosen], error_rate=0.0).posterior.argmax(axis=1)
-    maps = case.model.evidence_maps(case.data.test.pixels[chosen])
+def curves(case: Case, per_class: int) -> dict[str, object]:
+    """The winner's posterior as pixels go or come, in the order of the map and in random order, and the areas under it."""
+    split = few(case.data.test, per_class)
+    pixels = split.pixels.astype(np.float64)
+    winner = case.model.classify(split.pixels, error_rate=0.0).posterior.argmax(axis=1)
+    maps = case.model.evidence_maps(split.pixels)
     total = np.stack([maps.between(int(k), 1 - int(k)).total[i] for i, k in enumerate(winner)])
     blurred = gaussian_filter(pixels, (0, 0, 4, 4))
     random = np.random.default_rng(0).permuted(np.tile(np.arange(total[0].size), (len(total), 1)), axis=1)
-    found = {}
+    found: dict[str, object] = {"images": len(split)}
     for name, order in (("map", (-total).reshape(len(total), -1).argsort(axis=1)), ("random", random)):
         rank = order.argsort(axis=1).reshape(len(total), 1, *total.shape[1:])
         for kind, kept, filled in (("deletion", blurred, pixels), ("insertion", pixels, blurred)):
@@ -90,20 +91,19 @@ def curves(case: Case) -> dict[str, float]:
             for share in np.linspace(0, 1, STEPS + 1):
                 mixed = np.where(rank < share * total[0].size, kept, filled)
                 answer = case.model.classify(np.rint(mixed).astype(np.uint8), error_rate=0.0).posterior
-                posterior.append(answer[np.arange(len(winner)), winner].mean())
+                posterior.append(float(answer[np.arange(len(winner)), winner].mean()))
             found[f"{kind}, {name}"] = float(np.trapezoid(posterior, dx=1 / STEPS))
+            found[f"{kind}, {name}, curve"] = np.round(posterior, 5).tolist()
     return found
 
 
 def main() -> None:
-    options = parser(__doc__)
-    options.add_argument("--phantom", type=Path, help="run folder of a phantom model")
-    next(a for a in options._actions if a.dest == "data").required = False
-    args: argparse.Namespace = options.parse_args()
+    args = parse(parser(__doc__, phantom=True))
     if args.phantom:
-        keep(RESULTS / "maps" / "phantom.json", lambda: measure_phantom(args.phantom))
-    for case in cases(args) if args.data else ():
-        keep(RESULTS / "maps" / f"{case.name}-{case.seed}.json", lambda c=case: curves(c))
+        keep(args.results / "maps" / "phantom.json", lambda: measure_phantom(args.phantom, args.images or LESIONS))
+    for case in cases(args):
+        target = args.results / "maps" / f"{case.name}-{case.seed}.json"
+        keep(target, lambda c=case: curves(c, args.images or PER_CLASS))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Corrupted PneumoniaMNIST test images: accuracy and calibration beside the ResNet-18's.
 
-    python benchmarks/robustness.py --data FOLDER      # after benchmarks/medmnist.py has trained the networks
+    python benchmarks/robustness.py --data FOLDER      # after benchmarks/medmnist.py has trained both methods
+    python benchmarks/robustness.py --data FOLDER --seeds 0 --images 20 --results /tmp/tried
 
-Six corruptions at three strengths (benchmarks/corruptions.py), the first 100 test images of each class, equal prior, default
-error rate.  The ResNet-18 is temperature-scaled on validation.  Rows are kept in benchmarks/results/robustness.
+Six corruptions at three strengths (benchmarks/corruptions.py), the first 200 test images of each class, so that the equal prior
+is right; default error rate.  The ResNet-18 is temperature-scaled on validation; neither method has seen a corrupted image.
+Rows are kept in benchmarks/results/robustness; delete a file to measure it again.
 """
 
 import numpy as np
@@ -11,30 +13,34 @@ from scipy.special import softmax
 
 from bayescope.data.images import ImageSet
 from bayescope.metrics import accuracy, expected_calibration_error, log_loss
+from bayescope.reliability import bootstrap
 from bayescope.shapes import Floats, Labels
 from corruptions import CORRUPTIONS, STRENGTHS, corrupted
-from rows import RESULTS, Case, cases, first_of_each_class, keep, parser
+from rows import Case, cases, few, interval, keep, parse, parser
 from temperature import fit_temperature
 
 SETS = ("pneumoniamnist",)
-PER_CLASS = 100
+PER_CLASS = 200
+MEASURES = {"accuracy": accuracy, "ece": expected_calibration_error, "log_loss": log_loss}
 
 
-def scores(posterior: Floats, labels: Labels) -> dict[str, float]:
-    """Accuracy, expected calibration error of the confidence and log loss."""
-    return {
-        "accuracy": accuracy(posterior, labels),
-        "ece": expected_calibration_error(posterior, labels),
-        "log_loss": log_loss(posterior, labels),
-    }
+def scores(posterior: Floats, labels: Labels) -> dict[str, list[float]]:
+    """Accuracy, expected calibration error of the confidence and log loss, each with the ends of its interval."""
+
+    def measures(rows: Labels) -> Floats:
+        return np.array([measure(posterior[rows], labels[rows]) for measure in MEASURES.values()])
+
+    return dict(zip(MEASURES, map(interval, bootstrap(measures, len(labels))), strict=True))
 
 
 def measure(case: Case, split: ImageSet, temperature: float, name: str, strength: int) -> dict[str, object]:
     """Both methods on one corruption."""
     pixels = split.pixels if name == "none" else corrupted(split.pixels, name, strength)
-    answers = case.model.classify(pixels, test_novelty=True)
+    answers = case.model.classify(pixels, [0.5, 0.5], test_novelty=True)
     verdict = answers.novelty
     return {
+        "images": len(split),
+        "passes": answers.mean_passes,
         "bayescope": scores(answers.posterior, split.labels),
         "resnet18": scores(softmax(case.network.logits(pixels) / temperature, axis=1), split.labels),
         "warned": float(np.mean([line != "" for line in verdict.warnings()])) if verdict else None,
@@ -42,13 +48,13 @@ def measure(case: Case, split: ImageSet, temperature: float, name: str, strength
 
 
 def main() -> None:
-    args = parser(__doc__, SETS).parse_args()
+    args = parse(parser(__doc__, SETS))
     for case in cases(args, SETS):
-        split = case.data.test.subset(first_of_each_class(case.data.test.labels, PER_CLASS))
+        split = few(case.data.test, args.images or PER_CLASS)
         temperature = fit_temperature(case.network.logits(case.data.val.pixels), case.data.val.labels)
         for name in ("none", *CORRUPTIONS):
             for strength in STRENGTHS if name != "none" else (0,):
-                target = RESULTS / "robustness" / f"{case.name}-{case.seed}-{name}-{strength}.json"
+                target = args.results / "robustness" / f"{case.name}-{case.seed}-{name}-{strength}.json"
                 keep(target, lambda n=name, s=strength, c=case, t=temperature, p=split: measure(c, p, t, n, s))
 
 

@@ -2,15 +2,16 @@
 
 import argparse
 import json
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bayescope.checkpoint import load_model
+from bayescope.checkpoint import load_model, write_atomically
 from bayescope.compare.training import TrainedNetwork, load_network
-from bayescope.data.images import Dataset
+from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
 from bayescope.metrics import Estimate
 from bayescope.model import LikelihoodModel
@@ -31,21 +32,39 @@ class Case:
     network: TrainedNetwork
 
 
-def parser(description: str | None, sets: tuple[str, ...] = tuple(FILES)) -> argparse.ArgumentParser:
-    """Options that these benchmarks have in common."""
+def parser(description: str | None, sets: tuple[str, ...] = tuple(FILES), phantom: bool = False) -> argparse.ArgumentParser:
+    """Options that these benchmarks have in common; ``phantom``: also, or instead of data, a run folder of a phantom model."""
     found = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--data", type=Path, required=True, help="folder that holds the two .npz files")
+    found.add_argument("--data", type=Path, required=not phantom, help="folder that holds the two .npz files")
     found.add_argument("--only", choices=sets, help="one data set")
     found.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    found.add_argument("--models", type=Path, default=MODELS, help="folder of trained models (default: runs/medmnist)")
+    found.add_argument("--results", type=Path, help="where rows are kept (default: benchmarks/results)")
+    found.add_argument("--images", type=int, help="to try out: at most so many of each class and split; asks for --results")
+    if phantom:
+        found.add_argument("--phantom", type=Path, help="run folder of a phantom model")
     return found
 
 
+def parse(options: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line; rows of few images are never kept where those in full belong."""
+    args = options.parse_args()
+    if args.images and not args.results:
+        options.error("--images: give --results FOLDER too, lest rows of few images pass for full ones")
+    args.results = args.results or RESULTS
+    if not args.data and not getattr(args, "phantom", None):
+        options.error("give --data FOLDER, --phantom RUN or both")
+    return args
+
+
 def cases(args: argparse.Namespace, sets: tuple[str, ...] = tuple(FILES)) -> Iterator[Case]:
-    """Every data set and seed that benchmarks/medmnist.py has trained both methods on."""
-    for name in [args.only] if args.only else sets:
+    """Every data set and seed that benchmarks/medmnist.py has trained both methods on; none without data."""
+    for name in ([args.only] if args.only else sets) if args.data else ():
         data = load_dataset(args.data / FILES[name])
+        if args.images:
+            data = replace(data, **{part: few(getattr(data, part), args.images) for part in ("train", "val", "test")})
         for seed in args.seeds:
-            run, network = MODELS / f"{name}-{seed}", MODELS / f"{name}-resnet18-{seed}.safetensors"
+            run, network = args.models / f"{name}-{seed}", args.models / f"{name}-resnet18-{seed}.safetensors"
             if run.exists() and network.exists():
                 yield Case(name, seed, data, load_model(run), load_network(network))
             else:
@@ -54,10 +73,16 @@ def cases(args: argparse.Namespace, sets: tuple[str, ...] = tuple(FILES)) -> Ite
 
 def keep(target: Path, measure: Callable[[], object]) -> None:
     """Write what ``measure`` gives as JSON, unless it was measured before."""
+    began = time.perf_counter()
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(measure(), indent=1) + "\n")
-    print(target.name, flush=True)
+        write_atomically(target, (json.dumps(measure(), indent=1) + "\n").encode())
+    print(f"{target.name} {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def few(images: ImageSet, count: int) -> ImageSet:
+    """The first ``count`` images of every class."""
+    return images.subset(first_of_each_class(images.labels, count))
 
 
 def first_of_each_class(labels: Labels, count: int) -> Labels:

@@ -8,9 +8,15 @@ from bayescope.shapes import Floats, Labels
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:
-    """The temperature of least log loss on validation logits ``(n, classes)``."""
+    """The temperature of least log loss on validation logits ``(n, classes)``.
+
+    Classes weigh alike, as they did in training: the logits are scaled likelihoods, not posteriors at the frequencies of the
+    validation images, and a temperature cannot make up for the difference.
+    """
+    weight = 1 / np.bincount(labels)[labels]
 
     def loss(log_temperature: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels].mean())
+        surprise = -log_softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(labels)), labels]
+        return float(np.average(surprise, weights=weight))
 
     return float(np.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))

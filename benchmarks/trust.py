@@ -1,130 +1,243 @@
 """Do the numbers mean what they say?  Calibration of the likelihood ratios, error bars, abstention, sets and counterfactuals.
 
-    python benchmarks/trust.py --data FOLDER           # after benchmarks/medmnist.py has trained the networks
+    python benchmarks/trust.py --data FOLDER           # after benchmarks/medmnist.py has trained both methods
+    python benchmarks/trust.py --data FOLDER --only breastmnist --seeds 0 --images 20 --results /tmp/tried
 
-On the test split, equal prior, every image weighed in full.  Bayescope before and after its calibration on validation; the
-ResNet-18 before and after temperature scaling on validation.  Rows are kept in benchmarks/results/trust.
+On the test split, every image weighed in full.  Bayescope before and after its calibration on validation; the ResNet-18 before
+and after temperature scaling on validation.
+
+- Cllr asks of ratios alone.  ECE, Brier score and log loss ask of post-test probabilities, which are right only at the
+  prevalence they are given: the class frequencies of the test images, as in `bayescope evaluate`; also, for both methods, those
+  of the training images and equal ones.
+- Post-test probability: test sets resampled to 1 %, 10 % and 50 % disease; what was said against what was so.
+- Error bars: repetition with other noise; the early-stopped answer's against the mean of the repetitions.
+- Sets and abstention rest on validation answers out of fold: level weights are fitted on the other folds.  Equal prior.
+
+Rows are kept in benchmarks/results/trust; delete a file to measure it again.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import expit, logit, softmax
+from scipy.stats import binomtest
 
+from bayescope.answers import tell
+from bayescope.calibration import choose_weighing
+from bayescope.data.images import ImageSet
 from bayescope.decision import fit_abstention, fit_conformal_sets, risk_coverage
 from bayescope.evidence.bound import draw_noise, level_evidence
 from bayescope.explain import counterfactual
-from bayescope.reliability import assess, bootstrap, expected_if_calibrated, resample_to_prevalence
+from bayescope.likelihood_ratio import out_of_fold
+from bayescope.metrics import log_loss
+from bayescope.model import LikelihoodModel
+from bayescope.reliability import (
+    MEASURES,
+    assess,
+    bootstrap,
+    brier,
+    expected_calibration_error,
+    expected_if_calibrated,
+    resample_to_prevalence,
+)
 from bayescope.shapes import Floats, Labels
-from rows import RESULTS, Case, cases, first_of_each_class, interval, keep, parser
+from rows import Case, cases, first_of_each_class, interval, keep, parse, parser
 from temperature import fit_temperature
 
-PREVALENCES = (0.01, 0.1, 0.5)
-REPETITIONS, REPEATED = 6, 20
-MISCOVERAGE, RISK = 0.1, 0.1
-SIGMA = 1.0
+DISEASE = {"pneumoniamnist": 1, "breastmnist": 0}
+PREVALENCES, RESAMPLED = (0.01, 0.1, 0.5), 200
+REPETITIONS, REPEATED = 20, 20
+MISCOVERAGE, RISK, DELTA = 0.1, 0.1, 0.05
+SIGMAS = (0.5, 1.0, 2.0)
+_TINY = 1e-9
 
 
-def calibration(log_ratio: Floats, labels: Labels) -> dict[str, list[float]]:
-    """Every measure of binary log-ratios for class 1 ``(n,)``, and what perfect answers would show on as many images."""
-    posterior = np.stack([expit(-log_ratio), expit(log_ratio)], axis=1)
-    measured = assess(np.stack([-log_ratio, log_ratio], axis=1), posterior, labels)[1]
+def at(log_ratio: Floats, prevalence: float) -> Floats:
+    """Post-test probabilities ``(n, 2)`` of log-ratios for class 1, ``(n,)``, at a prevalence of class 1."""
+    probability = expit(log_ratio + logit(prevalence)).clip(_TINY, 1 - _TINY)
+    return np.stack([1 - probability, probability], axis=1)
+
+
+def calibration(log_ratio: Floats, labels: Labels, priors: dict[str, float]) -> dict[str, object]:
+    """Every measure of log-ratios for class 1 ``(n,)``, and what perfect answers would show on as many images."""
+    posterior = at(log_ratio, labels.mean())
+    found = assess(np.stack([-log_ratio, log_ratio], axis=1), posterior, labels)[1]
+    surprise = bootstrap(lambda rows: np.array([log_loss(posterior[rows], labels[rows])]), len(labels))[0]
     perfect = expected_if_calibrated(posterior[:, 1])
-    return {name: interval(value) for name, value in measured.items()} | {
-        f"{name}, if perfect": interval(value) for name, value in perfect.items()
+    drawn = np.random.default_rng(0).random((200, len(labels))) < posterior[:, 1]
+    surprises = [log_loss(posterior, row.astype(np.int64)) for row in drawn]
+    rows: dict[str, object] = {name: interval(found[name]) for name in MEASURES} | {"log loss": interval(surprise)}
+    rows |= {f"{name}, if perfect": interval(perfect[name]) for name in MEASURES}
+    rows["log loss, if perfect"] = np.round([np.mean(surprises), *np.quantile(surprises, [0.025, 0.975])], 5).tolist()
+    return rows | {f"at {name}": at_prior(at(log_ratio, prior), labels) for name, prior in priors.items()}
+
+
+def at_prior(posterior: Floats, labels: Labels) -> dict[str, float]:
+    """What depends on the prior, at another one."""
+    said, so = posterior[:, 1], labels == 1
+    return {
+        "ECE": expected_calibration_error(said, so),
+        "Brier score": brier(said, so),
+        "log loss": log_loss(posterior, labels),
     }
 
 
-def prevalence_check(log_ratio: Floats, labels: Labels) -> dict[str, object]:
-    """Post-test probability of class 1 said and seen, in test sets resampled to a prevalence."""
+def prevalence_check(log_ratio: Floats, diseased: Labels) -> dict[str, object]:
+    """Post-test probability of disease, said and seen, in test sets resampled to a prevalence: all images, and halves.
+
+    Halves: below and above the median of what was said.  ``drawn``: the prevalence in whole images, at which it was said;
+    None if the rarer side has not one.  ``seen``: with its interval over test images, each with all its repetitions.
+    ``ratio``: seen over said; beside it the 95 % range if all that was said were right (labels drawn from it, then weighed
+    to the prevalence), which needs no case to have been seen.
+    """
+    rng, right = np.random.default_rng(0), at(log_ratio, diseased.mean())[:, 1]
+    labels = (rng.random((400, len(right))) < right).astype(np.int64)
+    labels = labels[(labels.min(axis=1) == 0) & (labels.max(axis=1) == 1)]
     found: dict[str, object] = {}
     for prevalence in PREVALENCES:
-        chosen = np.concatenate(
-            [resample_to_prevalence(labels, np.array([1 - prevalence, prevalence]), seed) for seed in range(20)]
-        )
-        said = expit(log_ratio + np.log(prevalence / (1 - prevalence)))
-        above = said[chosen] >= np.median(said[chosen])
-        rows = {}
-        for half, members in (("lower half", ~above), ("upper half", above)):
-            images = chosen[members]
-            seen = bootstrap(lambda rows, i=images: np.array([labels[i[rows]].mean()]), len(images), images.tolist(), 0, 200)[0]
-            rows[half] = {"said": float(said[images].mean()), "seen": interval(seen)}
+        wanted = np.array([1 - prevalence, prevalence])
+        chosen = np.concatenate([resample_to_prevalence(diseased, wanted, seed) for seed in range(RESAMPLED)])
+        drawn = float(diseased[chosen].mean())
+        if drawn in (0, 1):
+            found[str(prevalence)] = {"drawn": None}
+            continue
+        said = expit(log_ratio + logit(drawn))
+        cut, share = np.median(said[chosen]), labels.mean(axis=1, keepdims=True)
+        weight = np.where(labels == 1, drawn / share, (1 - drawn) / (1 - share))
+        rows: dict[str, object] = {"drawn": drawn}
+        for part, members in (("all", said >= 0), ("lower half", said < cut), ("upper half", said >= cut)):
+            images = chosen[members[chosen]]
+            if not len(images):
+                continue
+            seen = bootstrap(lambda r, i=images: np.array([diseased[i[r]].mean()]), len(images), images.tolist(), 0, 200)[0]
+            right_ratio = (weight * labels)[:, members].sum(axis=1) / (weight * said)[:, members].sum(axis=1)
+            rows[part] = {
+                "said": float(said[images].mean()),
+                "seen": interval(replace(seen, high=min(seen.high, 1.0))),
+                "ratio": float(seen.value / said[images].mean()),
+                "ratio, if perfect": np.round([right_ratio.mean(), *np.quantile(right_ratio, [0.025, 0.975])], 5).tolist(),
+            }
         found[str(prevalence)] = rows
     return found
 
 
-def error_bar_coverage(case: Case, chosen: Labels) -> float:
-    """Share of 90 % intervals of the log-ratio that hold its mean over repetitions with other noise."""
-    model, pixels = case.model, case.data.test.pixels[chosen]
-    settings = model.config.evidence
-    x, sigmas = model.checked(pixels), model.level_evidence(pixels[:1]).sigmas
-    ratios, bars = [], []
+def error_bars(model: LikelihoodModel, images: ImageSet) -> dict[str, object]:
+    """Share of 90 % intervals of the calibrated log-ratio that hold its mean over repetitions with other noise.
+
+    In full, each repetition's own; and of the answer at the default error rate.  The repetition is part of the mean in the
+    former, beside it in the latter, and its spread is taken into account.  One noise serves all images of a repetition, so
+    the interval is over repetitions.
+    """
+    settings, x = model.config.evidence, model.checked(images.pixels)
+    sigmas = model.level_evidence(images.pixels[:1]).sigmas
+    ratios, bars = np.empty((2, REPETITIONS, len(images)))
     for seed in range(REPETITIONS):
         noise = draw_noise(settings.levels, settings.noises, model.image_shape, 1000 + seed)
         answers = model.answer(level_evidence(model.denoiser, x, sigmas, noise))
-        ratios.append(answers.log_likelihood_ratio[:, 1])
-        bars.append(answers.standard_error[:, 1])
-    off = np.array(ratios) - np.mean(ratios, axis=0)
-    shrink = np.sqrt(1 - 1 / REPETITIONS)
-    return float((np.abs(off) < 1.645 * shrink * np.array(bars)).mean())
+        ratios[seed], bars[seed] = answers.log_likelihood_ratio[:, 1], answers.standard_error[:, 1]
+    mean, spread = ratios.mean(axis=0), ratios.std(axis=0, ddof=1)
+    held = (np.abs(ratios - mean) < 1.645 * np.sqrt(1 - 1 / REPETITIONS) * bars).mean(axis=1)
+    early = model.classify(images.pixels)
+    bar = np.hypot(early.standard_error[:, 1], spread / np.sqrt(REPETITIONS))
+    return {
+        "in full": interval(bootstrap(lambda rows: np.array([held[rows].mean()]), REPETITIONS)[0]),
+        "early": float((np.abs(early.log_likelihood_ratio[:, 1] - mean) < 1.645 * bar).mean()),
+        "early passes": early.mean_passes,
+        "bar over spread": float(np.sqrt((bars**2).mean() / (spread**2).mean())),
+    }
 
 
-def counterfactuals(case: Case, chosen: Labels) -> dict[str, float]:
-    """How often the image as the other class would have it is answered as that class, and how far it went."""
-    model, split = case.model, case.data.test.subset(chosen)
-    label = torch.tensor(model.classify(split.pixels, error_rate=0.0).posterior.argmax(axis=1))
-    x = model.checked(split.pixels)
-    other = counterfactual(model.denoiser, x, label, 1 - label, SIGMA)
-    found = {}
-    for name, image in (("counterfactual", other.image), ("reconstruction", other.reconstruction)):
-        pixels = model.scale.to_display(image.numpy())[:, None]
-        answer = model.classify(pixels, error_rate=0.0).posterior.argmax(axis=1)
-        found[f"{name} flipped"] = float((answer != label.numpy()).mean())
-        found[f"{name} distance"] = float((image - x).square().mean(dim=(1, 2, 3)).sqrt().mean())
+def counterfactuals(model: LikelihoodModel, images: ImageSet) -> dict[str, dict[str, float]]:
+    """How often the image as the other class would have it is answered as that class, and how far it went, by σ."""
+    label = torch.tensor(model.classify(images.pixels, error_rate=0.0).posterior.argmax(axis=1))
+    x, found = model.checked(images.pixels), {}
+    for sigma in SIGMAS:
+        other, row = counterfactual(model.denoiser, x, label, 1 - label, sigma), {}
+        for name, image in (("counterfactual", other.image), ("reconstruction", other.reconstruction)):
+            pixels = model.scale.to_display(image.cpu().numpy())[:, None]
+            answer = model.classify(pixels, error_rate=0.0).posterior.argmax(axis=1)
+            row[f"{name} flipped"] = float((answer != label.numpy()).mean())
+            row[f"{name} distance"] = float((image - x).square().mean(dim=(1, 2, 3)).sqrt().mean())
+        found[f"{sigma:g}"] = row
     return found
+
+
+def held_out_posterior(model: LikelihoodModel, images: ImageSet) -> Floats:
+    """Equal prior, level weights fitted on the other folds: ``(n, classes)``."""
+    settings, levels, labels = model.config.evidence, model.level_evidence(images.pixels), images.labels
+
+    def raw(fitting: Labels, asked: Labels) -> Floats:
+        return choose_weighing(settings, levels.subset(fitting), labels[fitting]).evidence(levels.subset(asked))
+
+    passes = np.full(len(images), levels.passes)
+    equal = np.full(len(model.class_names), 1 / len(model.class_names))
+    return tell(out_of_fold(raw, labels), equal, lambda gradient: np.zeros(len(gradient)), passes, model.calibration).posterior
+
+
+def decisions(held_out: Floats, validation: Labels, posterior: Floats, labels: Labels) -> dict[str, object]:
+    """Conformal sets and abstention by validation posteriors, and the risk at every coverage."""
+    sets = fit_conformal_sets(held_out, validation, MISCOVERAGE).sets(posterior)
+    rule = fit_abstention(held_out, validation, RISK, DELTA)
+    answered, wrong = rule.answers(posterior), posterior.argmax(axis=1) != labels
+    curve = risk_coverage(posterior, labels)
+    area = bootstrap(lambda rows: np.array([risk_coverage(posterior[rows], labels[rows]).area]), len(labels))[0]
+
+    held = [sets[labels == k, k] for k in range(2)]
+    return {
+        "set coverage by class": [share(int(h.sum()), len(h)) for h in held],
+        "classes in a set": float(sets.sum(axis=1).mean()),
+        "answered": float(answered.mean()),
+        "wrong among answered": float(wrong[answered].mean()) if answered.any() else None,
+        "AURC": interval(area),
+        "risk at coverage": {f"{c:.1f}": float(curve.risk[round(c * len(labels)) - 1]) for c in np.linspace(0.1, 1, 10)},
+    }
+
+
+def share(hits: int, n: int) -> list[float]:
+    """Share and its 95 % Clopper-Pearson interval."""
+    low, high = binomtest(hits, n).proportion_ci()
+    return [round(float(v), 5) for v in (hits / n, low, high)]
 
 
 def measure(case: Case) -> dict[str, object]:
     """Everything of one data set and seed."""
-    val, test = case.data.val, case.data.test
-    ours = case.model.classify(test.pixels, error_rate=0.0)
-    held_out = case.model.classify(val.pixels, error_rate=0.0)
-    logits, val_logits = case.network.logits(test.pixels), case.network.logits(val.pixels)
+    val, test, model = case.data.val, case.data.test, case.model
+    ours = model.classify(test.pixels, [0.5, 0.5], error_rate=0.0)
+    val_logits, logits = case.network.logits(val.pixels), case.network.logits(test.pixels)
     temperature = fit_temperature(val_logits, val.labels)
     log_ratio = ours.log_likelihood_ratio[:, 1]
     theirs = logits[:, 1] - logits[:, 0]  # trained with classes weighing alike, so its log odds are a log-ratio
-    sets = fit_conformal_sets(held_out.posterior, val.labels, MISCOVERAGE).sets(ours.posterior)
-    abstention = fit_abstention(held_out.posterior, val.labels, RISK)
-    answered = abstention.answers(ours.posterior)
-    chosen = first_of_each_class(test.labels, REPEATED)
-    probability = np.stack([expit(-theirs), expit(theirs)], axis=1)
+    priors = {"training frequencies": float(case.data.train.labels.mean()), "equal prior": 0.5}
+    ratios = {
+        "Bayescope, raw": ours.raw_log_likelihood_ratio[:, 1],
+        "Bayescope, calibrated": log_ratio,
+        "ResNet-18": theirs,
+        "ResNet-18, temperature-scaled": theirs / temperature,
+    }
+    posteriors = {
+        "Bayescope": (held_out_posterior(model, val), ours.posterior),
+        "ResNet-18": (softmax(val_logits / temperature, axis=1), softmax(logits / temperature, axis=1)),
+    }
+    disease = DISEASE[case.name]
+    chosen = test.subset(first_of_each_class(test.labels, REPEATED))
     return {
-        "calibration": {
-            "Bayescope, raw": calibration(ours.raw_log_likelihood_ratio[:, 1], test.labels),
-            "Bayescope, calibrated": calibration(log_ratio, test.labels),
-            "ResNet-18": calibration(theirs, test.labels),
-            "ResNet-18, temperature-scaled": calibration(theirs / temperature, test.labels),
-        },
-        "validation_images": len(val),
-        "prevalence": prevalence_check(log_ratio, test.labels),
-        "error_bar_coverage": error_bar_coverage(case, chosen),
-        "conformal_coverage": [float(sets[test.labels == k, k].mean()) for k in range(2)],
-        "conformal_size": float(sets.sum(axis=1).mean()),
-        "abstention": {
-            "risk": RISK,
-            "answered": float(answered.mean()),
-            "wrong": float((ours.posterior.argmax(axis=1) != test.labels)[answered].mean()) if answered.any() else None,
-        },
-        "aurc": {
-            "Bayescope": risk_coverage(ours.posterior, test.labels).area,
-            "ResNet-18": risk_coverage(probability, test.labels).area,
-        },
-        "counterfactuals": counterfactuals(case, chosen),
+        "images": {"validation": len(val), "test": len(test)},
+        "calibrated": model.calibration.calibrated,
+        "warning": model.calibration.warning,
+        "temperature": temperature,
+        "calibration": {name: calibration(ratio, test.labels, priors) for name, ratio in ratios.items()},
+        "prevalence": prevalence_check(log_ratio if disease else -log_ratio, (test.labels == disease).astype(np.int64)),
+        "error bars": error_bars(model, chosen),
+        "decisions": {name: decisions(old, val.labels, new, test.labels) for name, (old, new) in posteriors.items()},
+        "counterfactuals": counterfactuals(model, chosen),
     }
 
 
 def main() -> None:
-    for case in cases(parser(__doc__).parse_args()):
-        keep(RESULTS / "trust" / f"{case.name}-{case.seed}.json", lambda c=case: measure(c))
+    args = parse(parser(__doc__))
+    for case in cases(args):
+        keep(args.results / "trust" / f"{case.name}-{case.seed}.json", lambda c=case: measure(c))
 
 
 if __name__ == "__main__":

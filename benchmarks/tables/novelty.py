@@ -4,8 +4,8 @@ import numpy as np
 
 from tables.markdown import DATA_SETS, read, spread, table
 
-SCORES = ("bayescope", "maximum softmax", "Mahalanobis")
-TITLES = ("Bayescope", "ResNet-18, maximum softmax", "ResNet-18, Mahalanobis")
+SCORES = ("bayescope", "bayescope, p-value", "maximum softmax", "Mahalanobis")
+TITLES = ("Bayescope, score", "Bayescope, p-value", "ResNet-18, maximum softmax", "ResNet-18, Mahalanobis")
 
 
 def section() -> list[str]:
@@ -14,7 +14,7 @@ def section() -> list[str]:
         "## Novelty: images unlike the training images",
         "",
         "    python benchmarks/novelty.py --data FOLDER",
-        "    python benchmarks/novelty.py --data FOLDER --phantom RUN",
+        "    python benchmarks/novelty.py --phantom RUN",
         "",
         "AUROC against ordinary test images, mean over seeds; corruptions at strengths 1, 2, 3 (`benchmarks/corruptions.py`).",
         "Aims: 0.99 against the other modality, 0.95 on average over the corruptions at full strength.",
@@ -28,11 +28,17 @@ def section() -> list[str]:
             continue
         auroc = {key: {s: np.mean([r["auroc"][key][s] for r in records]) for s in SCORES} for key in records[0]["auroc"]}
         kinds = list(dict.fromkeys(key.rsplit(" ", 1)[0] for key in auroc if key != "other modality"))
-        rows = [["the other modality", *(f"{auroc['other modality'][s]:.3f}" for s in SCORES)]]
-        rows += [[kind, *(" / ".join(f"{auroc[f'{kind} {i}'][s]:.3f}" for i in (1, 2, 3)) for s in SCORES)] for kind in kinds]
-        rows.append(["*corruptions, full strength*", *(f"{np.mean([auroc[f'{k} 3'][s] for k in kinds]):.3f}" for s in SCORES)])
-        lines += table(("odd images", *TITLES), rows)
-        warned = spread([r["false_warnings"] for r in records])
-        lines += [f"Ordinary test images warned of (p ≤ 0.01): {warned}; {len(records)} seed(s).", ""]
+        warned = {key: np.mean([r["warned"][key] for r in records]) for key in auroc}
+        other = [f"{auroc['other modality'][s]:.3f}" for s in SCORES]
+        rows = [["the other modality", *other, f"{warned['other modality']:.2f}"]]
+        for kind in kinds:
+            keys = [f"{kind} {strength}" for strength in (1, 2, 3)]
+            cells = [" / ".join(f"{auroc[key][s]:.3f}" for key in keys) for s in SCORES]
+            rows.append([kind, *cells, " / ".join(f"{warned[key]:.2f}" for key in keys)])
+        strongest = [f"{np.mean([auroc[f'{kind} 3'][s] for kind in kinds]):.3f}" for s in SCORES]
+        rows.append(["*corruptions, full strength*", *strongest, f"{np.mean([warned[f'{kind} 3'] for kind in kinds]):.2f}"])
+        lines += table(("odd images", *TITLES, "warned of by Bayescope"), rows)
+        false = spread([r["false_warnings"] for r in records])
+        lines += [f"Ordinary test images warned of: {false}; {len(records)} seed(s).", ""]
     phantom = [[key, f"{value:.3f}"] for record in read("novelty/phantom.json") for key, value in record.items()]
     return [*lines, "### Phantom textures of another exponent (trained on 3)", "", *table(("texture", "AUROC"), phantom)]
