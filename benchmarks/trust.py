@@ -88,12 +88,12 @@ def prevalence_check(log_ratio: Floats, diseased: Labels) -> dict[str, object]:
 
     Halves: below and above the median of what was said.  ``drawn``: the prevalence in whole images, at which it was said;
     None if the rarer side has not one.  ``seen``: with its interval over test images, each with all its repetitions.
-    ``ratio``: seen over said; beside it the 95 % range if all that was said were right (labels drawn from it, then weighed
-    to the prevalence), which needs no case to have been seen.
+    ``ratio``: seen over said, of endlessly many such sets; beside it its median and 95 % range if all that was said were
+    right (labels drawn from it), which needs no case to have been seen.
     """
     rng, right = np.random.default_rng(0), at(log_ratio, diseased.mean())[:, 1]
     labels = (rng.random((400, len(right))) < right).astype(np.int64)
-    labels = labels[(labels.min(axis=1) == 0) & (labels.max(axis=1) == 1)]
+    labels = np.vstack([diseased, labels[(labels.min(axis=1) == 0) & (labels.max(axis=1) == 1)]])
     found: dict[str, object] = {}
     for prevalence in PREVALENCES:
         wanted = np.array([1 - prevalence, prevalence])
@@ -111,12 +111,12 @@ def prevalence_check(log_ratio: Floats, diseased: Labels) -> dict[str, object]:
             if not len(images):
                 continue
             seen = bootstrap(lambda r, i=images: np.array([diseased[i[r]].mean()]), len(images), images.tolist(), 0, 200)[0]
-            right_ratio = (weight * labels)[:, members].sum(axis=1) / (weight * said)[:, members].sum(axis=1)
+            ratio = (weight * labels)[:, members].sum(axis=1) / (weight * said)[:, members].sum(axis=1)
             rows[part] = {
                 "said": float(said[images].mean()),
                 "seen": interval(replace(seen, high=min(seen.high, 1.0))),
-                "ratio": float(seen.value / said[images].mean()),
-                "ratio, if perfect": np.round([right_ratio.mean(), *np.quantile(right_ratio, [0.025, 0.975])], 5).tolist(),
+                "ratio": float(ratio[0]),
+                "ratio, if perfect": np.quantile(ratio[1:], [0.5, 0.025, 0.975]).round(5).tolist(),
             }
         found[str(prevalence)] = rows
     return found

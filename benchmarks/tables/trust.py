@@ -62,20 +62,21 @@ def _prevalence(records: list[Record]) -> list[str]:
 
 
 def _decisions(records: list[Record]) -> list[str]:
-    def row(title: str, pick: Callable[[Record], float | None], expected: str) -> list[str]:
+    def row(title: str, pick: Callable[[Record], Any], expected: str) -> list[str]:
         cells = []
         for method in METHODS:
             values = [value for record in records if (value := pick(record["decisions"][method])) is not None]
-            cells.append(spread(values) if values else "–")
+            ranged = bool(values) and isinstance(values[0], list)
+            cells.append(_ranged(values) if ranged else spread(values) if values else "–")
         return [title, *cells, expected]
 
     rows = [
-        row("sets hold the truth, class 0", lambda d: d["set coverage by class"][0][0], "≥ 0.90"),
-        row("sets hold the truth, class 1", lambda d: d["set coverage by class"][1][0], "≥ 0.90"),
+        row("sets hold the truth, class 0", lambda d: d["set coverage by class"][0], "≥ 0.90"),
+        row("sets hold the truth, class 1", lambda d: d["set coverage by class"][1], "≥ 0.90"),
         row("classes in a set", lambda d: d["classes in a set"], ""),
         row("answered at a risk of 0.10", lambda d: d["answered"], ""),
         row("wrong among the answered", lambda d: d["wrong among answered"], "≤ 0.10"),
-        row("AURC", lambda d: d["AURC"][0], ""),
+        row("AURC", lambda d: d["AURC"], ""),
         *(
             row(f"risk at coverage {c}", lambda d, c=c: d["risk at coverage"][c], "")  # type: ignore[misc]
             for c in ("0.5", "0.8", "0.9", "1.0")
