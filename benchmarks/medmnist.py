@@ -4,8 +4,9 @@
     python benchmarks/medmnist.py --data FOLDER --only breastmnist --method bayescope --seeds 0
 
 Each (data set, method, seed) is trained once and kept as a JSON file in benchmarks/results/medmnist; delete a file to
-measure it again.  Levels, weights, thresholds and epochs come from the train and validation splits; the test split is read
-once, at the end of each run.
+measure it again.  Models are kept in runs/medmnist, where the other benchmarks look for them; `--missing-models` trains those
+that are not there, and leaves rows as they are.  Levels, weights, thresholds and epochs come from the train and validation
+splits; the test split is read once, at the end of each run.
 """
 
 import argparse
@@ -33,6 +34,11 @@ FILES = {"pneumoniamnist": "pneumoniamnist_reassembled.npz", "breastmnist": "bre
 METHODS = ("bayescope", "resnet18")
 
 
+def kept_model(name: str, method: str, seed: int) -> Path:
+    """Run folder of Bayescope, safetensors file of a network."""
+    return MODELS / (f"{name}-{seed}" if method == "bayescope" else f"{name}-{method}-{seed}.safetensors")
+
+
 def score(posterior: np.ndarray, split: ImageSet) -> dict[str, float]:
     """AUC and accuracy of binary posteriors ``(n, 2)``."""
     return {
@@ -57,7 +63,7 @@ def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
 
     model = fit(data, config, watch=watch)
     trained = time.perf_counter() - began
-    save_model(MODELS / f"{name}-{seed}", model)
+    save_model(kept_model(name, "bayescope", seed), model)
     results: dict[str, object] = {"train_seconds": round(trained), "threads": torch.get_num_threads()}
     frequency = np.bincount(data.train.labels) / len(data.train)
     for split_name, split in (("val", data.val), ("test", data.test)):
@@ -82,7 +88,8 @@ def run_resnet18(name: str, data: Dataset, seed: int) -> dict[str, object]:
         "passes": 1,
         "steps": network.steps,
     }
-    save_network(MODELS / f"{name}-resnet18-{seed}.safetensors", network)
+    MODELS.mkdir(parents=True, exist_ok=True)
+    save_network(kept_model(name, "resnet18", seed), network)
     for split_name, split in (("val", data.val), ("test", data.test)):
         results[split_name] = score(network.predict(split.pixels), split)
     return results
@@ -94,6 +101,7 @@ def main() -> None:
     parser.add_argument("--only", choices=FILES, help="one data set")
     parser.add_argument("--method", choices=METHODS, help="one method")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--missing-models", action="store_true", help="also train what has a row but no kept model")
     args = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in [args.only] if args.only else FILES:
@@ -101,9 +109,10 @@ def main() -> None:
         for method in [args.method] if args.method else METHODS:
             for seed in args.seeds:
                 target = RESULTS / f"{name}-{method}-{seed}.json"
-                if not target.exists():
-                    run = run_bayescope if method == "bayescope" else run_resnet18
-                    target.write_text(json.dumps(run(name, data, seed), indent=1) + "\n")
+                if not target.exists() or (args.missing_models and not kept_model(name, method, seed).exists()):
+                    row = (run_bayescope if method == "bayescope" else run_resnet18)(name, data, seed)
+                    if not target.exists():
+                        target.write_text(json.dumps(row, indent=1) + "\n")
                 print(target.name, target.read_text().replace("\n", ""), flush=True)
 
 

@@ -16,7 +16,7 @@ from bayescope.data.sources import load_dataset
 from bayescope.metrics import Estimate
 from bayescope.model import LikelihoodModel
 from bayescope.shapes import Labels
-from medmnist import FILES, MODELS
+from medmnist import FILES, MODELS, kept_model
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -64,11 +64,11 @@ def cases(args: argparse.Namespace, sets: tuple[str, ...] = tuple(FILES)) -> Ite
         if args.images:
             data = replace(data, **{part: few(getattr(data, part), args.images) for part in ("train", "val", "test")})
         for seed in args.seeds:
-            run, network = args.models / f"{name}-{seed}", args.models / f"{name}-resnet18-{seed}.safetensors"
+            run, network = (args.models / kept_model(name, method, seed).name for method in ("bayescope", "resnet18"))
             if run.exists() and network.exists():
                 yield Case(name, seed, data, load_model(run), load_network(network))
             else:
-                print(f"{name} seed {seed}: not trained; run benchmarks/medmnist.py first", flush=True)
+                print(f"{name} seed {seed}: no kept models; run benchmarks/medmnist.py --missing-models first", flush=True)
 
 
 def keep(target: Path, measure: Callable[[], object]) -> None:
