@@ -33,7 +33,7 @@ from bayescope.model import LikelihoodModel
 from bayescope.novelty import NoveltyTest
 from bayescope.recalibration import calibration_from_dict
 
-FORMAT = 3
+FORMAT = 4
 CONFIG, MODEL, STATE, MANIFEST, METRICS = (
     "config.toml",
     "model.safetensors",
