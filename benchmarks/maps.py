@@ -32,10 +32,8 @@ def phantom_cases(phantom: Phantom, n: int, seed: int) -> tuple[Floats, Labels, 
     rng = np.random.default_rng(seed)
     labels = 1 + rng.integers(phantom.lesions.shape[0] - 1, size=n)
     places = rng.integers(phantom.lesions.shape[1], size=n)
-    white = rng.standard_normal((n, phantom.size, phantom.size))
-    texture = np.fft.ifft2(np.fft.fft2(white) * np.sqrt(phantom.power_spectrum)).real
     profiles = phantom.lesions[labels, places]
-    return texture + profiles, labels, profiles
+    return phantom.texture(n, rng) + profiles, labels, profiles
 
 
 def ideal_map(phantom: Phantom, images: Floats, labels: Labels) -> Floats:

@@ -26,7 +26,7 @@ from bayescope.novelty import Verdict
 from bayescope.shapes import Floats, Pixels
 from corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from medmnist import FILES
-from rows import Case, cases, few, first_of_each_class, keep, parse, parser
+from rows import Case, cases, few, first_of_each_class, keep, parse, parser, warned
 
 PER_CLASS = 75
 EXPONENTS = (2.0, 2.5, 3.5, 4.0)
@@ -37,11 +37,6 @@ def novelty(model: LikelihoodModel, pixels: Pixels) -> Verdict:
     verdict = model.classify(pixels, test_novelty=True).novelty
     assert verdict is not None, "the model has no novelty test: too few validation images"
     return verdict
-
-
-def warned(verdict: Verdict) -> float:
-    """Share of images that are warned of."""
-    return float(np.mean([line != "" for line in verdict.warnings()]))
 
 
 def mahalanobis(network: TrainedNetwork, case: Case) -> tuple[Floats, Floats]:

@@ -16,7 +16,7 @@ from bayescope.metrics import accuracy, expected_calibration_error, log_loss
 from bayescope.reliability import bootstrap
 from bayescope.shapes import Floats, Labels
 from corruptions import CORRUPTIONS, STRENGTHS, corrupted
-from rows import Case, cases, few, interval, keep, parse, parser
+from rows import Case, cases, few, interval, keep, parse, parser, warned
 from temperature import fit_temperature
 
 SETS = ("pneumoniamnist",)
@@ -43,7 +43,7 @@ def measure(case: Case, split: ImageSet, temperature: float, name: str, strength
         "passes": answers.mean_passes,
         "bayescope": scores(answers.posterior, split.labels),
         "resnet18": scores(softmax(case.network.logits(pixels) / temperature, axis=1), split.labels),
-        "warned": float(np.mean([line != "" for line in verdict.warnings()])) if verdict else None,
+        "warned": warned(verdict) if verdict else None,
     }
 
 

@@ -15,6 +15,7 @@ from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
 from bayescope.metrics import Estimate
 from bayescope.model import LikelihoodModel
+from bayescope.novelty import Verdict
 from bayescope.shapes import Labels
 from medmnist import FILES, MODELS, kept_model
 
@@ -93,3 +94,8 @@ def first_of_each_class(labels: Labels, count: int) -> Labels:
 def interval(estimate: Estimate) -> list[float]:
     """Value and the ends of its interval, for JSON."""
     return [round(float(v), 5) for v in (estimate.value, estimate.low, estimate.high)]
+
+
+def warned(verdict: Verdict) -> float:
+    """Share of images that are warned of."""
+    return float(np.mean([line != "" for line in verdict.warnings()]))

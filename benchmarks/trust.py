@@ -24,14 +24,13 @@ from scipy.special import expit, logit, softmax
 from scipy.stats import binomtest
 
 from bayescope.answers import tell
-from bayescope.calibration import choose_weighing
 from bayescope.data.images import ImageSet
 from bayescope.decision import fit_abstention, fit_conformal_sets, risk_coverage
 from bayescope.evidence.bound import draw_noise, level_evidence
 from bayescope.explain import counterfactual
-from bayescope.likelihood_ratio import out_of_fold
 from bayescope.metrics import log_loss
 from bayescope.model import LikelihoodModel
+from bayescope.recalibration import out_of_fold_evidence
 from bayescope.reliability import (
     MEASURES,
     assess,
@@ -165,14 +164,11 @@ def counterfactuals(model: LikelihoodModel, images: ImageSet) -> dict[str, dict[
 
 def held_out_posterior(model: LikelihoodModel, images: ImageSet) -> Floats:
     """Equal prior, level weights fitted on the other folds: ``(n, classes)``."""
-    settings, levels, labels = model.config.evidence, model.level_evidence(images.pixels), images.labels
-
-    def raw(fitting: Labels, asked: Labels) -> Floats:
-        return choose_weighing(settings, levels.subset(fitting), labels[fitting]).evidence(levels.subset(asked))
-
+    levels = model.level_evidence(images.pixels)
+    evidence = out_of_fold_evidence(model.config.evidence, levels, images.labels)
     passes = np.full(len(images), levels.passes)
     equal = np.full(len(model.class_names), 1 / len(model.class_names))
-    return tell(out_of_fold(raw, labels), equal, lambda gradient: np.zeros(len(gradient)), passes, model.calibration).posterior
+    return tell(evidence, equal, lambda gradient: np.zeros(len(gradient)), passes, model.calibration).posterior
 
 
 def decisions(held_out: Floats, validation: Labels, posterior: Floats, labels: Labels) -> dict[str, object]:

@@ -62,7 +62,7 @@ def exact_likelihood(
     mean = model.denoiser.class_means
     found = flow_log_likelihood(
         model.denoiser, x, n_classes, levels, _divergence(model, settings), solver(settings), TerminalGaussian(mean),
-        batch_size or max(1, rows_at_once(model.image_shape) // (4 * n_classes)), callback,
+        batch_size or rows_at_once(model.image_shape, 4 * n_classes), callback,
     )  # fmt: skip
     bits = bits_per_dim(found.log_likelihood, model.image_shape, scale.low, scale.high)
     return ExactLikelihood(

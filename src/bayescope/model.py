@@ -117,7 +117,7 @@ class LikelihoodModel:
             return self.answer(self.level_evidence(pixels, callback), prior)
         (sigmas, noise), bias = self._draws(), self.weighing.class_bias
         knobs = self.plan, bias + offset, error_rate, max_passes
-        found = _joined(
+        found = SequentialEvidence.joined(
             [weigh_sequentially(self.denoiser, x, sigmas, noise, *knobs, callback=callback) for _, x in self._parts(pixels)]
         )
         evidence, passes, verdict = found.values + bias, found.passes, None
@@ -169,7 +169,7 @@ class LikelihoodModel:
         """
         weighing = calibrated_weighing(self.calibration, self.weighing)
         sigmas, noise = self._draws()
-        at_once = max(1, rows_at_once(self.image_shape) // (4 * len(self.class_names)))
+        at_once = rows_at_once(self.image_shape, 4 * len(self.class_names))
         return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, weighing, at_once)
 
     def sample(self, per_class: int, steps: int = 24, seed: int = 0) -> Floats:
@@ -208,12 +208,6 @@ class LikelihoodModel:
         settings = self.config.evidence
         sigmas = log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
         return sigmas, draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
-
-
-def _joined(parts: Sequence[SequentialEvidence]) -> SequentialEvidence:
-    fields = [(part.free, part.values, part.innovations, part.draws) for part in parts]
-    free, values, innovations, draws = (np.concatenate(field) for field in zip(*fields, strict=True))
-    return SequentialEvidence(parts[0].plan, free, values, innovations, draws)
 
 
 def _refuse_budget(max_passes: int | None) -> None:

@@ -74,15 +74,20 @@ def cross_fitted_calibration(
         return unchanged(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
     if min(images) < FEWEST_IMAGES[kind]:
         return unchanged(images, uncalibrated(images, kind).warning)
-
-    def raw(fitting: Labels, asked: Labels) -> Floats:
-        return choose_weighing(settings, levels.subset(fitting), labels[fitting]).evidence(levels.subset(asked))
-
-    evidence = out_of_fold(raw, labels)
+    evidence = out_of_fold_evidence(settings, levels, labels)
     if kind == "affine":
         return fit_evidence_calibration(evidence, labels)
     ratio, _ = log_likelihood_ratio(evidence, class_prior, lambda gradient: np.zeros(len(gradient)))
     return fit_calibration(ratio, labels, kind)
+
+
+def out_of_fold_evidence(settings: EvidenceConfig, levels: LevelEvidence, labels: Labels) -> Floats:
+    """Evidence of held-out images by level weights that were fitted on the other folds: nats, ``(n, classes)``."""
+
+    def raw(fitting: Labels, asked: Labels) -> Floats:
+        return choose_weighing(settings, levels.subset(fitting), labels[fitting]).evidence(levels.subset(asked))
+
+    return out_of_fold(raw, labels)
 
 
 def unchanged(images: tuple[int, ...], warning: str) -> EvidenceCalibration:

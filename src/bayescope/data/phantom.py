@@ -76,10 +76,13 @@ class Phantom:
         images = np.empty((n, self.size, self.size), dtype=np.float32)
         for start in range(0, n, 4096):
             chunk = slice(start, min(start + 4096, n))
-            white = rng.standard_normal(images[chunk].shape)
-            field = np.fft.ifft2(np.fft.fft2(white) * np.sqrt(self.power_spectrum)).real
-            images[chunk] = field + self.lesions[labels[chunk], places[chunk]]
+            images[chunk] = self.texture(len(images[chunk]), rng) + self.lesions[labels[chunk], places[chunk]]
         return images, labels
+
+    def texture(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """``n`` images of the background alone: ``(n, size, size)``."""
+        white = rng.standard_normal((n, self.size, self.size))
+        return np.asarray(np.fft.ifft2(np.fft.fft2(white) * np.sqrt(self.power_spectrum)).real)
 
     def log_likelihood(self, images: NDArray[Any]) -> NDArray[np.float64]:
         """Exact log p(x | class) of images ``(n, size, size)``, in nats: ``(n, classes)``."""

@@ -23,9 +23,12 @@ from bayescope.shapes import Floats, Labels
 _ROWS, _PIXELS = 256, 1 << 20
 
 
-def rows_at_once(image_shape: Sequence[int]) -> int:
-    """Rows (images times classes) of one network call, so that its memory is bounded whatever the size of an image."""
-    return max(1, min(_ROWS, _PIXELS // int(np.prod(image_shape))))
+def rows_at_once(image_shape: Sequence[int], per_item: int = 1) -> int:
+    """Rows (images times classes) of one network call, so that its memory is bounded whatever the size of an image.
+
+    Or how many items of ``per_item`` rows each, at least one.
+    """
+    return max(1, min(_ROWS, _PIXELS // int(np.prod(image_shape))) // per_item)
 
 
 class SupportsLevels(Protocol):
@@ -90,7 +93,7 @@ def level_evidence(
     ``callback`` hears how many images each finished batch held.  ``batch_size``: images at once, by default as
     many as :func:`rows_at_once` allows.  Memory is bounded by it.
     """
-    batch_size = batch_size or max(1, rows_at_once(x.shape[1:]) // denoiser.n_classes)
+    batch_size = batch_size or rows_at_once(x.shape[1:], denoiser.n_classes)
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
     values = np.empty((len(x), denoiser.n_classes, *noise.shape[:2]))
     for start in range(0, len(x), batch_size):

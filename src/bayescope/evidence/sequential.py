@@ -8,8 +8,9 @@ An image's passes depend on its own draws alone, so its answer does not depend o
 chunk, not with the number of images.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from bayescope.errors import ConfigError
 from bayescope.evidence.bound import SupportsLevels, draw_errors, free_evidence
 from bayescope.evidence.plan import Plan
-from bayescope.evidence.stopping import Course, play
+from bayescope.evidence.stopping import play
 from bayescope.shapes import Floats, Labels
 
 _CHUNK = 1024
@@ -39,6 +40,12 @@ class SequentialEvidence:
     values: Floats
     innovations: Floats
     draws: NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """That of all the parts' images, weighed by one plan."""
+        fields = [(part.free, part.values, part.innovations, part.draws) for part in parts]
+        return cls(parts[0].plan, *(np.concatenate(field) for field in zip(*fields, strict=True)))
 
     @property
     def passes(self) -> NDArray[np.int64]:
@@ -89,20 +96,12 @@ def weigh_sequentially(
     check_knobs(error_rate, max_passes, len(offset))
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
     share = plan.statistics.share(error_rate)
-    free = free_evidence(denoiser, x, sigmas)
 
-    def course(chunk: Tensor, free: Floats) -> Course:
+    def weigh(chunk: Tensor) -> SequentialEvidence:
         def draw(level: int, j: int, image: Labels, label: Labels) -> Floats:
             return draw_errors(levels[level], chunk, float(sigmas[level]), noise[level, j], image, label, batch_size)
 
-        return play(plan, free, draw, offset, share, max_passes, callback)
+        course = play(plan, free_evidence(denoiser, chunk, sigmas), draw, offset, share, max_passes, callback)
+        return SequentialEvidence(plan, course.free, course.values(plan), course.innovations, course.draws)
 
-    parts = range(0, len(x), _CHUNK)
-    courses = [course(x[i : i + _CHUNK], free[i : i + _CHUNK]) for i in parts]
-    return SequentialEvidence(
-        plan,
-        free,
-        np.concatenate([found.values(plan) for found in courses]),
-        np.concatenate([found.innovations for found in courses]),
-        np.concatenate([found.draws for found in courses]),
-    )
+    return SequentialEvidence.joined([weigh(chunk) for chunk in x.split(_CHUNK)])

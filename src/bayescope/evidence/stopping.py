@@ -5,8 +5,8 @@ after any, once the probability that the full evaluation would still make it the
 when one class is left.
 
 What is asked for is the error rate of all answers together, so ``share`` may exceed it: most classes that are dropped could
-win far less often.  Played on held-out images, whose draws are all known, the rule tells what
-error rate any share brings (:func:`risk_curve`), and the share that brings the rate asked for is taken.
+win far less often.  Played on held-out images, whose draws are all known, the rule tells what error rate any share brings
+(:func:`risk_curve`), and the share that brings the rate asked for is taken.
 """
 
 from collections.abc import Callable
