@@ -78,7 +78,7 @@ def fit_level_statistics(levels: LevelEvidence, free: Floats, labels: Labels, we
 
 def _risk(plan: Plan, free: Floats, levels: LevelEvidence, labels: Labels, weighing: Weighing) -> Floats:
     """Chances at which a class is dropped, and the error rate of the answers that follows: ``(points, 2)``, both rising."""
-    chosen = slice(_PLAYED)
+    chosen = np.linspace(0, len(labels) - 1, min(len(labels), _PLAYED)).astype(int)  # they may stand in order of class
     weight = _class_balance(labels[chosen], levels.values.shape[1])
     winner = weighing.evidence(levels)[chosen].argmax(axis=1)
     risk = risk_curve(plan, free[chosen], levels.values[chosen], weighing.class_bias, winner, weight, _SHARES)

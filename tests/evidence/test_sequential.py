@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from bayescope import level_statistics
 from bayescope.calibration import Weighing, level_spacing
 from bayescope.errors import ConfigError
 from bayescope.evidence.bound import LevelEvidence, draw_noise, free_evidence, level_evidence
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import SequentialEvidence, weigh_sequentially
+from bayescope.evidence.stopping import risk_curve
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.level_statistics import fit_level_statistics
 from bayescope.noise import log_spaced
@@ -187,3 +189,20 @@ def test_statistics_survive_json_and_need_enough_images(two: Problem) -> None:
 def test_impossible_knobs_are_refused(two: Problem, error_rate: float, max_passes: int | None, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         two.weigh(error_rate, max_passes)
+
+
+def test_the_rule_is_played_on_every_class_though_images_stand_in_order_of_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    winners: list[Labels] = []
+
+    def spy(*args: Labels) -> Floats:
+        winners.append(args[4])
+        return risk_curve(*args)
+
+    monkeypatch.setattr(level_statistics, "risk_curve", spy)
+    labels = np.repeat([0, 1], [700, 100])
+    evidence = np.random.default_rng(0).normal(0, 1, (800, 2, LEVELS, 2))
+    evidence[np.arange(800), labels] += 3
+    weighing = Weighing(np.ones(LEVELS), np.zeros(2))
+    fit_level_statistics(LevelEvidence(evidence, SIGMAS), np.zeros((800, 2)), labels, weighing)
+    assert len(winners[0]) == 500
+    assert 0.1 < winners[0].mean() < 0.15
