@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from bayescope.calibration import Weighing, level_spacing
+from bayescope.checkpoint import write_atomically
 from bayescope.config import EvidenceConfig
 from bayescope.data.phantom import Phantom
 from bayescope.evidence.bound import draw_noise, free_evidence, level_evidence
@@ -95,7 +96,7 @@ def main() -> None:
     records.append({"problem": "phantom, exact denoiser", **measure(phantom_classes())})
     text = json.dumps(records, indent=1)
     TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_text(text + "\n")
+    write_atomically(TARGET, (text + "\n").encode())
     print(text)
 
 

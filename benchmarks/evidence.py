@@ -1,24 +1,23 @@
 """Estimators of the evidence side by side: same network, same test images, one run.
 
     python benchmarks/evidence.py --data FOLDER                     # after benchmarks/medmnist.py has trained the networks
-    python benchmarks/evidence.py --data FOLDER --only breastmnist --images 50
+    python benchmarks/evidence.py --data FOLDER --only breastmnist --images 25
 
 Networks are those of seed 0 in runs/medmnist.  Every estimator decides with equal priors; AUC is that of its score for class
-1.  Each row is kept as JSON in benchmarks/results/evidence; delete a file to measure it again.
+1.  All are asked of the first test images of each class, the quick ones of all test images besides.  Each row is kept as JSON
+in benchmarks/results/evidence; delete a file to measure it again.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
+from bayescope.calibration import Weighing, level_spacing
 from bayescope.checkpoint import load_model
 from bayescope.data.images import ImageSet
 from bayescope.data.sources import load_dataset
@@ -30,9 +29,10 @@ from bayescope.model import LikelihoodModel
 from bayescope.noise import VP
 from bayescope.ode import DormandPrince
 from bayescope.shapes import Floats
-from medmnist import FILES, MODELS
+from medmnist import FILES, kept_model
+from rows import few, keep, parse, parser
 
-RESULTS = Path(__file__).parent / "results" / "evidence"
+PER_CLASS = 100
 SIGMAS = torch.tensor([0.01, 80.0])
 
 
@@ -45,17 +45,19 @@ class Scored:
 
 
 def released(model: LikelihoodModel, split: ImageSet) -> Scored:
-    """As in the paper's released code: RK45 at 1e-5, one fresh Gaussian probe per class."""
+    """As in the paper's released code: RK45 at 1e-5, a fresh Gaussian probe for each image and class."""
     x = model.checked(split.pixels)
     columns, passes = [], 0.0
     for k in range(len(model.class_names)):
-        generator = torch.Generator().manual_seed(1000 + k)
-        probe = Hutchinson(gaussian_probes(1, model.image_shape, generator))
+        probes = gaussian_probes(len(x), model.image_shape, torch.Generator().manual_seed(1000 + k))
+        probe = Hutchinson(probes[None])
 
         def of_class(z: torch.Tensor, sigma: torch.Tensor, label: torch.Tensor, k: int = k) -> torch.Tensor:
             return model.denoiser(z, sigma, label + k)
 
-        found = flow_log_likelihood(of_class, x, 1, SIGMAS, probe, DormandPrince(1e-5), TerminalGaussian(model.denoiser.mean))
+        found = flow_log_likelihood(
+            of_class, x, 1, SIGMAS, probe, DormandPrince(1e-5), TerminalGaussian(model.denoiser.mean), batch_size=len(x)
+        )
         columns.append(found.log_likelihood[:, 0])
         passes += found.passes.mean()
     return Scored(np.stack(columns, axis=1), passes)
@@ -90,8 +92,15 @@ def majority(n_levels: int, model: LikelihoodModel, split: ImageSet) -> Scored:
     return Scored(share, n_levels * errors.shape[1])
 
 
+def bound(model: LikelihoodModel, split: ImageSet) -> Scored:
+    """All levels and noises, the levels weighed as the integral has them."""
+    levels = model.level_evidence(split.pixels)
+    weighing = Weighing(level_spacing(levels.sigmas), np.zeros(len(model.class_names)))
+    return Scored(weighing.evidence(levels), levels.passes)
+
+
 def full(model: LikelihoodModel, split: ImageSet) -> Scored:
-    """All levels and noises, with the weights fitted on validation."""
+    """All levels and noises, with the weights and the calibration fitted on validation."""
     answers = model.classify(split.pixels, error_rate=0.0)
     return Scored(answers.log_posterior, answers.mean_passes)
 
@@ -102,9 +111,11 @@ def sequential(model: LikelihoodModel, split: ImageSet) -> Scored:
     return Scored(answers.log_posterior, answers.mean_passes)
 
 
+QUICK = ("sequential", "full-bound", "full-fitted")
 ESTIMATORS: dict[str, Callable[[LikelihoodModel, ImageSet], Scored]] = {
     "sequential": sequential,
-    "full-bound": full,
+    "full-bound": bound,
+    "full-fitted": full,
     "uniform-250": partial(averaged, 250),
     "uniform-1000": partial(averaged, 1000),
     "majority-501": partial(majority, 501),
@@ -130,22 +141,16 @@ def measure(name: str, model: LikelihoodModel, split: ImageSet) -> dict[str, obj
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds the two .npz files")
-    parser.add_argument("--only", choices=FILES, help="one data set")
-    parser.add_argument("--estimator", choices=ESTIMATORS, nargs="+", default=list(ESTIMATORS))
-    parser.add_argument("--images", type=int, help="the first so many test images (default: all)")
-    args = parser.parse_args()
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    options = parser(__doc__)
+    options.add_argument("--estimator", choices=ESTIMATORS, nargs="+", default=list(ESTIMATORS))
+    args = parse(options)
     for data_name in [args.only] if args.only else FILES:
-        split = load_dataset(args.data / FILES[data_name]).test
-        split = split.subset(np.arange(len(split))[: args.images])
-        model = load_model(MODELS / f"{data_name}-0")
-        for name in args.estimator:
-            target = RESULTS / f"{data_name}-{name}.json"
-            if not target.exists():
-                target.write_text(json.dumps(measure(name, model, split), indent=1) + "\n")
-            print(target.name, target.read_text().replace("\n", ""), flush=True)
+        test = load_dataset(args.data / FILES[data_name]).test
+        model = load_model(args.models / kept_model(data_name, "bayescope", 0).name)
+        for scope, split in (("", few(test, args.images or PER_CLASS)), ("-all", test)):
+            for name in args.estimator if not scope else [name for name in QUICK if name in args.estimator]:
+                target = args.results / "evidence" / f"{data_name}-{name}{scope}.json"
+                keep(target, lambda n=name, m=model, s=split: measure(n, m, s))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ splits; the test split is read once, at the end of each run.
 """
 
 import argparse
+import hashlib
 import json
 import time
 from dataclasses import replace
@@ -19,9 +20,9 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bayescope.checkpoint import save_model
+from bayescope.checkpoint import save_model, write_atomically
 from bayescope.compare.training import Recipe, save_network, train_network
-from bayescope.config import read_config
+from bayescope.config import dump_toml, read_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
 from bayescope.fit import fit
@@ -47,6 +48,11 @@ def score(posterior: np.ndarray, split: ImageSet) -> dict[str, float]:
     }
 
 
+def recipe_mark(name: str) -> str:
+    """Tells rows of this recipe from those of an earlier one."""
+    return hashlib.sha256(dump_toml(read_config(RECIPES / f"{name}.toml")).encode()).hexdigest()[:12]
+
+
 def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
     config = read_config(RECIPES / f"{name}.toml").model_copy(update={"seed": seed})
     began = time.perf_counter()
@@ -64,7 +70,8 @@ def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
     model = fit(data, config, watch=watch)
     trained = time.perf_counter() - began
     save_model(kept_model(name, "bayescope", seed), model)
-    results: dict[str, object] = {"train_seconds": round(trained), "threads": torch.get_num_threads()}
+    results: dict[str, object] = {"recipe": recipe_mark(name), "train_seconds": round(trained)}
+    results["threads"] = torch.get_num_threads()
     frequency = np.bincount(data.train.labels) / len(data.train)
     for split_name, split in (("val", data.val), ("test", data.test)):
         levels = model.level_evidence(split.pixels)
@@ -83,6 +90,7 @@ def run_resnet18(name: str, data: Dataset, seed: int) -> dict[str, object]:
     began = time.perf_counter()
     network = train_network("resnet18", data, seed, recipe)
     results: dict[str, object] = {
+        "recipe": recipe_mark(name),
         "train_seconds": round(time.perf_counter() - began),
         "threads": torch.get_num_threads(),
         "passes": 1,
@@ -112,7 +120,7 @@ def main() -> None:
                 if not target.exists() or (args.missing_models and not kept_model(name, method, seed).exists()):
                     row = (run_bayescope if method == "bayescope" else run_resnet18)(name, data, seed)
                     if not target.exists():
-                        target.write_text(json.dumps(row, indent=1) + "\n")
+                        write_atomically(target, (json.dumps(row, indent=1) + "\n").encode())
                 print(target.name, target.read_text().replace("\n", ""), flush=True)
 
 

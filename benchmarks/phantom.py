@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bayescope.checkpoint import write_atomically
 from bayescope.data.images import ImageSet
 from bayescope.data.phantom import Phantom
 from bayescope.demo import BENCHMARK_IMAGES, IdealObserver, benchmark_config, phantom_dataset
@@ -54,7 +55,7 @@ def main() -> None:
     record["ideal"] = score(IdealObserver(phantom).posterior(data.test), data.test)
     RESULTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=1)
-    (RESULTS / f"seed-{args.seed}.json").write_text(text + "\n")
+    write_atomically(RESULTS / f"seed-{args.seed}.json", (text + "\n").encode())
     print(text)
 
 

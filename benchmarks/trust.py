@@ -165,7 +165,7 @@ def counterfactuals(model: LikelihoodModel, images: ImageSet) -> dict[str, dict[
 def held_out_posterior(model: LikelihoodModel, images: ImageSet) -> Floats:
     """Equal prior, level weights fitted on the other folds: ``(n, classes)``."""
     levels = model.level_evidence(images.pixels)
-    evidence = out_of_fold_evidence(model.config.evidence, levels, images.labels)
+    evidence = out_of_fold_evidence(model.config.evidence, levels, images.labels, images.groups)
     passes = np.full(len(images), levels.passes)
     equal = np.full(len(model.class_names), 1 / len(model.class_names))
     return tell(evidence, equal, lambda gradient: np.zeros(len(gradient)), passes, model.calibration).posterior

@@ -1,19 +1,36 @@
 """The three mammography archives on a small scale, with phantom mammograms: what a recipe's commands run on.
 
-Right breasts, MONOCHROME1, compressed files, a broken one, a row without its file; the sick ones bear a bright mass.
+Right breasts, both views, MONOCHROME1, several windows, padding, every kind of compression, images FOR PROCESSING, a broken
+file, one of two frames, a row without its file; the sick ones bear a bright mass.
 """
 
 import plistlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cbis_archive import Lesion, nbia_new, write_archive
-from mammograms import mammogram, write_mammogram
+from mammograms import SYNTAXES, TWO_WINDOWS, mammogram, write_mammogram
 
 MASS = slice(50, 66), slice(12, 28)
 BREASTS = "study_id,series_id,image_id,laterality,view_position,height,width,breast_birads,breast_density,split"
 FINDINGS = BREASTS.replace(",split", "") + ",finding_categories,finding_birads,xmin,ymin,xmax,ymax,split"
+
+
+BROKEN = {"cbis_ddsm": 1, "inbreast": 1, "vindr": 2}
+"""Files of each that cannot be prepared."""
+FOR_PROCESSING_STUDIES = (8, 9)
+
+
+def traps(number: int) -> dict[str, Any]:
+    """How the mammograms of a patient lie in their files: each trap comes with each other sooner or later."""
+    about: dict[str, Any] = {"inverted": number % 3 == 0, "syntax": SYNTAXES[number % len(SYNTAXES)]}
+    if number % 4 in (1, 2):
+        about |= TWO_WINDOWS
+    if number % 7 in (3, 4):
+        about["padding"] = (0, 0) if number % 2 else (0, 5)
+    return about
 
 
 def phantom(seed: int, sick: bool) -> np.ndarray:
@@ -29,16 +46,18 @@ def write_cbis_ddsm(folder: Path, patients: int = 44) -> Path:
     lesions = []
     for patient in range(1, patients + 1):
         table = "mass-test" if patient % 4 == 0 else "mass-train"
-        lesion = Lesion(patient, "MALIGNANT" if patient // 4 % 2 else "BENIGN", table=table)
+        where = {"side": ("LEFT", "RIGHT")[patient // 3 % 2], "view": ("CC", "MLO")[patient // 5 % 2]}
+        lesion = Lesion(patient, "MALIGNANT" if patient // 4 % 2 else "BENIGN", table=table, **where)
         lesions.append(lesion.swap() if patient % 5 == 0 else lesion.share_series())
 
     def draw(lesion: Lesion, what: str) -> np.ndarray:
         image = phantom(int(lesion.patient[2:]), lesion.pathology == "MALIGNANT") * np.uint16(16)
         if what == "mask":
-            mask = np.zeros(image.shape, np.uint8)
-            mask[MASS] = 255
-            return mask
-        return image if what == "full" else image[40:76, 4:40]
+            image = np.zeros(image.shape, np.uint8)
+            image[MASS] = 255
+        elif what == "crop":
+            image = image[40:76, 4:40]
+        return image[:, ::-1] if lesion.side == "RIGHT" else image
 
     write_archive(folder, lesions, nbia_new, draw=draw)
     broken = folder / nbia_new(lesions[0], "crop")
@@ -58,7 +77,7 @@ def write_inbreast(folder: Path, patients: int = 40) -> Path:
             name = str(20586900 + len(lines))
             image = phantom(patient, sick)[:, :: -1 if side == "R" else 1]
             path = release / "AllDICOMs" / f"{name}_6c613a14b80a{patient:04x}_MG_{side}_{view}_ANON.dcm"
-            write_mammogram(path, image, side, view, inverted=patient % 3 == 0, compressed=patient % 4 == 0)
+            write_mammogram(path, image, side, view, **traps(patient))
             category = ("4a", "5")[patient // 2 % 2] if sick else "1"
             lines.append(f"removed;removed;{side};{view};201001;{name};2;{category}")
             if sick:
@@ -79,7 +98,9 @@ def write_vindr(folder: Path, studies: int = 36) -> Path:
             image = phantom(2 * study + (side == "R"), sick)[:, :: -1 if side == "R" else 1]
             name = f"{study:030x}{'ab'[side == 'R']}0"
             path = folder / "images" / f"study{study}" / f"{name}.dicom"
-            write_mammogram(path, image, side, inverted=study % 3 == 0, compressed=study % 4 == 0)
+            intent = "FOR PROCESSING" if study in FOR_PROCESSING_STUDIES else "FOR PRESENTATION"
+            frames = 2 if (study, side) == (6, "R") else 1
+            write_mammogram(path, image, side, **traps(study), frames=frames, PresentationIntentType=intent)
             about = f"study{study},series,{name},{side},CC,120,90,BI-RADS {5 if sick else 1},DENSITY B"
             breasts.append(f"{about},{split}")
             if sick:

@@ -24,10 +24,20 @@ FULL, CROP, MASK = "full mammogram images", "cropped images", "ROI mask images"
 class Lesion:
     """One row of a table, and what its pictures are."""
 
-    def __init__(self, patient: int, pathology: str, *, table: str = "mass-train", view: str = "CC", number: int = 1) -> None:
+    def __init__(
+        self,
+        patient: int,
+        pathology: str,
+        *,
+        table: str = "mass-train",
+        side: str = "LEFT",
+        view: str = "CC",
+        number: int = 1,
+    ) -> None:
         kind, part = table.split("-")
-        self.table, self.patient, self.view, self.number, self.pathology = table, f"P_{patient:05d}", view, number, pathology
-        self.full = f"{kind.title()}-{'Training' if part == 'train' else 'Test'}_{self.patient}_LEFT_{view}"
+        self.table, self.patient, self.number, self.pathology = table, f"P_{patient:05d}", number, pathology
+        self.side, self.view = side, view
+        self.full = f"{kind.title()}-{'Training' if part == 'train' else 'Test'}_{self.patient}_{side}_{view}"
         self.roi = f"{self.full}_{number}"
         subjects = {"full": self.full, "study": self.full, "crop": self.roi, "mask": self.roi}
         self.series = {what: f"{UID}{crc32(f'{subject} {what}'.encode())}" for what, subject in subjects.items()}
@@ -50,7 +60,7 @@ class Lesion:
         paths = [f"{self.roi}/{study}/{self.series[name]}/00000{n}.dcm" for n, name in enumerate(names)]
         paths[kind == "mass"] = f'"{paths[kind == "mass"]}\n"'
         word = {"mass": "mass", "calc": "calcification"}[kind]
-        fields = [self.patient, "3", "LEFT", self.view, self.number, word, "N/A", "N/A", 4, self.pathology, 3, full, *paths]
+        fields = [self.patient, "3", self.side, self.view, self.number, word, "N/A", "N/A", 4, self.pathology, 3, full, *paths]
         return ",".join(map(str, fields)) + ("\r\n" if self.number % 2 else "\n")
 
 
@@ -74,7 +84,16 @@ def picture(what: str) -> np.ndarray:
     return np.linspace(2000, 60000, shape[0] * shape[1]).astype(np.uint16).reshape(shape)
 
 
-def write_dicom(path: Path, what: str, subject: str, series: str, description: str, pixels: np.ndarray | None = None) -> None:
+def write_dicom(
+    path: Path,
+    what: str,
+    subject: str,
+    series: str,
+    description: str,
+    pixels: np.ndarray | None = None,
+    side: str = "L",
+    view: str = "CC",
+) -> None:
     pixels = picture(what) if pixels is None else pixels
     path.parent.mkdir(parents=True, exist_ok=True)
     file = Dataset()
@@ -84,7 +103,7 @@ def write_dicom(path: Path, what: str, subject: str, series: str, description: s
     file.file_meta.MediaStorageSOPInstanceUID = file.SOPInstanceUID = generate_uid()
     file.Modality, file.PatientID, file.PatientName = "MG", subject, subject
     file.SeriesInstanceUID, file.SeriesDescription = series, description
-    file.PatientOrientation, file.Laterality = "CC", "L"
+    file.PatientOrientation, file.Laterality = view, side
     file.Rows, file.Columns = pixels.shape
     file.SamplesPerPixel, file.PhotometricInterpretation, file.PixelRepresentation = 1, "MONOCHROME2", 0
     file.BitsAllocated = file.BitsStored = 8 * pixels.itemsize
@@ -130,7 +149,7 @@ def write_archive(
         for what, description in (("full", FULL), ("crop", CROP), ("mask", MASK)):
             subject = lesion.full if what == "full" else lesion.roi
             about = subject, lesion.series[what], "" if blank else description
-            write_dicom(folder / place(lesion, what), what, *about, draw(lesion, what))
+            write_dicom(folder / place(lesion, what), what, *about, draw(lesion, what), lesion.side[0], lesion.view)
     return folder
 
 

@@ -1,5 +1,7 @@
 """The scikit-learn estimator."""
 
+import shutil
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bayescope import ScoreClassifier
+from bayescope.checkpoint import CONFIG, MANIFEST, MODEL
+from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError, DataError, RunError
 from conftest import stripes
 
@@ -68,6 +72,60 @@ def test_save_and_load_give_the_same_answers(fitted: ScoreClassifier, tmp_path: 
     assert loaded.predict(x).tolist() == fitted.predict(x).tolist()
     with pytest.raises(RunError, match="holds no model"):
         ScoreClassifier.load(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="device 'abacus'"):
+        ScoreClassifier.load(tmp_path / "run", device="abacus")
+
+
+@pytest.mark.parametrize("names", [[0, 1], [3, 7], [False, True], [1.0, 2.0], ["no", "yes"], np.array(["a", "b"], object)])
+def test_labels_and_features_survive_the_disk(fitted: ScoreClassifier, tmp_path: Path, names: Any) -> None:
+    data = stripes(12, 5)
+    labelled = copy(fitted)
+    labelled.classes_ = np.array(names)
+    labelled.save(tmp_path / "run")
+    loaded = ScoreClassifier.load(tmp_path / "run", device="cpu")
+    assert loaded.classes_.dtype == np.array(names).dtype
+    assert loaded.n_features_in_ == fitted.n_features_in_
+    assert loaded.device == "cpu"
+    x, y = data.pixels[:, 0], np.array(names)[data.labels]
+    assert loaded.predict(x).tolist() == labelled.predict(x).tolist()
+    assert loaded.score(x, y) == labelled.score(x, y) > 0.8
+    loaded.save(tmp_path / "again")
+    assert ScoreClassifier.load(tmp_path / "again").predict(x).tolist() == loaded.predict(x).tolist()
+
+
+def test_a_run_of_the_command_line_is_labelled_by_class_names(tiny_run: Path, tiny_data: Dataset) -> None:
+    loaded = ScoreClassifier.load(tiny_run)
+    assert loaded.classes_.tolist() == ["upper", "lower"]
+    assert not hasattr(loaded, "n_features_in_")
+    assert loaded.predict(tiny_data.test.pixels).tolist() == loaded.predict(tiny_data.test.pixels[:, 0]).tolist()
+
+
+def test_saving_replaces_only_runs_and_only_when_asked(
+    fitted: ScoreClassifier, tiny_run: Path, tiny_npz: Path, cli: Any, tmp_path: Path
+) -> None:
+    run, x = Path(shutil.copytree(tiny_run, tmp_path / "run")), stripes(6, 5).pixels[:, 0]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    with pytest.raises(RunError, match="exists already"):
+        fitted.save(run)
+    np.testing.assert_array_equal(ScoreClassifier.load(run).classes_, ["upper", "lower"])
+    for force in (False, True):
+        with pytest.raises(RunError, match="exists"):
+            fitted.save(tmp_path / "mine", force=force)
+    fitted.save(run, force=True)
+    assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, MODEL}
+    np.testing.assert_array_equal(ScoreClassifier.load(run).predict(x), fitted.predict(x))
+    assert "give --data" in cli("report", run).err.lower()
+    assert cli("report", run, "--data", tiny_npz).code == 0
+    assert "Trained on array, SHA-256 " in (run / "report.html").read_text()
+
+
+def test_nothing_is_learned_of_stopping_from_the_training_images() -> None:
+    data = stripes(40, 8)
+    classifier = ScoreClassifier(**SMALL, validation_fraction=0.0).fit(data.pixels[:, 0], data.labels)
+    assert classifier.model_.statistics is None
+    assert classifier.model_.novelty is None
+    assert (classifier.answer(data.pixels[:3, 0]).passes == 16).all()
 
 
 def test_samples_are_in_the_units_of_the_input(fitted: ScoreClassifier) -> None:

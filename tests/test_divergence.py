@@ -44,6 +44,14 @@ def test_each_probe_gives_its_quadratic_form(draw):
     assert found.passes == 1 + 2 * 3
 
 
+def test_rows_with_probes_of_their_own():
+    z, probes = images(), gaussian_probes(3 * 4, SHAPE, torch.Generator().manual_seed(8)).unflatten(0, (3, 4))
+    found = Hutchinson(probes)(curved, z, torch.tensor([3, 1]))
+    for i, row in enumerate((3, 1)):
+        alone = Hutchinson(probes[:, row])(curved, z[i : i + 1])
+        torch.testing.assert_close(found.traces[i], alone.traces[0], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("draw", [rademacher_probes, gaussian_probes])
 def test_probes_estimate_without_bias(draw):
     z = images()

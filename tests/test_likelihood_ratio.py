@@ -181,6 +181,17 @@ def test_cross_fitting_shows_no_image_to_its_own_fit() -> None:
         out_of_fold(predict, np.array([0, 0, 1]))
 
 
+def test_cross_fitting_keeps_patients_whole() -> None:
+    labels = np.arange(60) % 2
+    patients = [f"P{i // 4}" for i in range(60)]
+
+    def predict(fitting: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        assert not {patients[i] for i in fitting} & {patients[i] for i in asked}
+        return np.stack([asked, -asked], axis=1).astype(float)
+
+    np.testing.assert_array_equal(out_of_fold(predict, labels, patients)[:, 0], np.arange(60))
+
+
 def test_cross_fitted_ratios_are_honest_where_in_sample_ones_boast() -> None:
     """A weighing fitted to noise looks informative on its own images only."""
     rng = np.random.default_rng(0)

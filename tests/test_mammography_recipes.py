@@ -12,17 +12,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from archives import phantom, write_cbis_ddsm, write_inbreast, write_vindr
+from archives import BROKEN, FOR_PROCESSING_STUDIES, phantom, write_cbis_ddsm, write_inbreast, write_vindr
 from bayescope.checkpoint import load_model
 from bayescope.config import dump_toml, parse_config, read_config
-from bayescope.data.cache import read_cache, read_manifest
+from bayescope.data.archive import Archive
+from bayescope.data.cache import CASES, IMAGES, read_cache
+from bayescope.data.cbis_ddsm import read_cbis_ddsm
+from bayescope.data.inbreast import read_inbreast
+from bayescope.data.intensity import WHITE, Preparation
+from bayescope.data.manifest import read_manifest
+from bayescope.data.prepare import prepare
+from bayescope.data.vindr import read_vindr
 from conftest import Call
 from mammograms import write_mammogram
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 ARCHIVES = {"cbis_ddsm": write_cbis_ddsm, "inbreast": write_inbreast, "vindr": write_vindr}
+READERS: dict[str, Callable[[Path], Archive]] = {
+    "cbis_ddsm": lambda source: read_cbis_ddsm(source, "mass-roi"),
+    "inbreast": read_inbreast,
+    "vindr": read_vindr,
+}
+SEEDS: dict[str, Callable[[dict[str, Any]], int]] = {
+    "cbis_ddsm": lambda case: int(case["patient"][2:]),
+    "inbreast": lambda case: int(case["patient"][-4:], 16),
+    "vindr": lambda case: 2 * int(case["patient"][5:]) + (case["side"] == "R"),
+}
 SMALLER = {"--size": "24", "--networks": "resnet18", "--seeds": "0", "--workers": "1"}
 TINY = {
     "net": {"widths": [8, 8]},
@@ -72,8 +90,8 @@ def test_the_commands_of_a_recipe_run(recipe: str, tmp_path: Path, monkeypatch: 
     assert caches
     for cache in caches:
         manifest, data = read_manifest(cache), read_cache(cache)
-        assert len(manifest["broken"]) == 1
-        assert manifest["summary"]["left_out"]["file not found" if recipe != "cbis_ddsm" else "crop missing"] == 1
+        assert len(manifest.broken) == BROKEN[recipe]
+        assert manifest.summary.left_out["file not found" if recipe != "cbis_ddsm" else "crop missing"] == 1
         groups = [set(images.groups or ()) for images in (data.train, data.val, data.test)]
         assert all(groups)
         assert len(set.union(*groups)) == sum(map(len, groups))
@@ -85,6 +103,41 @@ def test_the_commands_of_a_recipe_run(recipe: str, tmp_path: Path, monkeypatch: 
     tables = list(Path("comparisons").rglob("compare.md"))
     assert tables
     assert all("| ResNet-18 |" in table.read_text() for table in tables)
+
+
+@pytest.mark.parametrize("recipe", sorted(ARCHIVES))
+def test_the_traps_of_an_archive_leave_no_trace(recipe: str, tmp_path: Path) -> None:
+    """Inverted, padded, windowed, compressed or mirrored: what is prepared is the phantom it was made of."""
+    source, out = ARCHIVES[recipe](tmp_path / "source"), tmp_path / "cache"
+    of_whole = recipe != "cbis_ddsm"
+    preparation = Preparation(32, crop=of_whole, orient=of_whole)
+    prepare(READERS[recipe](source), preparation, out, source, workers=1)
+    table, pixels = pd.read_parquet(out / CASES), np.load(out / IMAGES)
+    for row, case in enumerate(table.to_dict("records")):
+        sick = case["label"] in ("malignant", "BI-RADS 4-6", "BI-RADS 4-5")
+        image = phantom(SEEDS[recipe](case), sick)
+        if not of_whole:
+            image = image[40:76, 4:40][:, :: 1 if case["side"] == "L" else -1]
+        expected = preparation.apply(image).pixels.astype(float)
+        assert np.abs(pixels[row] - expected).mean() < 0.01 * WHITE, case
+        assert (case["header_side"], case["header_view"]) == (case["side"], case["view"])
+    if of_whole:
+        steps = {step for steps in table["applied"] for step in steps.split("; ") if step}
+        assert steps == {"window 1 of 2", "MONOCHROME1 inverted", "padding 0 to 0 darkest", "padding 0 to 5 darkest"}
+        together = table["applied"].str.count(";")
+        assert together.max() == 2
+    assert {(side, view) for side in "LR" for view in table["view"].unique()} == set(
+        zip(table["side"], table["view"], strict=True)
+    )
+    manifest = read_manifest(out)
+    assert len(manifest.broken) == BROKEN[recipe]
+    marked = table["presentation"] == "FOR PROCESSING"
+    if recipe == "vindr":
+        assert set(table.loc[marked, "patient"]) == {f"study{study}" for study in FOR_PROCESSING_STUDIES}
+        assert any("2 frames; expected one" in reason for reason in manifest.broken.values())
+    assert manifest.for_processing == marked.sum() == 2 * len(FOR_PROCESSING_STUDIES) * (recipe == "vindr")
+    warned = [note for note in read_cache(out).notes if "are FOR PROCESSING" in note]
+    assert len(warned) == (recipe == "vindr")
 
 
 @pytest.mark.parametrize("recipe", sorted(ARCHIVES))

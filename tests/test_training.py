@@ -21,7 +21,7 @@ from bayescope.metrics import accuracy
 from bayescope.noise import LogNormal
 from bayescope.training.augment import LIGHT, STRONG, Intensity, choose
 from bayescope.training.draw import BalancedDraws, seeded
-from bayescope.training.loop import learning_rate
+from bayescope.training.loop import Progress, learning_rate
 from conftest import stripes
 
 
@@ -100,6 +100,42 @@ def test_existing_run_is_not_overwritten_and_other_data_cannot_resume(
         fit_run(other, tiny_config, tiny_run, resume=True)
     with pytest.raises(RunError, match="another configuration"):
         fit_run(tiny_data, tiny_config.model_copy(update={"seed": 5}), tiny_run, resume=True)
+
+
+def test_a_diverging_run_stops_and_keeps_its_last_checkpoint(tiny_data: Dataset, tiny_config: Config, tmp_path: Path) -> None:
+    wild = tiny_config.training.model_copy(update={"learning_rate": 1e8, "steps": 200, "warmup_steps": 1})
+    with pytest.raises(
+        RunError, match=r"training diverged: .* (nan|inf|not finite).*Lower training.learning_rate \(now 1e\+08"
+    ):
+        fit_run(tiny_data, tiny_config.model_copy(update={"training": wild}), tmp_path / "wild", checkpoint_every=1)
+
+    def spoil(progress: Progress) -> None:
+        if progress.state.step == 13:
+            next(progress.state.denoiser.parameters()).data.fill_(torch.nan)
+
+    with pytest.raises(RunError, match="training diverged: loss nan at step 14"):
+        fit_run(tiny_data, tiny_config, tmp_path / "run", checkpoint_every=5, watch=spoil)
+    assert int(load_tensors(tmp_path / "run" / STATE)[0]["step"]) == 10
+    for folder in ("wild", "run"):
+        if (tmp_path / folder / STATE).exists():
+            assert all(value.isfinite().all() for value in load_tensors(tmp_path / folder / STATE)[0].values())
+
+
+def test_weights_that_are_not_finite_are_no_checkpoint(
+    tiny_data: Dataset, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the loss was still finite, and its gradient not."""
+    step = torch.optim.AdamW.step
+
+    def overflow(self: torch.optim.AdamW, *arguments: object) -> None:
+        step(self, *arguments)  # type: ignore[arg-type]
+        if self.state_dict()["state"][0]["step"] == 5:
+            self.param_groups[0]["params"][0].data.fill_(torch.inf)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", overflow)
+    with pytest.raises(RunError, match="training diverged: weights that are not finite at step 5"):
+        fit_run(tiny_data, tiny_config, tmp_path / "run", checkpoint_every=5)
+    assert not (tmp_path / "run" / STATE).exists()
 
 
 def test_it_learns_to_tell_obvious_classes(tiny_data: Dataset, tiny_run: Path) -> None:

@@ -25,8 +25,8 @@ def section() -> list[str]:
         "",
         "    python benchmarks/classes.py",
         "",
-        "Sequential weighing with exact denoisers at the default error rate, 0.03; free evidence drops classes before the",
-        "first pass, and the two ahead are drawn twice at least.",
+        "Sequential weighing with exact denoisers at the default error rate, 0.04; free evidence drops classes before the",
+        "first pass, and the two ahead are drawn three times at least.",
         "",
         *table(HEADER, rows),
     ]

@@ -40,5 +40,9 @@ def section() -> list[str]:
         lines += table(("odd images", *TITLES, "warned of by Bayescope"), rows)
         false = spread([r["false_warnings"] for r in records])
         lines += [f"Ordinary test images warned of: {false}; {len(records)} seed(s).", ""]
-    phantom = [[key, f"{value:.3f}"] for record in read("novelty/phantom.json") for key, value in record.items()]
-    return [*lines, "### Phantom textures of another exponent (trained on 3)", "", *table(("texture", "AUROC"), phantom)]
+    phantom = [_texture(name, auroc) for record in read("novelty/phantom.json") for name, auroc in record.items()]
+    return [*lines, "### Phantom textures of another exponent (trained on 3)", "", *table(("texture", *TITLES), phantom)]
+
+
+def _texture(name: str, auroc: dict[str, float]) -> list[str]:
+    return [name, *(f"{auroc[score]:.3f}" if score in auroc else "not measured yet" for score in SCORES)]

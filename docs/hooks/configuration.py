@@ -59,5 +59,5 @@ def _kind(annotation: Any) -> str:
 
 
 def _bounds(metadata: list[Any]) -> str:
-    found = [f" {sign} {getattr(item, name):g}" for item in metadata for name, sign in _BOUNDS.items() if hasattr(item, name)]
+    found = [f" {sign} {getattr(item, name)}" for item in metadata for name, sign in _BOUNDS.items() if hasattr(item, name)]
     return ",".join(found)

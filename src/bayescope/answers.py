@@ -5,6 +5,7 @@ log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,17 @@ class Answers:
     class_prior: Floats
     passes: NDArray[np.int64]
     novelty: Verdict | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Those on all the parts' images, at one prior."""
+        names = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "raw_log_likelihood_ratio", "passes")
+        verdicts = [part.novelty for part in parts if part.novelty]
+        return cls(
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
+            class_prior=parts[0].class_prior,
+            novelty=Verdict.joined(verdicts) if verdicts else None,
+        )
 
     @property
     def mean_passes(self) -> float:

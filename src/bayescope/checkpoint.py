@@ -23,17 +23,20 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bayescope.calibration import Weighing
-from bayescope.config import dump_toml, read_config
+from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import PixelScale
 from bayescope.data.intensity import Preparation
+from bayescope.decision import Decisions
 from bayescope.denoiser import ImageStatistics, build_denoiser
 from bayescope.errors import RunError
 from bayescope.evidence.plan import LevelStatistics
 from bayescope.model import LikelihoodModel
 from bayescope.novelty import NoveltyTest
 from bayescope.recalibration import calibration_from_dict
+from bayescope.training.loop import open_fabric
 
 FORMAT = 4
+_INTEGER_ENDS = tuple(2.0**bits - 1 for bits in range(8, 17))
 CONFIG, MODEL, STATE, MANIFEST, METRICS = (
     "config.toml",
     "model.safetensors",
@@ -93,6 +96,7 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
     about = {
         "format": FORMAT,
         "scale": [model.scale.low, model.scale.high],
+        "pixel_type": model.pixel_type,
         "class_names": list(model.class_names),
         "class_prior": model.class_prior.tolist(),
         "weights": model.weighing.weights.tolist(),
@@ -101,13 +105,17 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
         "ratio_calibration": model.ratio_calibration.to_dict() if model.ratio_calibration else None,
         "novelty": model.novelty.to_dict() if model.novelty else None,
         "preparation": model.preparation.to_dict() if model.preparation else None,
+        "decisions": model.decisions.to_dict() if model.decisions else None,
     }
     write_atomically(run / CONFIG, dump_toml(model.config).encode())
     save_tensors(run / MODEL, model.denoiser.state_dict(), {"bayescope": json.dumps(about)})
 
 
-def load_model(run: Path) -> LikelihoodModel:
-    """The model of a run folder, on the CPU.  Raises RunError if there is none or it is of another version."""
+def load_model(run: Path, device: str = "cpu") -> LikelihoodModel:
+    """The model of a run folder, on ``device``: cpu, cuda, or auto for a GPU if there is one.
+
+    Raises RunError if there is none or it is damaged or of another version; ConfigError if the device is not there.
+    """
     if not (run / MODEL).is_file():
         reason = "training has not finished; continue it with `bayescope train … --resume`" if run.is_dir() else "no folder"
         raise RunError(f"{run}: holds no {MODEL} ({reason}); expected a run folder written by `bayescope train`")
@@ -118,16 +126,25 @@ def load_model(run: Path) -> LikelihoodModel:
         raise RunError(f"{run / MODEL}: not written by Bayescope; expected a file of `bayescope train`") from None
     check_format(about.get("format"), run)
     config = read_config(run / CONFIG)
+    place = open_fabric(Config(device=device)).device
     try:
-        statistics = ImageStatistics.blank(tuple(tensors["mean"].shape), len(about["class_names"]))
-        denoiser = build_denoiser(statistics, config.net)
-        denoiser.load_state_dict(tensors)
-    except (RuntimeError, KeyError) as error:
+        model = _model(config, tensors, about)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run}: {MODEL} does not fit {CONFIG} ({error}); restore the pair or train again") from None
+    model.denoiser.to(place)
+    return model
+
+
+def _model(config: Config, tensors: dict[str, Tensor], about: dict[str, Any]) -> LikelihoodModel:
+    statistics = ImageStatistics.blank(tuple(tensors["mean"].shape), len(about["class_names"]))
+    denoiser = build_denoiser(statistics, config.net)
+    denoiser.load_state_dict(tensors)
+    scale = PixelScale(*about["scale"])
     return LikelihoodModel(
         config,
         denoiser.requires_grad_(False).eval(),
-        PixelScale(*about["scale"]),
+        scale,
+        about.get("pixel_type") or _type_scaled(scale),
         tuple(about["class_names"]),
         np.array(about["class_prior"]),
         Weighing(np.array(about["weights"]), np.array(about["class_bias"])),
@@ -135,7 +152,15 @@ def load_model(run: Path) -> LikelihoodModel:
         calibration_from_dict(about["ratio_calibration"]) if about.get("ratio_calibration") else None,
         NoveltyTest.from_dict(about["novelty"]) if about.get("novelty") else None,
         Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
+        Decisions.from_dict(about["decisions"]) if about.get("decisions") else None,
     )
+
+
+def _type_scaled(scale: PixelScale) -> str:
+    """The pixel type of a model saved before it was noted: integers are scaled from 0 to all ones."""
+    if scale.low != 0 or scale.high not in _INTEGER_ENDS:
+        return "float32"
+    return "uint8" if scale.high == _INTEGER_ENDS[0] else "uint16"
 
 
 def check_format(found: object, run: Path) -> None:

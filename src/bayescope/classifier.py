@@ -12,15 +12,17 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from bayescope.answers import Answers, check_prior
-from bayescope.checkpoint import load_model, save_model
+from bayescope.checkpoint import load_model
 from bayescope.config import Augmentation, Calibration, Config, LevelWeights, parse_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.errors import ConfigError, DataError
 from bayescope.fit import fit
 from bayescope.model import LikelihoodModel
+from bayescope.run_folder import manifest_of, read_manifest, save_run
 from bayescope.shapes import Floats, Labels, Pixels
 
 _FEWEST_HELD_OUT = 8
+_ESTIMATOR = "estimator"
 
 
 class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -35,10 +37,11 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
     levels, noises, level_weights, calibration, error_rate, max_passes
         Weighing; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
-        as few as four where the winner is settled soon.  Assign ``error_rate`` or ``max_passes`` anew at any time.
+        as few as six where the winner is settled soon.  Assign ``error_rate`` or ``max_passes`` anew at any time.
     validation_fraction
         Share of the training images held out, stratified, to fit the level weights.  With fewer than eight, or a class
-        of one image, none is held out, the plain bound is used, and nothing is calibrated or tested for novelty.
+        of one image, none is held out, the plain bound is used, every image is weighed in full, and nothing is calibrated or
+        tested for novelty.
     class_prior
         Probabilities of the classes, in the order of ``classes_``; None: equal.  Assign ``class_prior_`` after fitting
         to move to another prevalence without retraining.
@@ -56,7 +59,9 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     class_prior_
         Probabilities of ``classes_`` that ``predict`` starts from.
     n_features_in_
-        Pixels or columns of one row of ``X``.
+        What scikit-learn counts in ``X``: its second axis.  Unknown in a run folder of ``bayescope train``.
+    manifest_
+        Source, fingerprint and notes of the training images, as :meth:`save` keeps them.
     model_
         The trained :class:`bayescope.model.LikelihoodModel`.
 
@@ -79,7 +84,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         noises: int = 4,
         level_weights: LevelWeights = "fitted",
         calibration: Calibration = "affine",
-        error_rate: float = 0.03,
+        error_rate: float = 0.04,
         max_passes: int | None = None,
         validation_fraction: float = 0.1,
         class_prior: ArrayLike | None = None,
@@ -124,7 +129,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         images = ImageSet(pixels, labels.astype(np.int64), names, tuple(str(i) for i in range(len(pixels))))
         data = Dataset(images.subset(train), images.subset(val), images.subset(val), source="array")
         fitted = fit(data, config, prior)
-        self.model_ = replace(fitted, novelty=None) if none_held_out else fitted
+        self.model_ = replace(fitted, novelty=None, statistics=None) if none_held_out else fitted
+        self.manifest_ = manifest_of(data)
         self.class_prior_ = self.model_.class_prior
         return self
 
@@ -160,20 +166,32 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scale = self.model_.scale
         return (self.model_.sample(per_class, steps, seed) + 1) * 0.5 * (scale.high - scale.low) + scale.low
 
-    def save(self, path: str | Path) -> None:
-        """Write the fitted model as a run folder.  Raises RunError if it cannot be written."""
+    def save(self, path: str | Path, force: bool = False) -> None:
+        """Write the fitted model as a run folder; ``force`` replaces a run.
+
+        Raises RunError if the folder cannot be written, or holds anything but a run to replace.
+        """
         check_is_fitted(self)
-        save_model(Path(path), self.model_)
+        classes, n_features = self.classes_, getattr(self, "n_features_in_", None)
+        about = {"classes": classes.tolist(), "dtype": classes.dtype.str, "n_features_in": n_features}
+        save_run(Path(path), self.model_, self.manifest_ | {_ESTIMATOR: about}, force)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """A fitted classifier from a run folder of :meth:`save` or ``bayescope train``; labels are the class names."""
-        model = load_model(Path(path))
-        classifier = cls(**_parameters(model))
+    def load(cls, path: str | Path, device: str = "auto") -> Self:
+        """A fitted classifier from a run folder, weighing on ``device``.
+
+        Labels are those given to ``fit`` if :meth:`save` wrote the folder; the class names if ``bayescope train`` did.
+        Raises RunError if it cannot be read; ConfigError if the device is not there.
+        """
+        model, manifest = load_model(Path(path), device), read_manifest(Path(path))
+        classifier = cls(**_parameters(model) | {"device": device, "image_shape": model.image_shape})
         classifier.model_ = model
-        classifier.classes_ = np.array(model.class_names)
         classifier.class_prior_ = model.class_prior
-        classifier.image_shape = model.image_shape
+        classifier.manifest_ = manifest
+        about = manifest.get(_ESTIMATOR, {"classes": model.class_names, "dtype": "U", "n_features_in": None})
+        classifier.classes_ = np.array(about["classes"], dtype=about["dtype"])
+        if about["n_features_in"] is not None:
+            classifier.n_features_in_ = about["n_features_in"]
         return classifier
 
     def __sklearn_tags__(self) -> Any:
@@ -230,7 +248,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         counts = np.bincount(labels)
         if n_held_out < max(_FEWEST_HELD_OUT, len(counts)) or counts.min() < 2:
             return everyone, everyone[:0]
-        train, val = train_test_split(everyone, test_size=n_held_out, stratify=labels, random_state=seed % 2**32)
+        train, val = train_test_split(everyone, test_size=n_held_out, stratify=labels, random_state=seed)
         return train, val
 
 
@@ -243,6 +261,5 @@ def _parameters(model: LikelihoodModel) -> dict[str, Any]:
         **{name: getattr(config.evidence, name) for name in evidence},
         "widths": config.net.widths,
         "class_prior": model.class_prior,
-        "device": config.device,
         "random_state": config.seed,
     }

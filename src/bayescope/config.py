@@ -24,8 +24,12 @@ Solver = Literal["adaptive", "heun", "rk4"]
 Trace = Literal["exact", "rademacher", "gaussian"]
 
 
+LARGEST_SEED = 2**32 - 1
+"""Of scikit-learn's generators, by which splits are drawn."""
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NetConfig(_Section):
@@ -113,6 +117,9 @@ class EvidenceConfig(_Levels):
 
     ``calibration`` of the likelihood ratios on validation images: one slope and an offset per class, or any rising map of each
     class's ratio, which needs more images and full weighing.
+
+    Prediction sets miss the true class in at most ``miscoverage`` of the images of any class; answers that are not withheld are
+    wrong in at most ``risk`` of the images.  Both speak of images like the validation images, weighed in full.
     """
 
     levels: int = Field(10, ge=1)
@@ -122,8 +129,10 @@ class EvidenceConfig(_Levels):
     level_weights: LevelWeights = "fitted"
     power: float = 0.5
     calibration: Calibration = "affine"
-    error_rate: float = Field(0.03, ge=0, lt=1)
+    error_rate: float = Field(0.04, ge=0, lt=1)
     max_passes: int | None = Field(None, ge=2)
+    miscoverage: float = Field(0.1, gt=0, lt=1)
+    risk: float = Field(0.05, gt=0, lt=1)
 
 
 class FlowConfig(_Levels):
@@ -146,7 +155,7 @@ class FlowConfig(_Levels):
 class Config(_Section):
     """Everything that decides a run, besides its data."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     size: int | None = Field(None, ge=4)
     device: str = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"

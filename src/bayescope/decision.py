@@ -13,12 +13,13 @@ prevalence, one image a patient, and used for nothing else.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from scipy.stats import beta
 
-from bayescope.errors import ConfigError, DataError
+from bayescope.errors import ConfigError, DataError, RunError
 from bayescope.shapes import Floats, Labels
 
 _N_TESTS = 20
@@ -82,6 +83,35 @@ class RiskCoverage:
     def area(self) -> float:
         """AURC: mean risk over coverages (Geifman, Uziel & El-Yaniv 2019); smaller is better."""
         return float(self.risk.mean())
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What may be said beside the probabilities, fitted on held-out images at one prior."""
+
+    sets: ConformalSets
+    abstention: Abstention
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, fit for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`.  Raises RunError if ``content`` is something else."""
+        try:
+            sets = ConformalSets(**content["sets"])
+            sets = replace(sets, least_posterior=tuple(sets.least_posterior), images=tuple(sets.images))
+            return cls(sets, Abstention(**content["abstention"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(
+                f"decisions cannot be read ({error!r}); expected prediction sets and abstention. Calibrate the model again"
+            ) from None
+
+
+def fit_decisions(posterior: Floats, labels: Labels, miscoverage: float, risk: float) -> Decisions:
+    """Both, from held-out images ``(n, classes)``, ``(n,)``.  Raises as :func:`fit_conformal_sets`."""
+    return Decisions(fit_conformal_sets(posterior, labels, miscoverage), fit_abstention(posterior, labels, risk))
 
 
 def fit_abstention(posterior: Floats, labels: Labels, risk: float = 0.05, delta: float = 0.05) -> Abstention:

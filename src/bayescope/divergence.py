@@ -1,8 +1,8 @@
 """Divergence of an image function: the trace of its Jacobian, with the function's value.
 
 Exact, by one backward pass per pixel, or by Hutchinson's estimate ``E_v [vᵀ J v]`` over probes v of zero mean and unit
-covariance, one backward pass each.  The probes are given, and are the same for every image and class: a fresh one per
-class would put its noise into their difference.  Of a Jacobian ``aI + B`` Rademacher probes estimate the trace of ``aI``
+covariance, one backward pass each.  The probes are given, and should be the same for every image and class: a fresh one
+per class puts its noise into their difference.  Of a Jacobian ``aI + B`` Rademacher probes estimate the trace of ``aI``
 without error, since vᵀv is the number of pixels; Gaussian ones do not.
 """
 
@@ -37,8 +37,8 @@ class DivergenceMethod(Protocol):
     @property
     def estimates(self) -> int: ...
 
-    def __call__(self, function: ImageFunction, z: Tensor) -> Divergence:
-        """Value and divergence of ``function`` at images ``z (batch, c, h, w)``."""
+    def __call__(self, function: ImageFunction, z: Tensor, rows: Tensor | None = None) -> Divergence:
+        """Value and divergence of ``function`` at images ``z (batch, c, h, w)``: rows ``rows (batch,)`` of all asked for."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ExactDivergence:
 
     estimates: ClassVar[int] = 1
 
-    def __call__(self, function: ImageFunction, z: Tensor) -> Divergence:
+    def __call__(self, function: ImageFunction, z: Tensor, rows: Tensor | None = None) -> Divergence:
         """Value and divergence of ``function`` at images ``z (batch, c, h, w)``."""
         pixels = z.shape[1:].numel()
         basis = torch.eye(pixels, dtype=z.dtype, device=z.device).unflatten(1, z.shape[1:])
@@ -57,27 +57,34 @@ class ExactDivergence:
 
 @dataclass(frozen=True)
 class Hutchinson:
-    """Estimates by ``probes (k, c, h, w)``, k of them per image.  Cost: a forward and k backward passes.
+    """Estimates by ``probes (k, c, h, w)``, the same k for every image.  Cost: a forward and k backward passes.
 
-    Raises ConfigError if there are no probes.
+    ``probes (k, rows, c, h, w)`` instead: every row of what is asked has its own.  Raises ConfigError if there are no probes.
     """
 
     probes: Tensor
 
     def __post_init__(self) -> None:
-        if self.probes.ndim != 4 or not len(self.probes):
-            raise ConfigError(f"probes of shape {tuple(self.probes.shape)}; expected (k, channel, height, width), k >= 1")
+        if self.probes.ndim not in (4, 5) or not len(self.probes):
+            raise ConfigError(
+                f"probes of shape {tuple(self.probes.shape)}; expected (k, channel, height, width) or "
+                "(k, rows, channel, height, width), k >= 1"
+            )
 
     @property
     def estimates(self) -> int:
         return len(self.probes)
 
-    def __call__(self, function: ImageFunction, z: Tensor) -> Divergence:
-        """Value and divergence of ``function`` at images ``z``; raises ConfigError if the probes are of another shape."""
-        if self.probes.shape[1:] != z.shape[1:]:
-            raise ConfigError(f"probes of shape {tuple(self.probes.shape[1:])} for images of {tuple(z.shape[1:])}")
-        value, products = _products(function, z, self.probes.to(z))
-        return Divergence(value, products, 1 + 2 * len(self.probes))
+    def __call__(self, function: ImageFunction, z: Tensor, rows: Tensor | None = None) -> Divergence:
+        """Value and divergence of ``function`` at images ``z``, by the probes of ``rows (batch,)`` where rows have their own.
+
+        Raises ConfigError if the probes are of another shape.
+        """
+        if self.probes.shape[-3:] != z.shape[1:]:
+            raise ConfigError(f"probes of shape {tuple(self.probes.shape[-3:])} for images of {tuple(z.shape[1:])}")
+        probes = self.probes if self.probes.ndim == 4 else self.probes[:, rows]
+        value, products = _products(function, z, probes.to(z))
+        return Divergence(value, products, 1 + 2 * len(probes))
 
 
 def rademacher_probes(k: int, shape: tuple[int, ...], generator: Generator) -> Tensor:

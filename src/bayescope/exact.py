@@ -53,6 +53,14 @@ def exact_likelihood(
     that do not fit the model.
     """
     settings = settings or model.config.flow
+    parts = [_integrate(model, part, settings, batch_size, callback) for part in model.parts(pixels)]
+    columns = [(part.log_likelihood, part.standard_error, part.bits_per_dim, part.passes) for part in parts]
+    return ExactLikelihood(*map(np.concatenate, zip(*columns, strict=True)))
+
+
+def _integrate(
+    model: LikelihoodModel, pixels: Pixels, settings: FlowConfig, batch_size: int | None, callback: Callable[[int], None]
+) -> ExactLikelihood:
     scale, integer = model.scale, np.issubdtype(pixels.dtype, np.integer)
     x = model.checked(pixels)
     if integer:

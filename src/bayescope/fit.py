@@ -2,34 +2,32 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+from lightning_fabric import Fabric
 
 from bayescope.calibration import Weighing, level_spacing
 from bayescope.checkpoint import (
-    CONFIG,
-    FORMAT,
-    MANIFEST,
     METRICS,
     STATE,
     append_line,
-    check_format,
     load_tensors,
-    read_json,
     read_lines,
     save_model,
     save_tensors,
     write_atomically,
-    writing,
 )
-from bayescope.config import Config, dump_toml, read_config
-from bayescope.data.images import Dataset, PixelScale
-from bayescope.errors import RunError
+from bayescope.config import Config, TrainingConfig
+from bayescope.data.images import Dataset, PixelScale, check_validation
+from bayescope.evidence.sequential import check_knobs
 from bayescope.model import LikelihoodModel
 from bayescope.noise import log_spaced
+from bayescope.run_folder import check_run, manifest_of, open_run
 from bayescope.shapes import Floats
-from bayescope.training.loop import Progress, Watch, open_fabric, start, train
+from bayescope.training.loop import Progress, Watch, diverged, open_fabric, start, train
 from bayescope.training.state import TrainingState
 
 
@@ -40,8 +38,14 @@ def fit(
     watch: Watch = lambda progress: None,
     weighed: Callable[[int], None] = lambda images: None,
 ) -> LikelihoodModel:
-    """Train in memory.  ``class_prior`` defaults to uniform; ``weighed`` hears of validation images done."""
-    return _fit(data, config, class_prior, watch, weighed, None)
+    """Train in memory.  ``class_prior`` defaults to uniform; ``weighed`` hears of validation images done.
+
+    Raises, before the first step, ConfigError if the device is not there or ``max_passes`` too few, and DataError if fitted
+    level weights lack a class among the validation images; RunError if training diverges.
+    """
+    training = _Training.ready(data, config)
+    training.run(watch)
+    return training.model(class_prior, weighed)
 
 
 def fit_run(
@@ -53,47 +57,76 @@ def fit_run(
     watch: Watch = lambda progress: None,
     weighed: Callable[[int], None] = lambda images: None,
     data_path: Path | None = None,
+    force: bool = False,
 ) -> LikelihoodModel:
     """Train in the run folder ``run`` with checkpoints; ``resume`` goes on after the last one, to the same weights.
 
-    ``data_path`` is noted in the run folder, so that a report finds the data again.
-    Raises RunError if the folder holds a run and ``resume`` is false, or one of other data, configuration or version.
+    ``data_path`` is noted in the run folder, so that a report finds the data again.  ``force`` replaces a run, once the new
+    one is ready to start; nothing is touched before.
+    Raises as :func:`fit`; RunError also if the folder holds a run and neither ``resume`` nor ``force`` is given, one of other
+    data, configuration or version to go on with, or anything else.
     """
-    manifest: dict[str, object] = {
-        "format": FORMAT,
-        "source": data.source,
-        "fingerprint": data.fingerprint,
-        "notes": list(data.notes),
-    }
-    if data_path is not None:
-        manifest["path"] = str(data_path.resolve())
-    if resume and (run / MANIFEST).exists():
-        _check_same_run(run, config, manifest)
-    else:
-        open_run(run, config, manifest)
-    return _fit(data, config, None, watch, weighed, _Keeper(run, checkpoint_every))
+    manifest = manifest_of(data, data_path)
+    check_run(run, config, manifest, resume, force)
+    training = _Training.ready(data, config)
+    open_run(run, config, manifest, resume, force)
+    keeper = _Keeper(run, checkpoint_every, config.training)
+    keeper.restore(training.state)
+
+    def after_step(progress: Progress) -> None:
+        keeper(progress)
+        watch(progress)
+
+    training.run(after_step)
+    model = training.model(None, weighed)
+    save_model(run, model)
+    return model
 
 
-def open_run(run: Path, config: Config, manifest: dict[str, object]) -> None:
-    """Make a fresh run folder.  Raises RunError if ``run`` is there and not empty."""
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise RunError(f"{run}: exists already; give another --out, --resume to continue it, or --force to replace it")
-    with writing(run):
-        run.mkdir(parents=True, exist_ok=True)
-    write_atomically(run / CONFIG, dump_toml(config).encode())
-    write_atomically(run / MANIFEST, json.dumps(manifest, indent=2).encode())
+@dataclass(frozen=True)
+class _Training:
+    """All that training needs, ready to start: what can be refused was refused."""
+
+    data: Dataset
+    config: Config
+    scale: PixelScale
+    fabric: Fabric
+    state: TrainingState
+
+    @classmethod
+    def ready(cls, data: Dataset, config: Config) -> Self:
+        check_knobs(config.evidence.error_rate, config.evidence.max_passes, data.n_classes)
+        if config.evidence.level_weights == "fitted":
+            check_validation(data.val, data.source)
+        fabric, scale = open_fabric(config), PixelScale.of(data.train.pixels)
+        return cls(data, config, scale, fabric, start(config, data.train, scale, fabric))
+
+    def run(self, callback: Watch) -> None:
+        train(self.state, self.config, self.data.train, self.data.val, self.scale, self.fabric, callback)
+
+    def model(self, class_prior: Floats | None, weighed: Callable[[int], None]) -> LikelihoodModel:
+        data, settings, n_classes = self.data, self.config.evidence, self.data.n_classes
+        sigmas = log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
+        model = LikelihoodModel(
+            self.config,
+            self.state.ema,
+            self.scale,
+            data.train.pixels.dtype.name,
+            data.class_names,
+            np.full(n_classes, 1 / n_classes) if class_prior is None else class_prior,
+            Weighing(level_spacing(sigmas), np.zeros(n_classes)),
+            preparation=data.preparation,
+        )
+        return model.calibrated(data.val, weighed)
 
 
-def started_steps(run: Path) -> int:
-    """Steps that the last checkpoint of ``run`` holds; 0 without one."""
-    return int(load_tensors(run / STATE)[0]["step"]) if (run / STATE).exists() else 0
-
-
+@dataclass(frozen=True)
 class _Keeper:
     """Keeps a run folder up to date: metrics at each validation, training state every so many steps."""
 
-    def __init__(self, run: Path, every: int) -> None:
-        self.run, self.every = run, every
+    run: Path
+    every: int
+    settings: TrainingConfig
 
     def restore(self, state: TrainingState) -> None:
         if (self.run / STATE).exists():
@@ -113,48 +146,10 @@ class _Keeper:
             }
             append_line(self.run / METRICS, {k: (v if v == v else None) for k, v in record.items()})
         if step % self.every == 0 or step == progress.steps:
-            save_tensors(self.run / STATE, progress.state.tensors())
+            self._checkpoint(progress.state)
 
-
-def _fit(
-    data: Dataset,
-    config: Config,
-    class_prior: Floats | None,
-    watch: Watch,
-    weighed: Callable[[int], None],
-    keeper: _Keeper | None,
-) -> LikelihoodModel:
-    scale = PixelScale.of(data.train.pixels)
-    fabric = open_fabric(config)
-    state = start(config, data.train, scale, fabric)
-    if keeper:
-        keeper.restore(state)
-
-    def after_step(progress: Progress) -> None:
-        if keeper:
-            keeper(progress)
-        watch(progress)
-
-    train(state, config, data.train, data.val, scale, fabric, after_step)
-    settings = config.evidence
-    sigmas = log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
-    n_classes = data.n_classes
-    prior = np.full(n_classes, 1 / n_classes) if class_prior is None else class_prior
-    unweighted = Weighing(level_spacing(sigmas), np.zeros(n_classes))
-    model = LikelihoodModel(config, state.ema, scale, data.class_names, prior, unweighted, preparation=data.preparation)
-    model = model.calibrated(data.val, weighed)
-    if keeper:
-        save_model(keeper.run, model)
-    return model
-
-
-def _check_same_run(run: Path, config: Config, manifest: dict[str, object]) -> None:
-    found = read_json(run / MANIFEST)
-    check_format(found.get("format"), run)
-    if found.get("fingerprint") != manifest["fingerprint"]:
-        raise RunError(
-            f"{run}: was trained on {found.get('source')} ({str(found.get('fingerprint'))[:12]}), now asked to go on with "
-            f"{manifest['source']} ({str(manifest['fingerprint'])[:12]}); give the same data, or another --out"
-        )
-    if read_config(run / CONFIG) != config:
-        raise RunError(f"{run}: was started with another configuration; go on with its {CONFIG}, or give another --out")
+    def _checkpoint(self, state: TrainingState) -> None:
+        tensors = state.tensors()
+        if not all(bool(value.isfinite().all()) for value in tensors.values()):
+            raise diverged(state.step, "weights that are not finite", self.settings)
+        save_tensors(self.run / STATE, tensors)

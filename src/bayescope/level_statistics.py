@@ -31,7 +31,8 @@ _SHARES = np.geomspace(1e-4, 0.5, 24)
 def fit_level_statistics(levels: LevelEvidence, free: Floats, labels: Labels, weighing: Weighing) -> LevelStatistics | None:
     """Statistics of held-out images with their labels, the classes weighing alike; None with fewer than 16 images.
 
-    ``free``: their evidence without the network, nats, ``(n, classes)``.
+    ``free``: their evidence without the network, nats, ``(n, classes)``; ``weighing``: with the class biases of the decisions
+    that the stopping rule is to foretell.
     """
     if len(labels) < FEWEST:
         return None

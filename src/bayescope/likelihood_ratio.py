@@ -13,7 +13,7 @@ Then post-test odds = pre-test odds x exp(l), at any prevalence.  The raw ratios
 was fitted: see :func:`out_of_fold`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -182,22 +182,32 @@ def post_test_probability(log_ratio: Floats, prevalence: Floats | float) -> Floa
     return np.asarray(expit(log_ratio + logit(prevalence)))
 
 
-def out_of_fold(predict: Callable[[Labels, Labels], Floats], labels: Labels, folds: int = 5, seed: int = 0) -> Floats:
-    """Every image's answer from a fit that has not seen it.
+def out_of_fold(
+    predict: Callable[[Labels, Labels], Floats],
+    labels: Labels,
+    patients: Sequence[Hashable] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> Floats:
+    """Every image's answer from a fit that has seen neither it nor another image of its patient.
 
     ``predict(fitting, asked)`` fits on the images of the first indices and answers for those of the second, ``(m, classes)``;
-    folds are stratified.  Serves twice: raw ratios whose level weights were fitted on the other images, on which a
-    calibration may be fitted; and calibrated ratios for an honest figure on the very images of the calibration.
+    folds are stratified, and hold whole ``patients (n,)`` (default: every image is another's).  Serves twice: raw ratios
+    whose level weights were fitted on the other images, on which a calibration may be fitted; and calibrated ratios for an
+    honest figure on the very images of the calibration.
     Raises DataError if a class has fewer than two images.
     """
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     counts = np.bincount(labels)
     smallest = int(counts[counts > 0].min(initial=len(labels)))
     if smallest < 2:
         raise DataError(f"validation images per class: {counts.tolist()}; cross-fitting expects at least two of each class")
-    splitter = StratifiedKFold(min(folds, smallest), shuffle=True, random_state=seed)
-    parts = [(asked, predict(fitting, asked)) for fitting, asked in splitter.split(labels, labels)]
+    kind = StratifiedKFold if patients is None else StratifiedGroupKFold
+    splitter = kind(min(folds, smallest), shuffle=True, random_state=seed)
+    parts = [
+        (asked, predict(fitting, asked)) for fitting, asked in splitter.split(labels, labels, patients) if len(asked)
+    ]
     order = np.argsort(np.concatenate([asked for asked, _ in parts]))
     return np.concatenate([answer for _, answer in parts])[order]
 

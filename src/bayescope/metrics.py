@@ -6,12 +6,13 @@ classes (the former is then balanced accuracy).  Brier score: mean squared error
 classes), or summed over classes (more).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
 
+from bayescope.errors import DataError
 from bayescope.shapes import Floats, Labels
 
 N_BOOTSTRAP = 1000
@@ -92,15 +93,20 @@ MEASURES: dict[str, Callable[[Floats, Labels], float]] = {
 }
 
 
-def measure(posterior: Floats, labels: Labels, seed: int = 0, n_bootstrap: int = N_BOOTSTRAP) -> dict[str, Estimate]:
-    """Every measure with its interval, from ``n_bootstrap`` resamples of the images.
+def measure(
+    posterior: Floats,
+    labels: Labels,
+    patients: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    n_bootstrap: int = N_BOOTSTRAP,
+) -> dict[str, Estimate]:
+    """Every measure with its interval, from ``n_bootstrap`` resamples of the ``patients (n,)`` (default: of the images).
 
     A resample that lacks a class leaves the measures that need it out of that resample.
     """
     rng = np.random.default_rng(seed)
     draws = np.empty((n_bootstrap, len(MEASURES)))
-    for row in draws:
-        chosen = rng.integers(len(labels), size=len(labels))
+    for row, chosen in zip(draws, resampled_patients(patients, len(labels), rng), strict=False):
         row[:] = [function(posterior[chosen], labels[chosen]) for function in MEASURES.values()]
     estimates = {}
     for (name, function), column in zip(MEASURES.items(), draws.T, strict=True):
@@ -108,6 +114,27 @@ def measure(posterior: Floats, labels: Labels, seed: int = 0, n_bootstrap: int =
         low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
         estimates[name] = Estimate(function(posterior, labels), float(low), float(high))
     return estimates
+
+
+def resampled_patients(patients: Sequence[Hashable] | None, n: int, rng: np.random.Generator) -> Iterator[Labels]:
+    """Endlessly, indices of the ``n`` images of as many patients drawn with replacement as there are.
+
+    ``patients (n,)``: whose image each is (default: each another's).  Raises DataError if they are not ``n``.
+    """
+    groups = patient_numbers(patients, n)
+    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
+    while True:
+        yield np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+
+
+def patient_numbers(patients: Sequence[Hashable] | None, n: int) -> Labels:
+    """Patients of ``n`` images numbered from 0: ``(n,)``; without ``patients`` each image is another's."""
+    if patients is None:
+        return np.arange(n)
+    if len(patients) != n:
+        raise DataError(f"{len(patients)} patients for {n} images; expected one per image")
+    number = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
+    return np.array([number[patient] for patient in patients])
 
 
 def expected_calibration_error(posterior: Floats, labels: Labels, n_bins: int = 10) -> float:

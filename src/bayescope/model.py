@@ -13,6 +13,7 @@ from bayescope.calibration import Weighing, choose_weighing
 from bayescope.config import Config
 from bayescope.data.images import ImageSet, PixelScale
 from bayescope.data.intensity import Preparation
+from bayescope.decision import Decisions, fit_decisions
 from bayescope.denoiser import Denoiser
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.bound import (
@@ -25,16 +26,23 @@ from bayescope.evidence.bound import (
 )
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sample import sample
-from bayescope.evidence.sequential import SequentialEvidence, check_knobs, weigh_sequentially
+from bayescope.evidence.sequential import check_knobs, weigh_sequentially
 from bayescope.explain import ClassMaps, class_maps
 from bayescope.level_statistics import fit_level_statistics
 from bayescope.noise import log_spaced
 from bayescope.novelty import FEWEST_IMAGES, NoveltyTest, drawn_first_noise, first_noise_log_errors, fit_novelty
-from bayescope.recalibration import Calibration, calibrated_weighing, cross_fitted_calibration, stopping_offset, unchanged
+from bayescope.recalibration import (
+    Calibration,
+    calibrated_weighing,
+    cross_fitted_calibration,
+    out_of_fold_evidence,
+    stopping_offset,
+    unchanged,
+)
 from bayescope.shapes import Floats, Pixels
 
-_PIXELS_AT_ONCE = 2**26
-"""256 MiB in the model's units."""
+_NUMBERS_AT_ONCE = 2**23
+"""Pixels or draws, whichever an image has more of: 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class LikelihoodModel:
     config: Config
     denoiser: Denoiser
     scale: PixelScale
+    pixel_type: str
+    """Of the training images as stored: uint8, uint16 or float32."""
     class_names: tuple[str, ...]
     class_prior: Floats
     weighing: Weighing
@@ -55,6 +65,8 @@ class LikelihoodModel:
     """Of images against the held-out ones; None if those were too few."""
     preparation: Preparation | None = None
     """How its images were prepared from mammograms, and new ones are to be; None if they were not."""
+    decisions: Decisions | None = None
+    """Prediction sets and abstention; None if there were too few held-out images to fit them on."""
 
     @cached_property
     def plan(self) -> Plan | None:
@@ -84,8 +96,11 @@ class LikelihoodModel:
         Raises DataError if the images are of another shape than the model's, or not finite.
         """
         sigmas, noise = self._draws()
-        found = [level_evidence(self.denoiser, x, sigmas, noise, batch_size, callback) for _, x in self._parts(pixels)]
-        return LevelEvidence(np.concatenate([part.values for part in found]), sigmas)
+        found = [
+            level_evidence(self.denoiser, self.checked(part), sigmas, noise, batch_size, callback).values
+            for part in self.parts(pixels)
+        ]
+        return LevelEvidence(np.concatenate(found), sigmas)
 
     def classify(
         self,
@@ -112,45 +127,44 @@ class LikelihoodModel:
         offset = stopping_offset(self.calibration, prior)
         if self.plan is None or offset is None:
             _refuse_budget(max_passes)
-            return self.answer(self.level_evidence(pixels, callback), prior)
-        if error_rate == 0 and max_passes is None:
-            return self.answer(self.level_evidence(pixels, callback), prior)
-        (sigmas, noise), bias = self._draws(), self.weighing.class_bias
-        knobs = self.plan, bias + offset, error_rate, max_passes
-        found = SequentialEvidence.joined(
-            [weigh_sequentially(self.denoiser, x, sigmas, noise, *knobs, callback=callback) for _, x in self._parts(pixels)]
-        )
-        evidence, passes, verdict = found.values + bias, found.passes, None
-        if test_novelty and self.novelty:
-            leader = evidence.argmax(axis=1)
-            known = drawn_first_noise(found, leader)
-            first_noise = [
-                first_noise_evidence(self.denoiser, x, sigmas, noise, leader[rows], known[rows])
-                for rows, x in self._parts(pixels)
-            ]
-            verdict = self.novelty(first_noise_log_errors(np.concatenate(first_noise)))
-            passes = passes + np.isnan(known).sum(axis=1)
-        return tell(evidence, prior, found.standard_error, passes, self.calibration, verdict)
+            offset = None
+        if offset is None or (error_rate == 0 and max_passes is None):
+            parts = [self.answer(self.level_evidence(part, callback), prior) for part in self.parts(pixels)]
+        else:
+            rest = offset, error_rate, max_passes, callback, test_novelty
+            parts = [self._answer_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
+        return Answers.joined(parts)
 
     def calibrated(self, held_out: ImageSet, callback: Callable[[int], None] = lambda images: None) -> "LikelihoodModel":
         """The same model with all that held-out images teach.
 
-        That is the level weights and the calibration its configuration asks for, statistics for stopping early and the novelty
-        test.  The calibration is fitted on evidence whose weights were fitted on other folds.
+        That is the level weights and the calibration its configuration asks for, statistics for stopping early, the novelty
+        test, prediction sets and abstention.  The calibration is fitted on evidence whose weights were fitted on other folds.
         """
-        settings, labels = self.config.evidence, held_out.labels
+        settings, labels, patients = self.config.evidence, held_out.labels, held_out.groups
         levels = self.level_evidence(held_out.pixels, callback)
-        calibration = cross_fitted_calibration(settings, levels, labels, self.class_prior)
+        calibration = cross_fitted_calibration(settings, levels, labels, self.class_prior, patients)
         weighing = choose_weighing(settings, levels, labels)
-        free = [free_evidence(self.denoiser, x, levels.sigmas) for _, x in self._parts(held_out.pixels)]
+        free = [free_evidence(self.denoiser, self.checked(part), levels.sigmas) for part in self.parts(held_out.pixels)]
         first_noise = levels.first_noise(weighing.evidence(levels).argmax(axis=1))
+        equal = np.full(len(self.class_names), 1 / len(self.class_names))
+        offset = stopping_offset(calibration, equal)
+        deciding = weighing if offset is None else replace(weighing, class_bias=weighing.class_bias + offset)
         return replace(
             self,
             weighing=weighing,
-            statistics=fit_level_statistics(levels, np.concatenate(free), labels, weighing),
+            statistics=fit_level_statistics(levels, np.concatenate(free), labels, deciding),
             ratio_calibration=calibration,
-            novelty=fit_novelty(first_noise_log_errors(first_noise)) if len(labels) >= FEWEST_IMAGES else None,
+            novelty=fit_novelty(first_noise_log_errors(first_noise), patients) if len(labels) >= FEWEST_IMAGES else None,
+            decisions=self._decisions(calibration, levels, held_out) if calibration.calibrated else None,
         )
+
+    def _decisions(self, calibration: Calibration, levels: LevelEvidence, held_out: ImageSet) -> Decisions:
+        """On held-out answers at the model's own prior, of weights that were fitted on the other folds."""
+        settings, labels = self.config.evidence, held_out.labels
+        evidence = out_of_fold_evidence(settings, levels, labels, held_out.groups)
+        answers = tell(evidence, self.class_prior, _no_error, np.full(len(labels), levels.passes), calibration)
+        return fit_decisions(answers.posterior, labels, settings.miscoverage, settings.risk)
 
     def answer(self, levels: LevelEvidence, class_prior: Sequence[float] | Floats | None = None) -> Answers:
         """Bayes' rule with ``class_prior`` (default: the model's own).  Raises ConfigError if it is no distribution."""
@@ -161,6 +175,30 @@ class LikelihoodModel:
         passes = np.full(len(levels.values), levels.passes)
         error = partial(self.weighing.standard_error, levels)
         return tell(evidence, self._prior(class_prior), error, passes, self.calibration, verdict)
+
+    def _answer_early(
+        self,
+        x: Tensor,
+        prior: Floats,
+        offset: Floats,
+        error_rate: float,
+        max_passes: int | None,
+        callback: Callable[[int], None],
+        test_novelty: bool,
+    ) -> Answers:
+        assert self.plan is not None
+        (sigmas, noise), bias = self._draws(), self.weighing.class_bias
+        found = weigh_sequentially(
+            self.denoiser, x, sigmas, noise, self.plan, bias + offset, error_rate, max_passes, callback=callback
+        )
+        evidence, passes, verdict = found.values + bias, found.passes, None
+        if test_novelty and self.novelty:
+            leader = evidence.argmax(axis=1)
+            known = drawn_first_noise(found, leader)
+            first_noise = first_noise_evidence(self.denoiser, x, sigmas, noise, leader, known)
+            verdict = self.novelty(first_noise_log_errors(first_noise))
+            passes = passes + np.isnan(known).sum(axis=1)
+        return tell(evidence, prior, found.standard_error, passes, self.calibration, verdict)
 
     def evidence_maps(self, pixels: Pixels) -> ClassMaps:
         """Where the evidence of stored pixels lies; adds up to the calibrated ratios (monotone calibration: to the raw ones).
@@ -196,18 +234,23 @@ class LikelihoodModel:
             raise DataError("pixels that are NaN or infinite; expected finite values. Mend or leave out these images")
         return torch.from_numpy(self.scale.to_model(pixels)).to(self.denoiser.mean.device)
 
-    def _parts(self, pixels: Pixels) -> Iterator[tuple[slice, Tensor]]:
-        """Images as :meth:`checked` gives them, few at a time where they are large: pixels mapped from a file stay there."""
-        at_once = max(1, _PIXELS_AT_ONCE // max(1, int(np.prod(pixels.shape[1:]))))
+    def parts(self, pixels: Pixels) -> Iterator[Pixels]:
+        """Images a few at a time, at least once: pixels mapped from a file stay there, and what is known of each is bounded."""
+        settings, per_image = self.config.evidence, int(np.prod(pixels.shape[1:]))
+        draws = len(self.class_names) * settings.levels * settings.noises
+        at_once = max(1, _NUMBERS_AT_ONCE // max(1, per_image, draws))
         for start in range(0, max(1, len(pixels)), at_once):
-            rows = slice(start, start + at_once)
-            yield rows, self.checked(pixels[rows])
+            yield pixels[start : start + at_once]
 
     def _draws(self) -> tuple[Floats, Tensor]:
         """Levels ``(levels,)`` and the noises that all images share ``(levels, noises, channel, height, width)``."""
         settings = self.config.evidence
         sigmas = log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
         return sigmas, draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
+
+
+def _no_error(gradient: Floats) -> Floats:
+    return np.zeros(len(gradient))
 
 
 def _refuse_budget(max_passes: int | None) -> None:

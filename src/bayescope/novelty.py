@@ -16,7 +16,7 @@ is the same however soon weighing stopped, and costs a pass only at levels the w
 the draws at hand would know next to nothing of an image settled after two.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -58,6 +58,14 @@ class Verdict:
     score: Floats
     deviation: Floats
     images: int
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """That on all the parts' images, by one test."""
+        p_value, score, deviation = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("p_value", "score", "deviation")
+        )
+        return cls(p_value, score, deviation, parts[0].images)
 
     def warnings(self, level: float = 0.01) -> list[str]:
         """For each image a line to show beside its answer, or nothing.
@@ -128,8 +136,8 @@ def first_noise_log_errors(first_noise: Floats) -> Floats:
     return np.log(np.maximum(-first_noise, _TINY))
 
 
-def fit_novelty(log_errors: Floats, seed: int = 0) -> NoveltyTest:
-    """Fit on the log errors ``(n, levels)`` of held-out images.
+def fit_novelty(log_errors: Floats, patients: Sequence[Hashable] | None = None, seed: int = 0) -> NoveltyTest:
+    """Fit on the log errors ``(n, levels)`` of held-out images; ``patients (n,)``: whose image each is, kept in one fold.
 
     Raises DataError for fewer than ``FEWEST_IMAGES`` images, or errors that are not finite.
     """
@@ -140,13 +148,16 @@ def fit_novelty(log_errors: Floats, seed: int = 0) -> NoveltyTest:
         )
     if not np.isfinite(log_errors).all():
         raise DataError("denoising errors that are NaN or infinite; expected finite ones. Leave out these held-out images")
-    return NoveltyTest(tuple(_fit_fold(log_errors[rest], log_errors[own]) for rest, own in _split(len(log_errors), seed)))
+    folds = _split(len(log_errors), patients, seed)
+    return NoveltyTest(tuple(_fit_fold(log_errors[rest], log_errors[own]) for rest, own in folds))
 
 
-def _split(n: int, seed: int) -> Iterator[tuple[Labels, Labels]]:
-    from sklearn.model_selection import KFold
+def _split(n: int, patients: Sequence[Hashable] | None, seed: int) -> Iterator[tuple[Labels, Labels]]:
+    from sklearn.model_selection import GroupKFold, KFold
 
-    yield from KFold(_FOLDS, shuffle=True, random_state=seed).split(np.empty(n))
+    if patients is None or len(set(patients)) < _FOLDS:
+        return KFold(_FOLDS, shuffle=True, random_state=seed).split(np.empty(n))
+    return GroupKFold(_FOLDS, shuffle=True, random_state=seed).split(np.empty(n), groups=list(patients))
 
 
 def _fit_fold(others: Floats, own: Floats) -> Fold:

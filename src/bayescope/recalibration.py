@@ -10,6 +10,7 @@
 Raw evidence comes from a weighing fitted on the other folds of the held-out images.
 """
 
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,11 +63,15 @@ Calibration = EvidenceCalibration | RatioCalibration
 
 
 def cross_fitted_calibration(
-    settings: EvidenceConfig, levels: LevelEvidence, labels: Labels, class_prior: Floats
+    settings: EvidenceConfig,
+    levels: LevelEvidence,
+    labels: Labels,
+    class_prior: Floats,
+    patients: Sequence[Hashable] | None = None,
 ) -> Calibration:
     """The calibration the configuration asks for, on held-out images of ``labels (n,)``; too few leave evidence as it is.
 
-    ``class_prior``: in which the other classes are mixed for the monotone kind.
+    ``class_prior``: in which the other classes are mixed for the monotone kind; ``patients (n,)``: whose image each is.
     """
     images = tuple(np.bincount(labels, minlength=levels.values.shape[1]).tolist())
     kind = settings.calibration
@@ -74,20 +79,22 @@ def cross_fitted_calibration(
         return unchanged(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
     if min(images) < FEWEST_IMAGES[kind]:
         return unchanged(images, uncalibrated(images, kind).warning)
-    evidence = out_of_fold_evidence(settings, levels, labels)
+    evidence = out_of_fold_evidence(settings, levels, labels, patients)
     if kind == "affine":
         return fit_evidence_calibration(evidence, labels)
     ratio, _ = log_likelihood_ratio(evidence, class_prior, lambda gradient: np.zeros(len(gradient)))
     return fit_calibration(ratio, labels, kind)
 
 
-def out_of_fold_evidence(settings: EvidenceConfig, levels: LevelEvidence, labels: Labels) -> Floats:
+def out_of_fold_evidence(
+    settings: EvidenceConfig, levels: LevelEvidence, labels: Labels, patients: Sequence[Hashable] | None = None
+) -> Floats:
     """Evidence of held-out images by level weights that were fitted on the other folds: nats, ``(n, classes)``."""
 
     def raw(fitting: Labels, asked: Labels) -> Floats:
         return choose_weighing(settings, levels.subset(fitting), labels[fitting]).evidence(levels.subset(asked))
 
-    return out_of_fold(raw, labels)
+    return out_of_fold(raw, labels, patients)
 
 
 def unchanged(images: tuple[int, ...], warning: str) -> EvidenceCalibration:

@@ -11,6 +11,7 @@ the rest.
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from scipy.special import logit
@@ -18,7 +19,7 @@ from scipy.stats import beta
 
 from bayescope.errors import DataError
 from bayescope.likelihood_ratio import pooled_log_ratio
-from bayescope.metrics import N_BOOTSTRAP, Estimate
+from bayescope.metrics import N_BOOTSTRAP, Estimate, patient_numbers, resampled_patients
 from bayescope.shapes import Floats, Labels
 
 MEASURES = ("Cllr", "minCllr", "calibration loss", "ECE", "Brier score")
@@ -76,7 +77,7 @@ def reliability_curve(
     probability: Floats, positive: np.ndarray, n_bins: int = 10, patients: Sequence[Hashable] | None = None
 ) -> ReliabilityCurve:
     """What was said against what was so; ``patients (n,)``: whose image each is (default: each another's)."""
-    groups = _groups(patients, len(probability))
+    groups = patient_numbers(patients, len(probability))
     bins = _equal_mass_bins(probability, n_bins)
     _, bins, images = np.unique(bins, return_inverse=True, return_counts=True)
     predicted, observed = np.bincount(bins, probability) / images, np.bincount(bins, positive) / images
@@ -139,16 +140,9 @@ def bootstrap(
     would lie beyond the truth.  See :func:`expected_if_calibrated` for what few images alone do.  A resample in which a
     value is NaN is left out of that value's interval.
     """
-    groups = _groups(patients, n)
-    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
-    rng = np.random.default_rng(seed)
+    resamples = islice(resampled_patients(patients, n, np.random.default_rng(seed)), n_bootstrap)
     values = measures(np.arange(n))
-    draws = np.stack(
-        [
-            measures(np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))]))
-            for _ in range(n_bootstrap)
-        ]
-    )
+    draws = np.stack([measures(chosen) for chosen in resamples])
     return [_estimate(float(value), column) for value, column in zip(values, draws.T, strict=True)]
 
 
@@ -184,11 +178,3 @@ def _equal_mass_bins(probability: Floats, n_bins: int) -> Labels:
     edges = np.quantile(probability, np.linspace(0, 1, n_bins + 1)[1:-1])
     return np.searchsorted(edges, probability, side="right")
 
-
-def _groups(patients: Sequence[Hashable] | None, n: int) -> Labels:
-    if patients is None:
-        return np.arange(n)
-    if len(patients) != n:
-        raise DataError(f"{len(patients)} patients for {n} images; expected one per image")
-    number = {patient: i for i, patient in enumerate(dict.fromkeys(patients))}
-    return np.array([number[patient] for patient in patients])

@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom import dcmread
 
 from bayescope.data.archive import COLUMNS, choose_copy, find_table, list_files
-from bayescope.data.cbis_ddsm import read_cbis_ddsm
+from bayescope.data.cbis_ddsm import TASKS, read_cbis_ddsm
 from bayescope.data.division import OFFICIAL, Split, settle_official
 from bayescope.errors import ConfigError, DataError
 from cbis_archive import (
@@ -37,9 +37,9 @@ WHOLE = Split(val_fraction=0)
 LESIONS = (
     Lesion(1, "MALIGNANT").share_series(),
     Lesion(2, "BENIGN_WITHOUT_CALLBACK").swap(),
-    Lesion(3, "BENIGN", table="mass-test"),
+    Lesion(3, "BENIGN", table="mass-test", side="RIGHT"),
     Lesion(1, "BENIGN", table="calc-test", view="MLO").share_series(),
-    Lesion(4, "MALIGNANT", table="calc-train").swap(),
+    Lesion(4, "MALIGNANT", table="calc-train", side="RIGHT", view="MLO").swap(),
 )
 
 
@@ -67,6 +67,7 @@ def check(source: Path) -> None:
     assert crops.cases["label"].tolist() == ["malignant", "benign", "benign", "malignant", "benign"]
     assert crops.cases["split"].tolist() == ["train", "train", "test", "train", "test"]
     assert crops.cases["patient"].tolist() == ["P_00001", "P_00002", "P_00003", "P_00004", "P_00001"]
+    assert ["".join(row) for row in crops.cases[["side", "view"]].to_numpy()] == ["LCC", "LCC", "RCC", "RMLO", "LMLO"]
     assert set(crops.cases["lesion"]) == {"mass 1", "calcification 1"}
     assert crops.summary.used == crops.summary.found == 5
     assert "crops that stand under 'ROI mask file path': 2" in crops.summary.notes
@@ -212,25 +213,44 @@ COUNTS = {  # benign and malignant of train, then of test
     "mass-roi": (681, 637, 231, 147),
     "calc-roi": (1002, 544, 197, 129),
     "both-roi": (1683, 1181, 428, 276),
+    "mass-full": (629, 602, 216, 145),
+    "calc-full": (718, 509, 165, 119),
+    "both-full": (1323, 1097, 379, 262),
 }
 
 
-@pytest.mark.parametrize("task", COUNTS)
-def test_official_counts_of_lesions(official_archive: Path, task: str) -> None:
-    summary = read_once(official_archive, task, WHOLE).summary
-    assert (*summary.counts["train"].values(), *summary.counts["test"].values()) == COUNTS[task]
-    assert not summary.left_out
-
-
-@pytest.mark.parametrize(("task", "train", "test"), [("mass-full", 1231, 361), ("calc-full", 1227, 284)])
-def test_official_counts_of_images(official_archive: Path, task: str, train: int, test: int) -> None:
+@pytest.mark.parametrize("task", TASKS)
+def test_official_counts_by_label(official_archive: Path, task: str) -> None:
     archive = read_once(official_archive, task, WHOLE)
-    assert {name: sum(labels.values()) for name, labels in archive.summary.counts.items()} == {
-        "train": train,
-        "val": 0,
-        "test": test,
-    }
+    counts, unit = archive.summary.counts, archive.summary.unit
+    assert (*counts["train"].values(), *counts["test"].values()) == COUNTS[task]
+    assert list(counts["train"]) == ["benign", "malignant"]
+    assert not any(counts["val"].values())
+    assert not archive.summary.left_out
+    assert unit == ("lesions" if task.endswith("roi") else "images")
     assert not archive.cases["path"].duplicated().any()
+
+
+@pytest.mark.parametrize(("lesions", "pathologies", "labels"), [("mass", 8, 8), ("calc", 11, 9)])
+def test_the_19_images_of_mixed_pathology(official_archive: Path, lesions: str, pathologies: int, labels: int) -> None:
+    """Two of them mix BENIGN with BENIGN_WITHOUT_CALLBACK alone, and so are benign; the others are malignant."""
+    tables = [pd.read_csv(path, dtype=str) for path in sorted((official_archive / "csv").glob(f"{lesions}_case_*.csv"))]
+    rows = pd.concat(tables)
+    found = rows.groupby(rows["image file path"].str.split("/").str[0])["pathology"].agg(set)
+    mixed = found[found.map(len) > 1]
+    assert len(mixed) == pathologies
+    assert sum("MALIGNANT" in among for among in mixed) == labels
+    archive = read_once(official_archive, f"{lesions}-full", WHOLE)
+    assert f"{labels} images carry benign and malignant lesions and are malignant" in archive.summary.notes
+    label_of = archive.cases.set_index(["patient", "side", "view"])["label"]
+    for subject, among in mixed.items():
+        _, _, number, side, view = str(subject).split("_")
+        assert label_of[f"P_{number}", side[0], view] == ("malignant" if "MALIGNANT" in among else "benign")
+
+
+def test_mixed_images_of_both_tables(official_archive: Path) -> None:
+    archive = read_once(official_archive, "both-full", WHOLE)
+    assert "26 images carry benign and malignant lesions and are malignant" in archive.summary.notes
 
 
 @pytest.mark.parametrize("task", ["both-roi", "both-full"])

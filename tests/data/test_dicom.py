@@ -1,7 +1,11 @@
 """DICOM files: what pydicom reads is what is read, what is shown follows the standard, the rest is refused with a reason."""
 
+import signal
+import subprocess
+import sys
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +29,8 @@ from pydicom.uid import (
 )
 
 from bayescope.data import dicom_checks
-from bayescope.data.dicom import Frame, is_dicom, read_dicom, stored_pixels
+from bayescope.data.dicom import is_dicom, read_dicom, read_header, stored_pixels
+from bayescope.data.frame import Frame
 from bayescope.errors import DataError
 
 OWN_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -94,6 +99,35 @@ def test_every_real_file_is_read_as_by_pydicom_or_refused(shared_data: Path) -> 
     read = {path.name for path in paths if check_against_pydicom(path)}
     assert len(read) >= 70
     assert {"1-207.dcm", "JPGExtended.dcm", "JLSL_08_07_0_1F.dcm", "MR_small_RLE.dcm", "image_dfl.dcm", "JPEG-LL.dcm"} <= read
+
+
+SWEEP = """
+import resource, sys
+from pathlib import Path
+from bayescope.data.dicom import read_dicom, read_header, stored_pixels
+from bayescope.errors import DataError
+
+resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+for path in map(Path, sys.stdin.read().splitlines()):
+    for read in (read_dicom, stored_pixels, lambda path: read_header(path, "PatientID")):
+        try:
+            read(path)
+        except DataError as error:
+            assert "MemoryError" not in str(error), error
+status = Path("/proc/self/status").read_text().split()
+print(int(status[status.index("VmHWM:") + 1]) * 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_every_real_file_is_read_or_refused_in_little_memory_and_time(shared_data: Path) -> None:
+    roots = (shared_data / "dicom", shared_data / "cbis_ddsm" / "dicom", OWN_FILES)
+    paths = [str(path) for root in roots for path in sorted(root.rglob("*")) if path.is_file()]
+    assert len(paths) > 150
+    command = [sys.executable, "-c", SWEEP]
+    swept = subprocess.run(command, input="\n".join(paths), capture_output=True, text=True, timeout=300, check=False)
+    assert swept.returncode == 0, swept.stderr[-2000:]
+    assert int(swept.stdout) < 2**31
 
 
 def test_a_real_mammogram(shared_data: Path) -> None:
@@ -269,6 +303,43 @@ def test_a_deflated_bomb_is_not_inflated(path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(zlib, "decompress", None)
     with pytest.raises(DataError, match="over 4 MiB"):
         read_dicom(path)
+
+
+def test_a_deflated_bomb_is_not_inflated_for_its_header(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicom_checks, "MAX_FILE_BYTES", 2**22)
+    write(path, np.zeros((2100, 1000), np.uint16), syntax=DeflatedExplicitVRLittleEndian, PatientID="P 1")
+    monkeypatch.setattr(zlib, "decompress", None)
+    with pytest.raises(DataError, match="over 4 MiB"):
+        read_header(path, "PatientID")
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """A hang fails."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise TimeoutError("still at it")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_deflated_images_of_every_length_are_read(path: Path) -> None:
+    padded = set()
+    for columns in range(900, 908):
+        pixels = np.add.outer(np.arange(1000), np.arange(columns)).astype(np.uint16)
+        write(path, pixels, syntax=DeflatedExplicitVRLittleEndian, PatientID="P 1")
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        data = path.read_bytes()
+        inflater.decompress(data[144 + int.from_bytes(data[140:144], "little") :])
+        padded.add(inflater.unused_data)
+        np.testing.assert_array_equal(read_dicom(path).pixels, pixels)
+        assert read_header(path, "PatientID") == ("P 1",)
+    assert padded == {b"", b"\0"}
 
 
 def test_is_dicom(path: Path, tmp_path: Path) -> None:

@@ -11,21 +11,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bayescope.checkpoint import load_model
 from bayescope.config import Config, dump_toml
 from bayescope.data import cache
 from bayescope.data.archive import Archive
 from bayescope.data.cache import read_cache
+from bayescope.data.dicom import read_dicom
 from bayescope.data.division import Split
 from bayescope.data.grey import read_grey
 from bayescope.data.intensity import Preparation
 from bayescope.data.pictures import read_picture_archive
 from bayescope.data.prepare import prepare
 from bayescope.data.vindr import read_vindr
-from bayescope.errors import DataError, RunError
+from bayescope.errors import ConfigError, DataError, RunError
 from conftest import Call
-from mammograms import mammogram, write_mammogram
+from mammograms import SYNTAXES, TWO_WINDOWS, mammogram, write_mammogram
 
 STUDIES, SIZE = 30, 24
 BREASTS = "study_id,series_id,image_id,laterality,view_position,height,width,breast_birads,breast_density,split"
@@ -45,7 +47,7 @@ def vindr(tmp_path_factory: pytest.TempPathFactory) -> Path:
             image = image[:, :: -1 if side == "R" else 1]
             name, split = f"{study:02d}{side}", "test" if study >= STUDIES - 6 else "training"
             path = folder / "images" / f"study{study}" / f"{name}.dicom"
-            write_mammogram(path, image, side, inverted=study % 3 == 0, compressed=study % 4 == 0)
+            write_mammogram(path, image, side, inverted=study % 3 == 0, syntax=SYNTAXES[study % len(SYNTAXES)])
             about = f"study{study},series,{name},{side},CC,120,90,BI-RADS {5 if study % 2 else 1},DENSITY B"
             breasts.append(f"{about},{split}")
             if study % 2:
@@ -72,7 +74,7 @@ def test_pixels_boxes_and_splits_are_those_of_the_files(vindr: Path, tmp_path: P
     expected = archive.cases.set_index(archive.cases["path"].map(lambda path: Path(path).name))
     pixels = np.load(out / cache.IMAGES)
     for row, case in enumerate(table.to_dict("records")):
-        prepared = preparation.apply(read_grey(vindr / case["path"]))
+        prepared = preparation.apply(read_grey(vindr / case["path"]).pixels)
         np.testing.assert_array_equal(pixels[row], prepared.pixels)
         given = expected.loc[Path(case["path"]).name]
         assert (case["label"], case["split"]) == (given["label"], given["split"])
@@ -162,6 +164,33 @@ def test_prepare_train_classify_evaluate_by_command(vindr: Path, tmp_path: Path,
     model, index = load_model(run), data.test.names.index("27R.dicom")
     expected = model.classify(data.test.pixels[index : index + 1]).posterior[0]
     np.testing.assert_allclose(list(json.loads(told.out)["posterior"].values()), expected, rtol=1e-5)
+
+
+def test_the_window_by_command(tmp_path: Path, cli: Call) -> None:
+    source, out = tmp_path / "pictures", tmp_path / "cache"
+    for n in range(24):
+        header = TWO_WINDOWS if n else {}
+        label = ("ill", "well")[n % 2]
+        write_mammogram(source / label / f"{n}.dcm", mammogram(60, 40, seed=n), PatientID=f"P{n}", **header)
+    Image.fromarray(mammogram(60, 40)).save(source / "ill" / "plain.png")
+    arguments = ("prepare", "folder", source, "--size", SIZE, "--out", out, "--workers", 1, "--json")
+    told = cli(*arguments, "--window", 1)
+    assert told.code == 0, told.err
+    answer = json.loads(told.out)
+    assert "no window 1; expected 0 to 0" in answer["broken"]["ill/0.dcm"]
+    assert "no window 1, not being DICOM" in answer["broken"]["ill/plain.png"]
+    preparation, table = Preparation(SIZE, window=1), pd.read_parquet(out / cache.CASES)
+    assert read_cache(out).preparation == preparation
+    assert set(table["applied"]) == {"window 2 of 2"}
+    assert set(table["bits_stored"]) == {12}
+    pixels = np.load(out / cache.IMAGES)
+    for row, name in enumerate(table["path"]):
+        shown = read_dicom(source / name, window=1).pixels
+        np.testing.assert_array_equal(pixels[row], preparation.apply(shown).pixels)
+        assert (pixels[row] != Preparation(SIZE).apply(read_dicom(source / name).pixels).pixels).any()
+    assert "in another way" in cli(*arguments).err
+    with pytest.raises(ConfigError, match="window is -1"):
+        Preparation(SIZE, window=-1)
 
 
 @pytest.mark.slow

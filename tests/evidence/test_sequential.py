@@ -129,6 +129,18 @@ def test_the_error_bar_holds_after_any_number_of_passes() -> None:
         assert 0.83 <= np.mean(shares) <= 0.96, budget
 
 
+def test_a_budget_is_spent_on_the_classes_ahead() -> None:
+    """Ten classes: two draws of each, and the last five passes on the five ahead, rather than on none."""
+    problem = gaussian_problem(10, 300)
+    found = problem.weigh(1e-9, 25)
+    assert (found.passes == 25).all()
+    assert ((found.draws == 3).sum(axis=1) == 5).all()
+    winner = problem.full_evidence.argmax(axis=1)
+    errors = [(problem.weigh(1e-9, budget).values.argmax(axis=1) != winner).mean() for budget in (10, 25, 60)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[2] < errors[0]
+
+
 def test_classes_that_are_hopeless_beforehand_cost_no_pass() -> None:
     found = gaussian_problem(10, 200, separation=0.8).weigh(0.03)
     assert (found.draws == 0).any()

@@ -62,6 +62,14 @@ def test_reference_observer_is_shown_beside() -> None:
     assert "ideal observer" in page
 
 
+@pytest.mark.parametrize(("split", "words"), [("train", "training"), ("val", "validation"), ("test", "test")])
+def test_the_page_says_which_images_it_shows(split: str, words: str) -> None:
+    page = render(dataclasses.replace(contents(), split=split, trained_on="<i>mine</i>, SHA-256 12"))
+    assert f"60 {words} images of trial.npz" in page
+    assert "Trained on &lt;i&gt;mine&lt;/i&gt;, SHA-256 12" in page
+    assert "Trained on" not in render(contents())
+
+
 def test_no_mistake_and_an_absent_class_still_make_a_page() -> None:
     plain = contents()
     labels = np.zeros_like(plain.labels)

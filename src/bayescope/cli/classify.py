@@ -1,16 +1,17 @@
 """``bayescope classify``."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from bayescope.answers import Answers
-from bayescope.cli.evaluate import ErrorRate, MaxPasses, prior_from_text
-from bayescope.cli.progress import bar, console, errors, warn
+from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
+from bayescope.cli.output import add_row, complain, console, new_table, print_json, warn
+from bayescope.cli.progress import bar
 from bayescope.model import LikelihoodModel
 from bayescope.shapes import Pixels
 
@@ -20,25 +21,23 @@ NAME = "classify"
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
     images: Annotated[list[Path], typer.Argument(help="Image files: PNG, JPEG, TIFF, or DICOM for a prepared model.")],
-    prevalence: Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")] = None,
+    prevalence: Prevalence = None,
     error_rate: ErrorRate = None,
     max_passes: MaxPasses = None,
     no_novelty: Annotated[
         bool, typer.Option("--no-novelty", help="Skip the check for unfamiliar images: saves up to a pass per noise level.")
     ] = False,
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image.")] = False,
 ) -> None:
     """Classify image files. Exit code 1 if some could not be read.
 
     Example: bayescope classify runs/breast a.png b.png --prevalence 0.01,0.99 --json
     """
-    from bayescope.answers import check_prior
     from bayescope.checkpoint import load_model
 
-    model = load_model(run)
-    prior = prior_from_text(prevalence)
-    if prior is not None:
-        prior = check_prior(prior, model.class_names)
+    model = load_model(run, device)
+    prior = prior_from_text(prevalence, model.class_names)
     paths, stack = read_images(model, images)
     if paths:
         with bar("weighing images", len(paths), quiet=len(paths) < 4) as advance:
@@ -48,7 +47,7 @@ def command(
         elif answers.novelty is None:
             warn("whether images are like those of training was not tested: too few validation images")
         warn(model.calibration.warning)
-        print_json(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
+        _print_records(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
     if len(paths) < len(images):
         raise typer.Exit(1)
 
@@ -59,21 +58,21 @@ def read_images(model: LikelihoodModel, images: list[Path]) -> tuple[list[Path],
 
     from bayescope.errors import DataError
 
-    readable: dict[Path, Pixels] = {}
+    paths, pixels = [], []
     for path in images:
         try:
-            readable[path] = prepare(model, path)
+            pixels.append(prepare(model, path))
+            paths.append(path)
         except DataError as error:
-            errors.print(f"skipped: {error}", style="red", markup=False, highlight=False)
-    return list(readable), np.stack(list(readable.values())) if readable else np.empty((0, *model.image_shape))
+            complain(f"skipped: {error}")
+    return paths, np.stack(pixels) if pixels else np.empty((0, *model.image_shape))
 
 
 def prepare(model: LikelihoodModel, path: Path) -> Pixels:
     """Read one file as the model's training images were read.  Raises DataError if it does not fit the model."""
-    import numpy as np
-
     from bayescope.data.dicom import is_dicom
     from bayescope.data.files import read_image
+    from bayescope.data.images import as_stored
     from bayescope.data.workers import prepare_file
     from bayescope.errors import DataError
 
@@ -90,14 +89,10 @@ def prepare(model: LikelihoodModel, path: Path) -> Pixels:
             f"{path.name}: {pixels.shape[0]} channel(s), {pixels.shape[1]}x{pixels.shape[2]} pixels; the model expects "
             f"{model.image_shape[0]} channel(s), {model.image_shape[1]}x{model.image_shape[2]}. Convert it first"
         )
-    if pixels.dtype == np.uint8 and model.scale.high > 255:
-        return pixels.astype(np.uint16) * np.uint16(257)
-    if pixels.dtype == np.uint16 and model.scale.high <= 255:
-        raise DataError(f"{path.name}: 16-bit pixels; the model was trained on 8-bit images. Convert it to 8 bit first")
-    return pixels
+    return as_stored(pixels, model.pixel_type, model.scale, path.name)
 
 
-def print_json(paths: list[Path], model: LikelihoodModel, answers: Answers) -> None:
+def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) -> None:
     """One JSON object a line."""
     novelty = _novelty_warnings(answers)
     for i, path in enumerate(paths):
@@ -106,40 +101,36 @@ def print_json(paths: list[Path], model: LikelihoodModel, answers: Answers) -> N
             "class": model.class_names[int(answers.posterior[i].argmax())],
             "posterior": by_class(model, answers.posterior[i].tolist()),
             "log_likelihood_ratio": by_class(model, answers.log_likelihood_ratio[i].tolist()),
-            "standard_error": by_class(model, [number(value) for value in answers.standard_error[i].tolist()]),
+            "standard_error": by_class(model, answers.standard_error[i].tolist()),
             "raw_log_likelihood_ratio": by_class(model, answers.raw_log_likelihood_ratio[i].tolist()),
             "calibrated": model.calibration.calibrated,
             "novelty_p_value": None if answers.novelty is None else float(answers.novelty.p_value[i]),
             "warnings": [text for text in (model.calibration.warning, novelty[i]) if text],
             "passes": int(answers.passes[i]),
         }
-        typer.echo(json.dumps(record))
+        print_json(record)
 
 
-def by_class(model: LikelihoodModel, values: list[float | None]) -> dict[str, float | None]:
+def by_class(model: LikelihoodModel, values: list[float]) -> dict[str, float]:
+    """Values of the classes by their names."""
     return dict(zip(model.class_names, values, strict=True))
-
-
-def number(value: float) -> float | None:
-    return value if value == value else None
 
 
 def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table:
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
-    table = Table(
-        caption=f"LLR: {kind} log-likelihood ratio of the class against the rest, nats; novelty: probability of as odd an "
-        "image among ones like the training images; passes: network passes spent"
+    columns = ("image", "class", "probability", "LLR ± standard error", "novelty", "passes")
+    caption = (
+        f"LLR: {kind} log-likelihood ratio of the class against the rest, nats; novelty: probability of as odd an image among "
+        "ones like the training images; passes: network passes spent"
     )
-    for column in ("image", "class", "probability", "LLR ± standard error", "novelty", "passes"):
-        table.add_column(column, justify="right" if column in ("probability", "passes") else "left")
+    table = new_table(*columns, caption=caption, right=("probability", "passes"))
     warnings = _novelty_warnings(answers)
     for i, path in enumerate(paths):
         k = int(answers.posterior[i].argmax())
         ratio = f"{answers.log_likelihood_ratio[i, k]:+.2f} ± {answers.standard_error[i, k]:.2f}"
         probability = f"{100 * answers.posterior[i, k]:.1f} %"
-        table.add_row(
-            str(path), model.class_names[k], probability, ratio, _novelty(answers, i, warnings[i]), str(answers.passes[i])
-        )
+        novelty = _novelty(answers, i, warnings[i])
+        add_row(table, str(path), model.class_names[k], probability, ratio, novelty, str(answers.passes[i]))
     return table
 
 
@@ -147,7 +138,7 @@ def _novelty_warnings(answers: Answers) -> list[str]:
     return [""] * len(answers.passes) if answers.novelty is None else answers.novelty.warnings()
 
 
-def _novelty(answers: Answers, i: int, warning: str) -> str:
+def _novelty(answers: Answers, i: int, warning: str) -> str | Text:
     if answers.novelty is None:
         return "not tested"
-    return f"[bold red]{warning}[/]" if warning else f"p = {answers.novelty.p_value[i]:.2f}"
+    return Text(warning, "bold red") if warning else f"p = {answers.novelty.p_value[i]:.2f}"

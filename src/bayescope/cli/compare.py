@@ -1,14 +1,13 @@
 """``bayescope compare``."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.table import Table
 
-from bayescope.cli.progress import bar, console
+from bayescope.cli.output import add_row, console, new_table, print_json, say
+from bayescope.cli.progress import bar
 from bayescope.cli.train import load
 
 NAME = "compare"
@@ -65,15 +64,15 @@ def command(
     write_atomically(out / PAGE, render(found).encode())
     write_atomically(out / TABLE, markdown(found).encode())
     if as_json:
-        typer.echo(json.dumps(json.loads(json.dumps(asdict(found)), parse_constant=lambda nan: None)))
+        print_json(asdict(found))
         return
-    table = Table(*COLUMNS, title=f"{found.source}: {found.test_images} test images", title_justify="left")
+    table = new_table(*COLUMNS, title=f"{found.source}: {found.test_images} test images")
     for row in found.rows:
-        table.add_row(*cells(row))
+        add_row(table, *cells(row))
     console.print(table)
     for line in verdict(found):
-        console.print(line)
-    console.print(f"Page: {out / PAGE}; table: {out / TABLE}")
+        say(line)
+    say(f"Page: {out / PAGE}; table: {out / TABLE}")
 
 
 def _several(text: str, kind: Callable[[str], Item], what: str) -> list[Item]:

@@ -9,9 +9,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from bayescope.cli.evaluate import answer, measures_table
-from bayescope.cli.progress import console, training_bars
-from bayescope.cli.train import remove_run
+from bayescope.cli.evaluate import LabelledSplit, answer, measures_table
+from bayescope.cli.output import console, finite, say
+from bayescope.cli.progress import training_bars
 
 NAME = "demo"
 MEASURES = "measures.json"
@@ -35,13 +35,11 @@ def command(
     from bayescope.metrics import measure
 
     began = time.perf_counter()
-    if force:
-        remove_run(out)
     config = demo_config(seed, steps)
     phantom = Phantom()
     data = phantom_dataset(phantom, DEMO_IMAGES, seed)
     with training_bars(data, config.training.steps) as (step, weighed):
-        model = fit_run(data, config, out, watch=step, weighed=weighed)
+        model = fit_run(data, config, out, watch=step, weighed=weighed, force=force)
     answers = answer(model, data.test)
     seconds = round(time.perf_counter() - began)
     ideal = IdealObserver(phantom).posterior(data.test)
@@ -50,9 +48,10 @@ def command(
     console.print(measures_table(title, ours, ideal_observer=best))
     for name, chance in (("AUC", 0.5), ("accuracy", 1 / data.n_classes)):
         share = attained(ours[name].value, best[name].value, chance)
-        console.print(f"{name}: {100 * share:.0f} % of what is attainable above chance")
+        say(f"{name}: {100 * share:.0f} % of what is attainable above chance")
     target = out / "report.html"
-    write(out, model, data.test, answers, target, {"ideal observer": np.asarray(ideal)})
+    shown = LabelledSplit(data.test, "test", data)
+    write(out, model, shown, answers, target, {"ideal observer": np.asarray(ideal)})
     record: dict[str, object] = {
         "seed": seed,
         "steps": config.training.steps,
@@ -61,5 +60,5 @@ def command(
     }
     for observer, found in (("bayescope", ours), ("ideal", best)):
         record[observer] = {name: asdict(estimate) for name, estimate in found.items()}
-    write_atomically(out / MEASURES, json.dumps(record, indent=1).encode())
-    console.print(f"Report: {target}")
+    write_atomically(out / MEASURES, json.dumps(finite(record), indent=1).encode())
+    say(f"Report: {target}")

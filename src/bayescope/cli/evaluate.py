@@ -1,31 +1,25 @@
 """``bayescope evaluate`` and the measured answers that ``report`` and ``demo`` share with it."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.table import Table
 
 from bayescope.answers import Answers
-from bayescope.cli.progress import bar, console, warn
+from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
+from bayescope.cli.output import add_row, console, new_table, print_json, warn
+from bayescope.cli.progress import bar
 from bayescope.cli.train import load
-from bayescope.data.images import ImageSet
+from bayescope.data.images import Dataset, ImageSet
 from bayescope.metrics import Estimate, measure
 from bayescope.model import LikelihoodModel
 from bayescope.shapes import Floats
 
 NAME = "evaluate"
 _TINY = 1e-9
-
-ErrorRate = Annotated[
-    float | None,
-    typer.Option(
-        help="Stop when an answer differs from the full evaluation's with at most this probability; 0: weigh in full."
-    ),
-]
-MaxPasses = Annotated[int | None, typer.Option(help="Most network passes per image.")]
 
 
 @dataclass(frozen=True)
@@ -40,9 +34,10 @@ def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
     data: Annotated[Path, typer.Argument(help="The data the run was trained on, or other data of the same classes and size.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    prevalence: Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")] = None,
+    prevalence: Prevalence = None,
     error_rate: ErrorRate = None,
     max_passes: MaxPasses = None,
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a trained classifier on labelled images.
@@ -51,9 +46,9 @@ def command(
     """
     from bayescope.checkpoint import load_model
 
-    model = load_model(run)
-    images = labelled_split(model, data, split)
-    answers = answer(model, images, prior_from_text(prevalence), error_rate, max_passes)
+    model = load_model(run, device)
+    images = labelled_split(model, data, split).images
+    answers = answer(model, images, prior_from_text(prevalence, model.class_names), error_rate, max_passes)
     measures = measure(answers.posterior, images.labels) | {"AURC": aurc(answers, images)}
     found = trust(model, answers, images)
     if as_json:
@@ -66,7 +61,7 @@ def command(
             "measures": {name: asdict(estimate) for name, estimate in measures.items()},
             "trust": {name: {what: asdict(row) for what, row in rows.items()} for name, rows in found.items()},
         }
-        typer.echo(json.dumps(record))
+        print_json(record)
     else:
         title = f"{data.name}, {split}: {len(images)} images, {answers.mean_passes:.1f} passes each on average"
         console.print(measures_table(title, measures))
@@ -77,8 +72,6 @@ def command(
 
 def aurc(answers: Answers, images: ImageSet) -> Estimate:
     """Mean share of errors over all shares of images answered, the surest first."""
-    import numpy as np
-
     from bayescope.decision import risk_coverage
     from bayescope.reliability import bootstrap
 
@@ -92,8 +85,6 @@ def trust(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[st
     Probabilities are those at the class frequencies of these very images, so that a prevalence given amiss is no fault of the
     ratios.
     """
-    import numpy as np
-
     from bayescope.reliability import assess, expected_if_calibrated
 
     counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
@@ -106,18 +97,54 @@ def trust(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[st
     return found
 
 
-def labelled_split(model: LikelihoodModel, data: Path, split: str) -> ImageSet:
-    """One split of ``data``, checked against the model.  Raises DataError or ConfigError."""
-    from bayescope.errors import ConfigError, DataError
+@dataclass(frozen=True)
+class LabelledSplit:
+    """``images``, with classes and pixels as the model has them: split ``name`` of ``data``."""
 
-    if split not in ("train", "val", "test"):
-        raise ConfigError(f"split {split!r}; expected train, val or test")
-    images: ImageSet = getattr(load(data, model.config.size, model.config.seed), split)
-    if images.n_classes != len(model.class_names):
+    images: ImageSet
+    name: str
+    data: Dataset
+
+
+def labelled_split(model: LikelihoodModel, path: Path, name: str) -> LabelledSplit:
+    """One split of the data at ``path``, brought to the model's order of classes and type of pixels.
+
+    Raises ConfigError for an unknown split, DataError for data of other classes or another type.
+    """
+    from bayescope.data.cases import SPLITS
+    from bayescope.data.images import as_stored
+    from bayescope.errors import ConfigError
+
+    if name not in SPLITS:
+        raise ConfigError(f"split {name!r}; expected train, val or test")
+    data = load(path, model.config.size, model.config.seed)
+    images: ImageSet = getattr(data, name)
+    number = np.array(class_numbers(images.class_names, model.class_names, path.name))
+    pixels = as_stored(images.pixels, model.pixel_type, model.scale, path.name)
+    images = replace(images, pixels=pixels, labels=number[images.labels], class_names=model.class_names)
+    return LabelledSplit(images, name, data)
+
+
+def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str) -> list[int]:
+    """For each class ``found`` its number among those ``expected``.
+
+    By name; where one side has bare numbers 0, 1, … instead of names, by these, and a warning says so.  Raises DataError if
+    they are other classes.
+    """
+    from bayescope.errors import DataError
+
+    if set(found) == set(expected):
+        return [expected.index(name) for name in found]
+    numbers = [str(k) for k in range(len(expected))]
+    if len(found) != len(expected) or sorted(numbers) not in (sorted(found), sorted(expected)):
         raise DataError(
-            f"{data.name}: classes {', '.join(images.class_names)}; the model expects {', '.join(model.class_names)}"
+            f"{source}: classes {', '.join(found)}; the model expects {', '.join(expected)}. Name the classes alike, or give "
+            "data of the model's classes"
         )
-    return images
+    order = [int(name) for name in found] if sorted(found) == sorted(numbers) else [expected.index(name) for name in numbers]
+    pairs = ", ".join(f"{name} as {expected[k]}" for name, k in zip(found, order, strict=True))
+    warn(f"{source}: classes without names on one side; taken by number: {pairs}")
+    return order
 
 
 def answer(
@@ -133,37 +160,18 @@ def answer(
         return model.classify(images.pixels, class_prior, error_rate, max_passes, advance, test_novelty)
 
 
-def prior_from_text(text: str | None) -> Floats | None:
-    """``0.9,0.1`` as numbers; None for None.  Raises ConfigError if it holds anything else."""
-    import numpy as np
-
-    from bayescope.errors import ConfigError
-
-    if text is None:
-        return None
-    try:
-        return np.array([float(part) for part in text.split(",")])
-    except ValueError:
-        raise ConfigError(f"prevalence {text!r}; expected numbers separated by commas, e.g. 0.9,0.1") from None
-
-
 def _trust_table(name: str, rows: dict[str, Trust], calibrated: bool) -> Table:
     title = f"{name} against the rest{'' if calibrated else ': UNCALIBRATED likelihood ratios'}"
-    table = Table(title=title, title_justify="left", caption="Cllr: bits; expected: of exactly right answers on as many images")
-    for column in ("measure", "value (95 % interval)", "expected if calibrated (95 % range)"):
-        table.add_column(column)
+    columns = ("measure", "value (95 % interval)", "expected if calibrated (95 % range)")
+    table = new_table(*columns, title=title, caption="Cllr: bits; expected: of exactly right answers on as many images")
     for what, row in rows.items():
-        table.add_row(what, str(row.measured), str(row.expected_if_calibrated))
+        add_row(table, what, str(row.measured), str(row.expected_if_calibrated))
     return table
 
 
 def measures_table(title: str, measures: dict[str, Estimate], **others: dict[str, Estimate]) -> Table:
     """A table of measures with their intervals, other observers beside."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("measure")
-    table.add_column("value (95 % interval)")
-    for name in others:
-        table.add_column(name.replace("_", " "))
+    table = new_table("measure", "value (95 % interval)", *(name.replace("_", " ") for name in others), title=title)
     for key, estimate in measures.items():
-        table.add_row(key, str(estimate), *(str(other[key]) for other in others.values()))
+        add_row(table, key, str(estimate), *(str(other[key]) for other in others.values()))
     return table

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayescope.cli.classify import read_images
-from bayescope.cli.evaluate import prior_from_text
-from bayescope.cli.progress import console, warn
+from bayescope.cli.options import Device, Prevalence, prior_from_text
+from bayescope.cli.output import say, warn
 from bayescope.model import LikelihoodModel
 from bayescope.shapes import Floats, Pixels
 
@@ -29,10 +29,11 @@ def command(
     against: Annotated[
         str | None, typer.Option(help="Class to hold the most probable one against (default: the rest).")
     ] = None,
-    prevalence: Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")] = None,
+    prevalence: Prevalence = None,
     bans: Annotated[bool, typer.Option("--bans", help="In bans, powers of ten, instead of nats.")] = False,
     counterfactual: Annotated[bool, typer.Option("--counterfactual", help="Also the image as another class has it.")] = False,
     sigma: Annotated[float, typer.Option(help="How much a counterfactual may change: the level it is noised to.")] = 1.0,
+    device: Device = "auto",
 ) -> None:
     """Show where in an image the evidence lies: a map whose pixels add up to the reported log-likelihood ratio.
 
@@ -40,13 +41,11 @@ def command(
     """
     import numpy as np
 
-    from bayescope.answers import check_prior
     from bayescope.checkpoint import load_model, write_atomically, writing
     from bayescope.report.overlay import overlay
 
-    model = load_model(run)
-    given = prior_from_text(prevalence)
-    prior = None if given is None else check_prior(given, model.class_names)
+    model = load_model(run, device)
+    prior = prior_from_text(prevalence, model.class_names)
     rival = None if against is None else _class(model, against)
     paths, pixels = read_images(model, [image])
     if not paths:
@@ -65,10 +64,10 @@ def command(
         pictures["counterfactual.png"] = _counterfactual(model, pixels, int(first), other, sigma)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    console.print(title, highlight=False, markup=False)
+    say(title)
     for ending, content in pictures.items():
         write_atomically(out / f"{image.stem}-{ending}", content)
-        console.print(str(out / f"{image.stem}-{ending}"), highlight=False, markup=False, soft_wrap=True)
+        say(str(out / f"{image.stem}-{ending}"))
     warn(model.calibration.warning)
 
 

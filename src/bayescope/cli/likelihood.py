@@ -1,14 +1,15 @@
 """``bayescope likelihood``."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from bayescope.cli.classify import by_class, number, read_images
-from bayescope.cli.progress import bar, console
+from bayescope.cli.classify import by_class, read_images
+from bayescope.cli.options import Device
+from bayescope.cli.output import add_row, console, new_table, print_json
+from bayescope.cli.progress import bar
 from bayescope.config import FlowConfig
 from bayescope.exact import ExactLikelihood
 from bayescope.model import LikelihoodModel
@@ -24,6 +25,7 @@ def command(
     steps: Annotated[int | None, typer.Option(help="Of heun and rk4, even in log σ.")] = None,
     trace: Annotated[str | None, typer.Option(help="exact, rademacher or gaussian.")] = None,
     probes: Annotated[int | None, typer.Option(help="Of the trace, the same for every class.")] = None,
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image.")] = False,
 ) -> None:
     """log p(image | class) in nats by the probability flow. Exit code 1 if some images could not be read.
@@ -33,7 +35,7 @@ def command(
     from bayescope.checkpoint import load_model
     from bayescope.exact import exact_likelihood
 
-    model = load_model(run)
+    model = load_model(run, device)
     given = {"solver": solver, "tolerance": tolerance, "steps": steps, "trace": trace, "probes": probes}
     settings = _settings(model.config.flow, {name: value for name, value in given.items() if value is not None})
     paths, stack = read_images(model, images)
@@ -56,21 +58,20 @@ def _print_json(paths: list[Path], model: LikelihoodModel, found: ExactLikelihoo
         record = {
             "image": str(path),
             "log_likelihood": by_class(model, found.log_likelihood[i].tolist()),
-            "standard_error": by_class(model, [number(value) for value in found.standard_error[i].tolist()]),
-            "bits_per_dim": by_class(model, [number(value) for value in found.bits_per_dim[i].tolist()]),
+            "standard_error": by_class(model, found.standard_error[i].tolist()),
+            "bits_per_dim": by_class(model, found.bits_per_dim[i].tolist()),
             "passes": int(found.passes[i]),
         }
-        typer.echo(json.dumps(record))
+        print_json(record)
 
 
 def _table(paths: list[Path], model: LikelihoodModel, found: ExactLikelihood) -> Table:
-    table = Table(caption="nats; ±: standard error of the difference from the best class; a backward pass counts as two")
-    for column in ("image", "class", "log-likelihood", "±", "bits per pixel", "passes"):
-        table.add_column(column, justify="left" if column in ("image", "class") else "right")
+    numbers = ("log-likelihood", "±", "bits per pixel", "passes")
+    caption = "nats; ±: standard error of the difference from the best class; a backward pass counts as two"
+    table = new_table("image", "class", *numbers, caption=caption, right=numbers)
     for i, path in enumerate(paths):
         for k, name in enumerate(model.class_names):
             value, error, bits = found.log_likelihood[i, k], found.standard_error[i, k], found.bits_per_dim[i, k]
-            table.add_row(
-                str(path), name, f"{value:.2f}", f"{error:.2f}", f"{bits:.3f}", str(found.passes[i]) if k == 0 else ""
-            )
+            passes = str(found.passes[i]) if k == 0 else ""
+            add_row(table, str(path), name, f"{value:.2f}", f"{error:.2f}", f"{bits:.3f}", passes)
     return table

@@ -1,6 +1,5 @@
 """``bayescope prepare``."""
 
-import json
 import shutil
 from dataclasses import replace
 from enum import StrEnum
@@ -9,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayescope.cli.progress import bar, console, warn
+from bayescope.cli.output import print_json, say, warn
+from bayescope.cli.progress import bar
+from bayescope.config import LARGEST_SEED
 
 if TYPE_CHECKING:
     from bayescope.data.archive import Archive
@@ -59,7 +60,7 @@ def command(
     val_fraction: Annotated[
         float | None, typer.Option(help="Share of the training patients drawn for validation (default: 0.1).")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of drawn splits.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of drawn splits.")] = 0,
     crop: Annotated[
         bool | None, typer.Option("--crop/--no-crop", help="Keep the breast only (default: unless the task is of ROIs).")
     ] = None,
@@ -67,6 +68,9 @@ def command(
         bool | None, typer.Option("--orient/--no-orient", help="Chest wall to the left (default: unless the task is of ROIs).")
     ] = None,
     clahe: Annotated[bool, typer.Option("--clahe", help="Equalize contrast locally, as the paper does.")] = False,
+    window: Annotated[
+        int, typer.Option(min=0, help="Which of several VOI windows or LUTs of a DICOM file to apply, from 0.")
+    ] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one for each core).")] = None,
     max_broken: Annotated[int, typer.Option(min=0, help="Most files that may be broken.")] = 20,
     force: Annotated[bool, typer.Option("--force", help="Replace the cache in --out.")] = False,
@@ -83,18 +87,21 @@ def command(
 
     if force:
         _remove(out)
-    console.print(f"reading {source}", style="dim", highlight=False) if not as_json else None
+    if not as_json:
+        say(f"reading {source}", style="dim")
     found = _read(archive, source, task, split, fold, folds, val_fraction, seed)
     of_whole = bool((found.cases["kind"] != "roi").all())
-    preparation = Preparation(size, of_whole if crop is None else crop, of_whole if orient is None else orient, clahe)
+    preparation = Preparation(
+        size, of_whole if crop is None else crop, of_whole if orient is None else orient, clahe, window=window
+    )
     with bar("preparing images", len(found.cases)) as done:
         result = prepare(found, preparation, out, source, workers, max_broken, done)
     if as_json:
-        summary = found.summary.to_dict()
-        typer.echo(json.dumps({"summary": summary, "images": result.used, "broken": result.broken, "out": str(out)}))
+        summary = result.summary.to_dict()
+        print_json({"summary": summary, "images": result.used, "broken": result.broken, "out": str(out)})
     else:
-        console.print(str(found.summary), highlight=False, markup=False)
-        console.print(_told(result, out), highlight=False, markup=False)
+        say(str(result.summary))
+        say(_told(result, out))
     _warn_of_broken(result)
 
 

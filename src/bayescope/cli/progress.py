@@ -3,21 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from bayescope.cli.output import errors
 from bayescope.data.images import Dataset
 from bayescope.training import loop
 
-console = Console()
-errors = Console(stderr=True)
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-
-
-def warn(text: str) -> None:
-    """A line on standard error, or none if there is nothing to tell."""
-    if text:
-        errors.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

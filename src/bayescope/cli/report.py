@@ -7,14 +7,17 @@ import numpy as np
 import typer
 
 from bayescope.answers import Answers
-from bayescope.checkpoint import MANIFEST, METRICS, load_model, read_json, read_lines, write_atomically
-from bayescope.cli.evaluate import answer, labelled_split, trust
+from bayescope.checkpoint import METRICS, load_model, read_lines, write_atomically
+from bayescope.cli.evaluate import LabelledSplit, answer, labelled_split, trust
 from bayescope.cli.explain import evidence_map
-from bayescope.cli.progress import bar, console, warn
+from bayescope.cli.options import Device
+from bayescope.cli.output import say, warn
+from bayescope.cli.progress import bar
 from bayescope.data.images import ImageSet
 from bayescope.errors import RunError
 from bayescope.metrics import measure
 from bayescope.model import LikelihoodModel
+from bayescope.run_folder import read_manifest
 from bayescope.shapes import Floats
 
 NAME = "report"
@@ -26,6 +29,7 @@ def command(
     data: Annotated[Path | None, typer.Option(help="Labelled image set to report on (default: the one trained on).")] = None,
     out: Annotated[Path | None, typer.Option(help="HTML file to write (default: report.html in the run folder).")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    device: Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
 ) -> None:
     """Write a self-contained HTML report.
@@ -35,39 +39,45 @@ def command(
     target = out or run / "report.html"
     if target.exists() and not force:
         raise RunError(f"{target}: exists already; give --force to replace it, or another --out")
-    model = load_model(run)
-    images = labelled_split(model, data or _trained_on(run), split)
-    write(run, model, images, answer(model, images, test_novelty=True), target)
-    console.print(f"Report: {target}")
+    model = load_model(run, device)
+    shown = labelled_split(model, data or _training_data(run), split)
+    write(run, model, shown, answer(model, shown.images, test_novelty=True), target)
+    say(f"Report: {target}")
 
 
-def _trained_on(run: Path) -> Path:
-    manifest = read_json(run / MANIFEST)
+def _training_data(run: Path) -> Path:
+    manifest = read_manifest(run)
     if "path" not in manifest:
-        raise RunError(f"{run}: does not say where its data ({manifest['source']}) lies; give --data")
+        source = manifest.get("source", "of unknown source")
+        raise RunError(f"{run}: does not say where its data ({source}) lie; expected a run of `bayescope train`. Give --data")
     return Path(manifest["path"])
+
+
+def _trained_on(run: Path) -> str:
+    manifest = read_manifest(run)
+    return f"{manifest['source']}, SHA-256 {manifest['fingerprint']}" if "fingerprint" in manifest else ""
 
 
 def write(
     run: Path,
     model: LikelihoodModel,
-    images: ImageSet,
+    shown: LabelledSplit,
     answers: Answers,
     target: Path,
     reference: dict[str, Floats] | None = None,
 ) -> None:
-    """Sample from the model and write the page."""
+    """Sample from the model and write the page on its ``answers`` to the images ``shown``."""
     from bayescope.report.contents import ReportContents, choose_cases
     from bayescope.report.page import render
 
-    manifest = read_json(run / MANIFEST)
+    images = shown.images
     with bar("sampling", len(model.class_names)) as advance:
         samples = model.sample(_SAMPLES)
         advance(len(model.class_names))
     p_value = None if answers.novelty is None else answers.novelty.p_value
     explained = choose_cases(answers.posterior, images.labels, p_value).explained
     contents = ReportContents(
-        title=f"Bayescope on {manifest['source']}",
+        title=f"Bayescope on {shown.data.source}",
         class_names=model.class_names,
         labels=images.labels,
         names=images.names,
@@ -80,9 +90,11 @@ def write(
         samples=np.stack([model.scale.to_display(row) for row in samples]),
         curve=read_lines(run / METRICS),
         configuration=model.config.model_dump(),
-        source=manifest["source"],
-        fingerprint=manifest["fingerprint"],
-        notes=tuple(manifest["notes"]),
+        source=shown.data.source,
+        fingerprint=shown.data.fingerprint,
+        notes=shown.data.notes,
+        split=shown.name,
+        trained_on=_trained_on(run),
         reference=reference or {},
         raw_log_likelihood_ratio=answers.raw_log_likelihood_ratio if model.calibration.calibrated else None,
         p_value=p_value,

@@ -1,5 +1,6 @@
 """``bayescope sample``."""
 
+import io
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,10 @@ import numpy as np
 import typer
 from PIL import Image
 
-from bayescope.checkpoint import load_model, writing
-from bayescope.cli.progress import bar, console
+from bayescope.checkpoint import load_model, write_atomically
+from bayescope.cli.options import Device
+from bayescope.cli.output import say
+from bayescope.cli.progress import bar
 from bayescope.errors import RunError
 
 NAME = "sample"
@@ -20,6 +23,7 @@ def command(
     per_class: Annotated[int, typer.Option(min=1, help="Samples per class.")] = 8,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the probability flow, two passes each.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Seed; samples of a column share their noise.")] = 0,
+    device: Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Draw what the model imagines for each class.
@@ -28,11 +32,12 @@ def command(
     """
     if out.exists() and not force:
         raise RunError(f"{out}: exists already; give --force to replace it, or another --out")
-    model = load_model(run)
+    model = load_model(run, device)
     with bar("sampling", 1) as advance:
         samples = model.sample(per_class, steps, seed)
         advance(1)
     rows = [np.concatenate(list(model.scale.to_display(row)), axis=1) for row in samples]
-    with writing(out):
-        Image.fromarray(np.concatenate(rows, axis=0)).save(out, format="PNG")
-    console.print(f"{out}: rows {', '.join(model.class_names)}")
+    picture = io.BytesIO()
+    Image.fromarray(np.concatenate(rows, axis=0)).save(picture, format="PNG")
+    write_atomically(out, picture.getvalue())
+    say(f"{out}: rows {', '.join(model.class_names)}")

@@ -1,13 +1,13 @@
 """``bayescope train``."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bayescope.cli.events import tensorboard_log
-from bayescope.cli.progress import console, counter, training_bars
+from bayescope.cli.output import say
+from bayescope.cli.progress import counter, training_bars
 from bayescope.data.images import Dataset
 from bayescope.training.loop import Progress
 
@@ -21,6 +21,9 @@ def command(
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     config: Annotated[Path | None, typer.Option(help="TOML configuration; see recipes/.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps (overrides the configuration).")] = None,
+    levels: Annotated[
+        int | None, typer.Option(min=1, help="Noise levels at which images are weighed (overrides the configuration).")
+    ] = None,
     size: Annotated[
         int | None, typer.Option(min=4, help="Bring the images of a folder or table to SIZE by SIZE pixels.")
     ] = None,
@@ -36,14 +39,14 @@ def command(
     Example: bayescope train breastmnist.npz --out runs/breast --config recipes/medmnist/breastmnist.toml
     """
     from bayescope.checkpoint import CONFIG
-    from bayescope.config import Config, parse_config, read_config
-    from bayescope.fit import fit_run, started_steps
+    from bayescope.config import Config, read_config
+    from bayescope.fit import fit_run
+    from bayescope.run_folder import started_steps
 
     source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
-    settings = _override(read_config(source) if source else Config(), parse_config, steps, size, seed, device)
+    given = {"size": size, "seed": seed, "device": device, "training": {"steps": steps}, "evidence": {"levels": levels}}
+    settings = _override(read_config(source) if source else Config(), given)
     dataset = load(data, settings.size, settings.seed)
-    if force and not resume:
-        remove_run(out)
     done = started_steps(out) if resume else 0
     folder = out / "tensorboard" if tensorboard else None
     with tensorboard_log(folder) as log, training_bars(dataset, settings.training.steps, done) as (step, weighed):
@@ -52,9 +55,9 @@ def command(
             step(progress)
             log(progress)
 
-        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data)
-    console.print(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes: {out}")
-    console.print(f"Next: bayescope evaluate {out} {data}", style="dim")
+        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data, force)
+    say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes: {out}")
+    say(f"Next: bayescope evaluate {out} {data}", style="dim")
 
 
 def load(data: Path, size: int | None, seed: int) -> Dataset:
@@ -65,22 +68,14 @@ def load(data: Path, size: int | None, seed: int) -> Dataset:
         return load_dataset(data, size, seed, count)
 
 
-def remove_run(out: Path) -> None:
-    """Remove ``out`` if it is a run folder.  Raises RunError if it is anything else."""
-    from bayescope.checkpoint import MANIFEST, MODEL, writing
-    from bayescope.errors import RunError
+def _override(config: Any, given: dict[str, Any]) -> Any:
+    """``config`` with all that is ``given``, one section deep, and is not None."""
+    from bayescope.config import parse_config
 
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not out.is_dir() or not ((out / MANIFEST).is_file() or (out / MODEL).is_file()):
-        raise RunError(f"{out}: exists and is no run folder; --force replaces run folders only. Give another --out")
-    with writing(out):
-        shutil.rmtree(out)
-
-
-def _override(config: Any, parse: Any, steps: int | None, size: int | None, seed: int | None, device: str | None) -> Any:
     values = config.model_dump(exclude_none=True)
-    values |= {k: v for k, v in {"size": size, "seed": seed, "device": device}.items() if v is not None}
-    if steps is not None:
-        values["training"]["steps"] = steps
-    return parse(values)
+    for key, value in given.items():
+        if isinstance(value, dict):
+            values[key] |= {name: inner for name, inner in value.items() if inner is not None}
+        elif value is not None:
+            values[key] = value
+    return parse_config(values)

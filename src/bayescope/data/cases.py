@@ -147,7 +147,7 @@ def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:
         if leaking:
             raise DataError(
                 f"{source}: {leaking} of {table['patient'].nunique()} patients are in more than one split; "
-                "expected each in one. Move them, or remove the split column to have patients split"
+                "expected each in one. Move them, or leave the split out to have patients split"
             )
     return split.to_numpy(dtype=str)
 

@@ -7,7 +7,6 @@ once for each value that can be stored, 65,536 at most, and then looked up: the 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from pydicom.pixels.utils import pixel_array
 
 from bayescope.data import codecs
 from bayescope.data.dicom_checks import check_encoded, check_header, check_size
+from bayescope.data.frame import INTENTS, Frame
 from bayescope.errors import DataError
 from bayescope.shapes import Pixels
 
@@ -37,26 +37,6 @@ _VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
     **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
 }
 _ROWS_AT_ONCE = 64
-_INTENTS = ("FOR PRESENTATION", "FOR PROCESSING")
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One grey frame and what its header says.
-
-    ``pixels`` is float32 ``(height, width)``, high is bright; ``spacing`` is (row, column) in mm, in the detector's plane
-    where the patient's is not given; ``patient`` serves to keep a patient's images together, nothing else; ``presentation``
-    is the presentation intent, FOR PRESENTATION or FOR PROCESSING; ``applied`` names the steps from stored to shown pixels.
-    """
-
-    pixels: NDArray[np.float32]
-    bits_stored: int
-    spacing: tuple[float, float] | None
-    laterality: str | None
-    view: str | None
-    patient: str | None = field(repr=False)
-    presentation: str | None
-    applied: tuple[str, ...]
 
 
 def is_dicom(path: Path) -> bool:
@@ -80,7 +60,7 @@ def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Fram
             laterality=_first(header, ("ImageLaterality", "Laterality"), among=("L", "R")),
             view=_view(header),
             patient=str(header.get("PatientID") or "").strip() or None,
-            presentation=_first(header, ("PresentationIntentType",), among=_INTENTS),
+            presentation=_first(header, ("PresentationIntentType",), among=INTENTS),
             applied=applied,
         )
 
@@ -94,6 +74,7 @@ def stored_pixels(path: Path, *, frame: int | None = None) -> Pixels:
 def read_header(path: Path, *keywords: str) -> tuple[str, ...]:
     """Elements of the header as text, blank where there is none; no pixels are read.  Raises DataError if it is damaged."""
     with _refusing(path):
+        check_size(path)  # a deflated file is inflated whole, whatever is asked of it
         header = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
         return tuple(str(header.get(keyword) or "").strip() for keyword in keywords)
 

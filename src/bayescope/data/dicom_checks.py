@@ -27,7 +27,7 @@ def check_size(path: Path) -> None:
         with path.open("rb") as file:
             file.seek(144 + meta.FileMetaInformationGroupLength)
             encoded = file.read(_CHUNK_BYTES)
-            while encoded and n_bytes <= MAX_FILE_BYTES:
+            while encoded and not inflater.eof and n_bytes <= MAX_FILE_BYTES:
                 n_bytes += len(inflater.decompress(encoded, _CHUNK_BYTES))
                 encoded = inflater.unconsumed_tail or file.read(_CHUNK_BYTES)
     if n_bytes > MAX_FILE_BYTES:

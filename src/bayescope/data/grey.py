@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from bayescope.data import dicom
 from bayescope.data.files import read_image
+from bayescope.data.frame import Frame
 from bayescope.errors import DataError
-from bayescope.shapes import Pixels
 
 
-def read_grey(path: Path) -> Pixels:
-    """One grey image ``(height, width)``, high being bright.  Raises DataError for what cannot be read, or is in colour."""
+def read_grey(path: Path, window: int = 0) -> Frame:
+    """One grey image, with number ``window`` of the windows it gives.  DataError for what cannot be read, or is in colour."""
     if dicom.is_dicom(path):
-        return dicom.read_dicom(path).pixels
+        return dicom.read_dicom(path, window=window)
+    if window:
+        raise DataError(f"{path.name}: no window {window}, not being DICOM; expected 0. Leave the window out, or the file")
     pixels = read_image(path)
     if any((channel != pixels[0]).any() for channel in pixels[1:]):
         raise DataError(f"{path.name}: a colour image; expected a grey one. Convert it")
-    return pixels[0]
+    return Frame(pixels=pixels[0].astype(np.float32), bits_stored=8 * pixels.itemsize)

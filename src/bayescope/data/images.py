@@ -107,6 +107,31 @@ class PixelScale:
         return byte[:, 0] if x.shape[1] == 1 else np.moveaxis(byte[:, :3], 1, -1)
 
 
+def as_stored(pixels: Pixels, pixel_type: str, scale: PixelScale, name: str) -> Pixels:
+    """``pixels`` in the ``pixel_type`` of the images that ``scale`` is of: 8 bit is stretched to a range of 16.
+
+    Raises DataError for any other type than that, since its values would mean something else.
+    """
+    if pixels.dtype.name == pixel_type:
+        return pixels
+    if pixels.dtype == np.uint8 and pixel_type == "uint16":
+        return np.rint(pixels * (scale.high / 255)).astype(np.uint16)
+    raise DataError(
+        f"{name}: pixels of type {pixels.dtype.name}; the model was trained on {pixel_type}, whose values mean something else. "
+        f"Convert the images to {pixel_type} in the units of the training images, or train a model on images of this type"
+    )
+
+
+def check_validation(val: ImageSet, source: str) -> None:
+    """Raise DataError unless every class has a validation image, as fitted level weights need."""
+    counts = np.bincount(val.labels, minlength=val.n_classes)
+    if absent := [name for name, count in zip(val.class_names, counts, strict=True) if count == 0]:
+        raise DataError(
+            f"{source}: no validation image of class {', '.join(absent)}; fitted level weights need at least one of each. "
+            "Give a larger validation split, or set evidence.level_weights to 'bound' or 'power'"
+        )
+
+
 def check_labels(train_labels: Labels, class_names: tuple[str, ...], source: str) -> None:
     """Raise DataError unless there are two classes or more, each with a training image."""
     if len(class_names) < 2:

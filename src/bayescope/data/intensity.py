@@ -111,7 +111,8 @@ class Preparation:
     ``size`` is the side in pixels.  ``crop`` keeps the breast only and blackens what lies outside it; ``orient`` flips the
     chest wall to the left; ``clahe`` equalizes contrast locally (Zuiderveld 1994) with ``clahe_clip``, scikit-image's
     ``clip_limit``.  Values from the ``low_percentile`` to the ``high_percentile`` of the kept pixels fill 16 bits; those beyond
-    are clipped.  Raises ConfigError for a value out of range.
+    are clipped.  ``window`` is the number, from 0, of the VOI LUT or window taken where a DICOM file gives several.  Raises
+    ConfigError for a value out of range.
     """
 
     size: int
@@ -121,6 +122,7 @@ class Preparation:
     clahe_clip: float = 0.01
     low_percentile: float = 0.1
     high_percentile: float = 99.9
+    window: int = 0
 
     def __post_init__(self) -> None:
         if self.size < 8:
@@ -131,6 +133,8 @@ class Preparation:
             )
         if not 0 < self.clahe_clip <= 1:
             raise ConfigError(f"clahe_clip is {self.clahe_clip}; expected above 0, at most 1. Change it")
+        if self.window < 0:
+            raise ConfigError(f"window is {self.window}; expected 0 or more, the first being 0. Change it")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

@@ -1,15 +1,14 @@
 """From the files of an archive to a cache: several processes, one image each at a time, resumed where it was killed.
 
-Memory is that of one file for each process, whatever the size of the archive.  Work done is what ``progress.jsonl`` tells,
-one line for each file after its pixels are written; a line cut short is done again.
+Memory is that of one file for each process, whatever the size of the archive.  What was done, :mod:`bayescope.data.progress`
+tells; of a finished cache, only files that have changed are done again, and those that were broken.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayescope.data import cache
-from bayescope.data.archive import Archive
+from bayescope.data import cache, progress
+from bayescope.data.archive import Archive, Summary
 from bayescope.data.cases import SPLITS
+from bayescope.data.frame import FOR_PROCESSING
 from bayescope.data.intensity import Preparation
-from bayescope.data.workers import Outcome, outcomes_of
+from bayescope.data.manifest import FORMAT, MANIFEST, Manifest, publish, read_manifest, write_pending
+from bayescope.data.workers import Broken, Done, Outcome, outcomes_of
 from bayescope.errors import DataError, RunError
 
 _HASHED_AT_ONCE = 2**24
@@ -31,10 +32,12 @@ _LIBRARIES = ("bayescope", "pydicom", "numpy", "pillow", "scikit-image")
 
 @dataclass(frozen=True)
 class Result:
-    """``used`` images in the cache; ``broken``: why by path; ``unchanged``: all was there already."""
+    """``used`` images in the cache; ``broken``: why by path; ``summary`` with what the files told; ``unchanged``: all was
+    there already."""
 
     used: int
     broken: dict[str, str]
+    summary: Summary
     unchanged: bool
 
 
@@ -56,27 +59,38 @@ def prepare(
     cases = _ordered(archive.cases)
     stamps = [_stamp(Path(path)) for path in cases["path"]]
     wanted = _digest(cases, preparation)
-    if (out / cache.MANIFEST).is_file():
-        manifest = cache.read_manifest(out)
-        _check_same(out, [manifest["digest"], manifest["files"]], [wanted, _hash_of(stamps)])
+    if manifest := _unchanged(out, wanted, stamps):
         callback(len(cases))
-        return Result(manifest["images"], manifest["broken"], unchanged=True)
-    done = _start(out, wanted, len(cases), preparation.size)
-    outcomes = {o["i"]: o for o in done if "error" not in o and o["stamp"] == stamps[o["i"]]}
-    callback(len(outcomes))
-    waiting = [i for i in range(len(cases)) if i not in outcomes]
-    with _writing(out), (out / cache.PROGRESS).open("a", encoding="utf-8") as progress:
-        for outcome in outcomes_of(cases, waiting, preparation, out / cache.PARTIAL, workers or os.cpu_count() or 1):
-            outcomes[outcome["i"]] = outcome
-            progress.write(json.dumps(outcome | {"stamp": stamps[outcome["i"]]}) + "\n")
-            progress.flush()
+        return Result(manifest.images, manifest.broken, manifest.summary, unchanged=True)
+    lines = progress.start(out, wanted, len(cases), preparation.size)
+    outcomes = {row: line.outcome for row, line in lines.items() if line.stamp == stamps[row]}
+    waiting = [row for row in range(len(cases)) if not isinstance(outcomes.get(row), Done)]
+    callback(len(cases) - len(waiting))
+    with progress.appending(out) as append:
+        for row, outcome in outcomes_of(cases, waiting, preparation, out / cache.PARTIAL, workers or os.cpu_count() or 1):
+            outcomes[row] = outcome
+            append(progress.Line(row, stamps[row], outcome))
             callback(1)
-    found = [outcomes[i] for i in range(len(cases))]
-    broken = {_relative(cases["path"][i], source): outcome["error"] for i, outcome in enumerate(found) if "error" in outcome}
+    broken = {
+        _relative(cases["path"][row], source): outcome.reason
+        for row, outcome in sorted(outcomes.items())
+        if isinstance(outcome, Broken)
+    }
     _check_broken(broken, len(cases), max_broken)
-    with _writing(out):
-        _finish(out, cases, found, archive, preparation, source, broken, {"digest": wanted, "files": _hash_of(stamps)})
-    return Result(len(cases) - len(broken), broken, unchanged=False)
+    with progress.writing(out):
+        summary = _finish(out, cases, outcomes, archive, preparation, source, broken, wanted)
+    return Result(len(cases) - len(broken), broken, summary, unchanged=False)
+
+
+def _unchanged(out: Path, wanted: str, stamps: list[str]) -> Manifest | None:
+    """The manifest of a finished cache of these very files.  Raises RunError if it is of something else."""
+    if not (out / MANIFEST).is_file():
+        return None
+    manifest = read_manifest(out)
+    progress.check_same(out, manifest.digest, wanted)
+    lines = progress.read_lines(out, wanted, len(stamps))
+    same = all(row in lines and lines[row].stamp == stamp for row, stamp in enumerate(stamps))
+    return manifest if same else None
 
 
 def _ordered(cases: pd.DataFrame) -> pd.DataFrame:
@@ -86,50 +100,19 @@ def _ordered(cases: pd.DataFrame) -> pd.DataFrame:
 
 def _digest(cases: pd.DataFrame, preparation: Preparation) -> str:
     """Of what the result depends on beside the files themselves: cases, preparation, versions."""
-    return _hash_of([cache.FORMAT, preparation.to_dict(), _versions(), cases.to_csv(index=False)])
+    return _hash_of([FORMAT, preparation.to_dict(), _versions(), cases.to_csv(index=False)])
 
 
 def _stamp(path: Path) -> str:
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError:
+        return "not there"  # reading it tells why
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 def _hash_of(values: list[Any]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
-
-
-def _start(out: Path, wanted: str, n: int, size: int) -> list[Outcome]:
-    """Outcomes so far, with the files ready to go on.  Raises RunError if ``out`` holds something else."""
-    lines = _complete_lines(out / cache.PROGRESS)
-    if lines and (out / cache.PARTIAL).is_file():
-        _check_same(out, lines[0].get("digest"), wanted)
-        return lines[1:]
-    if not lines and out.is_dir() and any(out.iterdir()):
-        raise RunError(f"{out}: exists and is not empty; expected a new folder. Give another --out")
-    with _writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        cache.create_pixels(out / cache.PARTIAL, n, size)
-        (out / cache.PROGRESS).write_text(json.dumps({"digest": wanted}) + "\n", encoding="utf-8")
-    return []
-
-
-def _complete_lines(path: Path) -> list[Outcome]:
-    """The lines of ``progress.jsonl``; one cut short by a kill is taken away."""
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole, encoding="utf-8")
-    return [json.loads(line) for line in whole.splitlines()]
-
-
-def _check_same(out: Path, found: object, wanted: object) -> None:
-    if found != wanted:
-        raise RunError(
-            f"{out}: holds images prepared from other files, in another way or by other versions; expected the same. "
-            "Give another --out, or --force to prepare anew"
-        )
 
 
 def _check_broken(broken: dict[str, str], n: int, max_broken: int) -> None:
@@ -146,49 +129,70 @@ def _check_broken(broken: dict[str, str], n: int, max_broken: int) -> None:
 def _finish(
     out: Path,
     cases: pd.DataFrame,
-    found: list[Outcome],
+    outcomes: Mapping[int, Outcome],
     archive: Archive,
     preparation: Preparation,
     source: Path,
     broken: dict[str, str],
-    hashes: dict[str, str],
-) -> None:
-    kept = [i for i, outcome in enumerate(found) if "error" not in outcome]
+    wanted: str,
+) -> Summary:
+    """Write all but the pixels' place and the manifest, then these two: a kill in between loses nothing."""
+    done = {row: outcome for row, outcome in sorted(outcomes.items()) if isinstance(outcome, Done)}
+    pixels = out / cache.PARTIAL
     if broken:
-        _take_rows(out / cache.PARTIAL, kept, out / cache.IMAGES)
+        pixels = out / cache.IMAGES
+        cache.copy_rows(out / cache.PARTIAL, list(done), pixels, range(len(done)), len(done))
+    table = _table_of(cases.iloc[list(done)].reset_index(drop=True), list(done.values()), source)
+    table.to_parquet(out / cache.CASES, index=False)
+    for_processing = sum(outcome.shown.presentation == FOR_PROCESSING for outcome in done.values())
+    summary = _with_note(archive.summary, for_processing, len(done))
+    manifest = Manifest(
+        format=FORMAT,
+        digest=wanted,
+        images=len(done),
+        class_names=tuple(sorted(table["label"].unique())),
+        preparation=preparation,
+        summary=summary,
+        broken=broken,
+        breast_not_found=sum(not outcome.record.breast_found for outcome in done.values()) if preparation.crop else 0,
+        for_processing=for_processing,
+        versions=_versions(),
+        pixels_sha256=_hash_of_file(pixels),
+    )
+    write_pending(out, manifest)
+    if broken:
+        (out / cache.PARTIAL).unlink()
     else:
         (out / cache.PARTIAL).replace(out / cache.IMAGES)
-    table = cache.boxes_to_prepared(cases.iloc[kept].reset_index(drop=True), [found[i]["box"] for i in kept])
-    table = table.assign(
-        path=[_relative(path, source) for path in table["path"]], record=[json.dumps(found[i]["record"]) for i in kept]
+    publish(out)
+    return summary
+
+
+def _table_of(cases: pd.DataFrame, done: list[Done], source: Path) -> pd.DataFrame:
+    """The case table, boxes in prepared pixels, with how each image was shown and the record of what was done to it."""
+    shown = pd.DataFrame([asdict(outcome.shown) for outcome in done])
+    spacing = [outcome.shown.spacing or (np.nan, np.nan) for outcome in done]
+    return cache.boxes_to_prepared(cases, [outcome.box for outcome in done]).assign(
+        path=[_relative(path, source) for path in cases["path"]],
+        presentation=shown["presentation"],
+        applied=shown["applied"].map("; ".join),
+        bits_stored=shown["bits_stored"],
+        row_spacing=[row for row, _ in spacing],
+        column_spacing=[column for _, column in spacing],
+        header_side=shown["laterality"],
+        header_view=shown["view"],
+        record=[json.dumps(outcome.record.to_dict()) for outcome in done],
     )
-    table.to_parquet(out / cache.CASES, index=False)
-    manifest = {
-        "format": cache.FORMAT,
-        **hashes,
-        "images": len(kept),
-        "class_names": sorted(table["label"].unique()),
-        "preparation": preparation.to_dict(),
-        "summary": archive.summary.to_dict(),
-        "broken": broken,
-        "breast_not_found": sum(not found[i]["record"]["breast_found"] for i in kept) if preparation.crop else 0,
-        "versions": _versions(),
-        "pixels_sha256": _hash_of_file(out / cache.IMAGES),
-    }
-    temporary = out / f".{cache.MANIFEST}"
-    temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    temporary.replace(out / cache.MANIFEST)
-    (out / cache.PROGRESS).unlink()
-    (out / cache.PARTIAL).unlink(missing_ok=True)
 
 
-def _take_rows(path: Path, kept: list[int], to: Path) -> None:
-    rows = np.load(path, mmap_mode="r")
-    cache.create_pixels(to, len(kept), rows.shape[1])
-    target = np.load(to, mmap_mode="r+")
-    for row, i in enumerate(kept):
-        target[row] = rows[i]
-    target.flush()
+def _with_note(summary: Summary, for_processing: int, n: int) -> Summary:
+    if not for_processing:
+        return summary
+    note = (
+        f"{for_processing} of {n} images are {FOR_PROCESSING}, raw from the detector and unlike what is shown to a reader: "
+        "a model can take that for a sign; column presentation tells which"
+    )
+    return replace(summary, notes=(*summary.notes, note))
 
 
 def _hash_of_file(path: Path) -> str:
@@ -206,14 +210,3 @@ def _versions() -> dict[str, str]:
 def _relative(path: str, source: Path) -> str:
     root = source.resolve()
     return str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else Path(path).name
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"{out}: cannot be written ({error.strerror or error}); expected a writable folder with free space. "
-            "What was done is kept"
-        ) from None

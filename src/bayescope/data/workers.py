@@ -4,16 +4,18 @@ A process imports this module and what it imports: no tables, no torch, some 120
 """
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayescope.data.frame import Shown
 from bayescope.data.grey import read_grey
-from bayescope.data.intensity import Preparation
+from bayescope.data.intensity import Preparation, Record
 from bayescope.errors import DataError, RunError
 
 if TYPE_CHECKING:
@@ -21,21 +23,38 @@ if TYPE_CHECKING:
 
 _WAITING_PER_WORKER = 4
 
-Outcome = dict[str, Any]
-"""Of one file: ``i``, its row, and ``record`` with ``box``, or ``error``."""
+
+@dataclass(frozen=True)
+class Done:
+    """A file prepared: how it was shown, what was done then, and its box (top, left, bottom, right) in prepared pixels."""
+
+    shown: Shown
+    record: Record
+    box: tuple[float, ...] | None
 
 
-def prepare_file(path: Path, preparation: Preparation, box: list[float] | None = None) -> tuple[np.ndarray, Outcome]:
-    """One file prepared ``(size, size)``, what was done, and ``box`` (top, left, bottom, right) in prepared pixels."""
-    prepared = preparation.apply(read_grey(path), path.name)
-    moved = None if box is None else prepared.record.box_to_prepared(box).tolist()
-    return prepared.pixels, {"record": prepared.record.to_dict(), "box": moved}
+@dataclass(frozen=True)
+class Broken:
+    """A file that could not be prepared, and why."""
+
+    reason: str
+
+
+Outcome = Done | Broken
+
+
+def prepare_file(path: Path, preparation: Preparation, box: Sequence[float] | None = None) -> tuple[np.ndarray, Done]:
+    """One file prepared ``(size, size)``, and what was done; ``box`` is (top, left, bottom, right) in its own pixels."""
+    frame = read_grey(path, preparation.window)
+    prepared = preparation.apply(frame.pixels, path.name)
+    moved = None if box is None else tuple(prepared.record.box_to_prepared(box).tolist())
+    return prepared.pixels, Done(frame.shown, prepared.record, moved)
 
 
 def outcomes_of(
     cases: "pd.DataFrame", waiting: list[int], preparation: Preparation, pixels: Path, workers: int
-) -> Iterator[Outcome]:
-    """Prepare the rows ``waiting`` into the mapped file ``pixels``; outcomes as they come, few files being handed out ahead.
+) -> Iterator[tuple[int, Outcome]]:
+    """Prepare the rows ``waiting`` into the mapped file ``pixels``; row and outcome as they come, few files handed out ahead.
 
     Raises RunError if a process was killed.
     """
@@ -43,7 +62,7 @@ def outcomes_of(
     tasks = iter((i, cases["path"][i], None if boxes.iloc[i].isna().any() else boxes.iloc[i].tolist()) for i in waiting)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, max(1, len(waiting))), mp_context=context) as pool:
-        pending: set[Future[Outcome]] = set()
+        pending: set[Future[tuple[int, Outcome]]] = set()
         try:
             while True:
                 for _, task in zip(range(_WAITING_PER_WORKER * workers - len(pending)), tasks, strict=False):
@@ -61,12 +80,15 @@ def outcomes_of(
             pool.shutdown(cancel_futures=True)
 
 
-def _prepare_row(i: int, path: str, box: list[float] | None, preparation: Preparation, pixels: Path) -> Outcome:
+def _prepare_row(i: int, path: str, box: list[float] | None, preparation: Preparation, pixels: Path) -> tuple[int, Outcome]:
     try:
-        image, outcome = prepare_file(Path(path), preparation, box)
-    except (DataError, MemoryError, OSError) as error:
-        return {"i": i, "error": str(error) or type(error).__name__}
+        image, done = prepare_file(Path(path), preparation, box)
+    except DataError as error:
+        return i, Broken(str(error))
+    except Exception as error:  # one file must not stop the others, whatever its reader meets
+        reason = " ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split())
+        return i, Broken(f"{Path(path).name}: cannot be prepared ({reason:.200}); expected a whole grey image. Replace it")
     rows = np.load(pixels, mmap_mode="r+")
     rows[i] = image
     rows.flush()
-    return {"i": i, **outcome}
+    return i, done

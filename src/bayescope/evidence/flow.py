@@ -88,7 +88,8 @@ def flow_log_likelihood(
     ``sigmas``: rising; ``heun`` and ``rk4`` step from each level to the next, :class:`~bayescope.ode.DormandPrince` uses
     only the first and last, and its ``max_step`` is one in log σ.  Its tolerance is relative to a pixel's size, and in
     nats per pixel.
-    ``divergence``: :class:`~bayescope.divergence.ExactDivergence` or :class:`~bayescope.divergence.Hutchinson`.
+    ``divergence``: :class:`~bayescope.divergence.ExactDivergence` or :class:`~bayescope.divergence.Hutchinson`; its rows are
+    those of a batch, one for each image and class, the classes of an image together.
     ``callback`` hears how many images each finished batch held.  Memory is bounded by ``batch_size * n_classes``.
     Raises ConfigError if ``sigmas`` are fewer than two, not positive or not rising, or a count is below one.
     """
@@ -134,7 +135,8 @@ def _weigh(
         growth = (sigma[:, None] / spread).square()
         u = state[:, :pixels]
         asked = label[rows]
-        flow = divergence(lambda z: z - denoiser(z, sigma.to(z), asked), (u * spread).to(x.dtype).unflatten(1, x.shape[1:]))
+        z = (u * spread).to(x.dtype).unflatten(1, x.shape[1:])
+        flow = divergence(lambda z: z - denoiser(z, sigma.to(z), asked), z, rows)
         passes[rows] += flow.passes
         return torch.cat([flow.value.flatten(1) / spread - growth * u, flow.traces / pixels - growth], dim=1)
 

@@ -4,8 +4,8 @@ All images start open under all classes.  Each round takes one draw of the plan 
 re-packed into full batches; :mod:`bayescope.evidence.stopping` says which stay open, such that answers differ from the
 full evaluation's at the error rate asked for.
 
-An image's passes depend on its own draws alone, so its answer does not depend on its batch-mates.  Memory grows with the
-chunk, not with the number of images.
+An image's passes depend on its own draws alone, so its answer does not depend on its batch-mates.  The network's memory is
+that of a chunk; what is kept of each image is as many numbers as it has classes times draws.
 """
 
 from collections.abc import Callable, Sequence

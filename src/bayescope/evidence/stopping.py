@@ -19,7 +19,7 @@ from bayescope.evidence.plan import Plan
 from bayescope.shapes import Floats, Labels
 
 _PRIOR_ERRORS = 5.0
-_FEWEST_DRAWS = 2
+_FEWEST_DRAWS = 3
 
 Draw = Callable[[int, int, Labels, Labels], Floats]
 """Level, noise, images and their classes ``(rows,)`` to the denoising evidence of each, nats per unit of log σ ``(rows,)``."""
@@ -63,9 +63,9 @@ def play(
 ) -> Course:
     """Draw for images of free evidence ``(n, classes)`` until each is settled.
 
-    ``offset (classes,)`` is added before classes are compared.  The two classes ahead are drawn at least twice: one draw alone
-    would settle many winners and leave their ratio vague.  No image is given more than ``max_passes``; ``callback`` hears how
-    many images each round settled.
+    ``offset (classes,)`` is added before classes are compared.  The two classes ahead are drawn at least three times: fewer
+    would settle many winners and leave their ratio vague.  No image is given more than ``max_passes``: when they run short, the
+    classes least likely to win go first.  ``callback`` hears how many images each round settled.
     """
     n, n_classes = free.shape
     innovations = np.zeros((n, n_classes, plan.n_draws))
@@ -80,7 +80,7 @@ def play(
         surely = order[:, : 1 if m >= _FEWEST_DRAWS else 2]
         np.put_along_axis(kept, surely, np.take_along_axis(live[opened], surely, axis=1), axis=1)
         if max_passes is not None:
-            kept &= (draws[opened].sum(axis=1) + kept.sum(axis=1) <= max_passes)[:, None]
+            kept = _affordable(kept, order, max_passes - draws[opened].sum(axis=1))
         kept &= (kept.sum(axis=1) > 1)[:, None] & (m < plan.n_draws)
         callback(int((~kept.any(axis=1)).sum()))
         live[opened] = kept
@@ -95,6 +95,15 @@ def play(
         innovations[opened, :, m] = plan.innovation(m, found[opened], innovations[opened, :, :m])
         innovations[~live, m] = 0.0
     return Course(free, innovations, draws, chance)
+
+
+def _affordable(kept: NDArray[np.bool_], order: Labels, passes_left: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The foremost of the classes ``kept (n, classes)`` that one more draw each leaves within ``passes_left (n,)``."""
+    foremost = np.take_along_axis(kept, order, axis=1)
+    foremost &= np.cumsum(foremost, axis=1) <= passes_left[:, None]
+    chosen = np.zeros_like(kept)
+    np.put_along_axis(chosen, order, foremost, axis=1)
+    return chosen
 
 
 def _chance(

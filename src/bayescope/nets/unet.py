@@ -54,12 +54,18 @@ class Block(nn.Module):
         self.conv_out = nn.Conv2d(width, width, 3, padding=1)
         self.skip = nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
 
-    def forward(self, h: Tensor, modulation: Tensor) -> Tensor:
-        """``modulation``: what ``self.modulation`` makes of the embedding, ``(rows, 2 * width)``."""
+    def before_modulation(self, h: Tensor) -> Tensor:
+        """What knows neither class nor level: ``(batch, width, height, width)``."""
+        return self.norm_out(self.conv_in(F.silu(self.norm_in(h))))
+
+    def forward(self, h: Tensor, modulation: Tensor, residual: Tensor | None = None) -> Tensor:
+        """``modulation``: what ``self.modulation`` makes of the embedding, ``(rows, 2 * width)``.
+
+        ``residual``: what :meth:`before_modulation` makes of ``h``, if it is known already.
+        """
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
-        residual = self.conv_in(F.silu(self.norm_in(h)))
-        residual = torch.addcmul(shift, self.norm_out(residual), 1 + scale)
-        return self.skip(h) + self.conv_out(F.silu(residual))
+        residual = self.before_modulation(h) if residual is None else residual
+        return self.skip(h) + self.conv_out(F.silu(torch.addcmul(shift, residual, 1 + scale)))
 
 
 def _place(h: Tensor) -> Tensor:
@@ -81,9 +87,10 @@ class Stage(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, h: Tensor, modulation: Iterator[Tensor]) -> Tensor:
+    def forward(self, h: Tensor, modulation: Iterator[Tensor], residual: Tensor | None = None) -> Tensor:
+        """``residual``: the first block's, if it is known already."""
         for block in self.blocks:
-            h = block(h, next(modulation))
+            h, residual = block(h, next(modulation), residual), None
         return h
 
 
@@ -146,11 +153,11 @@ class UNet(nn.Module):
         """``z``: ``(batch, channel, height, width)``; ``log_sigma`` ``(batch,)``; ``label`` ``(batch * k,)``.
 
         Returns ``(batch * k, channel, height, width)``: the first ``batch`` results under the first ``batch`` labels, and
-        so on.  The stem, which knows neither class nor level, runs once per image.
+        so on.  All before the first modulation, which knows neither class nor level, runs once per image.
         """
         repeats = len(label) // len(z)
-        h = torch.cat([self._enter(z)] * repeats)  # unlike repeat, keeps the memory format
-        return self._trunk(h, self.modulate(log_sigma.repeat(repeats), label))[..., : z.shape[-2], : z.shape[-1]]
+        h, residual = (torch.cat([entered] * repeats) for entered in self._enter(z))  # unlike repeat, keeps the memory format
+        return self._trunk(h, residual, self.modulate(log_sigma.repeat(repeats), label))[..., : z.shape[-2], : z.shape[-1]]
 
     def modulate(self, log_sigma: Tensor, label: Tensor) -> list[Tensor]:
         """What level and class do to each block, in the order of the blocks: ``(rows, 2 * width)`` each."""
@@ -160,19 +167,23 @@ class UNet(nn.Module):
 
     def under(self, z: Tensor, image: Tensor, modulation: list[Tensor]) -> Tensor:
         """Row r: image ``z[image[r]]`` under row r of a ready ``modulation``: ``(rows, channel, height, width)``."""
-        return self._trunk(self._enter(z)[image], modulation)[..., : z.shape[-2], : z.shape[-1]]
+        h, residual = self._enter(z)
+        return self._trunk(h[image], residual[image], modulation)[..., : z.shape[-2], : z.shape[-1]]
 
-    def _enter(self, z: Tensor) -> Tensor:
+    def _enter(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first block is given, and what it makes of that before its modulation."""
         height, width = z.shape[-2:]
-        return self.stem(F.pad(z, (0, width % 2, 0, height % 2)))
+        h = self.stem(F.pad(z, (0, width % 2, 0, height % 2)))
+        first: Block = self.down[0].blocks[0]  # type: ignore[index, assignment]
+        return h, first.before_modulation(h)
 
-    def _trunk(self, h: Tensor, modulation: list[Tensor]) -> Tensor:
+    def _trunk(self, h: Tensor, residual: Tensor, modulation: list[Tensor]) -> Tensor:
         following = iter(modulation)
         skips = []
         for level, stage in enumerate(self.down):
             if level:
                 h = F.avg_pool2d(h, 2, ceil_mode=True)
-            h = stage(h, following)
+            h = stage(h, following, residual if level == 0 else None)
             skips.append(h)
         h = self.dropout(self.middle(h, next(following)))
         for level, stage in enumerate(self.up):

@@ -20,6 +20,7 @@ class ReportContents:
     ``pictures``: 8 bit, ``(n, height, width[, 3])``; ``samples``: the same per class, ``(classes, k, height, width[, 3])``;
     ``curve``: records of ``metrics.jsonl``; ``reference``: posteriors of another observer on the same images, by name;
     ``p_value``: of novelty, ``(n,)``; ``maps``: evidence of some images for their winning class, nats, ``(height, width)``;
+    ``split`` of ``source``: train, val or test; ``trained_on``: what to tell of the model's own data;
     ``trust``: for each class its measures of calibration, each beside what it is of exactly right answers; ``warning``: what
     to tell of the calibration.
     """
@@ -39,6 +40,8 @@ class ReportContents:
     configuration: dict[str, Any]
     source: str
     fingerprint: str
+    split: str = "test"
+    trained_on: str = ""
     notes: tuple[str, ...] = ()
     reference: dict[str, Floats] = field(default_factory=dict)
     raw_log_likelihood_ratio: Floats | None = None

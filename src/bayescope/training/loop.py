@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from bayescope.config import Config, Decay, TrainingConfig
 from bayescope.data.images import ImageSet, PixelScale
 from bayescope.denoiser import ImageStatistics, SpectralDenoiser, build_denoiser
+from bayescope.errors import ConfigError, RunError
 from bayescope.nets.patterns import common_patterns
 from bayescope.nets.unet import STEM_SIDE
 from bayescope.shapes import Labels
@@ -46,8 +47,14 @@ Watch = Callable[[Progress], None]
 
 
 def open_fabric(config: Config) -> Fabric:
-    """Device and precision; ``auto`` takes a GPU when there is one."""
-    return Fabric(accelerator=config.device, devices=1, precision=config.precision)
+    """Device and precision; ``auto`` takes a GPU when there is one.  Raises ConfigError if the device is not there."""
+    try:
+        return Fabric(accelerator=config.device, devices=1, precision=config.precision)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).partition(". ")[0].rstrip(".!")
+        raise ConfigError(
+            f"device {config.device!r}: {reason}; expected auto, cpu, or cuda on a machine with a GPU. Give another device"
+        ) from None
 
 
 def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) -> TrainingState:
@@ -85,7 +92,10 @@ def train(
     fabric: Fabric,
     callback: Watch = lambda progress: None,
 ) -> None:
-    """Run from ``state.step`` to the configured number of steps, changing ``state``; call back after every step."""
+    """Run from ``state.step`` to the configured number of steps, changing ``state``; call back after every step.
+
+    Raises RunError at a loss that is not finite, before the step is taken.
+    """
     settings = config.training
     augment = choose(settings.augmentation, len(train_set), settings.intensity)
     draws = BalancedDraws(train_set.labels, train_set.n_classes, settings.batch_size, seed=config.seed)
@@ -103,12 +113,16 @@ def train(
             losses = _step(state, settings, batch.to(fabric), joint, learning_rate(state.step, settings, epoch_steps), fabric)
         validating = state.step % settings.validate_every == 0 or state.step == settings.steps
         validation = validate(state, config, val_set, scale, fabric) if validating else None
+        if validation and len(val_set) and not torch.isfinite(validation.denoising):
+            raise diverged(state.step, f"validation loss {validation.denoising.item()}", settings)
         callback(Progress(state, settings.steps, losses, validation))
 
 
 @torch.inference_mode()
 def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: PixelScale, fabric: Fabric) -> Losses:
-    """Both losses of the averaged weights on validation images, at noise that is the same every time."""
+    """Both losses of the averaged weights on validation images, at noise that is the same every time; NaN without images."""
+    if not len(val_set):
+        return Losses(torch.full((), torch.nan), torch.full((), torch.nan))
     generator = seeded(config.seed, _VALIDATION)
     chosen = torch.randperm(len(val_set), generator=generator)[:_VALIDATION_IMAGES].numpy()
     x = torch.from_numpy(scale.to_model(val_set.pixels[chosen]))
@@ -164,12 +178,22 @@ def _step(state: TrainingState, settings: TrainingConfig, batch: _Batch, joint: 
             label = torch.where(batch.dropped, state.denoiser.n_classes, batch.label)
             losses = generative_loss(state.denoiser, batch.x, batch.z, batch.sigma, label, weight)
             loss = losses.denoising
+    if not torch.isfinite(loss):
+        raise diverged(state.step + 1, f"loss {loss.item()}", settings)
     state.optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
     state.optimizer.step()
     state.step += 1
     state.update_ema(settings.ema_decay)
     return losses
+
+
+def diverged(step: int, found: str, settings: TrainingConfig) -> RunError:
+    """What to raise at a ``step`` of which numbers are not finite."""
+    return RunError(
+        f"training diverged: {found} at step {step}; expected finite numbers. The last checkpoint, if any, is from before. "
+        f"Lower training.learning_rate (now {settings.learning_rate:g}) and start anew, with --force to replace this run"
+    )
 
 
 def _without_class(state: TrainingState, batch: _Batch, weight: LossWeight) -> Tensor:

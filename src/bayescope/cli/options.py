@@ -1,0 +1,33 @@
+"""Options that several commands take, and what is made of them."""
+
+from typing import Annotated
+
+import typer
+
+from bayescope.shapes import Floats
+
+Device = Annotated[str, typer.Option(help="Where to weigh: auto (a GPU if there is one), cpu or cuda.")]
+ErrorRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Stop when an answer differs from the full evaluation's with at most this probability; 0: weigh in full."
+    ),
+]
+MaxPasses = Annotated[int | None, typer.Option(help="Most network passes per image.")]
+Prevalence = Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")]
+
+
+def prior_from_text(text: str | None, class_names: tuple[str, ...]) -> Floats | None:
+    """``0.9,0.1`` as probabilities of the classes; None for None.  Raises ConfigError if it holds anything else."""
+    import numpy as np
+
+    from bayescope.answers import check_prior
+    from bayescope.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        given = np.array([float(part) for part in text.split(",")])
+    except ValueError:
+        raise ConfigError(f"prevalence {text!r}; expected numbers separated by commas, e.g. 0.9,0.1") from None
+    return check_prior(given, class_names)

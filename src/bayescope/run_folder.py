@@ -1,0 +1,131 @@
+"""A run folder as training finds it: free, begun, to be gone on with, or to be replaced.
+
+``run.json`` is the last file of a fresh folder.  One without it, holding nothing but ``config.toml`` or parts of either, was
+left by a run that was killed as it began.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bayescope.checkpoint import (
+    CONFIG,
+    FORMAT,
+    MANIFEST,
+    METRICS,
+    MODEL,
+    STATE,
+    check_format,
+    load_tensors,
+    read_json,
+    save_model,
+    write_atomically,
+    writing,
+)
+from bayescope.config import Config, dump_toml, read_config
+from bayescope.data.images import Dataset
+from bayescope.errors import RunError
+from bayescope.model import LikelihoodModel
+
+_FILES = (CONFIG, MODEL, STATE, MANIFEST, METRICS)
+_PART = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\w{{8}}")
+"""What `write_atomically` is writing, or was when killed."""
+_TRAINED_BY = ("seed", "size", "precision", "net", "training")
+"""What decides the weights; the rest says on what and how images are weighed with them."""
+
+Manifest = dict[str, Any]
+
+
+def manifest_of(data: Dataset, path: Path | None = None) -> Manifest:
+    """What ``run.json`` tells of the data, and of where they lie if ``path`` is given."""
+    about: Manifest = {"format": FORMAT, "source": data.source, "fingerprint": data.fingerprint, "notes": list(data.notes)}
+    return about if path is None else about | {"path": str(path.resolve())}
+
+
+def read_manifest(run: Path) -> Manifest:
+    """What ``run.json`` tells; no more than the format if there is none.  Raises RunError if it is damaged."""
+    return read_json(run / MANIFEST) if (run / MANIFEST).is_file() else {"format": FORMAT}
+
+
+def save_run(run: Path, model: LikelihoodModel, manifest: Manifest, force: bool = False) -> None:
+    """Write a run folder of a trained model; ``force`` replaces a run.  Raises RunError as :func:`check_run`."""
+    check_run(run, model.config, manifest, force=force)
+    open_run(run, model.config, manifest, force=force)
+    save_model(run, model)
+
+
+def check_run(run: Path, config: Config, manifest: Manifest, resume: bool = False, force: bool = False) -> None:
+    """Raise RunError unless :func:`open_run` may do as asked with what ``run`` holds; changes nothing."""
+    if resume and (run / MANIFEST).exists():
+        _check_same_run(run, config, manifest)
+    elif not _is_free(run) and not resume and not force:
+        raise RunError(f"{run}: exists already; give another --out, --resume to continue it, or --force to replace it")
+    elif not _is_free(run) and not _is_half_begun(run) and (resume or not _is_run(run)):
+        raise RunError(
+            f"{run}: exists and is no run folder; --resume and --force are for folders of `bayescope train` only. "
+            "Give another --out"
+        )
+
+
+def open_run(run: Path, config: Config, manifest: Manifest, resume: bool = False, force: bool = False) -> None:
+    """Make the folder ready for training that :func:`check_run` let pass: made, gone on with, or replaced.
+
+    Going on with other settings of weighing takes away the model weighed with the old ones; it is weighed again at the end.
+    """
+    goes_on = resume and (run / MANIFEST).exists()
+    with writing(run):
+        if force and not resume and run.exists():
+            shutil.rmtree(run)
+        run.mkdir(parents=True, exist_ok=True)
+        for part in _parts(run):
+            part.unlink()
+        if goes_on and read_config(run / CONFIG) != config:
+            (run / MODEL).unlink(missing_ok=True)
+    write_atomically(run / CONFIG, dump_toml(config).encode())
+    if not goes_on:
+        write_atomically(run / MANIFEST, json.dumps(manifest, indent=2, default=str).encode())
+
+
+def started_steps(run: Path) -> int:
+    """Steps that the last checkpoint of ``run`` holds; 0 without one.  Raises RunError if it is damaged."""
+    if not (run / STATE).exists():
+        return 0
+    tensors, _ = load_tensors(run / STATE)
+    if "step" not in tensors:
+        raise RunError(f"{run / STATE}: holds no step; expected a checkpoint of `bayescope train`. Start the run anew")
+    return int(tensors["step"])
+
+
+def _is_free(run: Path) -> bool:
+    return not run.exists() or (run.is_dir() and not any(run.iterdir()))
+
+
+def _is_run(run: Path) -> bool:
+    return (run / MANIFEST).is_file() or (run / MODEL).is_file()
+
+
+def _is_half_begun(run: Path) -> bool:
+    return run.is_dir() and {path.name for path in run.iterdir()} <= {CONFIG, *(part.name for part in _parts(run))}
+
+
+def _parts(run: Path) -> Iterator[Path]:
+    return (path for path in list(run.iterdir()) if path.is_file() and _PART.fullmatch(path.name))
+
+
+def _check_same_run(run: Path, config: Config, manifest: Manifest) -> None:
+    found = read_json(run / MANIFEST)
+    check_format(found.get("format"), run)
+    if found.get("fingerprint") != manifest["fingerprint"]:
+        raise RunError(
+            f"{run}: was trained on {found.get('source')} ({str(found.get('fingerprint'))[:12]}), now asked to go on with "
+            f"{manifest['source']} ({str(manifest['fingerprint'])[:12]}); give the same data, or another --out"
+        )
+    begun = read_config(run / CONFIG)
+    if changed := [name for name in _TRAINED_BY if getattr(begun, name) != getattr(config, name)]:
+        raise RunError(
+            f"{run}: was started with another configuration of {', '.join(changed)}; go on with its {CONFIG}, where only "
+            "device, evidence and flow may change, or give another --out"
+        )

@@ -1,0 +1,68 @@
+"""Saved models: where they are put, what older ones lack, and damage."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bayescope.checkpoint import MODEL, STATE, load_model, load_tensors, save_tensors
+from bayescope.errors import ConfigError, RunError
+from bayescope.run_folder import started_steps
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def copy(tiny_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_run, tmp_path / "copy"))
+
+
+def about(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(load_tensors(run / MODEL)[1]["bayescope"])
+    return content
+
+
+def rewrite(run: Path, content: dict[str, Any]) -> None:
+    save_tensors(run / MODEL, load_tensors(run / MODEL)[0], {"bayescope": json.dumps(content)})
+
+
+@pytest.mark.parametrize("missing", ["scale", "class_names", "class_prior", "weights", "class_bias", "statistics"])
+def test_incomplete_metadata(copy: Path, missing: str) -> None:
+    rewrite(copy, {key: value for key, value in about(copy).items() if key != missing})
+    with pytest.raises(RunError, match=rf"does not fit config.toml.*{missing}"):
+        load_model(copy)
+
+
+def test_a_checkpoint_without_a_step(copy: Path) -> None:
+    assert started_steps(copy) == 24
+    save_tensors(copy / STATE, {"other": torch.zeros(1)})
+    with pytest.raises(RunError, match="holds no step"):
+        started_steps(copy)
+
+
+@pytest.mark.parametrize(
+    ("scale", "pixel_type"), [([0, 255], "uint8"), ([0, 4095], "uint16"), ([0, 1000], "float32"), ([-2.5, 255], "float32")]
+)
+def test_pixel_type_of_a_model_saved_before_it_was_noted(copy: Path, scale: list[float], pixel_type: str) -> None:
+    content = about(copy)
+    assert content.pop("pixel_type") == load_model(copy).pixel_type == "uint8"
+    rewrite(copy, content | {"scale": scale})
+    assert load_model(copy).pixel_type == pixel_type
+
+
+def test_a_model_is_put_on_the_device_asked_for(tiny_run: Path) -> None:
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert load_model(tiny_run, "auto").denoiser.mean.device.type in (expected, "mps")
+    assert load_model(tiny_run).denoiser.mean.device.type == "cpu"
+    with pytest.raises(ConfigError, match=r"device 'abacus'.*expected auto, cpu"):
+        load_model(tiny_run, "abacus")
+
+
+@pytest.mark.parametrize("name", ["medmnist", "classes", "phantom"])
+def test_benchmarks_keep_their_results_atomically(name: str) -> None:
+    source = (BENCHMARKS / f"{name}.py").read_text()
+    assert "write_atomically(" in source
+    assert ".write_text(" not in source

@@ -1,0 +1,83 @@
+"""What few, one-sided or no validation images teach, and what patients with several images do not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bayescope import model as model_module
+from bayescope import recalibration
+from bayescope.checkpoint import load_model, save_model
+from bayescope.config import Config
+from bayescope.data.images import Dataset
+from bayescope.fit import fit
+from bayescope.metrics import measure
+from bayescope.novelty import fit_novelty
+from bayescope.recalibration import out_of_fold_evidence
+
+
+def short(config: Config) -> Config:
+    training = config.training.model_copy(update={"steps": 4, "batch_size": 6})
+    return config.model_copy(update={"training": training})
+
+
+@pytest.mark.parametrize("kept", ["none", "one class"])
+def test_validation_of_no_image_or_one_class_warns_and_marks_the_raw_value(
+    tiny_data: Dataset, tiny_config: Config, kept: str
+) -> None:
+    val = tiny_data.val
+    chosen = np.flatnonzero(val.labels == 0) if kept == "one class" else np.arange(0)
+    model = fit(replace(tiny_data, val=val.subset(chosen)), short(tiny_config))
+    assert not model.calibration.calibrated
+    assert model.calibration.warning.startswith("uncalibrated")
+    assert model.decisions is None
+    answers = model.classify(tiny_data.test.pixels[:2])
+    np.testing.assert_allclose(answers.log_likelihood_ratio, answers.raw_log_likelihood_ratio)
+
+
+def test_sets_and_abstention_are_kept_with_the_model(tiny_data: Dataset, tiny_config: Config, tmp_path) -> None:
+    model = fit(tiny_data, short(tiny_config))
+    assert model.decisions is not None
+    assert model.decisions.sets.miscoverage == tiny_config.evidence.miscoverage
+    assert model.decisions.abstention.risk == tiny_config.evidence.risk
+    assert sum(model.decisions.sets.images) == len(tiny_data.val)
+    save_model(tmp_path / "run", model)
+    assert load_model(tmp_path / "run").decisions == model.decisions
+
+
+def test_patients_of_the_held_out_images_reach_every_fit(
+    tiny_data: Dataset, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+
+    def spy(*args: object) -> np.ndarray:
+        seen.append(args[-1])
+        return out_of_fold_evidence(*args)
+
+    for module in (recalibration, model_module):
+        monkeypatch.setattr(module, "out_of_fold_evidence", spy)
+    patients = tuple(f"P{i // 4}" for i in range(len(tiny_data.val)))
+    fit(replace(tiny_data, val=replace(tiny_data.val, groups=patients)), short(tiny_config))
+    assert seen == [patients, patients]
+
+
+def test_novelty_ranks_an_image_among_other_patients() -> None:
+    """Every patient's two images are the same: one of them must not help to call the other usual."""
+    errors = np.repeat(np.random.default_rng(0).normal(size=(40, 3)), 2, axis=0)
+    patients = [i // 2 for i in range(80)]
+    test = fit_novelty(errors, patients)
+    assert sum(len(fold.scores) for fold in test.folds) == 80
+    for fold in test.folds:
+        scores = np.sort(fold.scores)
+        np.testing.assert_allclose(scores[0::2], scores[1::2])
+
+
+def test_intervals_are_over_patients() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(2, size=60)
+    said = 1 / (1 + np.exp(-rng.normal(2.0 * truth - 1.0, 2.0)))
+    posterior, labels = np.repeat(np.stack([1 - said, said], axis=1), 6, axis=0), np.repeat(truth, 6)
+    patients = np.repeat(np.arange(60), 6).tolist()
+    whole, each = measure(posterior, labels, patients)["AUC"], measure(posterior, labels)["AUC"]
+    assert whole.value == each.value
+    assert whole.high - whole.low > 1.8 * (each.high - each.low)

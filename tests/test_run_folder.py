@@ -1,0 +1,166 @@
+"""Run folders: killed as they begin, gone on with, replaced, and left alone."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bayescope.checkpoint import CONFIG, MANIFEST, METRICS, MODEL, STATE, load_model
+from bayescope.config import Config, dump_toml, read_config
+from bayescope.data.images import Dataset
+from bayescope.errors import BayescopeError, ConfigError, DataError, RunError
+from bayescope.fit import fit_run
+from test_training import same_weights
+
+_KILL_AT_RENAME = """
+import os, pathlib, signal
+rename, done = pathlib.Path.replace, 0
+def die(self, target):
+    global done
+    done += 1
+    if done == {number}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+pathlib.Path.replace = die
+from bayescope.cli.main import run
+run()
+"""
+
+
+def no_steps(progress: object) -> None:
+    raise AssertionError("a step was taken")
+
+
+def with_evidence(config: Config, **changes: object) -> Config:
+    return config.model_copy(update={"evidence": config.evidence.model_copy(update=changes)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "left"),
+    [(1, [r"\.config\.toml\.\w+"]), (2, [r"\.run\.json\.\w+", CONFIG]), (3, [r"\.metrics\.jsonl\.\w+", CONFIG, MANIFEST])],
+)
+def test_a_run_killed_as_it_begins_is_gone_on_with(
+    tiny_npz: Path, tiny_config: Config, tiny_run: Path, tmp_path: Path, cli: Callable, number: int, left: list[str]
+) -> None:
+    run, config = tmp_path / "run", tmp_path / "c.toml"
+    config.write_text(dump_toml(tiny_config))
+    command = ["train", tiny_npz, "--out", run, "--config", config]
+    code = _KILL_AT_RENAME.format(number=number)
+    killed = subprocess.run([sys.executable, "-c", code, *command], env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert killed.returncode == -signal.SIGKILL
+    found = sorted(path.name for path in run.iterdir())
+    assert [bool(re.fullmatch(pattern, name)) for pattern, name in zip(left, found, strict=True)] == [True] * len(left)
+    assert cli(*command).code == 2
+    assert cli(*command, "--resume").code == 0
+    assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, METRICS, MODEL, STATE}
+    first, second = (load_model(folder).denoiser.state_dict() for folder in (run, tiny_run))
+    assert all((first[key] == second[key]).all() for key in first)
+
+
+@pytest.mark.parametrize("options", [{"resume": True}, {"force": True}])
+def test_half_begun_folders_start_anew_and_parts_of_files_go(
+    tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path, options: dict[str, bool]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in (".config.toml.x1_yzabc", ".run.json.abcdefgh", CONFIG):
+        (run / name).write_text("half")
+    with pytest.raises(RunError, match="exists already"):
+        fit_run(tiny_data, tiny_config, run)
+    fit_run(tiny_data, tiny_config, run, **options)
+    assert same_weights(tiny_run, run)
+    (run / ".state.safetensors.abcdefgh").write_text("part")
+    fit_run(tiny_data, tiny_config, run, resume=True)
+    assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, METRICS, MODEL, STATE}
+
+
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"force": True}])
+@pytest.mark.parametrize("name", ["thesis.txt", ".thesis.txt.abcdefgh"])
+def test_other_folders_are_left_alone(
+    tiny_data: Dataset, tiny_config: Config, tmp_path: Path, options: dict[str, bool], name: str
+) -> None:
+    (tmp_path / CONFIG).write_text("mine")
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(RunError, match="exists"):
+        fit_run(tiny_data, tiny_config, tmp_path, watch=no_steps, **options)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {CONFIG: "mine", name: "precious"}
+
+
+def _without_class(data: Dataset) -> Dataset:
+    return replace(data, val=data.val.subset(np.flatnonzero(data.val.labels == 0)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "change", "error", "message"),
+    [
+        (lambda data: data, lambda config: config.model_copy(update={"device": "cuda:99"}), ConfigError, "device 'cuda:99'"),
+        (lambda data: data, lambda config: with_evidence(config, max_passes=1), ConfigError, "max_passes 1"),
+        (_without_class, lambda config: config, DataError, "no validation image of class lower"),
+    ],
+)
+def test_what_cannot_be_finished_is_refused_before_anything_is_touched(
+    tiny_data: Dataset,
+    tiny_config: Config,
+    tmp_path: Path,
+    spoil: Callable[[Dataset], Dataset],
+    change: Callable[[Config], Config],
+    error: type[BayescopeError],
+    message: str,
+) -> None:
+    run = tmp_path / "run"
+    fit_run(tiny_data, tiny_config, run)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    data, config = spoil(tiny_data), change(tiny_config)
+    with pytest.raises(error, match=message):
+        fit_run(data, config, run, force=True, watch=no_steps)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    with pytest.raises(error, match=message):
+        fit_run(data, config, tmp_path / "new", watch=no_steps)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_class_missing_from_validation_does_where_no_weights_are_fitted(
+    tiny_data: Dataset, tiny_config: Config, tmp_path: Path
+) -> None:
+    settings = with_evidence(tiny_config, level_weights="bound", calibration="none")
+    model = fit_run(_without_class(tiny_data), settings, tmp_path / "run")
+    assert not model.calibration.calibrated
+
+
+def test_resume_may_weigh_otherwise_but_not_train_otherwise(
+    tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    fit_run(tiny_data, tiny_config, run)
+    trained = tiny_config.training.model_copy(update={"learning_rate": 0.5})
+    with pytest.raises(RunError, match="another configuration of training"):
+        fit_run(tiny_data, tiny_config.model_copy(update={"training": trained}), run, resume=True)
+    assert same_weights(tiny_run, run)
+    otherwise = with_evidence(tiny_config, levels=5, level_weights="bound").model_copy(update={"device": "cpu"})
+    model = fit_run(tiny_data, otherwise, run, resume=True, watch=no_steps)
+    assert len(model.weighing.weights) == 5
+    assert read_config(run / CONFIG) == otherwise
+    assert load_model(run).config == otherwise
+
+
+def test_a_model_weighed_with_old_settings_does_not_stay_beside_new_ones(
+    tiny_data: Dataset, tiny_config: Config, tmp_path: Path
+) -> None:
+    def interrupted(images: int) -> None:
+        raise KeyboardInterrupt
+
+    run, otherwise = tmp_path / "run", with_evidence(tiny_config, levels=5)
+    fit_run(tiny_data, tiny_config, run)
+    with pytest.raises(KeyboardInterrupt):
+        fit_run(tiny_data, otherwise, run, resume=True, weighed=interrupted)
+    with pytest.raises(RunError, match="has not finished"):
+        load_model(run)
+    assert len(fit_run(tiny_data, otherwise, run, resume=True).weighing.weights) == 5
