@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bayescope import model as model_module
 from bayescope import recalibration
@@ -14,6 +15,7 @@ from bayescope.fit import fit
 from bayescope.metrics import measure
 from bayescope.novelty import fit_novelty
 from bayescope.recalibration import out_of_fold_evidence
+from conftest import write_npz
 
 
 def short(config: Config) -> Config:
@@ -81,3 +83,19 @@ def test_intervals_are_over_patients() -> None:
     whole, each = measure(posterior, labels, patients)["AUC"], measure(posterior, labels)["AUC"]
     assert whole.value == each.value
     assert whole.high - whole.low > 1.8 * (each.high - each.low)
+
+
+def test_a_class_without_validation_images_is_warned_of_before_training(cli, tiny_data: Dataset, tmp_path) -> None:
+    val = tiny_data.val.subset(np.flatnonzero(tiny_data.val.labels == 0))
+    data = write_npz(tmp_path / "lopsided.npz", replace(tiny_data, val=val))
+    code, _, error = cli("train", data, "--out", tmp_path / "run", "--steps", 2)
+    assert code == 0
+    assert "validation images per class: [15, 0]" in " ".join(error.split())
+    code, text, error = cli("classify", tmp_path / "run", *_pictures(tiny_data, tmp_path))
+    assert (code, "UNCALIBRATED" in text) == (0, True)
+    assert "no prediction sets" in error
+
+
+def _pictures(data: Dataset, folder) -> list:
+    Image.fromarray(data.test.pixels[0, 0]).save(folder / "case.png")
+    return [folder / "case.png"]

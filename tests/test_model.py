@@ -187,7 +187,7 @@ def test_weighing_stops_once_the_calibrated_posterior_is_settled(
     biased = replace(model, ratio_calibration=EvidenceCalibration(slope, (0.0, offset), (15, 15), True))
     answers = biased.classify(pixels, error_rate=0.01)
     assert (answers.posterior.argmax(axis=1) == 1).all()
-    assert (answers.passes == 4).all()
+    assert (answers.passes == 6).all()
     assert (model.classify(pixels, error_rate=0.01).posterior.argmax(axis=1) == 1).mean() < 0.7
     calibrated = slope * answers.evidence + np.array([0.0, offset])
     np.testing.assert_allclose(answers.log_posterior, log_softmax(calibrated, axis=1), atol=1e-6)

@@ -86,11 +86,37 @@ class RiskCoverage:
 
 
 @dataclass(frozen=True)
+class Decided:
+    """Of ``n`` images: ``sets (n, classes)`` bool; ``answered (n,)`` bool, None where no risk can be promised."""
+
+    sets: np.ndarray
+    answered: np.ndarray | None
+
+    def measured(self, posterior: Floats, labels: Labels) -> dict[str, Any]:
+        """How it went with images of ``labels (n,)``: plain numbers, NaN where there is no image to tell."""
+        covered = self.sets[np.arange(len(labels)), labels]
+        wrong = posterior.argmax(axis=1) != labels
+        by_class = [_mean(covered[labels == k]) for k in range(self.sets.shape[1])]
+        answered = np.zeros(len(labels), dtype=bool) if self.answered is None else self.answered
+        return {
+            "set coverage": by_class,
+            "classes in a set": _mean(self.sets.sum(axis=1)),
+            "answered": _mean(answered),
+            "wrong among answered": _mean(wrong[answered]),
+        }
+
+
+@dataclass(frozen=True)
 class Decisions:
     """What may be said beside the probabilities, fitted on held-out images at one prior."""
 
     sets: ConformalSets
     abstention: Abstention
+
+    def __call__(self, posterior: Floats) -> Decided:
+        """Of images whose ``posterior (n, classes)`` is at that prior."""
+        answered = None if self.abstention.warning else self.abstention.answers(posterior)
+        return Decided(self.sets.sets(posterior), answered)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, fit for JSON."""
@@ -172,6 +198,10 @@ def risk_coverage(posterior: Floats, labels: Labels) -> RiskCoverage:
 def _least_conforming(of_truth: Floats, miscoverage: float) -> float:
     excluded = len(of_truth) - math.ceil((len(of_truth) + 1) * (1 - miscoverage) - 1e-9)
     return float(np.sort(of_truth)[excluded]) if excluded >= 0 else 0.0
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan
 
 
 def _check_share(name: str, value: float) -> None:

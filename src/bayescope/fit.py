@@ -21,7 +21,7 @@ from bayescope.checkpoint import (
     write_atomically,
 )
 from bayescope.config import Config, TrainingConfig
-from bayescope.data.images import Dataset, PixelScale, check_validation
+from bayescope.data.images import Dataset, PixelScale
 from bayescope.evidence.sequential import check_knobs
 from bayescope.model import LikelihoodModel
 from bayescope.noise import log_spaced
@@ -96,8 +96,6 @@ class _Training:
     @classmethod
     def ready(cls, data: Dataset, config: Config) -> Self:
         check_knobs(config.evidence.error_rate, config.evidence.max_passes, data.n_classes)
-        if config.evidence.level_weights == "fitted":
-            check_validation(data.val, data.source)
         fabric, scale = open_fabric(config), PixelScale.of(data.train.pixels)
         return cls(data, config, scale, fabric, start(config, data.train, scale, fabric))
 

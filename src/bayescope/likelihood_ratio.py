@@ -205,9 +205,7 @@ def out_of_fold(
         raise DataError(f"validation images per class: {counts.tolist()}; cross-fitting expects at least two of each class")
     kind = StratifiedKFold if patients is None else StratifiedGroupKFold
     splitter = kind(min(folds, smallest), shuffle=True, random_state=seed)
-    parts = [
-        (asked, predict(fitting, asked)) for fitting, asked in splitter.split(labels, labels, patients) if len(asked)
-    ]
+    parts = [(asked, predict(fitting, asked)) for fitting, asked in splitter.split(labels, labels, patients) if len(asked)]
     order = np.argsort(np.concatenate([asked for asked, _ in parts]))
     return np.concatenate([answer for _, answer in parts])[order]
 

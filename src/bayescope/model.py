@@ -13,7 +13,7 @@ from bayescope.calibration import Weighing, choose_weighing
 from bayescope.config import Config
 from bayescope.data.images import ImageSet, PixelScale
 from bayescope.data.intensity import Preparation
-from bayescope.decision import Decisions, fit_decisions
+from bayescope.decision import Decided, Decisions, fit_decisions
 from bayescope.denoiser import Denoiser
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.bound import (
@@ -83,6 +83,12 @@ class LikelihoodModel:
             "uncalibrated likelihood ratios: this model was saved without a calibration, and raw ratios overstate. "
             "Train it again to calibrate it",
         )
+
+    @property
+    def sigmas(self) -> Floats:
+        """Noise levels that images are weighed at, rising: ``(levels,)``."""
+        settings = self.config.evidence
+        return log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -200,6 +206,13 @@ class LikelihoodModel:
             passes = passes + np.isnan(known).sum(axis=1)
         return tell(evidence, prior, found.standard_error, passes, self.calibration, verdict)
 
+    def decide(self, answers: Answers) -> Decided | None:
+        """Prediction sets and abstention of images, always at the model's own prior; None if they were not fitted.
+
+        What they promise holds of images like the held-out ones, weighed in full.
+        """
+        return None if self.decisions is None else self.decisions(answers.posterior_at(self.class_prior))
+
     def evidence_maps(self, pixels: Pixels) -> ClassMaps:
         """Where the evidence of stored pixels lies; adds up to the calibrated ratios (monotone calibration: to the raw ones).
 
@@ -245,8 +258,7 @@ class LikelihoodModel:
     def _draws(self) -> tuple[Floats, Tensor]:
         """Levels ``(levels,)`` and the noises that all images share ``(levels, noises, channel, height, width)``."""
         settings = self.config.evidence
-        sigmas = log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
-        return sigmas, draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
+        return self.sigmas, draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
 
 
 def _no_error(gradient: Floats) -> Floats:

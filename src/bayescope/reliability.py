@@ -177,4 +177,3 @@ def _estimate(value: float, draws: Floats) -> Estimate:
 def _equal_mass_bins(probability: Floats, n_bins: int) -> Labels:
     edges = np.quantile(probability, np.linspace(0, 1, n_bins + 1)[1:-1])
     return np.searchsorted(edges, probability, side="right")
-

@@ -55,7 +55,8 @@ def test_classify_prints_a_table_and_json(cli: Any, tiny_run: Path, pictures: li
     assert [line["class"] for line in lines] == ["upper", "lower", "upper"]
     assert sum(lines[0]["posterior"].values()) == pytest.approx(1)
     fields = {"image", "class", "posterior", "log_likelihood_ratio", "standard_error", "passes"}
-    assert set(lines[0]) == fields | {"raw_log_likelihood_ratio", "calibrated", "novelty_p_value", "warnings"}
+    trust = {"calibrated", "calibration_images", "prediction_set", "withheld", "novelty_p_value", "warnings"}
+    assert set(lines[0]) == fields | trust | {"raw_log_likelihood_ratio"}
 
 
 def test_prevalence_moves_the_posterior_by_the_prior_odds(cli: Any, tiny_run: Path, pictures: list[Path]) -> None:

@@ -41,8 +41,43 @@ def test_the_map_adds_up_to_what_classify_reports(cli: Any, tiny_run: Path, pict
         assert found.sum() == pytest.approx(factor * reported, rel=1e-4)
         assert "lower against " in text
         assert ("bans" if extra == ("--bans",) else "nats") in text
-        assert {path.name for path in out.iterdir()} == {"case-evidence.png", "case-evidence.npy"}
+        levels = np.load(out / "case-levels.npy")
+        assert levels.shape == (4, 8, 12)
+        np.testing.assert_allclose((found - levels.sum(axis=0)).std(), 0, atol=1e-6 * np.abs(found).max())
+        names = ("evidence.png", "scales.png", "evidence.npy", "levels.npy")
+        assert {path.name for path in out.iterdir()} == {f"case-{name}" for name in names}
         assert Image.open(out / "case-evidence.png").size > (800, 300)
+
+
+def test_what_classify_tells_after_an_early_stop_is_said_beside(
+    cli: Any, tiny_run: Path, picture: Path, tmp_path: Path
+) -> None:
+    early = json.loads(cli("classify", tiny_run, picture, "--json")[1])
+    text = cli("explain", tiny_run, picture, "--out", tmp_path / "why")[1]
+    assert f"tells {early['log_likelihood_ratio'][early['class']]:+.4f} ±" in text
+
+
+def test_sets_abstention_and_what_the_calibration_rests_on_are_told(
+    cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path
+) -> None:
+    answer = json.loads(cli("classify", tiny_run, picture, "--json")[1])
+    assert answer["class"] in answer["prediction_set"]
+    assert answer["calibration_images"] == {"upper": 15, "lower": 15}
+    assert answer["withheld"] is None
+    _, text, error = cli("classify", tiny_run, picture)
+    assert "no threshold keeps the risk below 0.05" in error
+    assert "15 upper, 15 lower" in " ".join(text.split())
+    found = json.loads(cli("evaluate", tiny_run, tiny_npz, "--json")[1])["decisions"]
+    assert set(found["set coverage"]) == {"upper", "lower"}
+    assert found["answered"] == 0
+    assert found["wrong among answered"] is None
+    model = load_model(tiny_run)
+    assert model.decisions is not None
+    abstention = replace(model.decisions.abstention, threshold=0.6)
+    run = saved(tmp_path / "run", replace(model, decisions=replace(model.decisions, abstention=abstention)))
+    assert json.loads(cli("classify", run, picture, "--json")[1])["withheld"] is False
+    assert json.loads(cli("evaluate", run, tiny_npz, "--json")[1])["decisions"]["answered"] > 0.5
+    assert "wrong among the answered" in cli("evaluate", run, tiny_npz)[1]
 
 
 def test_counterfactual_is_drawn_beside(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path) -> None:

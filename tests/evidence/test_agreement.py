@@ -1,4 +1,4 @@
-"""Two roads to the same number: bound and flow, whatever the schedule the noise predictor was trained in, whatever the depth."""
+"""Two roads to the same number: bound and flow, whatever schedule the noise predictor knows, whatever the pixels' depth."""
 
 import numpy as np
 import pytest

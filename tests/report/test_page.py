@@ -11,7 +11,8 @@ from PIL import Image
 
 from bayescope.metrics import measure
 from bayescope.report.contents import ReportContents, choose_cases
-from bayescope.report.overlay import comparison, overlay, tinted
+from bayescope.report.explained import Explained
+from bayescope.report.overlay import comparison, overlay, scales, tinted
 from bayescope.report.page import render
 
 
@@ -31,7 +32,7 @@ def contents(n_classes: int = 2, n: int = 60) -> ReportContents:
         standard_error=np.full((n, n_classes), 0.25),
         passes=40,
         measures=measure(posterior, labels, n_bootstrap=50),
-        pictures=rng.integers(0, 255, (n, 8, 8), dtype=np.uint8),
+        pictures=dict(enumerate(rng.integers(0, 255, (n, 8, 8), dtype=np.uint8))),
         samples=rng.integers(0, 255, (n_classes, 3, 8, 8), dtype=np.uint8),
         curve=[
             {"step": s, "denoising_loss": 1.0, "evidence_loss": None, "val_denoising_loss": 1.0, "val_evidence_loss": 0.7}
@@ -88,17 +89,30 @@ def test_cases_and_their_maps_are_shown_and_the_slider_knows_every_image() -> No
     assert (plain.posterior[chosen.mistaken].argmax(axis=1) != plain.labels[chosen.mistaken]).all()
     assert confidence[chosen.surest[0]] == confidence.max(where=plain.posterior.argmax(axis=1) == plain.labels, initial=0)
     assert confidence[chosen.unsure[0]] == confidence.min()
-    maps = {i: np.ones((8, 8)) for i in chosen.explained}
+    winner = plain.posterior.argmax(axis=1)
+    explained = {
+        i: Explained(int(winner[i]), np.ones((8, 8)), 64.0, 0.5, 1 - int(winner[i]), np.zeros((8, 8), dtype=np.uint8))
+        for i in chosen.explained
+    }
     full = dataclasses.replace(
         plain,
         p_value=p_value,
-        maps=maps,
+        explained=explained,
+        sets=tuple(f"set of {i}" for i in range(60)),
+        decisions=(("classes in a set", "", "1.25"),),
+        rests_on="20 benign, 30 malignant",
         raw_log_likelihood_ratio=3 * plain.log_likelihood_ratio,
         trust={"malignant": {"Cllr": (plain.measures["AUC"], plain.measures["log loss"])}},
         warning="uncalibrated <likelihood> ratios",
     )
     page = render(full)
-    assert page.count("evidence in case-") == len(chosen.surest + chosen.mistaken + chosen.novel)
+    mapped = len(chosen.surest + chosen.mistaken + chosen.novel)
+    assert page.count("evidence in case-") == mapped
+    assert page.count(" as &lt;b&gt;benign&lt;/b&gt;") + page.count(" as malignant") == mapped
+    also_unsure = len(set(chosen.unsure) & set(chosen.explained))
+    assert page.count("LLR +64.00 ± 0.50") == mapped + also_unsure
+    for text in ("classes in a set", "1.25", f"set of {chosen.surest[0]}", "rest on validation images: 20 benign"):
+        assert text in page
     assert "before calibration" in page
     assert "uncalibrated &lt;likelihood&gt; ratios" in page
     assert 'type="range"' in page
@@ -123,5 +137,10 @@ def test_colours_diverge_from_zero() -> None:
 def test_overlays_are_pictures_whatever_the_map(colour: tuple[int, ...], scale: float) -> None:
     rng = np.random.default_rng(0)
     picture, evidence = rng.integers(0, 255, (20, 30, *colour), dtype=np.uint8), scale * rng.normal(size=(20, 30))
-    for content in (overlay(picture, evidence, "title", "bans"), comparison({"a": picture, "b": picture}, evidence, "title")):
+    drawn = (
+        overlay(picture, evidence, "title", "bans"),
+        comparison({"a": picture, "b": picture}, evidence, "title"),
+        scales({"fine": evidence, "coarse": -evidence}, "title"),
+    )
+    for content in drawn:
         assert Image.open(io.BytesIO(content)).size[0] > 800

@@ -1,5 +1,6 @@
 """``bayescope classify``."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bayescope.answers import Answers
+from bayescope.cli.evaluate import labelled_split, rests_on
 from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
 from bayescope.cli.output import add_row, complain, console, new_table, print_json, warn
 from bayescope.cli.progress import bar
+from bayescope.decision import Decided
 from bayescope.model import LikelihoodModel
 from bayescope.shapes import Pixels
 
@@ -20,7 +23,13 @@ NAME = "classify"
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files: PNG, JPEG, TIFF, or DICOM for a prepared model.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Image files: PNG, JPEG, TIFF, or DICOM for a prepared model; or one CACHE of `bayescope prepare`."
+        ),
+    ],
+    split: Annotated[str, typer.Option(help="Of a cache: train, val or test.")] = "test",
     prevalence: Prevalence = None,
     error_rate: ErrorRate = None,
     max_passes: MaxPasses = None,
@@ -38,7 +47,8 @@ def command(
 
     model = load_model(run, device)
     prior = prior_from_text(prevalence, model.class_names)
-    paths, stack = read_images(model, images)
+    of_cache = _cached(model, images, split)
+    paths, stack = of_cache or read_images(model, images)
     if paths:
         with bar("weighing images", len(paths), quiet=len(paths) < 4) as advance:
             answers = model.classify(stack, prior, error_rate, max_passes, advance, test_novelty=not no_novelty)
@@ -47,9 +57,23 @@ def command(
         elif answers.novelty is None:
             warn("whether images are like those of training was not tested: too few validation images")
         warn(model.calibration.warning)
+        if model.decisions is None:
+            warn("no prediction sets: too few validation images")
+        else:
+            warn(model.decisions.abstention.warning)
         _print_records(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
-    if len(paths) < len(images):
+    if of_cache is None and len(paths) < len(images):
         raise typer.Exit(1)
+
+
+def _cached(model: LikelihoodModel, images: list[Path], split: str) -> tuple[list[Path], Pixels] | None:
+    """The images of one split of a prepared cache, mapped from its file; None if files are asked for."""
+    from bayescope.data.cache import is_cache
+
+    if len(images) != 1 or not is_cache(images[0]):
+        return None
+    found = labelled_split(model, images[0], split).images
+    return [images[0] / name for name in found.names], found.pixels
 
 
 def read_images(model: LikelihoodModel, images: list[Path]) -> tuple[list[Path], Pixels]:
@@ -94,7 +118,7 @@ def prepare(model: LikelihoodModel, path: Path) -> Pixels:
 
 def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) -> None:
     """One JSON object a line."""
-    novelty = _novelty_warnings(answers)
+    novelty, decided = _novelty_warnings(answers), model.decide(answers)
     for i, path in enumerate(paths):
         record = {
             "image": str(path),
@@ -104,6 +128,9 @@ def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) 
             "standard_error": by_class(model, answers.standard_error[i].tolist()),
             "raw_log_likelihood_ratio": by_class(model, answers.raw_log_likelihood_ratio[i].tolist()),
             "calibrated": model.calibration.calibrated,
+            "calibration_images": by_class(model, list(model.calibration.images)),
+            "prediction_set": None if decided is None else _members(model, decided, i),
+            "withheld": None if decided is None or decided.answered is None else not decided.answered[i],
             "novelty_p_value": None if answers.novelty is None else float(answers.novelty.p_value[i]),
             "warnings": [text for text in (model.calibration.warning, novelty[i]) if text],
             "passes": int(answers.passes[i]),
@@ -111,27 +138,59 @@ def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) 
         print_json(record)
 
 
-def by_class(model: LikelihoodModel, values: list[float]) -> dict[str, float]:
+def by_class(model: LikelihoodModel, values: Sequence[float]) -> dict[str, float]:
     """Values of the classes by their names."""
     return dict(zip(model.class_names, values, strict=True))
 
 
 def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table:
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
-    columns = ("image", "class", "probability", "LLR ± standard error", "novelty", "passes")
+    columns = ("image", "class", "probability", "LLR ± standard error", "set", "novelty", "passes")
     caption = (
-        f"LLR: {kind} log-likelihood ratio of the class against the rest, nats; novelty: probability of as odd an image among "
-        "ones like the training images; passes: network passes spent"
+        f"LLR: {kind} log-likelihood ratio of the class against the rest, nats, resting on validation images: "
+        f"{rests_on(model)}; "
+        f"{_promise(model)}novelty: probability of as odd an image among ones like the training images; passes: network passes "
+        "spent"
     )
     table = new_table(*columns, caption=caption, right=("probability", "passes"))
-    warnings = _novelty_warnings(answers)
+    warnings, decided = _novelty_warnings(answers), model.decide(answers)
     for i, path in enumerate(paths):
         k = int(answers.posterior[i].argmax())
         ratio = f"{answers.log_likelihood_ratio[i, k]:+.2f} ± {answers.standard_error[i, k]:.2f}"
         probability = f"{100 * answers.posterior[i, k]:.1f} %"
         novelty = _novelty(answers, i, warnings[i])
-        add_row(table, str(path), model.class_names[k], probability, ratio, novelty, str(answers.passes[i]))
+        add_row(
+            table,
+            str(path),
+            model.class_names[k],
+            probability,
+            ratio,
+            in_words(model, decided, i),
+            novelty,
+            str(answers.passes[i]),
+        )
     return table
+
+
+def _promise(model: LikelihoodModel) -> str:
+    if model.decisions is None:
+        return ""
+    sets, abstention = model.decisions.sets, model.decisions.abstention
+    held = f"set: holds the true class in {100 * (1 - sets.miscoverage):g} % of the images of any class; "
+    withheld = f"withheld: not sure enough for at most {100 * abstention.risk:g} % errors; "
+    return held + ("" if abstention.warning else withheld)
+
+
+def in_words(model: LikelihoodModel, decided: Decided | None, i: int) -> str:
+    """The prediction set of image ``i``, and whether its answer is withheld."""
+    if decided is None:
+        return "–"
+    members = ", ".join(_members(model, decided, i)) or "none"
+    return members if decided.answered is None or decided.answered[i] else f"{members} (withheld)"
+
+
+def _members(model: LikelihoodModel, decided: Decided, i: int) -> list[str]:
+    return [name for name, member in zip(model.class_names, decided.sets[i], strict=True) if member]
 
 
 def _novelty_warnings(answers: Answers) -> list[str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -10,10 +10,11 @@ from rich.table import Table
 
 from bayescope.answers import Answers
 from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
-from bayescope.cli.output import add_row, console, new_table, print_json, warn
+from bayescope.cli.output import add_row, console, new_table, print_json, say, warn
 from bayescope.cli.progress import bar
 from bayescope.cli.train import load
 from bayescope.data.images import Dataset, ImageSet
+from bayescope.data.intensity import Preparation
 from bayescope.metrics import Estimate, measure
 from bayescope.model import LikelihoodModel
 from bayescope.shapes import Floats
@@ -49,14 +50,17 @@ def command(
     model = load_model(run, device)
     images = labelled_split(model, data, split).images
     answers = answer(model, images, prior_from_text(prevalence, model.class_names), error_rate, max_passes)
-    measures = measure(answers.posterior, images.labels) | {"AURC": aurc(answers, images)}
-    found = trust(model, answers, images)
+    measures = measure(answers.posterior, images.labels, images.groups) | {"AURC": aurc(answers, images)}
+    found, decided = trust(model, answers, images), decisions(model, answers, images)
     if as_json:
         record = {
             "split": split,
             "images": len(images),
             "passes": answers.mean_passes,
+            "patients": None if images.groups is None else len(set(images.groups)),
             "calibrated": model.calibration.calibrated,
+            "calibration_images": dict(zip(model.class_names, model.calibration.images, strict=True)),
+            "decisions": decided,
             "warnings": [model.calibration.warning] if model.calibration.warning else [],
             "measures": {name: asdict(estimate) for name, estimate in measures.items()},
             "trust": {name: {what: asdict(row) for what, row in rows.items()} for name, rows in found.items()},
@@ -67,6 +71,12 @@ def command(
         console.print(measures_table(title, measures))
         for name, rows in found.items():
             console.print(_trust_table(name, rows, model.calibration.calibrated))
+        say(f"Calibration rests on validation images: {rests_on(model)}")
+        if decided:
+            table = new_table("sets and abstention", "promised", "measured", title="Decisions, at the model's own prior")
+            for row in decision_rows(decided):
+                add_row(table, *row)
+            console.print(table)
         warn(model.calibration.warning)
 
 
@@ -76,7 +86,9 @@ def aurc(answers: Answers, images: ImageSet) -> Estimate:
     from bayescope.reliability import bootstrap
 
     posterior, labels = answers.posterior, images.labels
-    return bootstrap(lambda chosen: np.array([risk_coverage(posterior[chosen], labels[chosen]).area]), len(labels))[0]
+    return bootstrap(
+        lambda chosen: np.array([risk_coverage(posterior[chosen], labels[chosen]).area]), len(labels), images.groups
+    )[0]
 
 
 def trust(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[str, dict[str, Trust]]:
@@ -89,12 +101,23 @@ def trust(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[st
 
     counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
     posterior = answers.posterior_at(counts / counts.sum())
-    measured = assess(answers.log_likelihood_ratio, posterior, images.labels)
+    measured = assess(answers.log_likelihood_ratio, posterior, images.labels, images.groups)
     found = {}
     for k in range(images.n_classes) if images.n_classes > 2 else (1,):
         expected = expected_if_calibrated(posterior[:, k].clip(_TINY, 1 - _TINY))
         found[model.class_names[k]] = {what: Trust(value, expected[what]) for what, value in measured[k].items()}
     return found
+
+
+def decisions(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[str, Any] | None:
+    """What prediction sets and abstention promise, and how they did; None if the model has none."""
+    decided = model.decide(answers)
+    if model.decisions is None or decided is None:
+        return None
+    sets, abstention = model.decisions.sets, model.decisions.abstention
+    promised = {"miscoverage": sets.miscoverage, "risk": abstention.risk, "warning": abstention.warning}
+    found = decided.measured(answers.posterior_at(model.class_prior), images.labels)
+    return promised | found | {"set coverage": dict(zip(model.class_names, found["set coverage"], strict=True))}
 
 
 @dataclass(frozen=True)
@@ -109,20 +132,29 @@ class LabelledSplit:
 def labelled_split(model: LikelihoodModel, path: Path, name: str) -> LabelledSplit:
     """One split of the data at ``path``, brought to the model's order of classes and type of pixels.
 
-    Raises ConfigError for an unknown split, DataError for data of other classes or another type.
+    Raises ConfigError for an unknown split, DataError for data of other classes, another type or another preparation.
     """
     from bayescope.data.cases import SPLITS
     from bayescope.data.images import as_stored
-    from bayescope.errors import ConfigError
+    from bayescope.errors import ConfigError, DataError
 
     if name not in SPLITS:
         raise ConfigError(f"split {name!r}; expected train, val or test")
     data = load(path, model.config.size, model.config.seed)
+    if data.preparation != model.preparation:
+        raise DataError(
+            f"{path.name}: images prepared otherwise ({_told(data.preparation)}) than the model's "
+            f"({_told(model.preparation)}). Give a cache of `bayescope prepare` with the settings of the one trained on"
+        )
     images: ImageSet = getattr(data, name)
     number = np.array(class_numbers(images.class_names, model.class_names, path.name))
     pixels = as_stored(images.pixels, model.pixel_type, model.scale, path.name)
     images = replace(images, pixels=pixels, labels=number[images.labels], class_names=model.class_names)
     return LabelledSplit(images, name, data)
+
+
+def _told(preparation: Preparation | None) -> str:
+    return "not at all" if preparation is None else ", ".join(f"{k} {v}" for k, v in preparation.to_dict().items())
 
 
 def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str) -> list[int]:
@@ -158,6 +190,26 @@ def answer(
     """Weigh the images with a progress bar."""
     with bar("weighing images", len(images)) as advance:
         return model.classify(images.pixels, class_prior, error_rate, max_passes, advance, test_novelty)
+
+
+def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    """What was promised of sets and abstention and what was measured, in words; none for a model without."""
+    if decided is None:
+        return []
+    rows = [
+        (f"sets that hold {name}, where it is true", f"≥ {1 - decided['miscoverage']:.3g}", f"{share:.3f}")
+        for name, share in decided["set coverage"].items()
+    ]
+    rows.append(("classes in a set", "", f"{decided['classes in a set']:.2f}"))
+    if decided["warning"]:
+        return [*rows, ("answered", "", "none: " + decided["warning"])]
+    rows.append(("answered", "", f"{decided['answered']:.3f}"))
+    return [*rows, ("wrong among the answered", f"≤ {decided['risk']:.3g}", f"{decided['wrong among answered']:.3f}")]
+
+
+def rests_on(model: LikelihoodModel) -> str:
+    """Validation images of each class that the calibration rests on, in words."""
+    return ", ".join(f"{n} {name}" for name, n in zip(model.class_names, model.calibration.images, strict=True))
 
 
 def _trust_table(name: str, rows: dict[str, Trust], calibrated: bool) -> Table:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bayescope.answers import Answers
-    from bayescope.explain import EvidenceMap
 
 NAME = "explain"
 
@@ -37,12 +35,16 @@ def command(
 ) -> None:
     """Show where in an image the evidence lies: a map whose pixels add up to the reported log-likelihood ratio.
 
+    Written are the map with its outline (evidence.png, .npy), its fine and coarse halves (scales.png) and the map of every
+    noise level (levels.npy, fine before coarse, without what belongs to no pixel, which evidence.npy spreads evenly).
+
     Example: bayescope explain runs/breast a.png --out why --counterfactual
     """
     import numpy as np
 
     from bayescope.checkpoint import load_model, write_atomically, writing
-    from bayescope.report.overlay import overlay
+    from bayescope.report.explained import evidence_map
+    from bayescope.report.overlay import overlay, scales
 
     model = load_model(run, device)
     prior = prior_from_text(prevalence, model.class_names)
@@ -58,37 +60,27 @@ def command(
     total = found.scaled(per_nat).total[0]
     name = model.class_names[first]
     title = f"{name} against {against or 'the rest'}: log-likelihood ratio {total.sum():+.4f} {unit}"
-    pictures = {"evidence.png": overlay(_picture(model, pixels), total, title, unit), "evidence.npy": _npy(total)}
+    by_level = found.scaled(per_nat).levels[0]
+    pictures = {
+        "evidence.png": overlay(_picture(model, pixels), total, title, unit),
+        "scales.png": scales(_halves(model, by_level), title, unit),
+        "evidence.npy": _npy(total),
+        "levels.npy": _npy(by_level),
+    }
     if counterfactual:
         other = int(second) if rival is None else rival
         pictures["counterfactual.png"] = _counterfactual(model, pixels, int(first), other, sigma)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     say(title)
+    early = model.classify(pixels, prior)
+    if against is None and early.mean_passes < answers.mean_passes:
+        ratio, error = per_nat * early.log_likelihood_ratio[0, first], per_nat * early.standard_error[0, first]
+        say(f"(weighed in full; `bayescope classify`, which stops early, tells {ratio:+.4f} ± {error:.4f} {unit})")
     for ending, content in pictures.items():
         write_atomically(out / f"{image.stem}-{ending}", content)
         say(str(out / f"{image.stem}-{ending}"))
     warn(model.calibration.warning)
-
-
-def evidence_map(
-    model: LikelihoodModel, pixels: Pixels, answers: "Answers", of: int, against: int | None = None, image: int = 0
-) -> "EvidenceMap":
-    """Of one image ``(1, channel, height, width)``, number ``image`` of the answers, for class ``of``; adds up to its ratio.
-
-    A monotone calibration is no sum over pixels: what it adds to the raw ratio is spread evenly, and a ratio of two among
-    several classes stays raw.
-    """
-    from bayescope.likelihood_ratio import RatioCalibration
-
-    maps = model.evidence_maps(pixels)
-    if against is not None and len(model.class_names) > 2:
-        return maps.between(of, against)
-    found = maps.against_rest(of, answers.class_prior)
-    if not isinstance(model.calibration, RatioCalibration):
-        return found
-    gain = answers.log_likelihood_ratio[image, of] - answers.raw_log_likelihood_ratio[image, of]
-    return found.scaled(1.0, float(gain))
 
 
 def _class(model: LikelihoodModel, name: str) -> int:
@@ -107,6 +99,17 @@ def _check_rival(model: LikelihoodModel, first: int, rival: int | None) -> None:
         raise ConfigError(
             f"--against {model.class_names[first]}: that is the most probable class itself; expected one of: {others}"
         )
+
+
+def _halves(model: LikelihoodModel, by_level: Floats) -> dict[str, Floats]:
+    """Maps of the finer and the coarser half of the noise levels, from one for each level."""
+    sigmas, half = model.sigmas, len(by_level) // 2
+    if not half:
+        return {f"σ = {sigmas[0]:.2g}": by_level[0]}
+    return {
+        f"fine: σ {sigmas[0]:.2g} to {sigmas[half - 1]:.2g}": by_level[:half].sum(axis=0),
+        f"coarse: σ {sigmas[half]:.2g} to {sigmas[-1]:.2g}": by_level[half:].sum(axis=0),
+    }
 
 
 def _picture(model: LikelihoodModel, pixels: Pixels) -> "NDArray[np.uint8]":

@@ -8,12 +8,11 @@ import typer
 
 from bayescope.answers import Answers
 from bayescope.checkpoint import METRICS, load_model, read_lines, write_atomically
-from bayescope.cli.evaluate import LabelledSplit, answer, labelled_split, trust
-from bayescope.cli.explain import evidence_map
+from bayescope.cli.classify import in_words
+from bayescope.cli.evaluate import LabelledSplit, answer, decision_rows, decisions, labelled_split, rests_on, trust
 from bayescope.cli.options import Device
 from bayescope.cli.output import say, warn
 from bayescope.cli.progress import bar
-from bayescope.data.images import ImageSet
 from bayescope.errors import RunError
 from bayescope.metrics import measure
 from bayescope.model import LikelihoodModel
@@ -68,6 +67,7 @@ def write(
 ) -> None:
     """Sample from the model and write the page on its ``answers`` to the images ``shown``."""
     from bayescope.report.contents import ReportContents, choose_cases
+    from bayescope.report.explained import explain_images
     from bayescope.report.page import render
 
     images = shown.images
@@ -75,7 +75,10 @@ def write(
         samples = model.sample(_SAMPLES)
         advance(len(model.class_names))
     p_value = None if answers.novelty is None else answers.novelty.p_value
-    explained = choose_cases(answers.posterior, images.labels, p_value).explained
+    cases = choose_cases(answers.posterior, images.labels, p_value)
+    with bar("explaining", len(cases.explained)) as advance:
+        explained = explain_images(model, images, answers.class_prior, cases.explained, advance)
+    decided = model.decide(answers)
     contents = ReportContents(
         title=f"Bayescope on {shown.data.source}",
         class_names=model.class_names,
@@ -85,8 +88,8 @@ def write(
         log_likelihood_ratio=answers.log_likelihood_ratio,
         standard_error=answers.standard_error,
         passes=answers.mean_passes,
-        measures=measure(answers.posterior, images.labels),
-        pictures=model.scale.to_display(model.scale.to_model(images.pixels)),
+        measures=measure(answers.posterior, images.labels, images.groups),
+        pictures={i: model.scale.to_display(model.scale.to_model(images.pixels[i : i + 1]))[0] for i in cases.shown},
         samples=np.stack([model.scale.to_display(row) for row in samples]),
         curve=read_lines(run / METRICS),
         configuration=model.config.model_dump(),
@@ -98,7 +101,10 @@ def write(
         reference=reference or {},
         raw_log_likelihood_ratio=answers.raw_log_likelihood_ratio if model.calibration.calibrated else None,
         p_value=p_value,
-        maps=_maps(model, images, answers, explained),
+        explained=explained,
+        sets=() if decided is None else tuple(in_words(model, decided, i) for i in range(len(images))),
+        decisions=tuple(decision_rows(decisions(model, answers, images))),
+        rests_on=rests_on(model),
         trust={
             name: {what: (row.measured, row.expected_if_calibrated) for what, row in rows.items()}
             for name, rows in trust(model, answers, images).items()
@@ -107,13 +113,3 @@ def write(
     )
     warn(model.calibration.warning)
     write_atomically(target, render(contents).encode())
-
-
-def _maps(model: LikelihoodModel, images: ImageSet, answers: Answers, chosen: list[int]) -> dict[int, Floats]:
-    maps = {}
-    with bar("mapping evidence", len(chosen)) as advance:
-        for i in chosen:
-            winner = int(answers.posterior[i].argmax())
-            maps[i] = evidence_map(model, images.pixels[i : i + 1], answers, winner, image=i).total[0]
-            advance(1)
-    return maps

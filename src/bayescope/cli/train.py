@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from bayescope.cli.events import tensorboard_log
-from bayescope.cli.output import say
+from bayescope.cli.output import say, warn
 from bayescope.cli.progress import counter, training_bars
 from bayescope.data.images import Dataset
 from bayescope.training.loop import Progress
@@ -47,6 +47,7 @@ def command(
     given = {"size": size, "seed": seed, "device": device, "training": {"steps": steps}, "evidence": {"levels": levels}}
     settings = _override(read_config(source) if source else Config(), given)
     dataset = load(data, settings.size, settings.seed)
+    _warn_of_validation(dataset)
     done = started_steps(out) if resume else 0
     folder = out / "tensorboard" if tensorboard else None
     with tensorboard_log(folder) as log, training_bars(dataset, settings.training.steps, done) as (step, weighed):
@@ -58,6 +59,15 @@ def command(
         fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data, force)
     say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes: {out}")
     say(f"Next: bayescope evaluate {out} {data}", style="dim")
+
+
+def _warn_of_validation(data: Dataset) -> None:
+    counts = [int((data.val.labels == k).sum()) for k in range(data.n_classes)]
+    if min(counts) == 0:
+        warn(
+            f"validation images per class: {counts}; expected some of each. Levels keep their plain weights, likelihood ratios "
+            "stay uncalibrated, and there are no prediction sets. Give a larger validation split"
+        )
 
 
 def load(data: Path, size: int | None, seed: int) -> Dataset:

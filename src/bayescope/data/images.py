@@ -122,16 +122,6 @@ def as_stored(pixels: Pixels, pixel_type: str, scale: PixelScale, name: str) -> 
     )
 
 
-def check_validation(val: ImageSet, source: str) -> None:
-    """Raise DataError unless every class has a validation image, as fitted level weights need."""
-    counts = np.bincount(val.labels, minlength=val.n_classes)
-    if absent := [name for name, count in zip(val.class_names, counts, strict=True) if count == 0]:
-        raise DataError(
-            f"{source}: no validation image of class {', '.join(absent)}; fitted level weights need at least one of each. "
-            "Give a larger validation split, or set evidence.level_weights to 'bound' or 'power'"
-        )
-
-
 def check_labels(train_labels: Labels, class_names: tuple[str, ...], source: str) -> None:
     """Raise DataError unless there are two classes or more, each with a training image."""
     if len(class_names) < 2:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescope.metrics import Estimate
+from bayescope.report.explained import Explained
 from bayescope.shapes import Floats, Labels
 
 NOVEL = 0.05
@@ -17,12 +18,14 @@ class ReportContents:
     """Answers on a test split and what stands around them.
 
     ``posterior``, ``log_likelihood_ratio`` (each class against the rest, nats) and ``standard_error``: ``(n, classes)``;
-    ``pictures``: 8 bit, ``(n, height, width[, 3])``; ``samples``: the same per class, ``(classes, k, height, width[, 3])``;
+    ``pictures`` of the images shown, by their number: 8 bit, ``(height, width[, 3])``; ``samples``: of each class,
+    ``(classes, k, height, width[, 3])``;
     ``curve``: records of ``metrics.jsonl``; ``reference``: posteriors of another observer on the same images, by name;
-    ``p_value``: of novelty, ``(n,)``; ``maps``: evidence of some images for their winning class, nats, ``(height, width)``;
+    ``p_value``: of novelty, ``(n,)``; ``explained``: some images, by their number; ``sets``: what the prediction set of each
+    image is, in words, and ``decisions``: what sets and abstention promise and how they did, rows of three cells;
     ``split`` of ``source``: train, val or test; ``trained_on``: what to tell of the model's own data;
     ``trust``: for each class its measures of calibration, each beside what it is of exactly right answers; ``warning``: what
-    to tell of the calibration.
+    to tell of the calibration; ``rests_on``: the validation images it rests on.
     """
 
     title: str
@@ -34,7 +37,7 @@ class ReportContents:
     standard_error: Floats
     passes: float
     measures: dict[str, Estimate]
-    pictures: NDArray[np.uint8]
+    pictures: dict[int, NDArray[np.uint8]]
     samples: NDArray[np.uint8]
     curve: list[dict[str, Any]]
     configuration: dict[str, Any]
@@ -46,7 +49,10 @@ class ReportContents:
     reference: dict[str, Floats] = field(default_factory=dict)
     raw_log_likelihood_ratio: Floats | None = None
     p_value: Floats | None = None
-    maps: dict[int, Floats] = field(default_factory=dict)
+    explained: dict[int, Explained] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
+    decisions: tuple[tuple[str, str, str], ...] = ()
+    rests_on: str = ""
     trust: dict[str, dict[str, tuple[Estimate, Estimate]]] = field(default_factory=dict)
     warning: str = ""
 
@@ -59,6 +65,11 @@ class Cases:
     mistaken: list[int]
     novel: list[int]
     unsure: list[int]
+
+    @property
+    def shown(self) -> list[int]:
+        """All, each once."""
+        return list(dict.fromkeys(self.explained + self.unsure))
 
     @property
     def explained(self) -> list[int]:

@@ -46,6 +46,22 @@ def overlay(picture: NDArray[np.uint8], evidence: Floats, title: str, unit: str 
     return _png(figure)
 
 
+def scales(maps: dict[str, Floats], title: str, unit: str = "nats") -> bytes:
+    """PNG of named evidence ``maps (h, w)`` in ``unit``, side by side in the same colours."""
+    figure = Figure(figsize=(3.4 * len(maps) + 1, 3.7), layout="constrained", dpi=120)
+    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+    reach = max(map(_reach, maps.values()))
+    for axes, (name, evidence) in zip(panels, maps.items(), strict=True):
+        drawn = axes.imshow(evidence, cmap=COLOURS, norm=TwoSlopeNorm(0.0, -reach, reach), interpolation="nearest")
+        axes.set_title(f"{name}: {evidence.sum():+.2f} {unit}", fontsize=9)
+        axes.set_axis_off()
+    bar = figure.colorbar(drawn, ax=panels, shrink=0.8)
+    bar.set_label(f"{unit} per pixel: red for, blue against", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    figure.suptitle(title, fontsize=10)
+    return _png(figure)
+
+
 def comparison(pictures: dict[str, NDArray[np.uint8]], change: Floats, title: str) -> bytes:
     """PNG of named ``pictures (h, w[, 3])`` and the ``change (h, w)`` between them in model units, side by side."""
     figure = Figure(figsize=(3.2 * (len(pictures) + 1) + 0.6, 3.7), layout="constrained", dpi=120)

@@ -48,17 +48,24 @@ def _slider(contents: ReportContents) -> dict[str, Any]:
 
 def _case(contents: ReportContents, i: int) -> dict[str, Any]:
     called = int(contents.posterior[i].argmax())
+    explained = contents.explained.get(i)
+    ratio, error = contents.log_likelihood_ratio[i, called], contents.standard_error[i, called]
+    if explained:
+        called, ratio, error = explained.winner, explained.log_likelihood_ratio, explained.standard_error
     return {
         "picture": figures.picture(contents.pictures[i]),
-        "map": figures.picture(tinted(contents.pictures[i], contents.maps[i])) if i in contents.maps else "",
+        "map": figures.picture(tinted(contents.pictures[i], explained.evidence)) if explained else "",
+        "other": contents.class_names[explained.other] if explained else "",
+        "counterfactual": figures.picture(explained.counterfactual) if explained else "",
+        "set": contents.sets[i] if contents.sets else "",
         "p_value": None if contents.p_value is None else contents.p_value[i],
         "name": contents.names[i],
         "truth": contents.class_names[contents.labels[i]],
         "called": contents.class_names[called],
         "right": called == contents.labels[i],
         "probability": contents.posterior[i, called],
-        "ratio": contents.log_likelihood_ratio[i, called],
-        "error": contents.standard_error[i, called],
+        "ratio": ratio,
+        "error": error,
     }
 
 
