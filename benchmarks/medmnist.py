@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import time
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 
 from bayescope.checkpoint import save_model, write_atomically
 from bayescope.compare.training import Recipe, save_network, train_network
-from bayescope.config import dump_toml, read_config
+from bayescope.config import read_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
 from bayescope.fit import fit
@@ -50,7 +51,8 @@ def score(posterior: np.ndarray, split: ImageSet) -> dict[str, float]:
 
 def recipe_mark(name: str) -> str:
     """Tells rows of this recipe from those of an earlier one."""
-    return hashlib.sha256(dump_toml(read_config(RECIPES / f"{name}.toml")).encode()).hexdigest()[:12]
+    settings = tomllib.loads((RECIPES / f"{name}.toml").read_text())
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:

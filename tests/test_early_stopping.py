@@ -10,6 +10,7 @@ from bayescope.data.images import Dataset
 from bayescope.data.medmnist import read_npz
 from bayescope.errors import ConfigError
 from bayescope.fit import fit
+from bayescope.held_out import calibrated
 from bayescope.model import LikelihoodModel
 
 
@@ -55,7 +56,7 @@ def test_a_budget_is_kept(trained: tuple[LikelihoodModel, Dataset]) -> None:
 
 def test_without_validation_images_to_learn_from_a_budget_is_refused(trained: tuple[LikelihoodModel, Dataset]) -> None:
     model, data = trained
-    few = model.calibrated(data.val.subset(np.arange(10)))
+    few = calibrated(model, data.val.subset(np.arange(10)))
     assert (few.classify(data.test.pixels[:2]).passes == 48).all()
     with pytest.raises(ConfigError, match="at least 16 validation images"):
         few.classify(data.test.pixels[:2], max_passes=6)

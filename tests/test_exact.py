@@ -1,12 +1,14 @@
 """Likelihood of a trained model: same settings, same probes for every class, bits per pixel, refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bayescope.config import Config, FlowConfig, parse_config
-from bayescope.data.images import Dataset
+from bayescope.data.images import Dataset, PixelScale
 from bayescope.errors import ConfigError, DataError
-from bayescope.exact import exact_likelihood
+from bayescope.exact import blur_warning, exact_likelihood
 from bayescope.fit import fit
 from bayescope.model import LikelihoodModel
 
@@ -37,6 +39,13 @@ def test_bits_per_pixel_are_those_of_eight_bit_images_and_none_of_floats(model: 
     assert (own > entropy_of_the_noise - 0.5).all()
     assert (own < entropy_of_the_noise + 1.5).all()
     assert np.isnan(exact_likelihood(model, pixels.astype(np.float32), settings).bits_per_dim).all()
+
+
+def test_bits_of_deep_pixels_come_with_a_warning(model: LikelihoodModel) -> None:
+    assert blur_warning(model, FlowConfig()) == ""
+    deep = replace(model, scale=PixelScale(0.0, 4095.0), pixel_type="uint16")
+    assert "blurred by 20 grey levels" in blur_warning(deep, FlowConfig())
+    assert blur_warning(deep, FlowConfig(sigma_min=0.0005)) == ""
 
 
 def test_an_image_of_another_size_is_refused(model: LikelihoodModel, tiny_data: Dataset) -> None:

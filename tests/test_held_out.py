@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope import model as model_module
-from bayescope import recalibration
+from bayescope import held_out, recalibration
 from bayescope.checkpoint import load_model, save_model
 from bayescope.config import Config
 from bayescope.data.images import Dataset
@@ -56,7 +55,7 @@ def test_patients_of_the_held_out_images_reach_every_fit(
         seen.append(args[-1])
         return out_of_fold_evidence(*args)
 
-    for module in (recalibration, model_module):
+    for module in (recalibration, held_out):
         monkeypatch.setattr(module, "out_of_fold_evidence", spy)
     patients = tuple(f"P{i // 4}" for i in range(len(tiny_data.val)))
     fit(replace(tiny_data, val=replace(tiny_data.val, groups=patients)), short(tiny_config))

@@ -17,6 +17,7 @@ from bayescope.config import Config, EvidenceConfig
 from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError, RunError
 from bayescope.evidence.bound import LevelEvidence
+from bayescope.held_out import calibrated
 from bayescope.likelihood_ratio import RatioCalibration, fit_affine
 from bayescope.model import LikelihoodModel
 from bayescope.recalibration import (
@@ -223,7 +224,7 @@ def test_monotone_calibration_weighs_in_full(model: LikelihoodModel, tiny_data: 
     evidence = tiny_config.evidence.model_copy(update={"calibration": "monotone"})
     settings = tiny_config.model_copy(update={"evidence": evidence})
     held_out = tiny_data.train
-    monotone = replace(model, config=settings).calibrated(held_out)
+    monotone = calibrated(replace(model, config=settings), held_out)
     assert isinstance(monotone.calibration, RatioCalibration)
     assert monotone.calibration.calibrated
     answers = monotone.classify(tiny_data.test.pixels[:4], error_rate=0.3)

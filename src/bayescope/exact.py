@@ -21,6 +21,7 @@ from bayescope.noise import log_spaced
 from bayescope.ode import DormandPrince, Solver, heun, rk4
 from bayescope.shapes import Floats, Pixels
 
+_HIDDEN_LEVELS = 2.0
 _PROBES = {"rademacher": rademacher_probes, "gaussian": gaussian_probes}
 _FIXED: dict[str, Solver] = {"heun": heun, "rk4": rk4}
 
@@ -56,6 +57,19 @@ def exact_likelihood(
     parts = [_integrate(model, part, settings, batch_size, callback) for part in model.parts(pixels)]
     columns = [(part.log_likelihood, part.standard_error, part.bits_per_dim, part.passes) for part in parts]
     return ExactLikelihood(*map(np.concatenate, zip(*columns, strict=True)))
+
+
+def blur_warning(model: LikelihoodModel, settings: FlowConfig) -> str:
+    """What to tell of bits per pixel where ``sigma_min`` hides grey levels of the stored pixels, or nothing."""
+    width = dequantization_width(model.scale.low, model.scale.high)
+    hidden = settings.sigma_min / width
+    if model.pixel_type == "float32" or hidden < _HIDDEN_LEVELS:
+        return ""
+    return (
+        f"bits per pixel are those of images blurred by {hidden:.0f} grey levels: the flow starts at sigma_min "
+        f"{settings.sigma_min:g}, a grey level is {width:.1g}. With a lower [flow] sigma_min the network is asked what it was "
+        "rarely shown"
+    )
 
 
 def _integrate(

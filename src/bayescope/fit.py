@@ -23,6 +23,7 @@ from bayescope.checkpoint import (
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.images import Dataset, PixelScale
 from bayescope.evidence.sequential import check_knobs
+from bayescope.held_out import calibrated
 from bayescope.model import LikelihoodModel
 from bayescope.noise import log_spaced
 from bayescope.run_folder import check_run, manifest_of, open_run
@@ -115,7 +116,7 @@ class _Training:
             Weighing(level_spacing(sigmas), np.zeros(n_classes)),
             preparation=data.preparation,
         )
-        return model.calibrated(data.val, weighed)
+        return calibrated(model, data.val, weighed)
 
 
 @dataclass(frozen=True)

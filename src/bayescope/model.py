@@ -1,7 +1,7 @@
 """The likelihood classifier: a trained denoiser, how to weigh with it, and what its evidence is worth."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -9,18 +9,17 @@ import torch
 from torch import Tensor
 
 from bayescope.answers import Answers, check_prior, tell
-from bayescope.calibration import Weighing, choose_weighing
+from bayescope.calibration import Weighing
 from bayescope.config import Config
-from bayescope.data.images import ImageSet, PixelScale
+from bayescope.data.images import PixelScale
 from bayescope.data.intensity import Preparation
-from bayescope.decision import Decided, Decisions, fit_decisions
+from bayescope.decision import Decided, Decisions
 from bayescope.denoiser import Denoiser
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.bound import (
     LevelEvidence,
     draw_noise,
     first_noise_evidence,
-    free_evidence,
     level_evidence,
     rows_at_once,
 )
@@ -28,14 +27,11 @@ from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sample import sample
 from bayescope.evidence.sequential import check_knobs, weigh_sequentially
 from bayescope.explain import ClassMaps, class_maps
-from bayescope.level_statistics import fit_level_statistics
 from bayescope.noise import log_spaced
-from bayescope.novelty import FEWEST_IMAGES, NoveltyTest, drawn_first_noise, first_noise_log_errors, fit_novelty
+from bayescope.novelty import NoveltyTest, drawn_first_noise, first_noise_log_errors
 from bayescope.recalibration import (
     Calibration,
     calibrated_weighing,
-    cross_fitted_calibration,
-    out_of_fold_evidence,
     stopping_offset,
     unchanged,
 )
@@ -141,37 +137,6 @@ class LikelihoodModel:
             parts = [self._answer_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
         return Answers.joined(parts)
 
-    def calibrated(self, held_out: ImageSet, callback: Callable[[int], None] = lambda images: None) -> "LikelihoodModel":
-        """The same model with all that held-out images teach.
-
-        That is the level weights and the calibration its configuration asks for, statistics for stopping early, the novelty
-        test, prediction sets and abstention.  The calibration is fitted on evidence whose weights were fitted on other folds.
-        """
-        settings, labels, patients = self.config.evidence, held_out.labels, held_out.groups
-        levels = self.level_evidence(held_out.pixels, callback)
-        calibration = cross_fitted_calibration(settings, levels, labels, self.class_prior, patients)
-        weighing = choose_weighing(settings, levels, labels)
-        free = [free_evidence(self.denoiser, self.checked(part), levels.sigmas) for part in self.parts(held_out.pixels)]
-        first_noise = levels.first_noise(weighing.evidence(levels).argmax(axis=1))
-        equal = np.full(len(self.class_names), 1 / len(self.class_names))
-        offset = stopping_offset(calibration, equal)
-        deciding = weighing if offset is None else replace(weighing, class_bias=weighing.class_bias + offset)
-        return replace(
-            self,
-            weighing=weighing,
-            statistics=fit_level_statistics(levels, np.concatenate(free), labels, deciding),
-            ratio_calibration=calibration,
-            novelty=fit_novelty(first_noise_log_errors(first_noise), patients) if len(labels) >= FEWEST_IMAGES else None,
-            decisions=self._decisions(calibration, levels, held_out) if calibration.calibrated else None,
-        )
-
-    def _decisions(self, calibration: Calibration, levels: LevelEvidence, held_out: ImageSet) -> Decisions:
-        """On held-out answers at the model's own prior, of weights that were fitted on the other folds."""
-        settings, labels = self.config.evidence, held_out.labels
-        evidence = out_of_fold_evidence(settings, levels, labels, held_out.groups)
-        answers = tell(evidence, self.class_prior, _no_error, np.full(len(labels), levels.passes), calibration)
-        return fit_decisions(answers.posterior, labels, settings.miscoverage, settings.risk)
-
     def answer(self, levels: LevelEvidence, class_prior: Sequence[float] | Floats | None = None) -> Answers:
         """Bayes' rule with ``class_prior`` (default: the model's own).  Raises ConfigError if it is no distribution."""
         evidence = self.weighing.evidence(levels)
@@ -259,10 +224,6 @@ class LikelihoodModel:
         """Levels ``(levels,)`` and the noises that all images share ``(levels, noises, channel, height, width)``."""
         settings = self.config.evidence
         return self.sigmas, draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
-
-
-def _no_error(gradient: Floats) -> Floats:
-    return np.zeros(len(gradient))
 
 
 def _refuse_budget(max_passes: int | None) -> None:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bayescope.cli.classify import by_class, read_images
 from bayescope.cli.options import Device
-from bayescope.cli.output import add_row, console, new_table, print_json
+from bayescope.cli.output import add_row, console, new_table, print_json, warn
 from bayescope.cli.progress import bar
 from bayescope.config import FlowConfig
 from bayescope.exact import ExactLikelihood
@@ -33,7 +33,7 @@ def command(
     Example: bayescope likelihood runs/breast a.png --tolerance 1e-5 --probes 8
     """
     from bayescope.checkpoint import load_model
-    from bayescope.exact import exact_likelihood
+    from bayescope.exact import blur_warning, exact_likelihood
 
     model = load_model(run, device)
     given = {"solver": solver, "tolerance": tolerance, "steps": steps, "trace": trace, "probes": probes}
@@ -42,6 +42,7 @@ def command(
     if paths:
         with bar("integrating the flow", len(paths)) as advance:
             found = exact_likelihood(model, stack, settings, callback=advance)
+        warn(blur_warning(model, settings))
         _print_json(paths, model, found) if as_json else console.print(_table(paths, model, found))
     if len(paths) < len(images):
         raise typer.Exit(1)
