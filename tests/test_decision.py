@@ -51,7 +51,7 @@ def test_a_risk_that_nothing_keeps_is_said_to_be_so() -> None:
     rule = fit_abstention(posterior, rng.permutation(labels), risk=0.001)
     assert rule.threshold == 1
     assert not rule.answers(posterior).any()
-    assert "nothing is answered" in rule.warning
+    assert "no answer is vouched for" in rule.warning
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.4])

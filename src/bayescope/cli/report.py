@@ -105,6 +105,7 @@ def write(
         sets=() if decided is None else tuple(in_words(model, decided, i) for i in range(len(images))),
         decisions=tuple(decision_rows(decisions(model, answers, images))),
         rests_on=rests_on(model),
+        resampled="images" if images.groups is None else "patients",
         trust={
             name: {what: (row.measured, row.expected_if_calibrated) for what, row in rows.items()}
             for name, rows in trust(model, answers, images).items()

@@ -25,7 +25,8 @@ class ReportContents:
     image is, in words, and ``decisions``: what sets and abstention promise and how they did, rows of three cells;
     ``split`` of ``source``: train, val or test; ``trained_on``: what to tell of the model's own data;
     ``trust``: for each class its measures of calibration, each beside what it is of exactly right answers; ``warning``: what
-    to tell of the calibration; ``rests_on``: the validation images it rests on.
+    to tell of the calibration; ``rests_on``: the validation images it rests on;
+    ``resampled``: what the intervals are over.
     """
 
     title: str
@@ -53,6 +54,7 @@ class ReportContents:
     sets: tuple[str, ...] = ()
     decisions: tuple[tuple[str, str, str], ...] = ()
     rests_on: str = ""
+    resampled: str = "images"
     trust: dict[str, dict[str, tuple[Estimate, Estimate]]] = field(default_factory=dict)
     warning: str = ""
 

@@ -22,10 +22,12 @@ SIGMA = 1.0
 class Explained:
     """Of one image: ``evidence (height, width)`` for ``winner``, nats, that adds up to its calibrated ``log_likelihood_ratio``.
 
-    ``standard_error``: nats; ``counterfactual``: 8 bit, ``(height, width[, 3])``, the image as class ``other`` has it.
+    ``probability``: of the winner; ``standard_error``: nats; ``counterfactual``: 8 bit, ``(height, width[, 3])``, the image as
+    class ``other`` has it.
     """
 
     winner: int
+    probability: float
     evidence: Floats
     log_likelihood_ratio: float
     standard_error: float
@@ -52,6 +54,7 @@ def _explain(model: LikelihoodModel, pixels: Pixels, class_prior: Floats) -> Exp
     changed = counterfactual(model.denoiser, x, own, other, SIGMA, seed=model.config.seed).image
     return Explained(
         first,
+        float(answers.posterior[0, first]),
         evidence_map(model, pixels, answers, first).total[0],
         float(answers.log_likelihood_ratio[0, first]),
         float(answers.standard_error[0, first]),

@@ -49,9 +49,11 @@ def _slider(contents: ReportContents) -> dict[str, Any]:
 def _case(contents: ReportContents, i: int) -> dict[str, Any]:
     called = int(contents.posterior[i].argmax())
     explained = contents.explained.get(i)
+    probability = contents.posterior[i, called]
     ratio, error = contents.log_likelihood_ratio[i, called], contents.standard_error[i, called]
     if explained:
-        called, ratio, error = explained.winner, explained.log_likelihood_ratio, explained.standard_error
+        called, probability = explained.winner, explained.probability
+        ratio, error = explained.log_likelihood_ratio, explained.standard_error
     return {
         "picture": figures.picture(contents.pictures[i]),
         "map": figures.picture(tinted(contents.pictures[i], explained.evidence)) if explained else "",
@@ -63,7 +65,7 @@ def _case(contents: ReportContents, i: int) -> dict[str, Any]:
         "truth": contents.class_names[contents.labels[i]],
         "called": contents.class_names[called],
         "right": called == contents.labels[i],
-        "probability": contents.posterior[i, called],
+        "probability": probability,
         "ratio": ratio,
         "error": error,
     }
