@@ -32,7 +32,7 @@ from bayescope.shapes import Floats
 from medmnist import FILES, kept_model
 from rows import few, keep, parse, parser
 
-PER_CLASS = 100
+PER_CLASS = 50
 SIGMAS = torch.tensor([0.01, 80.0])
 
 

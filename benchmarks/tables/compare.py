@@ -93,7 +93,8 @@ def section() -> list[str]:
     lines = [
         "## Beside discriminative networks",
         "",
-        "    bayescope compare DATA --out OUT --fractions 0.1,0.25,0.5,1 --json > benchmarks/results/compare/NAME.json",
+        "    bayescope compare DATA --out OUT --config recipes/medmnist/NAME.toml --networks resnet18 --seeds 0 --steps 300 \\",
+        "        --fractions 0.1,0.25,0.5,1 --json > benchmarks/results/compare/NAME.json",
         "",
     ]
     paths = sorted(RESULTS.glob("compare/*.json"))
