@@ -100,6 +100,12 @@ def test_the_commands_of_a_recipe_run(recipe: str, tmp_path: Path, monkeypatch: 
     assert load_model(run).preparation is not None
     told = cli("classify", run, "case.dcm", "--json")
     assert sum(json.loads(told.out)["posterior"].values()) == pytest.approx(1)
+    assert "FOR PROCESSING" not in told.err
+    write_mammogram(Path("raw.dcm"), phantom(98, sick=True), PresentationIntentType="FOR PROCESSING")
+    assert "raw.dcm: a FOR PROCESSING image" in cli("classify", run, "raw.dcm", "--json").err
+    trained_on = next(cache for cache in caches if read_cache(cache).preparation == load_model(run).preparation)
+    told = cli("classify", run, trained_on, "--json", "--split", "val")
+    assert len(told.out.splitlines()) == len(read_cache(trained_on).val)
     tables = list(Path("comparisons").rglob("compare.md"))
     assert tables
     assert all("| ResNet-18 |" in table.read_text() for table in tables)

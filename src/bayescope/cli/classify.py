@@ -96,12 +96,16 @@ def prepare(model: LikelihoodModel, path: Path) -> Pixels:
     """Read one file as the model's training images were read.  Raises DataError if it does not fit the model."""
     from bayescope.data.dicom import is_dicom
     from bayescope.data.files import read_image
+    from bayescope.data.frame import FOR_PROCESSING
     from bayescope.data.images import as_stored
     from bayescope.data.workers import prepare_file
     from bayescope.errors import DataError
 
     if model.preparation:
-        return prepare_file(path, model.preparation)[0][None]
+        prepared, done = prepare_file(path, model.preparation)
+        if done.shown.presentation == FOR_PROCESSING:
+            warn(f"{path.name}: a FOR PROCESSING image; expected FOR PRESENTATION, as readers see it. Its answer may mislead")
+        return prepared[None]
     if is_dicom(path):
         raise DataError(
             f"{path.name}: a DICOM file; the model was trained on plain images. Train on a cache of "

@@ -100,7 +100,8 @@ def protocol(comparison: Comparison) -> list[str]:
         f"Same augmentation and budget: at most {c.steps} steps of {c.batch_size} images. Networks start from random weights, "
         "weigh classes by their frequency, and stop early by the validation AUC. Bayescope draws classes evenly.",
         "Images of fewer than 64 pixels a side are enlarged to 64 for DenseNet-121 and EfficientNet-B0; ResNets keep their "
-        "size and have a 3x3 stem of stride 2 without pooling there. ViT-Tiny (12 layers of 192) cuts patches of 4, 8 or 16 pixels.",
+        "size and have a 3x3 stem of stride 2 without pooling there. ViT-Tiny (12 layers of 192) cuts patches of 4, 8 or 16 "
+        "pixels.",
         f"Values are means over seeds. Intervals: 95 %, over {unit}, of that mean. AUC and its lead: DeLong; others: "
         "bootstrap. The spread over seeds, a standard deviation, stands apart. No correction for several comparisons.",
         f"Measured on {c.device}. Training includes fitting to the validation images.",
