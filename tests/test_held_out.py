@@ -11,9 +11,9 @@ from bayescope.checkpoint import load_model, save_model
 from bayescope.config import Config
 from bayescope.data.images import Dataset
 from bayescope.fit import fit
+from bayescope.likelihood_ratio import out_of_fold
 from bayescope.metrics import measure
 from bayescope.novelty import fit_novelty
-from bayescope.recalibration import out_of_fold_evidence
 from conftest import write_npz
 
 
@@ -42,6 +42,7 @@ def test_sets_and_abstention_are_kept_with_the_model(tiny_data: Dataset, tiny_co
     assert model.decisions.sets.miscoverage == tiny_config.evidence.miscoverage
     assert model.decisions.abstention.risk == tiny_config.evidence.risk
     assert sum(model.decisions.sets.images) == len(tiny_data.val)
+    assert model.decisions.prior == (0.5, 0.5)
     save_model(tmp_path / "run", model)
     assert load_model(tmp_path / "run").decisions == model.decisions
 
@@ -52,14 +53,17 @@ def test_patients_of_the_held_out_images_reach_every_fit(
     seen: list[object] = []
 
     def spy(*args: object) -> np.ndarray:
-        seen.append(args[-1])
-        return out_of_fold_evidence(*args)
+        seen.append(args[2])
+        return out_of_fold(*args)
 
     for module in (recalibration, held_out):
-        monkeypatch.setattr(module, "out_of_fold_evidence", spy)
+        monkeypatch.setattr(module, "out_of_fold", spy)
     patients = tuple(f"P{i // 4}" for i in range(len(tiny_data.val)))
-    fit(replace(tiny_data, val=replace(tiny_data.val, groups=patients)), short(tiny_config))
-    assert seen == [patients, patients]
+    model = fit(replace(tiny_data, val=replace(tiny_data.val, groups=patients)), short(tiny_config))
+    assert seen[:2] == [patients, patients]
+    assert all(set(part) <= set(patients) for part in seen[2:])
+    assert model.decisions is not None
+    assert sum(model.decisions.sets.images) == len(set(patients))  # a patient's images are not so many proofs
 
 
 def test_novelty_ranks_an_image_among_other_patients() -> None:

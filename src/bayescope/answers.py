@@ -88,6 +88,11 @@ def tell(
     return Answers(evidence, log_posterior, ratio, standard_error, raw, class_prior, passes, novelty)
 
 
+def no_error(gradient: Floats) -> Floats:
+    """The error of contrasts where nobody asks for it: zero, ``(n,)``."""
+    return np.zeros(len(gradient))
+
+
 def check_prior(class_prior: Sequence[float] | Floats, class_names: tuple[str, ...]) -> Floats:
     """``class_prior`` as an array ``(classes,)`` that sums to one.  Raises ConfigError otherwise."""
     prior = np.asarray(class_prior, dtype=float)

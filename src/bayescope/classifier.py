@@ -167,14 +167,19 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return (self.model_.sample(per_class, steps, seed) + 1) * 0.5 * (scale.high - scale.low) + scale.low
 
     def save(self, path: str | Path, force: bool = False) -> None:
-        """Write the fitted model as a run folder; ``force`` replaces a run.
+        """Write the fitted model as a run folder, with the prior and stopping rule of now; ``force`` replaces a run.
 
         Raises RunError if the folder cannot be written, or holds anything but a run to replace.
         """
         check_is_fitted(self)
         classes, n_features = self.classes_, getattr(self, "n_features_in_", None)
         about = {"classes": classes.tolist(), "dtype": classes.dtype.str, "n_features_in": n_features}
-        save_run(Path(path), self.model_, self.manifest_ | {_ESTIMATOR: about}, force)
+        weighing = {"error_rate": self.error_rate, "max_passes": self.max_passes}
+        evidence = parse_config({"evidence": self.model_.config.evidence.model_dump() | weighing}).evidence
+        config = self.model_.config.model_copy(update={"evidence": evidence})
+        prior = check_prior(np.asarray(self.class_prior_, dtype=float), self.model_.class_names)
+        model = replace(self.model_, config=config, class_prior=prior)
+        save_run(Path(path), model, self.manifest_ | {_ESTIMATOR: about}, force)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:

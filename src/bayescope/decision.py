@@ -92,6 +92,15 @@ class Decided:
     sets: np.ndarray
     answered: np.ndarray | None
 
+    def in_words(self, class_names: tuple[str, ...], i: int) -> str:
+        """The set of image ``i``, and whether its answer is withheld."""
+        members = ", ".join(self.members(class_names, i)) or "none"
+        return members if self.answered is None or self.answered[i] else f"{members} (withheld)"
+
+    def members(self, class_names: tuple[str, ...], i: int) -> list[str]:
+        """Names of the classes in the set of image ``i``."""
+        return [name for name, member in zip(class_names, self.sets[i], strict=True) if member]
+
     def measured(self, posterior: Floats, labels: Labels) -> dict[str, Any]:
         """How it went with images of ``labels (n,)``: plain numbers, NaN where there is no image to tell."""
         covered = self.sets[np.arange(len(labels)), labels]
@@ -108,10 +117,11 @@ class Decided:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What may be said beside the probabilities, fitted on held-out images at one prior."""
+    """What may be said beside the probabilities, fitted on held-out images at one ``prior (classes,)``."""
 
     sets: ConformalSets
     abstention: Abstention
+    prior: tuple[float, ...]
 
     def __call__(self, posterior: Floats) -> Decided:
         """Of images whose ``posterior (n, classes)`` is at that prior."""
@@ -128,16 +138,17 @@ class Decisions:
         try:
             sets = ConformalSets(**content["sets"])
             sets = replace(sets, least_posterior=tuple(sets.least_posterior), images=tuple(sets.images))
-            return cls(sets, Abstention(**content["abstention"]))
+            return cls(sets, Abstention(**content["abstention"]), tuple(content["prior"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(
                 f"decisions cannot be read ({error!r}); expected prediction sets and abstention. Calibrate the model again"
             ) from None
 
 
-def fit_decisions(posterior: Floats, labels: Labels, miscoverage: float, risk: float) -> Decisions:
-    """Both, from held-out images ``(n, classes)``, ``(n,)``.  Raises as :func:`fit_conformal_sets`."""
-    return Decisions(fit_conformal_sets(posterior, labels, miscoverage), fit_abstention(posterior, labels, risk))
+def fit_decisions(posterior: Floats, labels: Labels, miscoverage: float, risk: float, prior: Floats) -> Decisions:
+    """Both, from held-out images ``(n, classes)``, ``(n,)``, at ``prior``.  Raises as :func:`fit_conformal_sets`."""
+    sets, abstention = fit_conformal_sets(posterior, labels, miscoverage), fit_abstention(posterior, labels, risk)
+    return Decisions(sets, abstention, tuple(prior.tolist()))
 
 
 def fit_abstention(posterior: Floats, labels: Labels, risk: float = 0.05, delta: float = 0.05) -> Abstention:

@@ -41,8 +41,8 @@ def fit(
 ) -> LikelihoodModel:
     """Train in memory.  ``class_prior`` defaults to uniform; ``weighed`` hears of validation images done.
 
-    Raises, before the first step, ConfigError if the device is not there or ``max_passes`` too few, and DataError if fitted
-    level weights lack a class among the validation images; RunError if training diverges.
+    A class without validation images leaves levels their plain weights and ratios uncalibrated.  Raises, before the first
+    step, ConfigError if the device is not there or ``max_passes`` too few; RunError if training diverges.
     """
     training = _Training.ready(data, config)
     training.run(watch)

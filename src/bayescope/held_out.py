@@ -5,16 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayescope.answers import tell
+from bayescope.answers import no_error, tell
 from bayescope.calibration import choose_weighing
 from bayescope.data.images import ImageSet
 from bayescope.decision import Decisions, fit_decisions
 from bayescope.evidence.bound import LevelEvidence, free_evidence
 from bayescope.level_statistics import fit_level_statistics
+from bayescope.likelihood_ratio import FEWEST_IMAGES as FEWEST_TO_CALIBRATE
+from bayescope.likelihood_ratio import out_of_fold
 from bayescope.model import LikelihoodModel
 from bayescope.novelty import FEWEST_IMAGES, first_noise_log_errors, fit_novelty
-from bayescope.recalibration import Calibration, cross_fitted_calibration, out_of_fold_evidence, stopping_offset
-from bayescope.shapes import Floats
+from bayescope.recalibration import cross_fitted_calibration, stopping_offset
+from bayescope.shapes import Floats, Labels
+
+_FEWEST_OF_A_CLASS = 2 * FEWEST_TO_CALIBRATE["affine"]
 
 
 def calibrated(
@@ -41,18 +45,26 @@ def calibrated(
         statistics=fit_level_statistics(levels, np.concatenate(free), labels, deciding),
         ratio_calibration=calibration,
         novelty=fit_novelty(first_noise_log_errors(first_noise), patients) if len(labels) >= FEWEST_IMAGES else None,
-        decisions=_decisions(model, calibration, levels, held_out) if calibration.calibrated else None,
+        decisions=_decisions(model, levels, held_out) if calibration.calibrated else None,
     )
 
 
-def _decisions(model: LikelihoodModel, calibration: Calibration, levels: LevelEvidence, held_out: ImageSet) -> Decisions:
-    """On held-out answers at the model's own prior, of weights that were fitted on the other folds."""
-    settings, labels = model.config.evidence, held_out.labels
-    evidence = out_of_fold_evidence(settings, levels, labels, held_out.groups)
-    passes = np.full(len(labels), levels.passes)
-    answers = tell(evidence, model.class_prior, _no_error, passes, calibration)
-    return fit_decisions(answers.posterior, labels, settings.miscoverage, settings.risk)
+def _decisions(model: LikelihoodModel, levels: LevelEvidence, held_out: ImageSet) -> Decisions | None:
+    """On answers of weights and a calibration that saw neither the image nor its patient; one image of each patient counts.
 
+    None with too few images of a class.
+    """
+    settings, labels, prior = model.config.evidence, held_out.labels, model.class_prior
+    patients = np.arange(len(labels)) if held_out.groups is None else np.array(held_out.groups)
+    if np.bincount(labels, minlength=len(prior)).min() < _FEWEST_OF_A_CLASS:
+        return None
 
-def _no_error(gradient: Floats) -> Floats:
-    return np.zeros(len(gradient))
+    def posterior(fitting: Labels, asked: Labels) -> Floats:
+        known, of_known = levels.subset(fitting), labels[fitting]
+        calibration = cross_fitted_calibration(settings, known, of_known, prior, patients[fitting].tolist())
+        evidence = choose_weighing(settings, known, of_known).evidence(levels.subset(asked))
+        return tell(evidence, prior, no_error, np.full(len(asked), levels.passes), calibration).posterior
+
+    answered = out_of_fold(posterior, labels, None if held_out.groups is None else held_out.groups)
+    one_each = np.unique(patients, return_index=True)[1]
+    return fit_decisions(answered[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bayescope.answers import Answers, check_prior, tell
+from bayescope.answers import Answers, check_prior, no_error, tell
 from bayescope.calibration import Weighing
 from bayescope.config import Config
 from bayescope.data.images import PixelScale
@@ -172,11 +172,14 @@ class LikelihoodModel:
         return tell(evidence, prior, found.standard_error, passes, self.calibration, verdict)
 
     def decide(self, answers: Answers) -> Decided | None:
-        """Prediction sets and abstention of images, always at the model's own prior; None if they were not fitted.
+        """Prediction sets and abstention of images, always at the prior they were fitted at; None if they were not fitted.
 
         What they promise holds of images like the held-out ones, weighed in full.
         """
-        return None if self.decisions is None else self.decisions(answers.posterior_at(self.class_prior))
+        if self.decisions is None:
+            return None
+        prior = np.array(self.decisions.prior)
+        return self.decisions(tell(answers.evidence, prior, no_error, answers.passes, self.calibration).posterior)
 
     def evidence_maps(self, pixels: Pixels) -> ClassMaps:
         """Where the evidence of stored pixels lies; adds up to the calibrated ratios (monotone calibration: to the raw ones).

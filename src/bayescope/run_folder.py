@@ -77,9 +77,9 @@ def open_run(run: Path, config: Config, manifest: Manifest, resume: bool = False
     """
     goes_on = resume and (run / MANIFEST).exists()
     with writing(run):
-        if force and not resume and run.exists():
-            shutil.rmtree(run)
         run.mkdir(parents=True, exist_ok=True)
+        if force and not resume:
+            _clear(run)
         for part in _parts(run):
             part.unlink()
         if goes_on and read_config(run / CONFIG) != config:
@@ -104,7 +104,20 @@ def _is_free(run: Path) -> bool:
 
 
 def _is_run(run: Path) -> bool:
-    return (run / MANIFEST).is_file() or (run / MODEL).is_file()
+    """Whether a manifest or a model in ``run`` is Bayescope's own."""
+    try:
+        if (run / MANIFEST).is_file():
+            return "format" in read_json(run / MANIFEST)
+        return (run / MODEL).is_file() and "bayescope" in load_tensors(run / MODEL)[1]
+    except RunError:
+        return False
+
+
+def _clear(run: Path) -> None:
+    """Take away what training wrote, and nothing else."""
+    for name in _FILES:
+        (run / name).unlink(missing_ok=True)
+    shutil.rmtree(run / "tensorboard", ignore_errors=True)
 
 
 def _is_half_begun(run: Path) -> bool:

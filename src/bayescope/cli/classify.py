@@ -14,7 +14,6 @@ from bayescope.cli.evaluate import labelled_split, rests_on
 from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
 from bayescope.cli.output import add_row, complain, console, new_table, print_json, warn
 from bayescope.cli.progress import bar
-from bayescope.decision import Decided
 from bayescope.model import LikelihoodModel
 from bayescope.shapes import Pixels
 
@@ -58,7 +57,7 @@ def command(
             warn("whether images are like those of training was not tested: too few validation images")
         warn(model.calibration.warning)
         if model.decisions is None:
-            warn("no prediction sets: too few validation images")
+            warn("no prediction sets: they need calibrated ratios and at least ten validation images of each class")
         else:
             warn(model.decisions.abstention.warning)
         _print_records(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
@@ -133,7 +132,7 @@ def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) 
             "raw_log_likelihood_ratio": by_class(model, answers.raw_log_likelihood_ratio[i].tolist()),
             "calibrated": model.calibration.calibrated,
             "calibration_images": by_class(model, list(model.calibration.images)),
-            "prediction_set": None if decided is None else _members(model, decided, i),
+            "prediction_set": None if decided is None else decided.members(model.class_names, i),
             "withheld": None if decided is None or decided.answered is None else not decided.answered[i],
             "novelty_p_value": None if answers.novelty is None else float(answers.novelty.p_value[i]),
             "warnings": [text for text in (model.calibration.warning, novelty[i]) if text],
@@ -151,8 +150,8 @@ def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
     columns = ("image", "class", "probability", "LLR ± standard error", "set", "novelty", "passes")
     caption = (
-        f"LLR: {kind} log-likelihood ratio of the class against the rest, nats, resting on validation images: "
-        f"{rests_on(model)}; "
+        f"LLR: {kind} log-likelihood ratio of the class against the rest, nats"
+        f"{', resting on validation images: ' + rests_on(model) if model.calibration.calibrated else ''}; "
         f"{_promise(model)}novelty: probability of as odd an image among ones like the training images; passes: network passes "
         "spent"
     )
@@ -169,7 +168,7 @@ def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table
             model.class_names[k],
             probability,
             ratio,
-            in_words(model, decided, i),
+            "–" if decided is None else decided.in_words(model.class_names, i),
             novelty,
             str(answers.passes[i]),
         )
@@ -180,21 +179,9 @@ def _promise(model: LikelihoodModel) -> str:
     if model.decisions is None:
         return ""
     sets, abstention = model.decisions.sets, model.decisions.abstention
-    held = f"set: holds the true class in {100 * (1 - sets.miscoverage):g} % of the images of any class; "
+    held = f"set: holds the true class in {100 * (1 - sets.miscoverage):g} % of the images of any class, weighed in full; "
     withheld = f"withheld: not sure enough for at most {100 * abstention.risk:g} % errors; "
     return held + ("" if abstention.warning else withheld)
-
-
-def in_words(model: LikelihoodModel, decided: Decided | None, i: int) -> str:
-    """The prediction set of image ``i``, and whether its answer is withheld."""
-    if decided is None:
-        return "–"
-    members = ", ".join(_members(model, decided, i)) or "none"
-    return members if decided.answered is None or decided.answered[i] else f"{members} (withheld)"
-
-
-def _members(model: LikelihoodModel, decided: Decided, i: int) -> list[str]:
-    return [name for name, member in zip(model.class_names, decided.sets[i], strict=True) if member]
 
 
 def _novelty_warnings(answers: Answers) -> list[str]:

@@ -71,9 +71,15 @@ def command(
         console.print(measures_table(title, measures))
         for name, rows in found.items():
             console.print(_trust_table(name, rows, model.calibration.calibrated))
-        say(f"Calibration rests on validation images: {rests_on(model)}")
+        if model.calibration.calibrated:
+            say(f"Calibration rests on validation images: {rests_on(model)}")
         if decided:
-            table = new_table("sets and abstention", "promised", "measured", title="Decisions, at the model's own prior")
+            table = new_table(
+                "sets and abstention",
+                "promised",
+                "measured",
+                title="Decisions at the model's own prior; promises hold with --error-rate 0",
+            )
             for row in decision_rows(decided):
                 add_row(table, *row)
             console.print(table)
@@ -116,7 +122,7 @@ def decisions(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dic
         return None
     sets, abstention = model.decisions.sets, model.decisions.abstention
     promised = {"miscoverage": sets.miscoverage, "risk": abstention.risk, "warning": abstention.warning}
-    found = decided.measured(answers.posterior_at(model.class_prior), images.labels)
+    found = decided.measured(answers.posterior_at(np.array(model.decisions.prior)), images.labels)
     return promised | found | {"set coverage": dict(zip(model.class_names, found["set coverage"], strict=True))}
 
 

@@ -1,6 +1,5 @@
 """``bayescope prepare``."""
 
-import shutil
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -86,10 +85,12 @@ def command(
     from bayescope.data.prepare import prepare
 
     if force:
-        _remove(out)
+        _check_replaceable(out)
     if not as_json:
         say(f"reading {source}", style="dim")
     found = _read(archive, source, task, split, fold, folds, val_fraction, seed)
+    if force:
+        _remove(out)
     of_whole = bool((found.cases["kind"] != "roi").all())
     preparation = Preparation(
         size, of_whole if crop is None else crop, of_whole if orient is None else orient, clahe, window=window
@@ -151,8 +152,7 @@ def _read(
     )
 
 
-def _remove(out: Path) -> None:
-    from bayescope.checkpoint import writing
+def _check_replaceable(out: Path) -> None:
     from bayescope.data.cache import is_cache
     from bayescope.errors import RunError
 
@@ -160,8 +160,17 @@ def _remove(out: Path) -> None:
         return
     if not out.is_dir() or not is_cache(out):
         raise RunError(f"{out}: exists and is no cache; --force replaces caches only. Give another --out")
+
+
+def _remove(out: Path) -> None:
+    """Take away what preparing wrote, and nothing else."""
+    from bayescope.checkpoint import writing
+    from bayescope.data.cache import CASES, IMAGES, PARTIAL, PROGRESS
+    from bayescope.data.manifest import MANIFEST
+
     with writing(out):
-        shutil.rmtree(out)
+        for name in (MANIFEST, IMAGES, CASES, PARTIAL, PROGRESS):
+            (out / name).unlink(missing_ok=True)
 
 
 def _told(result: "Result", out: Path) -> str:

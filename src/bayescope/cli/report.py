@@ -8,7 +8,6 @@ import typer
 
 from bayescope.answers import Answers
 from bayescope.checkpoint import METRICS, load_model, read_lines, write_atomically
-from bayescope.cli.classify import in_words
 from bayescope.cli.evaluate import LabelledSplit, answer, decision_rows, decisions, labelled_split, rests_on, trust
 from bayescope.cli.options import Device
 from bayescope.cli.output import say, warn
@@ -102,10 +101,10 @@ def write(
         raw_log_likelihood_ratio=answers.raw_log_likelihood_ratio if model.calibration.calibrated else None,
         p_value=p_value,
         explained=explained,
-        sets=() if decided is None else tuple(in_words(model, decided, i) for i in range(len(images))),
+        sets=() if decided is None else tuple(decided.in_words(model.class_names, i) for i in range(len(images))),
         decisions=tuple(decision_rows(decisions(model, answers, images))),
-        rests_on=rests_on(model),
-        resampled="images" if images.groups is None else "patients",
+        rests_on=rests_on(model) if model.calibration.calibrated else "",
+        patients=images.groups,
         trust={
             name: {what: (row.measured, row.expected_if_calibrated) for what, row in rows.items()}
             for name, rows in trust(model, answers, images).items()

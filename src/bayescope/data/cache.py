@@ -50,10 +50,12 @@ def read_cache(folder: Path) -> Dataset:
     labels, split = class_indices(table, manifest.class_names), table["split"].to_numpy()
     check_labels(labels[split == "train"], manifest.class_names, folder.name)
     groups = None if table["patient"].isna().any() else table["patient"].astype(str).to_numpy()
+    brief = table["path"].map(lambda path: Path(path).name)
+    all_names = (table["path"] if brief.duplicated().any() else brief).tolist()
     sets, start = [], 0
     for name in SPLITS:
         end = start + int((split == name).sum())
-        names = tuple(Path(path).name for path in table["path"][start:end])
+        names = tuple(all_names[start:end])
         owners = None if groups is None else tuple(groups[start:end])
         sets.append(ImageSet(pixels[start:end, None], labels[start:end], manifest.class_names, names, owners))
         start = end

@@ -26,7 +26,7 @@ class ReportContents:
     ``split`` of ``source``: train, val or test; ``trained_on``: what to tell of the model's own data;
     ``trust``: for each class its measures of calibration, each beside what it is of exactly right answers; ``warning``: what
     to tell of the calibration; ``rests_on``: the validation images it rests on;
-    ``resampled``: what the intervals are over.
+    ``patients``: whose image each is, over whom intervals are then.
     """
 
     title: str
@@ -54,7 +54,7 @@ class ReportContents:
     sets: tuple[str, ...] = ()
     decisions: tuple[tuple[str, str, str], ...] = ()
     rests_on: str = ""
-    resampled: str = "images"
+    patients: tuple[str, ...] | None = None
     trust: dict[str, dict[str, tuple[Estimate, Estimate]]] = field(default_factory=dict)
     warning: str = ""
 

@@ -23,7 +23,7 @@ class Explained:
     """Of one image: ``evidence (height, width)`` for ``winner``, nats, that adds up to its calibrated ``log_likelihood_ratio``.
 
     ``probability``: of the winner; ``standard_error``: nats; ``counterfactual``: 8 bit, ``(height, width[, 3])``, the image as
-    class ``other`` has it.
+    class ``other`` has it; ``decided``: its prediction set, in words.
     """
 
     winner: int
@@ -33,6 +33,7 @@ class Explained:
     standard_error: float
     other: int
     counterfactual: NDArray[np.uint8]
+    decided: str = ""
 
 
 def explain_images(
@@ -60,6 +61,7 @@ def _explain(model: LikelihoodModel, pixels: Pixels, class_prior: Floats) -> Exp
         float(answers.standard_error[0, first]),
         second,
         model.scale.to_display(changed.float().cpu().numpy())[0],
+        "" if (decided := model.decide(answers)) is None else decided.in_words(model.class_names, 0),
     )
 
 

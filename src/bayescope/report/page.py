@@ -1,5 +1,6 @@
 """From contents to one HTML page that needs nothing beside it."""
 
+from functools import partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -18,7 +19,9 @@ def render(contents: ReportContents) -> str:
     return environment.get_template("page.html.j2").render(
         c=contents,
         version=__version__,
-        references={name: measure(posterior, contents.labels) for name, posterior in contents.reference.items()},
+        references={
+            name: measure(posterior, contents.labels, contents.patients) for name, posterior in contents.reference.items()
+        },
         counts=[int((contents.labels == k).sum()) for k in range(len(contents.class_names))],
         roc=figures.roc(contents),
         confusion=figures.confusion(contents),
@@ -26,7 +29,12 @@ def render(contents: ReportContents) -> str:
         evidence=figures.evidence(contents),
         training_curve=figures.training_curve(contents),
         risk_coverage=figures.risk_coverage_curve(contents),
-        cases={name: [_case(contents, i) for i in chosen] for name, chosen in vars(cases).items()},
+        cases={
+            "surest": [case for case in map(partial(_case, contents), cases.surest) if case["right"]],
+            "mistaken": [case for case in map(partial(_case, contents), cases.mistaken) if not case["right"]],
+            "novel": [_case(contents, i) for i in cases.novel],
+            "unsure": [_case(contents, i) for i in cases.unsure],
+        },
         slider=_slider(contents),
         samples=[
             (name, [figures.picture(image, 96) for image in row])
@@ -59,7 +67,7 @@ def _case(contents: ReportContents, i: int) -> dict[str, Any]:
         "map": figures.picture(tinted(contents.pictures[i], explained.evidence)) if explained else "",
         "other": contents.class_names[explained.other] if explained else "",
         "counterfactual": figures.picture(explained.counterfactual) if explained else "",
-        "set": contents.sets[i] if contents.sets else "",
+        "set": explained.decided if explained else contents.sets[i] if contents.sets else "",
         "p_value": None if contents.p_value is None else contents.p_value[i],
         "name": contents.names[i],
         "truth": contents.class_names[contents.labels[i]],
