@@ -43,7 +43,7 @@ def new_table(*columns: str, title: str = "", caption: str = "", right: tuple[st
     """An empty table; columns named in ``right`` are aligned there."""
     table = Table(title=Text(title) if title else None, title_justify="left", caption=Text(caption) if caption else None)
     for column in columns:
-        table.add_column(Text(column), justify="right" if column in right else "left")
+        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
     return table
 
 
