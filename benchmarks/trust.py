@@ -129,7 +129,7 @@ def error_bars(model: LikelihoodModel, images: ImageSet) -> dict[str, object]:
     the interval is over repetitions.
     """
     settings, x = model.config.evidence, model.checked(images.pixels)
-    sigmas = model.level_evidence(images.pixels[:1]).sigmas
+    sigmas = model.sigmas
     ratios, bars = np.empty((2, REPETITIONS, len(images)))
     for seed in range(REPETITIONS):
         noise = draw_noise(settings.levels, settings.noises, model.image_shape, 1000 + seed)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bayescope.cli.main import run as main
-from bayescope.config import Config, parse_config
+from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.fit import fit_run
 
@@ -70,6 +70,13 @@ def tiny_run(tiny_data: Dataset, tiny_config: Config, tmp_path_factory: pytest.T
     run = tmp_path_factory.mktemp("tiny") / "run"
     fit_run(tiny_data, tiny_config, run)
     return run
+
+
+@pytest.fixture
+def config_file(tiny_config: Config, tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(dump_toml(tiny_config))
+    return path
 
 
 def write_npz(path: Path, data: Dataset) -> Path:

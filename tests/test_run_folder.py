@@ -15,6 +15,7 @@ from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError, RunError
 from bayescope.fit import fit_run
+from bayescope.run_folder import REPORT
 from test_training import same_weights
 
 _KILL_AT_RENAME = """
@@ -147,3 +148,16 @@ def test_a_model_weighed_with_old_settings_does_not_stay_beside_new_ones(
     with pytest.raises(RunError, match="has not finished"):
         load_model(run)
     assert len(fit_run(tiny_data, otherwise, run, resume=True).weighing.weights) == 5
+
+
+def test_force_replaces_the_run_and_its_report_and_leaves_the_rest(
+    tiny_data: Dataset, tiny_config: Config, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    fit_run(tiny_data, tiny_config, run)
+    (run / REPORT).write_text("of the old run")
+    (run / "thesis.txt").write_text("precious")
+    fit_run(tiny_data, tiny_config.model_copy(update={"seed": 1}), run, force=True)
+    assert not (run / REPORT).exists()
+    assert (run / "thesis.txt").read_text() == "precious"
+    assert load_model(run).config.seed == 1

@@ -12,8 +12,6 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from bayescope.data.images import PixelScale
 from bayescope.data.intensity import Preparation
 from bayescope.decision import Decisions
 from bayescope.denoiser import ImageStatistics, build_denoiser
-from bayescope.errors import RunError
+from bayescope.errors import RunError, writing
 from bayescope.evidence.plan import LevelStatistics
 from bayescope.model import LikelihoodModel
 from bayescope.novelty import NoveltyTest
@@ -44,18 +42,6 @@ CONFIG, MODEL, STATE, MANIFEST, METRICS = (
     "run.json",
     "metrics.jsonl",
 )
-
-
-@contextmanager
-def writing(what: Path) -> Iterator[None]:
-    """Turn an operating system's refusal to write ``what`` into a RunError."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"{what}: cannot be written ({error.strerror or error}); expected a writable folder with free space. "
-            "What was written before is intact"
-        ) from None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -87,8 +87,12 @@ class RiskCoverage:
 
 @dataclass(frozen=True)
 class Decided:
-    """Of ``n`` images: ``sets (n, classes)`` bool; ``answered (n,)`` bool, None where no risk can be promised."""
+    """Of ``n`` images: ``sets (n, classes)`` bool; ``answered (n,)`` bool, None where no risk can be promised.
 
+    ``posterior (n, classes)``: at the prior they were decided at.
+    """
+
+    posterior: Floats
     sets: np.ndarray
     answered: np.ndarray | None
 
@@ -101,10 +105,10 @@ class Decided:
         """Names of the classes in the set of image ``i``."""
         return [name for name, member in zip(class_names, self.sets[i], strict=True) if member]
 
-    def measured(self, posterior: Floats, labels: Labels) -> dict[str, Any]:
+    def measured(self, labels: Labels) -> dict[str, Any]:
         """How it went with images of ``labels (n,)``: plain numbers, NaN where there is no image to tell."""
         covered = self.sets[np.arange(len(labels)), labels]
-        wrong = posterior.argmax(axis=1) != labels
+        wrong = self.posterior.argmax(axis=1) != labels
         by_class = [_mean(covered[labels == k]) for k in range(self.sets.shape[1])]
         answered = np.zeros(len(labels), dtype=bool) if self.answered is None else self.answered
         return {
@@ -126,7 +130,7 @@ class Decisions:
     def __call__(self, posterior: Floats) -> Decided:
         """Of images whose ``posterior (n, classes)`` is at that prior."""
         answered = None if self.abstention.warning else self.abstention.answers(posterior)
-        return Decided(self.sets.sets(posterior), answered)
+        return Decided(posterior, self.sets.sets(posterior), answered)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, fit for JSON."""

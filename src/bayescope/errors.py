@@ -1,5 +1,9 @@
 """The errors Bayescope raises on purpose.  A message says what was found, what was expected and what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class BayescopeError(Exception):
     """Base of all errors a user can mend; the command line prints the message and exits with 2."""
@@ -15,3 +19,14 @@ class ConfigError(BayescopeError, ValueError):
 
 class RunError(BayescopeError):
     """A run folder is missing, incomplete, of another version, or in the way."""
+
+
+@contextmanager
+def writing(what: Path, kept: str = "What was written before is intact") -> Iterator[None]:
+    """Turn the system's refusal to write ``what`` into a RunError, which says what is ``kept``."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{what}: cannot be written ({error.strerror or error}); expected a writable folder with free space. {kept}"
+        ) from None

@@ -65,6 +65,6 @@ def _decisions(model: LikelihoodModel, levels: LevelEvidence, held_out: ImageSet
         evidence = choose_weighing(settings, known, of_known).evidence(levels.subset(asked))
         return tell(evidence, prior, no_error, np.full(len(asked), levels.passes), calibration).posterior
 
-    answered = out_of_fold(posterior, labels, None if held_out.groups is None else held_out.groups)
+    answered = out_of_fold(posterior, labels, held_out.groups)
     one_each = np.unique(patients, return_index=True)[1]
     return fit_decisions(answered[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)

@@ -23,13 +23,13 @@ from bayescope.checkpoint import (
     read_json,
     save_model,
     write_atomically,
-    writing,
 )
 from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import Dataset
-from bayescope.errors import RunError
+from bayescope.errors import RunError, writing
 from bayescope.model import LikelihoodModel
 
+REPORT = "report.html"
 _FILES = (CONFIG, MODEL, STATE, MANIFEST, METRICS)
 _PART = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\w{{8}}")
 """What `write_atomically` is writing, or was when killed."""
@@ -114,10 +114,10 @@ def _is_run(run: Path) -> bool:
 
 
 def _clear(run: Path) -> None:
-    """Take away what training wrote, and nothing else."""
-    for name in _FILES:
-        (run / name).unlink(missing_ok=True)
+    """Take away what was written of the run, its report too, and nothing else; the manifest last, or a kill would orphan it."""
     shutil.rmtree(run / "tensorboard", ignore_errors=True)
+    for name in (REPORT, *(name for name in _FILES if name != MANIFEST), MANIFEST):
+        (run / name).unlink(missing_ok=True)
 
 
 def _is_half_begun(run: Path) -> bool:

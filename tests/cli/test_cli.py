@@ -16,13 +16,6 @@ from conftest import write_npz
 
 
 @pytest.fixture
-def config_file(tiny_config: Config, tmp_path: Path) -> Path:
-    path = tmp_path / "config.toml"
-    path.write_text(dump_toml(tiny_config))
-    return path
-
-
-@pytest.fixture
 def pictures(tiny_data: Dataset, tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"case-{i}.png" for i in range(3)]
     for path, pixels in zip(paths, tiny_data.test.pixels, strict=False):

@@ -23,13 +23,6 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has 
 
 
 @pytest.fixture
-def config_file(tiny_config: Config, tmp_path: Path) -> Path:
-    path = tmp_path / "config.toml"
-    path.write_text(dump_toml(tiny_config))
-    return path
-
-
-@pytest.fixture
 def picture(tiny_data: Dataset, tmp_path: Path) -> Path:
     path = tmp_path / "a.png"
     Image.fromarray(tiny_data.test.pixels[0, 0]).save(path)

@@ -223,12 +223,17 @@ def test_a_kill_while_changed_files_are_done_again(case: Case, tmp_path: Path, m
     assert content(case.finished) == expected
 
 
-def test_damaged_lines_are_passed_over(case: Case, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def killed_at_the_end(case: Case, out: Path) -> Path:
+    """A cache of which every file is done and nothing finished."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare, "_finish", die)
         with pytest.raises(Killed):
             run(case.source, out)
+    return out
+
+
+def test_damaged_lines_are_passed_over(case: Case, tmp_path: Path) -> None:
+    out = killed_at_the_end(case, tmp_path / "out")
     lines = (out / cache.PROGRESS).read_bytes().splitlines(keepends=True)
     whole = {i: line for i, line in enumerate(lines) if i and b"reason" not in line}
     first, second, third, *_ = whole
@@ -241,11 +246,7 @@ def test_damaged_lines_are_passed_over(case: Case, tmp_path: Path) -> None:
 
 
 def test_pixels_cut_short_are_done_again(case: Case, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "_finish", die)
-        with pytest.raises(Killed):
-            run(case.source, out)
+    out = killed_at_the_end(case, tmp_path / "out")
     os.truncate(out / cache.PARTIAL, 1000)
     assert run(case.source, out)[1] == 0
     check(case, out)

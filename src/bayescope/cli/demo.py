@@ -33,6 +33,7 @@ def command(
     from bayescope.demo import DEMO_IMAGES, IdealObserver, attained, demo_config, phantom_dataset
     from bayescope.fit import fit_run
     from bayescope.metrics import measure
+    from bayescope.run_folder import REPORT
 
     began = time.perf_counter()
     config = demo_config(seed, steps)
@@ -49,7 +50,7 @@ def command(
     for name, chance in (("AUC", 0.5), ("accuracy", 1 / data.n_classes)):
         share = attained(ours[name].value, best[name].value, chance)
         say(f"{name}: {100 * share:.0f} % of what is attainable above chance")
-    target = out / "report.html"
+    target = out / REPORT
     shown = LabelledSplit(data.test, "test", data)
     write(out, model, shown, answers, target, {"ideal observer": np.asarray(ideal)})
     record: dict[str, object] = {

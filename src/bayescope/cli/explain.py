@@ -42,7 +42,8 @@ def command(
     """
     import numpy as np
 
-    from bayescope.checkpoint import load_model, write_atomically, writing
+    from bayescope.checkpoint import load_model, write_atomically
+    from bayescope.errors import writing
     from bayescope.report.explained import evidence_map
     from bayescope.report.overlay import overlay, scales
 

@@ -164,9 +164,9 @@ def _check_replaceable(out: Path) -> None:
 
 def _remove(out: Path) -> None:
     """Take away what preparing wrote, and nothing else."""
-    from bayescope.checkpoint import writing
     from bayescope.data.cache import CASES, IMAGES, PARTIAL, PROGRESS
     from bayescope.data.manifest import MANIFEST
+    from bayescope.errors import writing
 
     with writing(out):
         for name in (MANIFEST, IMAGES, CASES, PARTIAL, PROGRESS):

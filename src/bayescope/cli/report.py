@@ -15,7 +15,7 @@ from bayescope.cli.progress import bar
 from bayescope.errors import RunError
 from bayescope.metrics import measure
 from bayescope.model import LikelihoodModel
-from bayescope.run_folder import read_manifest
+from bayescope.run_folder import REPORT, read_manifest
 from bayescope.shapes import Floats
 
 NAME = "report"
@@ -34,7 +34,7 @@ def command(
 
     Example: bayescope report runs/breast
     """
-    target = out or run / "report.html"
+    target = out or run / REPORT
     if target.exists() and not force:
         raise RunError(f"{target}: exists already; give --force to replace it, or another --out")
     model = load_model(run, device)

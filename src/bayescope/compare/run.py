@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from bayescope.checkpoint import read_json, write_atomically, writing
+from bayescope.checkpoint import read_json, write_atomically
 from bayescope.compare.networks import find_network, load_monai
 from bayescope.compare.training import Recipe, train_network
 from bayescope.config import Config
 from bayescope.data.images import Dataset, ImageSet
-from bayescope.errors import ConfigError, DataError, RunError
+from bayescope.errors import ConfigError, DataError, RunError, writing
 from bayescope.fit import fit
 from bayescope.shapes import Floats, Labels
 from bayescope.training.loop import open_fabric

@@ -23,7 +23,7 @@ from bayescope.data.frame import FOR_PROCESSING
 from bayescope.data.intensity import Preparation
 from bayescope.data.manifest import FORMAT, MANIFEST, Manifest, publish, read_manifest, write_pending
 from bayescope.data.workers import Broken, Done, Outcome, outcomes_of
-from bayescope.errors import DataError, RunError
+from bayescope.errors import DataError, RunError, writing
 
 _HASHED_AT_ONCE = 2**24
 _SHOWN = 5
@@ -77,7 +77,7 @@ def prepare(
         if isinstance(outcome, Broken)
     }
     _check_broken(broken, len(cases), max_broken)
-    with progress.writing(out):
+    with writing(out, progress.KEPT):
         summary = _finish(out, cases, outcomes, archive, preparation, source, broken, wanted)
     return Result(len(cases) - len(broken), broken, summary, unchanged=False)
 

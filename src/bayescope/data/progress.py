@@ -17,7 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 from bayescope.data.cache import IMAGES, PARTIAL, PROGRESS, copy_rows, create_pixels, is_cache
 from bayescope.data.manifest import MANIFEST
 from bayescope.data.workers import Broken, Done
-from bayescope.errors import RunError
+from bayescope.errors import RunError, writing
+
+KEPT = "What was done is kept"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def start(out: Path, wanted: str, n: int, size: int) -> dict[int, Line]:
             f"{out / PROGRESS}: missing or damaged, {len(lines)} files of {n} told; expected all, to redo those that have "
             "changed. Use the cache as it is, or give --force to prepare anew"
         )
-    with writing(out):
+    with writing(out, KEPT):
         if lines and _have_pixels(out, lines, n, size):
             return lines
         out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +68,7 @@ def start(out: Path, wanted: str, n: int, size: int) -> dict[int, Line]:
 def appending(out: Path) -> Iterator[Callable[[Line], None]]:
     """What writes a line."""
     path = out / PROGRESS
-    with writing(out):
+    with writing(out, KEPT):
         os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a line cut short would spoil the next
         with path.open("ab") as file:
 
@@ -84,18 +86,6 @@ def check_same(out: Path, found: object, wanted: object) -> None:
             f"{out}: holds images prepared from other files, in another way or by other versions; expected the same. "
             "Give another --out, or --force to prepare anew"
         )
-
-
-@contextmanager
-def writing(out: Path) -> Iterator[None]:
-    """What the system says of a write that failed becomes a RunError."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"{out}: cannot be written ({error.strerror or error}); expected a writable folder with free space. "
-            "What was done is kept"
-        ) from None
 
 
 def _digest(line: bytes) -> object:
