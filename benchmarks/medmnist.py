@@ -5,8 +5,10 @@
 
 Each (data set, method, seed) is trained once and kept as a JSON file in benchmarks/results/medmnist; delete a file to
 measure it again.  Models are kept in runs/medmnist, where the other benchmarks look for them; `--missing-models` trains those
-that are not there, and leaves rows as they are.  Levels, weights, thresholds and epochs come from the train and validation
-splits; the test split is read once, at the end of each run.
+that are not there, and leaves rows as they are.  `--weigh-again` measures kept networks anew after a change in how images are
+weighed, not in how networks are trained: what validation images teach is learned again, and rows keep their training time.
+Levels, weights, thresholds and epochs come from the train and validation splits; the test split is read once, at the end of
+each run.
 """
 
 import argparse
@@ -21,12 +23,14 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bayescope.checkpoint import save_model, write_atomically
+from bayescope.checkpoint import load_model, save_model, write_atomically
 from bayescope.compare.training import Recipe, save_network, train_network
 from bayescope.config import read_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
 from bayescope.fit import fit
+from bayescope.held_out import calibrated
+from bayescope.model import LikelihoodModel
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "medmnist"
@@ -39,6 +43,10 @@ METHODS = ("bayescope", "resnet18")
 def kept_model(name: str, method: str, seed: int) -> Path:
     """Run folder of Bayescope, safetensors file of a network."""
     return MODELS / (f"{name}-{seed}" if method == "bayescope" else f"{name}-{method}-{seed}.safetensors")
+
+
+def row_of(name: str, method: str, seed: int) -> Path:
+    return RESULTS / f"{name}-{method}-{seed}.json"
 
 
 def score(posterior: np.ndarray, split: ImageSet) -> dict[str, float]:
@@ -70,17 +78,31 @@ def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
             )
 
     model = fit(data, config, watch=watch)
-    trained = time.perf_counter() - began
+    trained = {
+        "recipe": recipe_mark(name),
+        "train_seconds": round(time.perf_counter() - began),
+        "threads": torch.get_num_threads(),
+    }
     save_model(kept_model(name, "bayescope", seed), model)
-    results: dict[str, object] = {"recipe": recipe_mark(name), "train_seconds": round(trained)}
-    results["threads"] = torch.get_num_threads()
+    return trained | measure(model, data)
+
+
+def weigh_again(name: str, data: Dataset, seed: int) -> dict[str, object]:
+    run = kept_model(name, "bayescope", seed)
+    model = calibrated(load_model(run), data.val)
+    save_model(run, model)
+    return json.loads(row_of(name, "bayescope", seed).read_text()) | measure(model, data)
+
+
+def measure(model: LikelihoodModel, data: Dataset) -> dict[str, object]:
+    """AUC and accuracy on validation and test images, weighed in full."""
     frequency = np.bincount(data.train.labels) / len(data.train)
+    results: dict[str, object] = {"weights": model.weighing.weights.round(5).tolist()}
     for split_name, split in (("val", data.val), ("test", data.test)):
         levels = model.level_evidence(split.pixels)
         results[split_name] = score(model.answer(levels).posterior, split)
         results[f"{split_name}_training_prior"] = score(model.answer(levels, frequency).posterior, split)
         results["passes"] = levels.passes
-    results["weights"] = model.weighing.weights.round(5).tolist()
     return results
 
 
@@ -111,6 +133,7 @@ def main() -> None:
     parser.add_argument("--only", choices=FILES, help="one data set")
     parser.add_argument("--method", choices=METHODS, help="one method")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--weigh-again", action="store_true", help="measure kept networks of Bayescope anew")
     parser.add_argument("--missing-models", action="store_true", help="also train what has a row but no kept model")
     args = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -118,12 +141,18 @@ def main() -> None:
         data = load_dataset(args.data / FILES[name])
         for method in [args.method] if args.method else METHODS:
             for seed in args.seeds:
-                target = RESULTS / f"{name}-{method}-{seed}.json"
-                if not target.exists() or (args.missing_models and not kept_model(name, method, seed).exists()):
+                target, kept = row_of(name, method, seed), kept_model(name, method, seed)
+                if args.weigh_again and method == "bayescope" and kept.exists() and target.exists():
+                    keep(target, weigh_again(name, data, seed))
+                elif not target.exists() or (args.missing_models and not kept.exists()):
                     row = (run_bayescope if method == "bayescope" else run_resnet18)(name, data, seed)
                     if not target.exists():
-                        write_atomically(target, (json.dumps(row, indent=1) + "\n").encode())
+                        keep(target, row)
                 print(target.name, target.read_text().replace("\n", ""), flush=True)
+
+
+def keep(target: Path, row: dict[str, object]) -> None:
+    write_atomically(target, (json.dumps(row, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError
-from bayescope.evidence.bound import LevelEvidence
+from bayescope.evidence.bound import LevelEvidence, variance_of_mean
 from bayescope.shapes import Floats, Labels
 
 
@@ -45,11 +45,10 @@ class Weighing:
 
         That of the finite number of noises; NaN with a single one.
         """
-        n_noises = levels.values.shape[3]
-        if n_noises < 2:
+        if levels.values.shape[3] < 2:
             return np.full(len(gradient), np.nan)
-        replicates = np.einsum("nc,nclj->nlj", gradient, levels.values)
-        return np.sqrt((replicates.var(axis=2, ddof=1) / n_noises) @ self.weights**2)
+        contrast = np.einsum("nc,nclj->nlj", gradient, levels.values)
+        return np.sqrt(variance_of_mean(contrast) @ self.weights**2)
 
 
 def log_likelihood_ratio(

@@ -33,7 +33,7 @@ from bayescope.novelty import NoveltyTest
 from bayescope.recalibration import calibration_from_dict
 from bayescope.training.loop import open_fabric
 
-FORMAT = 4
+FORMAT = 5
 _INTEGER_ENDS = tuple(2.0**bits - 1 for bits in range(8, 17))
 CONFIG, MODEL, STATE, MANIFEST, METRICS = (
     "config.toml",

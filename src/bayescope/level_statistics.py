@@ -1,13 +1,15 @@
 """How the evidence of two classes varies over levels, noises and images: learned on held-out images.
 
 The differences between the class that wins an image and every other class, beyond what the free evidence tells, are taken as
-draws of a multivariate t with mean zero (a class may win or lose) and scale Σ between levels plus τ² for each single noise.
+draws of a multivariate t with mean zero (a class may win or lose) and scale Σ between levels plus τ² for each single noise,
+of which opposite noises take part back from each other.
 Expectation-maximisation (Liu & Rubin 1995): each image's weight is what its size says under the t; Σ is shrunk towards a
 diagonal (Ledoit & Wolf 2004), since a validation split may hold some dozens of images.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
@@ -15,7 +17,7 @@ from scipy.special import gammaln
 from sklearn.covariance import ledoit_wolf
 
 from bayescope.calibration import Weighing
-from bayescope.evidence.bound import LevelEvidence
+from bayescope.evidence.bound import LevelEvidence, independent
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.stopping import risk_curve
 from bayescope.shapes import Floats, Labels
@@ -45,16 +47,16 @@ def fit_level_statistics(levels: LevelEvidence, free: Floats, labels: Labels, we
     slope = _slope(contrasts, free_contrasts, weight)
     contrasts = contrasts - slope * free_contrasts[:, None, None]
     means = contrasts.mean(axis=2)
-    n_noises = contrasts.shape[2]
-    within = np.zeros_like(means) if n_noises < 2 else contrasts.var(axis=2, ddof=1)
-    n_draws = means.shape[1] * n_noises
+    spread_of = _Spread.over_noises(contrasts)
+    n_draws = contrasts[0].size
     dof, trust = 10.0, np.ones(len(means))
     for _ in range(_ROUNDS):
         share = weight * trust
-        noise = share @ within / weight.sum()
-        between = _shrunk(means * np.sqrt(share / weight.mean())[:, None]) - np.diag(noise / n_noises)
+        noise = spread_of.average(share / weight.sum())
+        between = _shrunk(means * np.sqrt(share / weight.mean())[:, None]) - np.diag(noise.of_mean)
         scale = _positive(between)
-        size = _mahalanobis(means, within, scale, noise, n_noises)
+        size = np.einsum("nk,kl,nl->n", means, np.linalg.inv(scale + np.diag(noise.of_mean)), means)
+        size += spread_of.relative_to(noise)
         dof = _fit_dof(size, weight, n_draws)
         trust = (dof + n_draws) / (dof + size)
     statistics = LevelStatistics(
@@ -62,7 +64,8 @@ def fit_level_statistics(levels: LevelEvidence, free: Floats, labels: Labels, we
         slope=slope,
         free_scale=float(np.sqrt(weight @ free_contrasts**2 / weight.sum())),
         scale=scale,
-        noise=noise,
+        noise=noise.of_draw,
+        opposite=noise.of_opposites,
         dof=dof,
         spread=np.tile([1.0, 0.0], (n_draws + 1, 1)),
         risk=np.ones((1, 2)),
@@ -75,6 +78,56 @@ def fit_level_statistics(levels: LevelEvidence, free: Floats, labels: Labels, we
     tail = _fit_tail(standardised[:, : n_draws // 2 + 1], weight)
     statistics = replace(statistics, spread=np.vstack([spread, (1.0, 0.0)]), dof=tail)
     return replace(statistics, risk=_risk(Plan(statistics, weighing.weights), free, levels, labels, weighing))
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Variance over the noises of a level, ``(…, levels)`` each.
+
+    ``even``: of what is independent, means of opposite pairs if there are any, of ``count`` to a level; ``odd``: of the half
+    differences of pairs, zero without.
+    """
+
+    even: Floats
+    odd: Floats
+    count: int
+
+    @classmethod
+    def over_noises(cls, contrasts: Floats) -> Self:
+        """Of ``contrasts (n, levels, noises)``."""
+        replicates = independent(contrasts)
+        count = replicates.shape[2]
+        even = replicates.var(axis=2, ddof=1) if count > 1 else np.zeros(contrasts.shape[:2])
+        if count == contrasts.shape[2]:
+            return cls(even, np.zeros_like(even), count)
+        return cls(even, ((contrasts[:, :, ::2] - contrasts[:, :, 1::2]) ** 2 / 4).mean(axis=2), count)
+
+    def average(self, share: Floats) -> Self:
+        """Over contrasts, ``share (n,)`` of each."""
+        return replace(self, even=share @ self.even, odd=share @ self.odd)
+
+    @property
+    def of_mean(self) -> Floats:
+        return self.even / self.count
+
+    @property
+    def of_draw(self) -> Floats:
+        return self.even + self.odd
+
+    @property
+    def of_opposites(self) -> Floats:
+        """Covariance of two opposite noises."""
+        return self.even - self.odd
+
+    def relative_to(self, average: Self) -> Floats:
+        """Squared size of each contrast's noise beside the average one's: ``(n,)``."""
+        even = _ratio(self.even, average.even) * (self.count - 1)
+        return np.asarray((even + _ratio(self.odd, average.odd) * self.count).sum(axis=1))
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """Zero where there is nothing to compare with."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _risk(plan: Plan, free: Floats, levels: LevelEvidence, labels: Labels, weighing: Weighing) -> Floats:
@@ -121,12 +174,6 @@ def _shrunk(samples: Floats) -> Floats:
 def _positive(matrix: Floats) -> Floats:
     value, vector = np.linalg.eigh(matrix)
     return np.asarray((vector * value.clip(min=1e-6 * value.max())) @ vector.T)
-
-
-def _mahalanobis(means: Floats, within: Floats, scale: Floats, noise: Floats, n_noises: int) -> Floats:
-    """Of all draws, from the level means and the variance within levels: ``(contrasts,)``."""
-    between = np.einsum("nk,kl,nl->n", means, np.linalg.inv(scale + np.diag(noise / n_noises)), means)
-    return between if n_noises < 2 else between + (within / noise).sum(axis=1) * (n_noises - 1)
 
 
 def _fit_spread(squared_error: Floats, size: Floats, weight: Floats) -> tuple[float, float]:

@@ -68,6 +68,29 @@ def test_ninety_percent_intervals_hold_in_about_ninety_percent(oracle: GaussianM
     assert 0.85 <= np.mean(covered) <= 0.95, np.mean(covered)
 
 
+def test_noises_come_in_opposite_pairs_when_at_least_two_pairs_fit() -> None:
+    noise = draw_noise(2, 6, SHAPE, 0)
+    torch.testing.assert_close(noise[:, ::2], -noise[:, 1::2], rtol=0, atol=0)
+    assert noise[:, ::2].flatten(2).std().item() == pytest.approx(1, abs=0.2)
+    for n_noises in (1, 2, 3, 5):
+        assert (draw_noise(2, n_noises, SHAPE, 0).sum(dim=1).abs() > 0).all()
+
+
+def test_opposite_pairs_leave_no_error_between_classes_that_differ_in_their_means() -> None:
+    """There the noise enters linearly; as many independent noises leave an error of nats."""
+    variance = torch.full(SHAPE, 0.3, dtype=torch.float64)
+    oracle = GaussianMixtureDenoiser([[Component(torch.full(SHAPE, m, dtype=torch.float64), variance)] for m in (0.0, 0.5)])
+    x, sigmas = images(4), levels_of(5, 0.1, 3.0)
+    weighing = Weighing(level_spacing(sigmas), np.zeros(2))
+
+    def spread(noises: list[torch.Tensor]) -> Floats:
+        evidence = [weighing.evidence(level_evidence(oracle, x, sigmas, noise.double())) for noise in noises]
+        return np.asarray(np.diff(evidence, axis=2).std(axis=0))
+
+    assert spread([draw_noise(5, 4, SHAPE, seed) for seed in range(5)]).max() < 1e-5
+    assert spread([draw_noise(5, 3, SHAPE, seed) for seed in range(5)]).min() > 0.3
+
+
 def test_swapping_two_classes_swaps_their_evidence_exactly(oracle: GaussianMixtureDenoiser) -> None:
     x, sigmas, noise = images(3), levels_of(3, 0.1, 2.0), draw_noise(3, 2, SHAPE, 0).double()
     plain = level_evidence(oracle, x, sigmas, noise).values

@@ -174,6 +174,7 @@ def test_the_first_draw_is_taken_where_it_tells_most() -> None:
         free_scale=0.0,
         scale=np.diag([1.0, 9.0, 1.0]),
         noise=np.full(3, 0.5),
+        opposite=np.zeros(3),
         dof=20.0,
         spread=np.tile([1.0, 0.0], (7, 1)),
         risk=np.ones((1, 2)),
@@ -184,6 +185,45 @@ def test_the_first_draw_is_taken_where_it_tells_most() -> None:
     assert sorted(zip(plan.order, plan.noise_index, strict=True)) == [(k, j) for k in range(3) for j in range(2)]
     assert (np.diff(plan.variance_left) <= 0).all()
     assert plan.variance_left[-1] == 0
+
+
+def test_an_opposite_noise_follows_where_it_takes_back_what_the_first_added() -> None:
+    statistics = LevelStatistics(
+        offset=np.zeros((2, 2, 4)),
+        slope=np.zeros((2, 4)),
+        free_scale=0.0,
+        scale=np.diag([4.0, 0.2]),
+        noise=np.array([1.0, 0.1]),
+        opposite=np.array([-0.9, 0.0]),
+        dof=20.0,
+        spread=np.tile([1.0, 0.0], (9, 1)),
+        risk=np.ones((1, 2)),
+    )
+    plan = Plan(statistics, np.ones(2))
+    assert plan.order[:2].tolist() == [0, 0]
+    np.testing.assert_allclose(plan.factor @ plan.factor.T, plan._draw_scale, atol=1e-9)
+    pair = plan._draw_scale[:2, :2]
+    share = np.full(2, 1 / 4)
+    explained = (pair @ share + 2 * (4.0 / 4)) @ np.linalg.solve(pair, pair @ share + 2 * (4.0 / 4))
+    whole = 4 + 0.1 / 4 + 0.2 + 0.1 / 4
+    np.testing.assert_allclose(plan.variance_left[[0, 2]], [whole, whole - explained], rtol=1e-6)
+
+
+def test_the_spread_of_noises_in_opposite_pairs_is_learned_as_it_is() -> None:
+    """Contrasts of two classes: a signal of variance 4, of each noise an odd part of variance 2 and an even one of 0.5."""
+    generator = np.random.default_rng(0)
+    n, n_levels, n_pairs = 4000, 2, 3
+    signal = 2 * generator.standard_normal((n, n_levels, 1, 1))
+    odd = np.sqrt(2.0) * generator.standard_normal((n, n_levels, n_pairs, 1))
+    even = np.sqrt(0.5) * generator.standard_normal((n, n_levels, n_pairs, 1))
+    contrast = (signal + even + odd * np.array([1.0, -1.0])).reshape(n, n_levels, 2 * n_pairs)
+    levels = LevelEvidence(np.stack([contrast, -contrast], axis=1) / 2, np.array([0.5, 1.0]))
+    weighing = Weighing(np.ones(n_levels), np.zeros(2))
+    statistics = fit_level_statistics(levels, np.zeros((n, 2)), generator.integers(2, size=n), weighing)
+    assert statistics is not None
+    unit = statistics.scale[0, 0] / 4
+    np.testing.assert_allclose(statistics.noise / unit, 2.5, rtol=0.1)
+    np.testing.assert_allclose(statistics.opposite / unit, -1.5, rtol=0.1)
 
 
 def test_statistics_survive_json_and_need_enough_images(two: Problem) -> None:

@@ -6,7 +6,9 @@ With the ideal denoiser (I-MMSE; Kong, Brekelmans & Ver Steeg 2023), in nats::
 
 The integral becomes a sum over levels σ_k and the expectation a mean over noises n_j.  The same n serves every class, or
 the noise of the estimate would swamp the difference; the same n also serves every image, so an image's answer does not
-depend on what else is asked.  Cost: ``levels x noises x classes`` network passes per image, linear in pixels.
+depend on what else is asked.  Noises come in opposite pairs n, -n (antithetic variates; Hammersley & Morton 1956): most of
+what one adds to a difference of classes is linear in it, and goes when both are averaged.  Cost: ``levels x noises x
+classes`` network passes per image, linear in pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -74,9 +76,29 @@ class LevelEvidence:
         return int(np.prod(self.values.shape[1:]))
 
 
+def in_pairs(n_noises: int) -> bool:
+    """Whether noises 2i and 2i+1 are opposite: with an even number, of at least two pairs so that their spread is seen."""
+    return n_noises >= 4 and n_noises % 2 == 0
+
+
 def draw_noise(n_levels: int, n_noises: int, shape: tuple[int, ...], seed: int) -> Tensor:
-    """Independent standard normal noise: ``(levels, noises, *shape)``."""
-    return torch.randn(n_levels, n_noises, *shape, generator=torch.Generator().manual_seed(seed))
+    """Standard normal noise, independent but for opposite pairs (:func:`in_pairs`): ``(levels, noises, *shape)``."""
+    generator = torch.Generator().manual_seed(seed)
+    if not in_pairs(n_noises):
+        return torch.randn(n_levels, n_noises, *shape, generator=generator)
+    half = torch.randn(n_levels, n_noises // 2, *shape, generator=generator)
+    return torch.stack([half, -half], dim=2).flatten(1, 2)
+
+
+def independent(values: Floats) -> Floats:
+    """Of values at every noise ``(…, noises)`` what is independent: the means of opposite pairs, if there are any."""
+    return values.reshape(*values.shape[:-1], -1, 2).mean(axis=-1) if in_pairs(values.shape[-1]) else values
+
+
+def variance_of_mean(values: Floats) -> Floats:
+    """Of the mean over noises, from values at two or more of :func:`draw_noise`, ``(…, noises)``: ``(…)``."""
+    replicates = independent(values)
+    return np.asarray(replicates.var(axis=-1, ddof=1) / replicates.shape[-1])
 
 
 @torch.inference_mode()

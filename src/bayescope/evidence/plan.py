@@ -4,10 +4,10 @@ A *draw* is one noise at one level under every class.  The noises are the same f
 average image is known from the held-out ones beforehand, and taken off.  So is what the classes' means and spectrum already
 tell without the network: the *free evidence* of an image, g per class, times a slope b_k for each level.  Hopeless classes
 never cost a pass.  Let y_i be the difference of two classes' denoising evidence at draw i beyond that, and T = Σ_i t_i y_i what
-all draws together would say.  Over images the draws vary together: what one
-level tells, its neighbours mostly repeat.  With K the scale matrix of y (Σ between levels, τ² for each draw's own noise, both
-learned on held-out images), the best linear prediction of T from the first m draws (kriging) and its error are, with the
-Cholesky factor K = L Lᵀ, the innovations v = L⁻¹y and z = L⁻¹K t::
+all draws together would say.  Over images the draws vary together: what one level tells, its neighbours mostly repeat, and an
+opposite noise takes back most of what the noise added.  With K the scale matrix of y (Σ between levels, τ² for each draw's own
+noise, the covariance of opposite noises, all learned on held-out images), the best linear prediction of T from the first m
+draws (kriging) and its error are, with the Cholesky factor K = L Lᵀ, the innovations v = L⁻¹y and z = L⁻¹K t::
 
     T_m = Σ_{i≤m} z_i v_i          s_m² = Σ_{i>m} z_i²
 
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import solve_triangular
 
+from bayescope.evidence.bound import in_pairs, variance_of_mean
 from bayescope.shapes import Floats, Labels
 
 _JITTER = 1e-9
@@ -39,7 +40,8 @@ class LevelStatistics:
     ``offset``: what each draw says of an image without free evidence, nats per unit of log σ, ``(classes, levels, noises)``;
     ``slope``: what a nat of free evidence adds, ``(levels, noises)``; ``free_scale``: root mean square difference of the free
     evidence of two classes, nats; ``scale``: between levels, nats², ``(levels, levels)``; ``noise``: of a single draw at each
-    level, nats², ``(levels,)``; ``dof``: ν, of the error's tail; ``spread``: α and β after 0, 1, … draws, ``(draws + 1, 2)``;
+    level, nats², ``(levels,)``; ``opposite``: covariance of two opposite noises at each level, nats², ``(levels,)``; ``dof``:
+    ν, of the error's tail; ``spread``: α and β after 0, 1, … draws, ``(draws + 1, 2)``;
     ``risk``: chances at which a class is dropped and the error rate of the answers that follows, both rising, ``(points, 2)``.
     """
 
@@ -48,6 +50,7 @@ class LevelStatistics:
     free_scale: float
     scale: Floats
     noise: Floats
+    opposite: Floats
     dof: float
     spread: Floats
     risk: Floats
@@ -70,7 +73,8 @@ class LevelStatistics:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`."""
-        arrays = {name: np.array(values[name], dtype=float) for name in ("offset", "slope", "scale", "noise", "spread", "risk")}
+        names = ("offset", "slope", "scale", "noise", "opposite", "spread", "risk")
+        arrays = {name: np.array(values[name], dtype=float) for name in names}
         return cls(dof=float(values["dof"]), free_scale=float(values["free_scale"]), **arrays)
 
 
@@ -99,21 +103,21 @@ class Plan:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Level of each draw, ``(draws,)``: each time the level that leaves least of T's variance unexplained."""
-        scale, noise = self.statistics.scale.copy(), self.statistics.noise
-        target = scale @ self.weights
-        left = np.full(len(self.weights), self.n_noises)
-        own = self.weights * noise / self.n_noises
+        """Level of each draw, ``(draws,)``: each time the level whose next noise leaves least of T's variance unexplained."""
+        left, first = self._scale_by_level.copy(), np.arange(len(self.weights)) * self.n_noises
+        target = left @ self.weights.repeat(self.n_noises) / self.n_noises
+        taken = np.zeros(len(self.weights), dtype=np.int64)
         order = []
         for _ in range(self.n_draws):
-            variance = np.diag(scale) + noise
-            covariance = target + own
-            gain = np.where(left > 0, covariance**2 / np.maximum(variance, np.finfo(float).tiny), -1.0)
-            k = int(gain.argmax())
+            following = first + np.minimum(taken, self.n_noises - 1)
+            variance = np.diag(left)[following]
+            gain = target[following] ** 2 / np.maximum(variance, np.finfo(float).tiny)
+            k = int(np.where(taken < self.n_noises, gain, -1.0).argmax())
+            direction = left[following[k]] / np.sqrt(variance[k])
             order.append(k)
-            left[k] -= 1
-            target = target - scale[k] * covariance[k] / variance[k]
-            scale = scale - np.outer(scale[k], scale[k]) / variance[k]
+            taken[k] += 1
+            target = target - direction * (target[following[k]] / np.sqrt(variance[k]))
+            left = left - np.outer(direction, direction)
         return np.array(order)
 
     @cached_property
@@ -156,7 +160,7 @@ class Plan:
         """Squared error, nats², that the noises leave in all images alike: ``(n,)``; ``gradient``, ``free (n, classes)``."""
         offset = np.einsum("nc,ckj->nkj", gradient, self.statistics.offset)
         contrast = offset + (gradient * free).sum(axis=1)[:, None, None] * self.statistics.slope
-        return np.asarray((contrast.var(axis=2, ddof=1) / self.n_noises) @ self.weights**2)
+        return np.asarray(variance_of_mean(contrast) @ self.weights**2)
 
     def free_size(self, difference: Floats) -> Floats:
         """u² of differences of the free evidence, nats."""
@@ -201,7 +205,15 @@ class Plan:
 
     @cached_property
     def _draw_scale(self) -> Floats:
-        statistics = self.statistics
-        between = statistics.scale[np.ix_(self.order, self.order)]
-        noise = statistics.noise[self.order]
-        return between + np.diag(noise + _JITTER * (noise + np.diag(between)).max())
+        """K in the order of the draws."""
+        place = self.order * self.n_noises + self.noise_index
+        return np.asarray(self._scale_by_level[np.ix_(place, place)])
+
+    @cached_property
+    def _scale_by_level(self) -> Floats:
+        """K of all noises of the first level, then of the second, and so on: ``(draws, draws)``."""
+        statistics, own = self.statistics, np.eye(self.n_noises)
+        other = own[np.arange(self.n_noises) ^ 1] if in_pairs(self.n_noises) else np.zeros_like(own)
+        scale = np.kron(statistics.scale, np.ones_like(own))
+        scale += np.kron(np.diag(statistics.noise), own) + np.kron(np.diag(statistics.opposite), other)
+        return np.asarray(scale + _JITTER * np.diag(scale).max() * np.eye(self.n_draws))
