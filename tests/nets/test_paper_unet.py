@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bayescope.config import NetConfig, TrainingConfig
 from bayescope.denoiser import EpsilonDenoiser, ImageStatistics, build_denoiser
-from bayescope.nets.paper_unet import EMBEDDING, PaperUNet
+from bayescope.nets.paper_unet import EMBEDDING, Block, PaperUNet
 from bayescope.noise import VP
 from bayescope.training.loss import LOSS_WEIGHTS, generative_loss
 from bayescope.training.state import TrainingState
@@ -90,6 +90,38 @@ def test_every_class_at_once_and_a_ready_level_equal_one_by_one() -> None:
     torch.testing.assert_close(denoiser.at_level(0.6)(z, image, label), together[image, label])
     for k in range(3):
         torch.testing.assert_close(together[:, k], denoiser(z, sigma, torch.full((2,), k)))
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.6, 30.0])
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [([0, 0, 0, 1, 1, 1, 2, 2, 2], [0, 1, 2] * 3), ([2, 0, 1, 2, 0], [2, 3, 0, 1, 1]), ([1], [2])],
+    ids=["in order", "out of order, some without a class", "one row"],
+)
+def test_a_ready_level_equals_one_row_at_a_time(sigma: float, image: list[int], label: list[int]) -> None:
+    denoiser = small_denoiser()
+    z, rows, labels = (1 + sigma) * torch.randn(3, 2, 5, 7), torch.tensor(image), torch.tensor(label)
+    ready = denoiser.at_level(sigma)(z, rows, labels)
+    for r, expected in enumerate(denoiser(z[rows], torch.full((len(rows),), sigma), labels)):
+        torch.testing.assert_close(ready[r], expected)
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_a_ready_level_embeds_once_and_each_image_enters_once(n_classes: int) -> None:
+    denoiser = build_denoiser(ImageStatistics.blank((2, 5, 7), n_classes), NetConfig(kind="paper", widths=(8, 16))).eval()
+    rows: dict[str, list[int]] = {"embedding": [], "entering": [], "projections": []}
+    net = denoiser.net
+    projections = [module.embedding for module in net.modules() if isinstance(module, Block)]
+    for name, parts in {"embedding": [net.embedding], "entering": [net.enter.first.conv], "projections": projections}.items():
+        for part in parts:
+            part.register_forward_hook(lambda module, given, made, name=name: rows[name].append(len(given[0])))
+    level = denoiser.at_level(0.6)
+    image, label = torch.arange(3).repeat_interleave(n_classes), torch.arange(n_classes).repeat(3)
+    for _ in range(4):
+        level(torch.randn(3, 2, 5, 7), image, label)
+    assert rows["entering"] == [3] * 4
+    assert len(rows["embedding"]) == 1
+    assert len(rows["projections"]) == len(projections)
 
 
 @pytest.mark.parametrize("loss", ["edm", "epsilon"])

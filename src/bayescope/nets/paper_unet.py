@@ -7,7 +7,7 @@ SiLU a block, halving by stride.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -47,8 +47,13 @@ class Block(nn.Module):
         self.embedding = nn.Linear(EMBEDDING, width)
         self.norm = nn.GroupNorm(math.gcd(_GROUPS, max(1, width // 4)), width)
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
-        return F.silu(self.norm(self.conv(h) + self.embedding(embedding)[:, :, None, None]))
+    def forward(self, h: Tensor, shift: Tensor) -> Tensor:
+        """``shift``: what ``self.embedding`` makes of the embedding, ``(rows, width)``."""
+        return self.shifted(self.conv(h), shift)
+
+    def shifted(self, convolved: Tensor, shift: Tensor) -> Tensor:
+        """All after the convolution, which knows neither class nor time."""
+        return F.silu(self.norm(convolved + shift[:, :, None, None]))
 
 
 class Stage(nn.Module):
@@ -59,9 +64,18 @@ class Stage(nn.Module):
         first = Block(width_in, width, stride)
         self.blocks = nn.ModuleList([first, *(Block(width, width) for _ in range(blocks - 1))])
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
-        for block in self.blocks:
-            h = block(h, embedding)
+    @property
+    def first(self) -> Block:
+        return self.blocks[0]  # type: ignore[return-value]
+
+    def forward(self, h: Tensor, shifts: Iterator[Tensor]) -> Tensor:
+        return self.shifted(self.first.conv(h), shifts)
+
+    def shifted(self, convolved: Tensor, shifts: Iterator[Tensor]) -> Tensor:
+        """All after the first block's convolution."""
+        h = self.first.shifted(convolved, next(shifts))
+        for block in list(self.blocks)[1:]:
+            h = block(h, next(shifts))
         return h
 
 
@@ -85,15 +99,28 @@ class PaperUNet(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
         """The noise in ``x_t (batch, channel, height, width)``, the same shape; ``t``, ``label``: ``(batch,)``."""
+        return self._after_entering(self.enter.first.conv(x_t), self.shifts(t, label))
+
+    def shifts(self, t: Tensor, label: Tensor) -> list[Tensor]:
+        """What time and class add to each block's feature maps, in the order of the blocks: ``(rows, width)`` each."""
         embedding = self.embedding(t, label)
-        h = self.enter(x_t, embedding)
+        blocks = [block for part in (self.enter, self.down, self.up) for block in part.modules() if isinstance(block, Block)]
+        return [block.embedding(embedding) for block in blocks]
+
+    def under(self, x_t: Tensor, image: Tensor, shifts: list[Tensor]) -> Tensor:
+        """Row r: image ``x_t[image[r]]`` under row r of ready ``shifts``: ``(rows, channel, height, width)``."""
+        return self._after_entering(self.enter.first.conv(x_t)[image], shifts)
+
+    def _after_entering(self, convolved: Tensor, shifts: list[Tensor]) -> Tensor:
+        following = iter(shifts)
+        h = self.enter.shifted(convolved, following)
         skips = []
         for stage in self.down:
             skips.append(h)
-            h = stage(h, embedding)
+            h = stage(h, following)
         h = self.dropout(h)
         for stage in self.up:
             skip = skips.pop()
             h = F.interpolate(h, size=skip.shape[-2:], mode="nearest")
-            h = stage(torch.cat([h, skip], dim=1), embedding)
+            h = stage(torch.cat([h, skip], dim=1), following)
         return self.head(h)
