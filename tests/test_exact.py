@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bayescope.config import Config, FlowConfig, parse_config
-from bayescope.data.images import Dataset, PixelScale
+from bayescope.data.images import Dataset, PixelScale, as_stored
 from bayescope.errors import ConfigError, DataError
 from bayescope.exact import blur_warning, exact_likelihood
 from bayescope.fit import fit
@@ -46,6 +46,21 @@ def test_bits_of_deep_pixels_come_with_a_warning(model: LikelihoodModel) -> None
     deep = replace(model, scale=PixelScale(0.0, 4095.0), pixel_type="uint16")
     assert "blurred by 20 grey levels" in blur_warning(deep, FlowConfig())
     assert blur_warning(deep, FlowConfig(sigma_min=0.0005)) == ""
+
+
+@pytest.mark.parametrize("high", [65535.0, 4095.0])
+def test_a_stretched_image_has_the_bits_of_its_own_depth(model: LikelihoodModel, tiny_data: Dataset, high: float) -> None:
+    """Beside one of the full depth, whose cells are narrower: by its step, which is each image's own."""
+    pixels, settings = tiny_data.test.pixels[:2], FlowConfig(solver="heun", steps=12, probes=1)
+    shallow = exact_likelihood(model, pixels, settings)
+    scale = PixelScale(0.0, high)
+    deep, stretched = replace(model, scale=scale, pixel_type="uint16"), as_stored(pixels, "uint16", scale, "a.png")
+    steps = np.array([high / 255, 1.0])
+    found = exact_likelihood(deep, stretched, settings, step=steps)
+    np.testing.assert_allclose(found.bits_per_dim[0], shallow.bits_per_dim[0], atol=1e-5 if high == 65535 else 0.02)
+    np.testing.assert_allclose(found.bits_per_dim[1], shallow.bits_per_dim[1] + np.log2(high / 255), atol=0.1)
+    assert "blurred" in blur_warning(deep, settings)
+    assert blur_warning(deep, settings, high / 255) == ""
 
 
 def test_an_image_of_another_size_is_refused(model: LikelihoodModel, tiny_data: Dataset) -> None:

@@ -1,11 +1,12 @@
 """log p(x|y) of a trained model by the probability flow: the paper's estimator, with the same probes for every class.
 
-A stored value stands for a cell of a pixel's width; uniform noise of that width (dequantization, Theis et al. 2016) makes of
-stored pixels an image with a density, and of the density bits per pixel.
+A stored value stands for a cell as wide as a grey level; uniform noise of that width (dequantization, Theis et al. 2016) makes
+of stored pixels an image with a density, and of the density bits per pixel.  Grey levels are those of the image's own depth.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -47,21 +48,27 @@ def exact_likelihood(
     settings: FlowConfig | None = None,
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
+    step: Floats | float = 1.0,
 ) -> ExactLikelihood:
     """Integrate stored pixels ``(n, channel, height, width)`` along the flow under every class.
 
-    ``settings`` default to the model's.  Probes and dequantization are those of the model's seed.  Raises DataError for images
-    that do not fit the model.
+    ``settings`` default to the model's.  Probes and dequantization are those of the model's seed.  ``step``: how far apart, in
+    stored values, an image's own grey levels are, ``(n,)`` or one for all; more than 1 where it was stretched from fewer bits.
+    Raises DataError for images that do not fit the model.
     """
     settings = settings or model.config.flow
-    parts = [_integrate(model, part, settings, batch_size, callback) for part in model.parts(pixels)]
+    steps = iter(np.broadcast_to(step, len(pixels)))
+    parts = [
+        _integrate(model, part, np.array([*islice(steps, len(part))], dtype=float), settings, batch_size, callback)
+        for part in model.parts(pixels)
+    ]
     columns = [(part.log_likelihood, part.standard_error, part.bits_per_dim, part.passes) for part in parts]
     return ExactLikelihood(*map(np.concatenate, zip(*columns, strict=True)))
 
 
-def blur_warning(model: LikelihoodModel, settings: FlowConfig) -> str:
-    """What to tell of bits per pixel where ``sigma_min`` hides grey levels of the stored pixels, or nothing."""
-    width = dequantization_width(model.scale.low, model.scale.high)
+def blur_warning(model: LikelihoodModel, settings: FlowConfig, step: float = 1.0) -> str:
+    """What to tell of bits per pixel where ``sigma_min`` hides grey levels, ``step`` stored values apart, or nothing."""
+    width = dequantization_width(model.scale.low, model.scale.high, step)
     hidden = settings.sigma_min / width
     if model.pixel_type == "float32" or hidden < _HIDDEN_LEVELS:
         return ""
@@ -73,12 +80,18 @@ def blur_warning(model: LikelihoodModel, settings: FlowConfig) -> str:
 
 
 def _integrate(
-    model: LikelihoodModel, pixels: Pixels, settings: FlowConfig, batch_size: int | None, callback: Callable[[int], None]
+    model: LikelihoodModel,
+    pixels: Pixels,
+    step: Floats,
+    settings: FlowConfig,
+    batch_size: int | None,
+    callback: Callable[[int], None],
 ) -> ExactLikelihood:
     scale, integer = model.scale, np.issubdtype(pixels.dtype, np.integer)
     x = model.checked(pixels)
     if integer:
-        x = x + dequantization_width(scale.low, scale.high) * _centred_noise(model, len(x)).to(x.device)
+        width = dequantization_width(scale.low, scale.high) * torch.from_numpy(step).to(x)
+        x = x + width[:, None, None, None] * _centred_noise(model, len(x)).to(x)
     n_classes = len(model.class_names)
     levels = log_spaced(settings.sigma_min, settings.sigma_max, settings.steps + 1)
     mean = model.denoiser.class_means
@@ -86,7 +99,7 @@ def _integrate(
         model.denoiser, x, n_classes, levels, _divergence(model, settings), solver(settings), TerminalGaussian(mean),
         batch_size or rows_at_once(model.image_shape, 4 * n_classes), callback,
     )  # fmt: skip
-    bits = bits_per_dim(found.log_likelihood, model.image_shape, scale.low, scale.high)
+    bits = bits_per_dim(found.log_likelihood, model.image_shape, scale.low, scale.high) - np.log2(step)[:, None]
     return ExactLikelihood(
         found.log_likelihood,
         _error_of_difference(found.estimates, found.log_likelihood, settings),

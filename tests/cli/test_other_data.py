@@ -55,6 +55,26 @@ def test_8_bit_images_fill_the_range_of_a_12_bit_model(runs: dict[str, Path], ti
     np.testing.assert_array_equal(prepare(full, tmp_path / "byte.png"), pixels.astype(np.uint16) * np.uint16(257))
 
 
+def test_bits_per_pixel_are_those_of_the_file_whatever_the_models_depth(
+    cli: Any, tiny_run: Path, tiny_data: Dataset, tmp_path: Path
+) -> None:
+    """One density, of a model of 8-bit and one of 16-bit pixels; a file of each depth."""
+    model, pixels, deep = load_model(tiny_run), tiny_data.test.pixels[0], tmp_path / "deep"
+    save_model(deep, replace(model, scale=replace(model.scale, high=65535.0), pixel_type="uint16"))
+    byte = save_picture(tmp_path / "byte.png", pixels)
+    word = save_picture(tmp_path / "word.tif", pixels.astype(np.uint16) * np.uint16(257))
+
+    def bits(run: Path, *files: Path) -> list[list[float]]:
+        told = cli("likelihood", run, *files, "--json", "--solver", "heun", "--steps", 12, "--probes", 1)
+        assert told.code == 0
+        return [list(json.loads(line)["bits_per_dim"].values()) for line in told.out.splitlines()]
+
+    (shallow,) = bits(tiny_run, byte)
+    of_byte, of_word = bits(deep, byte, word)
+    np.testing.assert_allclose(of_byte, shallow, atol=1e-4)
+    np.testing.assert_allclose(of_word, np.array(shallow) + np.log2(257), atol=0.1)
+
+
 def test_16_bit_images_are_taken_by_a_16_bit_model_however_dark(
     cli: Any, runs: dict[str, Path], tiny_run: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:

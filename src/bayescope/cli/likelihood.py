@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.table import Table
 
@@ -13,6 +14,7 @@ from bayescope.cli.progress import bar
 from bayescope.config import FlowConfig
 from bayescope.exact import ExactLikelihood
 from bayescope.model import LikelihoodModel
+from bayescope.shapes import Floats
 
 NAME = "likelihood"
 
@@ -40,9 +42,10 @@ def command(
     settings = _settings(model.config.flow, {name: value for name, value in given.items() if value is not None})
     paths, stack = read_images(model, images)
     if paths:
+        step = _grey_steps(model, paths)
         with bar("integrating the flow", len(paths)) as advance:
-            found = exact_likelihood(model, stack, settings, callback=advance)
-        warn(blur_warning(model, settings))
+            found = exact_likelihood(model, stack, settings, callback=advance, step=step)
+        warn(blur_warning(model, settings, float(step.min())))
         _print_json(paths, model, found) if as_json else console.print(_table(paths, model, found))
     if len(paths) < len(images):
         raise typer.Exit(1)
@@ -52,6 +55,15 @@ def _settings(flow: FlowConfig, given: dict[str, float | str]) -> FlowConfig:
     from bayescope.config import parse_config
 
     return parse_config({"flow": flow.model_dump() | given}).flow
+
+
+def _grey_steps(model: LikelihoodModel, paths: list[Path]) -> Floats:
+    """How far apart each file's own grey levels are in the model's pixels ``(n,)``: 8 bit is stretched to a range of 16."""
+    from bayescope.data.files import read_image
+
+    if model.preparation or model.pixel_type != "uint16":
+        return np.ones(len(paths))
+    return np.where([read_image(path).dtype == np.uint8 for path in paths], model.scale.high / 255, 1.0)
 
 
 def _print_json(paths: list[Path], model: LikelihoodModel, found: ExactLikelihood) -> None:
