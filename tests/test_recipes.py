@@ -102,6 +102,18 @@ def test_the_published_estimator_as_the_readme_gives_it(paper_run: tuple[Path, l
     np.testing.assert_array_equal(names["predicted"], likelihood.log_likelihood.argmax(axis=1))  # type: ignore[attr-defined]
 
 
+def test_the_papers_flow_is_the_one_its_readme_decides() -> None:
+    """The VP diffusion's own range, in the file as in the README's code; RK45 at 1e-5 and one probe of random signs."""
+    flow, text = read_config(PAPER).flow, README.read_text()
+    (times,) = re.findall(r"VP\(\)\.sigma\(torch\.tensor\(\[(.*?)\]\)\)", text)
+    ends = VP(beta_min=0.1, beta_max=20.0).sigma(torch.tensor([float(t) for t in times.split(",")], dtype=torch.float64))
+    np.testing.assert_allclose([flow.sigma_min, flow.sigma_max], ends, rtol=1e-7)
+    assert times == "1e-5, 1.0"
+    assert (flow.solver, flow.tolerance, flow.trace, flow.probes) == ("adaptive", 1e-5, "rademacher", 1)
+    assert "DormandPrince(1e-5)" in text
+    assert "rademacher_probes(1," in text
+
+
 def test_step_decay_is_a_fifth_every_twenty_epochs() -> None:
     settings = read_config(PAPER).training
     steps_per_epoch = 1318 / 32
