@@ -4,29 +4,34 @@
     python benchmarks/throughput.py --sizes 28 --batches 64 256
 
 Untrained default networks (speed does not depend on the weights).  Prints, per image side and batch: network passes per
-second, the share of the time inside convolutions and matrix products, achieved FLOP/s over the device's own matrix product
-rate measured in the same run, and peak memory for one and for four batches.  On a GPU: bf16, channels_last, compiled.
-Kept in benchmarks/results/throughput-<device>.json.
+second, images per second of a decision between two classes that stops early, the share of the time inside convolutions and
+matrix products, achieved FLOP/s over the device's own matrix product rate measured in the same run, and peak memory after
+one batch and after four.  Every row is measured by a process of its own, whose peak is that row's alone.  On a GPU: bf16,
+channels_last, compiled.  Kept in benchmarks/results/throughput-<device>.json.
 """
 
 import argparse
 import json
-import resource
+import multiprocessing
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from bayescope.config import NetConfig
-from bayescope.denoiser import Denoiser, ImageStatistics, build_denoiser
+from bayescope.denoiser import Denoiser, ImageStatistics, LevelDenoiser, build_denoiser
+from tables.throughput import PASSES_PER_IMAGE
 
 RESULTS = Path(__file__).parent / "results"
+Found = TypeVar("Found")
 HEAVY = ("conv", "mm", "gemm", "bmm", "linear")
-SECONDS = 2.0
 
 
 def network(size: int, device: torch.device) -> Denoiser:
@@ -37,11 +42,11 @@ def network(size: int, device: torch.device) -> Denoiser:
     return build_denoiser(statistics, NetConfig()).eval().requires_grad_(False).to(device)
 
 
-def rate(call: Callable[[], object], device: torch.device) -> float:
+def rate(call: Callable[[], object], device: torch.device, seconds: float) -> float:
     """Calls per second, the device idle before and after."""
     call()
     n, began = 0, time.perf_counter()
-    while time.perf_counter() - began < SECONDS:
+    while time.perf_counter() - began < seconds:
         call()
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -49,11 +54,11 @@ def rate(call: Callable[[], object], device: torch.device) -> float:
     return n / (time.perf_counter() - began)
 
 
-def matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
+def matmul_flops(device: torch.device, seconds: float) -> float:
     """Rate of a large square matrix product, FLOP/s."""
-    n = 8192 if device.type == "cuda" else 2048
+    n, dtype = (8192, torch.bfloat16) if device.type == "cuda" else (2048, torch.float32)
     a = torch.randn(n, n, device=device, dtype=dtype)
-    return rate(lambda: a @ a, device) * 2 * n**3
+    return rate(lambda: a @ a, device, seconds) * 2 * n**3
 
 
 def heavy_share(call: Callable[[], object], device: torch.device) -> float:
@@ -67,61 +72,85 @@ def heavy_share(call: Callable[[], object], device: torch.device) -> float:
 
 
 def peak_memory(device: torch.device) -> float:
-    """Of the process (CPU) or the allocator (GPU), MiB."""
+    """Of this process (CPU; from /proc, as ru_maxrss counts the parent too) or of its allocator (GPU) since it began, MiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
+
+
+def under_both(level: LevelDenoiser, batch: int, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """``level`` under both classes of each image of a batch."""
+    image = torch.arange(batch, device=device).repeat_interleave(2)
+    label = torch.arange(2, device=device).repeat(batch)
+    return lambda x: level(x, image, label)
+
+
+def fastest(level: LevelDenoiser, batch: int, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The same as the device does it fastest."""
+    weigh = under_both(torch.compile(level) if device.type == "cuda" else level, batch, device)
+
+    def call(x: Tensor) -> Tensor:
+        with torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext():
+            return weigh(x)
+
+    return call
 
 
 @torch.inference_mode()
-def measure(size: int, batch: int, device: torch.device, matmul: float) -> dict[str, float]:
-    """One image side and batch."""
-    denoiser = network(size, device)
-    level = denoiser.at_level(0.5)
-    weigh = torch.compile(level) if device.type == "cuda" else level
-    autocast = torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
-    x = torch.randn(batch, 1, size, size, device=device).to(memory_format=torch.channels_last)
-    image = torch.arange(batch, device=device).repeat_interleave(2)
-    label = torch.arange(2, device=device).repeat(batch)
+def measure(size: int, batch: int, device: torch.device, matmul: float, seconds: float) -> dict[str, float]:
+    """One image side and batch, ``seconds`` of calls.  Memory first, before anything else is measured in this process."""
 
-    def call() -> None:
-        with autocast:
-            weigh(x, image, label)
+    def images() -> Tensor:
+        return torch.randn(batch, 1, size, size, device=device).to(memory_format=torch.channels_last)
 
-    with FlopCounterMode(display=False) as counter:
-        level(x, image, label)
-    calls = rate(call, device)
+    level = network(size, device).at_level(0.5)
+    weigh = fastest(level, batch, device)
+    weigh(images())
     once = peak_memory(device)
     for _ in range(3):
-        call()
+        weigh(images())
+    four_times, x = peak_memory(device), images()
+    with FlopCounterMode(display=False) as counter:
+        under_both(level, batch, device)(x)
+    calls = rate(lambda: weigh(x), device, seconds)
     return {
         "size": size,
         "batch": batch,
         "passes_per_second": calls * 2 * batch,
-        "heavy_share": heavy_share(call, device),
+        "images_per_second": calls * 2 * batch / PASSES_PER_IMAGE,
+        "heavy_share": heavy_share(lambda: weigh(x), device),
         "flops_over_matmul": calls * counter.get_total_flops() / matmul,
-        "peak_mib": once,
-        "peak_mib_four_batches": peak_memory(device),
+        "one_batch_mib": once,
+        "four_batches_mib": four_times,
     }
+
+
+def in_own_process(work: Callable[..., Found], *arguments: object) -> Found:
+    """``work(*arguments)`` by a process that has done nothing else."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[28, 128, 384])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64, 256])
+    parser.add_argument("--seconds", type=float, default=2.0, help="of calls per row")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the file")
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    matmul = matmul_flops(device, torch.bfloat16 if device.type == "cuda" else torch.float32)
+    matmul = in_own_process(matmul_flops, device, args.seconds)
     largest = 256 * 28**2 if device.type == "cpu" else 64 * 384**2
     pairs = [(size, batch) for size in args.sizes for batch in args.batches if batch * size**2 <= largest]
     record = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "matmul_gflops": matmul / 1e9,
-        "rows": [measure(size, batch, device, matmul) for size, batch in pairs],
+        "rows": [in_own_process(measure, size, batch, device, matmul, args.seconds) for size, batch in pairs],
     }
     text = json.dumps(record, indent=1)
-    (RESULTS / f"throughput-{device.type}.json").write_text(text + "\n")
+    (args.out / f"throughput-{device.type}.json").write_text(text + "\n")
     print(text)
 
 
