@@ -25,7 +25,7 @@ def mebibytes(peak: float | None) -> str:
 def section() -> list[str]:
     """Every device measured."""
     lines = ["## Throughput", "", "    python benchmarks/throughput.py", ""]
-    lines += [f"Images: decided between two classes in {PASSES_PER_IMAGE} passes, the fewest.  –: no peak of the row's own.", ""]
+    lines += [f"Images: decided between two classes in {PASSES_PER_IMAGE} passes, the fewest. –: no peak of the row's own.", ""]
     for record in read("throughput-*.json"):
         rows = [
             [
