@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -14,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from bayescope import ScoreClassifier
 from bayescope.checkpoint import CONFIG, MANIFEST, MODEL
 from bayescope.data.images import Dataset
-from bayescope.errors import ConfigError, DataError, RunError
+from bayescope.errors import ConfigError, DataError, RunError, UncalibratedWarning
 from conftest import stripes
 
 SMALL = {"steps": 24, "batch_size": 8, "widths": (8, 8), "levels": 4, "noises": 2}
@@ -57,6 +58,21 @@ def test_posterior_is_bayes_and_prevalence_moves_without_training(fitted: ScoreC
     joint = np.exp(evidence - evidence.max(axis=1, keepdims=True)) * moved.class_prior_
     np.testing.assert_allclose(moved.predict_proba(x), joint / joint.sum(axis=1, keepdims=True), rtol=1e-6)
     np.testing.assert_array_equal(moved.class_evidence(x), evidence)
+
+
+def test_class_evidence_is_calibrated_as_the_posterior_is() -> None:
+    train, x = stripes(80, 1), stripes(10, 3).pixels[:, 0]
+    classifier = ScoreClassifier(**SMALL, validation_fraction=0.3, error_rate=0.0).fit(train.pixels[:, 0], train.labels)
+    assert classifier.model_.calibration.calibrated
+    assert classifier.answer(x).calibrated
+    np.testing.assert_allclose(softmax(classifier.class_evidence(x), axis=1), classifier.predict_proba(x), rtol=1e-5)
+
+
+def test_too_few_images_to_calibrate_on_are_warned_of() -> None:
+    train = stripes(20, 1)
+    with pytest.warns(UncalibratedWarning, match="expects at least"):
+        classifier = ScoreClassifier(**SMALL).fit(train.pixels[:, 0], train.labels)
+    assert not classifier.answer(train.pixels[:2, 0]).calibrated
 
 
 def test_an_image_does_not_depend_on_its_batch(fitted: ScoreClassifier) -> None:

@@ -54,6 +54,17 @@ def test_a_risk_that_nothing_keeps_is_said_to_be_so() -> None:
     assert "no answer is vouched for" in rule.warning
 
 
+def test_few_images_are_answered_as_far_as_they_vouch_for_it() -> None:
+    """78 images, the 60 surest right, the next 11 wrong: the bound on 60 is 0.049, that on all is above 0.1."""
+    labels = np.zeros(78, dtype=np.int64)
+    confidence = np.linspace(0.99, 0.6, 78)[:, None]
+    wrong = (np.arange(78) >= 60) & (np.arange(78) < 71)
+    posterior = np.where(wrong[:, None], np.hstack([1 - confidence, confidence]), np.hstack([confidence, 1 - confidence]))
+    rule = fit_abstention(posterior, labels, risk=0.1)
+    assert 60 / 78 <= rule.coverage < 64 / 78
+    assert fit_abstention(posterior[:59], labels[:59], risk=0.05).coverage == 1
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.4])
 def test_a_perfect_classifier_always_answers(spread: float) -> None:
     labels = np.arange(200) % 2

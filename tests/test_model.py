@@ -87,6 +87,9 @@ def test_stopping_refers_to_the_reported_posterior_and_maps_to_the_reported_evid
     np.testing.assert_allclose(calibrated_weighing(calibration, weighing).evidence(levels), calibration(raw))
     np.testing.assert_allclose(answers.posterior, expit(answers.log_likelihood_ratio + logit(prior)), atol=1e-9)
     np.testing.assert_allclose(answers.standard_error, slope * 0.5)
+    step = 1e-5 * answers.standard_error
+    moved = [expit(answers.log_likelihood_ratio + sign * step + logit(prior)) for sign in (1, -1)]
+    np.testing.assert_allclose(answers.posterior_error, (moved[0] - moved[1]) / 2e-5, rtol=1e-3, atol=1e-9)
     other = rng.dirichlet(np.ones(n_classes) * 3)
     again = tell(raw, other, lambda g: np.full(len(g), 0.5), answers.passes, calibration)
     np.testing.assert_allclose(answers.posterior_at(other), again.posterior, atol=1e-9)

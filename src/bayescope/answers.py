@@ -28,8 +28,9 @@ class Answers:
     ``evidence``: raw log-likelihood per class, nats up to a constant common to the classes, ``(n, classes)``;
     ``log_posterior``: at ``class_prior (classes,)``, calibrated, ``(n, classes)``; ``log_likelihood_ratio`` of each class
     against the rest, calibrated, and its Monte Carlo ``standard_error``, nats, ``(n, classes)``;
-    ``raw_log_likelihood_ratio``: before calibration; ``passes``: network passes spent on each image, ``(n,)``; ``novelty``:
-    whether the images are like those of training, None if not tested.
+    ``raw_log_likelihood_ratio``: before calibration; ``passes``: network passes spent on each image, ``(n,)``; ``calibrated``:
+    false if the ratios are raw for want of a calibration; ``novelty``: whether the images are like those of training, None if
+    not tested.
     """
 
     evidence: Floats
@@ -39,6 +40,7 @@ class Answers:
     raw_log_likelihood_ratio: Floats
     class_prior: Floats
     passes: NDArray[np.int64]
+    calibrated: bool
     novelty: Verdict | None = None
 
     @classmethod
@@ -49,6 +51,7 @@ class Answers:
         return cls(
             **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
             class_prior=parts[0].class_prior,
+            calibrated=parts[0].calibrated,
             novelty=Verdict.joined(verdicts) if verdicts else None,
         )
 
@@ -61,6 +64,11 @@ class Answers:
     def posterior(self) -> Floats:
         """Probability of each class, ``(n, classes)``, rows sum to one."""
         return np.exp(self.log_posterior)
+
+    @property
+    def posterior_error(self) -> Floats:
+        """Monte Carlo standard error of the posterior, ``(n, classes)``: p (1 - p) times that of the log-ratio."""
+        return self.posterior * (1 - self.posterior) * self.standard_error
 
     def posterior_at(self, class_prior: Floats) -> Floats:
         """Probability of each class at another prevalence ``(classes,)``, of the same weighing: ``(n, classes)``."""
@@ -85,7 +93,7 @@ def tell(
         slope, calibrated = calibration.slope, calibration(evidence)
         ratio, standard_error = log_likelihood_ratio(calibrated, class_prior, lambda gradient: slope * error(gradient))
         log_posterior = log_softmax(calibrated + np.log(class_prior), axis=1)
-    return Answers(evidence, log_posterior, ratio, standard_error, raw, class_prior, passes, novelty)
+    return Answers(evidence, log_posterior, ratio, standard_error, raw, class_prior, passes, calibration.calibrated, novelty)
 
 
 def no_error(gradient: Floats) -> Floats:

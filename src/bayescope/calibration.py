@@ -6,7 +6,7 @@ d the spacing of the levels in log σ:
 - ``bound``: w = d.  Exact for the ideal denoiser.
 - ``power``: w = d σ^p.  p > 0 trusts coarse structure more than fine.
 - ``fitted``: w = d exp(a + b u + c u²), u = log σ scaled to [-1, 1]: logistic regression on held-out images.  Three numbers
-  are all a validation split of some dozens can carry; a Gaussian prior of unit width (one pseudo-observation's worth) keeps
+  are all a validation split of some dozens can carry; a Gaussian prior of unit width on b and c, 3 on a, keeps
   them near the bound.  Includes ``bound`` and, up to scale, ``power``.  An offset per class is left to the calibration, which
   is fitted on other folds: fitted here too, it cost Cllr on small validation splits and gained none on large ones.
 """
@@ -18,11 +18,15 @@ from functools import partial
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError
-from bayescope.evidence.bound import LevelEvidence, variance_of_mean
+from bayescope.evidence.bound import LevelEvidence, independent, variance_of_mean
 from bayescope.shapes import Floats, Labels
+
+_HELD = 0.95
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,24 @@ class Weighing:
     def standard_error(self, levels: LevelEvidence, gradient: Floats) -> Floats:
         """Monte Carlo error, nats ``(n,)``, of the contrasts ``Σ_c gradient[:, c] evidence[:, c]``.
 
-        That of the finite number of noises; NaN with a single one.
+        That of the finite number of noises, widened so that 1.645 times it holds in 90 % however few they are; NaN with a
+        single one.
         """
         if levels.values.shape[3] < 2:
             return np.full(len(gradient), np.nan)
         contrast = np.einsum("nc,nclj->nlj", gradient, levels.values)
-        return np.sqrt(variance_of_mean(contrast) @ self.weights**2)
+        return _widened(variance_of_mean(contrast) * self.weights**2, independent(contrast).shape[2])
+
+
+def _widened(of_level: Floats, replicates: int) -> Floats:
+    """Standard error of sums of levels, from variances ``(n, levels)`` of ``replicates`` each: ``(n,)``.
+
+    Student's t in place of the normal distribution, at the degrees of freedom of Satterthwaite (1946), freed of the bias of the
+    squares of variances that are themselves estimated.
+    """
+    variance, squares = of_level.sum(axis=1), (of_level**2).sum(axis=1)
+    dof = np.divide((replicates + 1) * variance**2, squares, out=np.full_like(variance, np.inf), where=squares > 0) - 2
+    return np.asarray(np.sqrt(variance) * student.ppf(_HELD, dof) / norm.ppf(_HELD))
 
 
 def log_likelihood_ratio(

@@ -1,5 +1,6 @@
 """The likelihood classifier as a scikit-learn estimator."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -15,9 +16,11 @@ from bayescope.answers import Answers, check_prior
 from bayescope.checkpoint import load_model
 from bayescope.config import Augmentation, Calibration, Config, LevelWeights, parse_config
 from bayescope.data.images import Dataset, ImageSet
-from bayescope.errors import ConfigError, DataError
+from bayescope.errors import ConfigError, DataError, UncalibratedWarning
 from bayescope.fit import fit
+from bayescope.likelihood_ratio import uncalibrated
 from bayescope.model import LikelihoodModel
+from bayescope.recalibration import EvidenceCalibration, unchanged
 from bayescope.run_folder import manifest_of, read_manifest, save_run
 from bayescope.shapes import Floats, Labels, Pixels
 
@@ -111,7 +114,10 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Train on images ``X`` with labels ``y``.  Raises ValueError (scikit-learn's checks), DataError or ConfigError."""
+        """Train on images ``X`` with labels ``y``.  Raises ValueError (scikit-learn's checks), DataError or ConfigError.
+
+        Warns with :class:`bayescope.errors.UncalibratedWarning` if too few images could be held out to calibrate on.
+        """
         X, y = validate_data(self, X, y, allow_nd=True, dtype="numeric")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -129,8 +135,10 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         images = ImageSet(pixels, labels.astype(np.int64), names, tuple(str(i) for i in range(len(pixels))))
         data = Dataset(images.subset(train), images.subset(val), images.subset(val), source="array")
         fitted = fit(data, config, prior)
-        self.model_ = replace(fitted, novelty=None, statistics=None) if none_held_out else fitted
+        self.model_ = _rests_on_nothing(fitted) if none_held_out else fitted
         self.manifest_ = manifest_of(data)
+        if not self.model_.calibration.calibrated and self.calibration != "none":
+            warnings.warn(self.model_.calibration.warning, UncalibratedWarning, stacklevel=2)
         self.class_prior_ = self.model_.class_prior
         return self
 
@@ -148,9 +156,14 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.answer(X).log_posterior
 
     def class_evidence(self, X: ArrayLike) -> Floats:
-        """Log-likelihood under each class, weighed in full, nats up to a constant common to the classes: ``(n, classes)``."""
+        """Log-likelihood under each class, weighed in full, nats up to a constant common to the classes: ``(n, classes)``.
+
+        Calibrated, so that with Bayes' rule it gives the posterior, unless the calibration is monotone, of ratios alone, or
+        there is none.
+        """
         model, pixels = self._ready(X)
-        return model.answer(model.level_evidence(pixels), self.class_prior_).evidence
+        evidence = model.answer(model.level_evidence(pixels), self.class_prior_).evidence
+        return model.calibration(evidence) if isinstance(model.calibration, EvidenceCalibration) else evidence
 
     def answer(self, X: ArrayLike, test_novelty: bool = False) -> Answers:
         """Evidence, posterior, log-likelihood ratios with standard errors, and passes used until each image was settled.
@@ -255,6 +268,12 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return everyone, everyone[:0]
         train, val = train_test_split(everyone, test_size=n_held_out, stratify=labels, random_state=seed)
         return train, val
+
+
+def _rests_on_nothing(model: LikelihoodModel) -> LikelihoodModel:
+    """The same without what was fitted on its own training images."""
+    none = (0,) * len(model.class_names)
+    return replace(model, novelty=None, statistics=None, ratio_calibration=unchanged(none, uncalibrated(none).warning))
 
 
 def _parameters(model: LikelihoodModel) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bayescope.errors import ConfigError
 
@@ -112,6 +112,8 @@ class _Levels(_Section):
 class EvidenceConfig(_Levels):
     """How an image is weighed: ``levels`` noise levels between ``sigma_min`` and ``sigma_max``, ``noises`` at each.
 
+    Four noises or more are an even number and come in opposite pairs.
+
     Weighing stops when the winner is settled: at most ``error_rate`` of the answers differ from the full evaluation's (0:
     always weigh in full), or after ``max_passes`` network passes per image.
 
@@ -133,6 +135,13 @@ class EvidenceConfig(_Levels):
     max_passes: int | None = Field(None, ge=2)
     miscoverage: float = Field(0.1, gt=0, lt=1)
     risk: float = Field(0.05, gt=0, lt=1)
+
+    @field_validator("noises")
+    @classmethod
+    def _in_pairs(cls, noises: int) -> int:
+        if noises > 3 and noises % 2:
+            raise ValueError("1, 2, 3 or an even number of noises, which come in opposite pairs")
+        return noises
 
 
 class FlowConfig(_Levels):

@@ -7,7 +7,8 @@ prevalence, one image a patient, and used for nothing else.
   posterior's maximum, exceeds a threshold.  With probability 1 - δ over the held-out images, the share of errors among the
   answered is at most the risk asked for.  Above the j-th largest held-out confidence the number of errors is binomial, so
   Clopper-Pearson bounds the risk there.  Coverages fixed beforehand are tested from the smallest up, each at δ, until one
-  fails; that asks of the confidence only that the risk, as the threshold falls, crosses the one asked for once.
+  fails: from three times as many images as would do if none were an error, or half of the images, if that is fewer and
+  enough; that asks of the confidence only that the risk, as the threshold falls, crosses the one asked for once.
 - **Prediction sets** (Vovk, Gammerman & Shafer 2005): the classes that are not too improbable; they hold the true class with
   probability at least 1 - miscoverage, on average over images, or within every class (class-conditional).
 """
@@ -23,7 +24,7 @@ from bayescope.errors import ConfigError, DataError, RunError
 from bayescope.shapes import Floats, Labels
 
 _N_TESTS = 20
-_FIRST_TEST = 3  # times as many images as would do if none were an error
+_FIRST_TEST, _FIRST_SHARE = 3, 0.5
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,11 @@ class Decided:
         covered = self.sets[np.arange(len(labels)), labels]
         wrong = self.posterior.argmax(axis=1) != labels
         by_class = [_mean(covered[labels == k]) for k in range(self.sets.shape[1])]
-        answered = np.zeros(len(labels), dtype=bool) if self.answered is None else self.answered
         return {
             "set coverage": by_class,
             "classes in a set": _mean(self.sets.sum(axis=1)),
-            "answered": _mean(answered),
-            "wrong among answered": _mean(wrong[answered]),
+            "answered": math.nan if self.answered is None else _mean(self.answered),
+            "wrong among answered": math.nan if self.answered is None else _mean(wrong[self.answered]),
         }
 
 
@@ -166,7 +166,8 @@ def fit_abstention(posterior: Floats, labels: Labels, risk: float = 0.05, delta:
     confidence, wrong = posterior.max(axis=1), posterior.argmax(axis=1) != labels
     falling = np.r_[np.sort(confidence)[::-1], 0.0]
     n = len(labels)
-    first = min(n, math.ceil(_FIRST_TEST * math.log(delta) / math.log1p(-risk)))
+    without_error = math.ceil(math.log(delta) / math.log1p(-risk))
+    first = min(n, _FIRST_TEST * without_error, max(without_error, math.ceil(_FIRST_SHARE * n)))
     found = Abstention(1.0, risk, delta, 0.0, n)
     for n_tested in np.linspace(first, n, _N_TESTS).round().astype(int):
         threshold = float(falling[n_tested])

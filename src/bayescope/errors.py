@@ -21,6 +21,10 @@ class RunError(BayescopeError):
     """A run folder is missing, incomplete, of another version, or in the way."""
 
 
+class UncalibratedWarning(UserWarning):
+    """Likelihood ratios stay raw: too few images were held out to calibrate them on."""
+
+
 @contextmanager
 def writing(what: Path, kept: str = "What was written before is intact") -> Iterator[None]:
     """Turn the system's refusal to write ``what`` into a RunError, which says what is ``kept``."""
@@ -29,4 +33,16 @@ def writing(what: Path, kept: str = "What was written before is intact") -> Iter
     except OSError as error:
         raise RunError(
             f"{what}: cannot be written ({error.strerror or error}); expected a writable folder with free space. {kept}"
+        ) from None
+
+
+@contextmanager
+def reading(what: Path, kind: type[BayescopeError] = DataError) -> Iterator[None]:
+    """Turn the system's refusal to reach ``what``, or what lies in it, into an error of ``kind``."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(
+            f"{error.filename or what}: cannot be reached ({error.strerror or error}); expected a path that the system takes, "
+            "in folders that may be entered. Check its name and the permissions on the way to it"
         ) from None

@@ -70,7 +70,7 @@ def test_sets_abstention_and_what_the_calibration_rests_on_are_told(
     assert "15 upper, 15 lower" in " ".join(text.split())
     found = json.loads(cli("evaluate", tiny_run, tiny_npz, "--json")[1])["decisions"]
     assert set(found["set coverage"]) == {"upper", "lower"}
-    assert found["answered"] == 0
+    assert found["answered"] is None
     assert found["wrong among answered"] is None
     model = load_model(tiny_run)
     assert model.decisions is not None
@@ -141,6 +141,7 @@ def test_an_uncalibrated_model_says_so_everywhere(
     assert "not tested" in error
     answer = json.loads(cli("classify", run, picture, "--json")[1])
     assert (code, answer["calibrated"], answer["novelty_p_value"]) == (0, False, None)
+    assert "UNCALIBRATED log-likelihood ratio" in cli("explain", run, picture, "--out", tmp_path / "why")[1]
     assert "UNCALIBRATED" in cli("evaluate", run, tiny_npz)[1]
     (run / "run.json").write_bytes((tiny_run / "run.json").read_bytes())
     assert cli("report", run, "--data", tiny_npz)[0] == 0

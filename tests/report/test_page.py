@@ -99,6 +99,7 @@ def test_cases_and_their_maps_are_shown_and_the_slider_knows_every_image() -> No
             0.5,
             1 - int(winner[i]),
             np.zeros((8, 8), dtype=np.uint8),
+            np.ones((8, 8)),
             "as in full",
         )
         for i in chosen.explained

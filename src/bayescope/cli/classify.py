@@ -127,6 +127,7 @@ def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) 
             "image": str(path),
             "class": model.class_names[int(answers.posterior[i].argmax())],
             "posterior": by_class(model, answers.posterior[i].tolist()),
+            "posterior_error": by_class(model, answers.posterior_error[i].tolist()),
             "log_likelihood_ratio": by_class(model, answers.log_likelihood_ratio[i].tolist()),
             "standard_error": by_class(model, answers.standard_error[i].tolist()),
             "raw_log_likelihood_ratio": by_class(model, answers.raw_log_likelihood_ratio[i].tolist()),
@@ -160,7 +161,7 @@ def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table
     for i, path in enumerate(paths):
         k = int(answers.posterior[i].argmax())
         ratio = f"{answers.log_likelihood_ratio[i, k]:+.2f} ± {answers.standard_error[i, k]:.2f}"
-        probability = f"{100 * answers.posterior[i, k]:.1f} %"
+        probability = f"{100 * answers.posterior[i, k]:.1f} ± {100 * answers.posterior_error[i, k]:.1f} %"
         novelty = _novelty(answers, i, warnings[i])
         add_row(
             table,

@@ -44,7 +44,7 @@ def command(
 
     from bayescope.checkpoint import load_model, write_atomically
     from bayescope.errors import writing
-    from bayescope.report.explained import evidence_map
+    from bayescope.report.explained import evidence_map, is_raw
     from bayescope.report.overlay import overlay, scales
 
     model = load_model(run, device)
@@ -60,7 +60,8 @@ def command(
     unit, per_nat = ("bans", 1 / np.log(10)) if bans else ("nats", 1.0)
     total = found.scaled(per_nat).total[0]
     name = model.class_names[first]
-    title = f"{name} against {against or 'the rest'}: log-likelihood ratio {total.sum():+.4f} {unit}"
+    kind = "UNCALIBRATED log-likelihood ratio" if is_raw(model, rival) else "log-likelihood ratio"
+    title = f"{name} against {against or 'the rest'}: {kind} {total.sum():+.4f} {unit}"
     by_level = found.scaled(per_nat).levels[0]
     pictures = {
         "evidence.png": overlay(_picture(model, pixels), total, title, unit),

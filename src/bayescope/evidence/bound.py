@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from bayescope.denoiser import LevelDenoiser
+from bayescope.errors import ConfigError
 from bayescope.shapes import Floats, Labels
 
 _ROWS, _PIXELS = 256, 1 << 20
@@ -31,6 +32,20 @@ def rows_at_once(image_shape: Sequence[int], per_item: int = 1) -> int:
     Or how many items of ``per_item`` rows each, at least one.
     """
     return max(1, min(_ROWS, _PIXELS // int(np.prod(image_shape))) // per_item)
+
+
+def check_weighing(n_classes: int, sigmas: Floats, noise: Tensor, batch_size: int | None) -> None:
+    """Raise ConfigError if images cannot be weighed so."""
+    if n_classes < 1:
+        raise ConfigError("a denoiser without classes; expected one trained with class labels")
+    if not (np.asarray(sigmas) > 0).all() or len(sigmas) != len(noise):
+        raise ConfigError(
+            f"noise levels {np.asarray(sigmas).tolist()}; expected {len(noise)} above 0, one for each row of noise"
+        )
+    if noise.shape[1] < 1:
+        raise ConfigError("no noise at a level; expected at least one")
+    if batch_size is not None and batch_size < 1:
+        raise ConfigError(f"batch_size {batch_size}; expected at least 1, or none for as many as memory bounds allow")
 
 
 class SupportsLevels(Protocol):
@@ -113,8 +128,10 @@ def level_evidence(
     """Weigh images ``x (n, c, h, w)`` at every level and noise ``(levels, noises, c, h, w)`` under every class.
 
     ``callback`` hears how many images each finished batch held.  ``batch_size``: images at once, by default as
-    many as :func:`rows_at_once` allows.  Memory is bounded by it.
+    many as :func:`rows_at_once` allows.  Memory is bounded by it.  Raises ConfigError for a denoiser without classes, levels
+    that are not above 0, or no noise.
     """
+    check_weighing(denoiser.n_classes, sigmas, noise, batch_size)
     batch_size = batch_size or rows_at_once(x.shape[1:], denoiser.n_classes)
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
     values = np.empty((len(x), denoiser.n_classes, *noise.shape[:2]))

@@ -23,7 +23,8 @@ class Explained:
     """Of one image: ``evidence (height, width)`` for ``winner``, nats, that adds up to its calibrated ``log_likelihood_ratio``.
 
     ``probability``: of the winner; ``standard_error``: nats; ``counterfactual``: 8 bit, ``(height, width[, 3])``, the image as
-    class ``other`` has it; ``decided``: its prediction set, in words.
+    class ``other`` has it, and the ``change`` of it ``(height, width)`` in model units; ``decided``: its prediction set, in
+    words.
     """
 
     winner: int
@@ -33,6 +34,7 @@ class Explained:
     standard_error: float
     other: int
     counterfactual: NDArray[np.uint8]
+    change: Floats
     decided: str = ""
 
 
@@ -52,7 +54,7 @@ def _explain(model: LikelihoodModel, pixels: Pixels, class_prior: Floats) -> Exp
     *_, second, first = answers.log_posterior[0].argsort().tolist()
     x = model.checked(pixels)
     own, other = (torch.tensor([k], device=x.device) for k in (first, second))
-    changed = counterfactual(model.denoiser, x, own, other, SIGMA, seed=model.config.seed).image
+    found = counterfactual(model.denoiser, x, own, other, SIGMA, seed=model.config.seed)
     return Explained(
         first,
         float(answers.posterior[0, first]),
@@ -60,9 +62,16 @@ def _explain(model: LikelihoodModel, pixels: Pixels, class_prior: Floats) -> Exp
         float(answers.log_likelihood_ratio[0, first]),
         float(answers.standard_error[0, first]),
         second,
-        model.scale.to_display(changed.float().cpu().numpy())[0],
+        model.scale.to_display(found.image.float().cpu().numpy())[0],
+        found.change[0].mean(dim=0).double().cpu().numpy(),
         "" if (decided := model.decide(answers)) is None else decided.in_words(model.class_names, 0),
     )
+
+
+def is_raw(model: LikelihoodModel, against: int | None = None) -> bool:
+    """Whether the map's sum is an uncalibrated ratio: the model has no calibration, or none for two among several classes."""
+    monotone = isinstance(model.calibration, RatioCalibration)
+    return not model.calibration.calibrated or (monotone and against is not None and len(model.class_names) > 2)
 
 
 def evidence_map(

@@ -67,6 +67,7 @@ def _case(contents: ReportContents, i: int) -> dict[str, Any]:
         "map": figures.picture(tinted(contents.pictures[i], explained.evidence)) if explained else "",
         "other": contents.class_names[explained.other] if explained else "",
         "counterfactual": figures.picture(explained.counterfactual) if explained else "",
+        "change": figures.picture(tinted(contents.pictures[i], explained.change)) if explained else "",
         "set": explained.decided if explained else contents.sets[i] if contents.sets else "",
         "p_value": None if contents.p_value is None else contents.p_value[i],
         "name": contents.names[i],
