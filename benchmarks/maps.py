@@ -6,9 +6,9 @@
 
 On the phantom, for images with a lesion and the map of their class against normal: the share of the absolute evidence inside
 the lesion (pixels where its profile exceeds a tenth of its peak), and how often the map's smoothed maximum lies inside, beside
-the ideal observer's own map (zero where no lesion can be, by its nature).  On real images: pixels
-in the order of the map of the winner are taken away (deletion: a blurred image takes their place) or put into a blurred image
-(insertion); the winner's posterior at every share, and the area under it.
+the ideal observer's own map (zero where no lesion can be, by its nature).  What the calibration adds belongs to no pixel and is
+left out.  On real images: pixels in the order of the map of the winner are taken away (deletion: a blurred image takes their
+place) or put into a blurred image (insertion); the winner's posterior at every share, and the area under it.
 Kept in benchmarks/results/maps; delete a file to measure it again.
 """
 
@@ -68,7 +68,7 @@ def measure_phantom(run: Path, count: int) -> dict[str, dict[str, float]]:
     phantom, model = Phantom(), load_model(run)
     images, labels, profiles = phantom_cases(phantom, count, 77)
     maps = model.evidence_maps(images[:, None].astype(np.float32))
-    ours = np.stack([maps.between(int(k), 0).total[i] for i, k in enumerate(labels)])
+    ours = np.stack([maps.between(int(k), 0).levels[i].sum(axis=0) for i, k in enumerate(labels)])
     return {"Bayescope": pointing(ours, profiles), "ideal observer": pointing(ideal_map(phantom, images, labels), profiles)}
 
 
@@ -78,7 +78,7 @@ def curves(case: Case, per_class: int) -> dict[str, object]:
     pixels = split.pixels.astype(np.float64)
     winner = case.model.classify(split.pixels, error_rate=0.0).posterior.argmax(axis=1)
     maps = case.model.evidence_maps(split.pixels)
-    total = np.stack([maps.between(int(k), 1 - int(k)).total[i] for i, k in enumerate(winner)])
+    total = np.stack([maps.between(int(k), 1 - int(k)).levels[i].sum(axis=0) for i, k in enumerate(winner)])
     blurred = gaussian_filter(pixels, (0, 0, 4, 4))
     random = np.random.default_rng(0).permuted(np.tile(np.arange(total[0].size), (len(total), 1)), axis=1)
     found: dict[str, object] = {"images": len(split)}

@@ -11,7 +11,8 @@ and after temperature scaling on validation.
   of the training images and equal ones.
 - Post-test probability: test sets resampled to 1 %, 10 % and 50 % disease; what was said against what was so.
 - Error bars: repetition with other noise; the early-stopped answer's against the mean of the repetitions.
-- Sets and abstention rest on validation answers out of fold: level weights are fitted on the other folds.  Equal prior.
+- Sets and abstention of Bayescope are those kept with the model, which rest on validation answers out of fold; the ResNet-18's
+  on validation answers that also chose when its training stopped and its temperature.  Equal prior.
 
 Rows are kept in benchmarks/results/trust; delete a file to measure it again.
 """
@@ -23,14 +24,12 @@ import torch
 from scipy.special import expit, logit, softmax
 from scipy.stats import binomtest
 
-from bayescope.answers import tell
 from bayescope.data.images import ImageSet
-from bayescope.decision import fit_abstention, fit_conformal_sets, risk_coverage
+from bayescope.decision import Decided, fit_decisions, risk_coverage
 from bayescope.evidence.bound import draw_noise, level_evidence
 from bayescope.explain import counterfactual
 from bayescope.metrics import log_loss
 from bayescope.model import LikelihoodModel
-from bayescope.recalibration import out_of_fold_evidence
 from bayescope.reliability import (
     MEASURES,
     assess,
@@ -47,7 +46,6 @@ from temperature import fit_temperature
 DISEASE = {"pneumoniamnist": 1, "breastmnist": 0}
 PREVALENCES, RESAMPLED = (0.01, 0.1, 0.5), 200
 REPETITIONS, REPEATED = 20, 20
-MISCOVERAGE, RISK, DELTA = 0.1, 0.1, 0.05
 SIGMAS = (0.5, 1.0, 2.0)
 _TINY = 1e-9
 
@@ -162,31 +160,22 @@ def counterfactuals(model: LikelihoodModel, images: ImageSet) -> dict[str, dict[
     return found
 
 
-def held_out_posterior(model: LikelihoodModel, images: ImageSet) -> Floats:
-    """Equal prior, level weights fitted on the other folds: ``(n, classes)``."""
-    levels = model.level_evidence(images.pixels)
-    evidence = out_of_fold_evidence(model.config.evidence, levels, images.labels, images.groups)
-    passes = np.full(len(images), levels.passes)
-    equal = np.full(len(model.class_names), 1 / len(model.class_names))
-    return tell(evidence, equal, lambda gradient: np.zeros(len(gradient)), passes, model.calibration).posterior
-
-
-def decisions(held_out: Floats, validation: Labels, posterior: Floats, labels: Labels) -> dict[str, object]:
-    """Conformal sets and abstention by validation posteriors, and the risk at every coverage."""
-    sets = fit_conformal_sets(held_out, validation, MISCOVERAGE).sets(posterior)
-    rule = fit_abstention(held_out, validation, RISK, DELTA)
-    answered, wrong = rule.answers(posterior), posterior.argmax(axis=1) != labels
+def decisions(decided: Decided | None, posterior: Floats, labels: Labels) -> dict[str, object]:
+    """How sets and abstention did, and the risk at every coverage; None where a method vouches for nothing."""
     curve = risk_coverage(posterior, labels)
     area = bootstrap(lambda rows: np.array([risk_coverage(posterior[rows], labels[rows]).area]), len(labels))[0]
-
-    held = [sets[labels == k, k] for k in range(2)]
-    return {
-        "set coverage by class": [share(int(h.sum()), len(h)) for h in held],
-        "classes in a set": float(sets.sum(axis=1).mean()),
-        "answered": float(answered.mean()),
-        "wrong among answered": float(wrong[answered].mean()) if answered.any() else None,
+    found: dict[str, object] = {
         "AURC": interval(area),
         "risk at coverage": {f"{c:.1f}": float(curve.risk[round(c * len(labels)) - 1]) for c in np.linspace(0.1, 1, 10)},
+    }
+    held = None if decided is None else [decided.sets[labels == k, k] for k in range(2)]
+    answered = None if decided is None else decided.answered
+    wrong = posterior.argmax(axis=1) != labels
+    return found | {
+        "set coverage by class": None if held is None else [share(int(h.sum()), len(h)) for h in held],
+        "classes in a set": None if decided is None else float(decided.sets.sum(axis=1).mean()),
+        "answered": None if answered is None else float(answered.mean()),
+        "wrong among answered": None if answered is None or not answered.any() else float(wrong[answered].mean()),
     }
 
 
@@ -211,10 +200,10 @@ def measure(case: Case) -> dict[str, object]:
         "ResNet-18": theirs,
         "ResNet-18, temperature-scaled": theirs / temperature,
     }
-    posteriors = {
-        "Bayescope": (held_out_posterior(model, val), ours.posterior),
-        "ResNet-18": (softmax(val_logits / temperature, axis=1), softmax(logits / temperature, axis=1)),
-    }
+    equal, settings = np.array([0.5, 0.5]), model.config.evidence
+    known, asked = softmax(val_logits / temperature, axis=1), softmax(logits / temperature, axis=1)
+    their_rule = fit_decisions(known, val.labels, settings.miscoverage, settings.risk, equal)
+    decided = {"Bayescope": (model.decide(ours), ours.posterior), "ResNet-18": (their_rule(asked), asked)}
     disease = DISEASE[case.name]
     chosen = test.subset(first_of_each_class(test.labels, REPEATED))
     return {
@@ -225,7 +214,8 @@ def measure(case: Case) -> dict[str, object]:
         "calibration": {name: calibration(ratio, test.labels, priors) for name, ratio in ratios.items()},
         "prevalence": prevalence_check(log_ratio if disease else -log_ratio, (test.labels == disease).astype(np.int64)),
         "error bars": error_bars(model, chosen),
-        "decisions": {name: decisions(old, val.labels, new, test.labels) for name, (old, new) in posteriors.items()},
+        "promised": {"miscoverage": settings.miscoverage, "risk": settings.risk},
+        "decisions": {name: decisions(rule, posterior, test.labels) for name, (rule, posterior) in decided.items()},
         "counterfactuals": counterfactuals(model, chosen),
     }
 

@@ -1,8 +1,6 @@
 """Evidence maps against the lesion's place, and insertion and deletion on real images."""
 
-import numpy as np
-
-from tables.markdown import DATA_SETS, read, table
+from tables.markdown import DATA_SETS, read, spread, table
 
 
 def section() -> list[str]:
@@ -17,7 +15,7 @@ def section() -> list[str]:
         records = read(f"maps/{name}-*.json")
         if records:
             keys = ("deletion, map", "deletion, random", "insertion, map", "insertion, random")
-            curves.append([title, *(f"{np.mean([r[key] for r in records]):.3f}" for key in keys), len(records)])
+            curves.append([title, *(spread([r[key] for r in records]) for key in keys), records[0]["images"], len(records)])
     return [
         "## Evidence maps",
         "",
@@ -31,5 +29,5 @@ def section() -> list[str]:
         "Real images: area under the winner's posterior as pixels are blurred away (deletion: lower is better) or brought back",
         "(insertion: higher is better), in the order of the map and in random order.",
         "",
-        *table(("data set", "deletion, map", "random", "insertion, map", "random", "seeds"), curves),
+        *table(("data set", "deletion, map", "random", "insertion, map", "random", "images", "seeds"), curves),
     ]
