@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError, RunError
 from bayescope.fit import fit_run
-from bayescope.run_folder import REPORT
+from bayescope.run_folder import REPORT, check_run, manifest_of, open_run, read_manifest
 from test_training import same_weights
 
 _KILL_AT_RENAME = """
@@ -161,3 +162,58 @@ def test_force_replaces_the_run_and_its_report_and_leaves_the_rest(
     assert not (run / REPORT).exists()
     assert (run / "thesis.txt").read_text() == "precious"
     assert load_model(run).config.seed == 1
+
+
+class Killed(BaseException):
+    """Nothing is done from here on, not even tidying up."""
+
+
+def kill_at(number: int, patch: pytest.MonkeyPatch) -> None:
+    """Let this many changes to the disk come to pass less one, and no more."""
+    done = 0
+
+    def dying(act: Callable) -> Callable:
+        def call(*arguments: object, **options: object) -> object:
+            nonlocal done
+            done += 1
+            if done >= number:
+                raise Killed
+            return act(*arguments, **options)
+
+        return call
+
+    for owner, name in ((Path, "unlink"), (Path, "replace"), (Path, "chmod"), (shutil, "rmtree"), (os, "fsync")):
+        patch.setattr(owner, name, dying(getattr(owner, name)))
+
+
+@pytest.mark.parametrize("absent", [(), (MANIFEST, METRICS, STATE)], ids=["a run", "a model alone"])
+def test_a_run_killed_as_it_is_replaced_is_still_a_run(
+    tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path, absent: tuple[str, ...]
+) -> None:
+    others = {"measures.json": "measured", "thesis.txt": "precious"}
+    config, manifest = tiny_config.model_copy(update={"seed": 1}), manifest_of(tiny_data, tmp_path)
+    for number in range(1, 30):
+        run = Path(shutil.copytree(tiny_run, tmp_path / str(number)))
+        for name in absent:
+            (run / name).unlink()
+        for name, text in others.items():
+            (run / name).write_text(text)
+        with pytest.MonkeyPatch.context() as patch:
+            kill_at(number, patch)
+            try:
+                open_run(run, config, manifest, force=True)
+            except Killed:
+                killed = True
+            else:
+                killed = False
+        if not absent:
+            check_run(run, read_config(run / CONFIG), manifest, resume=True)
+        check_run(run, config, manifest, force=True)
+        open_run(run, config, manifest, force=True)
+        assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, *others}
+        assert {name: (run / name).read_text() for name in others} == others
+        assert (read_config(run / CONFIG), read_manifest(run)) == (config, manifest)
+        if not killed:
+            break
+    assert not killed
+    assert number > 8

@@ -26,7 +26,7 @@ from bayescope.data.images import PixelScale
 from bayescope.data.intensity import Preparation
 from bayescope.decision import Decisions
 from bayescope.denoiser import ImageStatistics, build_denoiser
-from bayescope.errors import RunError, writing
+from bayescope.errors import RunError, reading, writing
 from bayescope.evidence.plan import LevelStatistics
 from bayescope.model import LikelihoodModel
 from bayescope.novelty import NoveltyTest
@@ -102,8 +102,10 @@ def load_model(run: Path, device: str = "cpu") -> LikelihoodModel:
 
     Raises RunError if there is none or it is damaged or of another version; ConfigError if the device is not there.
     """
-    if not (run / MODEL).is_file():
-        reason = "training has not finished; continue it with `bayescope train … --resume`" if run.is_dir() else "no folder"
+    with reading(run, RunError):
+        is_whole, is_folder = (run / MODEL).is_file(), run.is_dir()
+    if not is_whole:
+        reason = "training has not finished; continue it with `bayescope train … --resume`" if is_folder else "no folder"
         raise RunError(f"{run}: holds no {MODEL} ({reason}); expected a run folder written by `bayescope train`")
     tensors, metadata = load_tensors(run / MODEL)
     try:

@@ -1,7 +1,8 @@
 """A run folder as training finds it: free, begun, to be gone on with, or to be replaced.
 
 ``run.json`` is the last file of a fresh folder.  One without it, holding nothing but ``config.toml`` or parts of either, was
-left by a run that was killed as it began.
+left by a run that was killed as it began.  In a folder to be replaced it lies from first to last, the old one and then the new:
+killed at any moment, the folder is known for a run, whatever else it holds.
 """
 
 import json
@@ -26,7 +27,7 @@ from bayescope.checkpoint import (
 )
 from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import Dataset
-from bayescope.errors import RunError, writing
+from bayescope.errors import RunError, reading, writing
 from bayescope.model import LikelihoodModel
 
 REPORT = "report.html"
@@ -47,7 +48,7 @@ def manifest_of(data: Dataset, path: Path | None = None) -> Manifest:
 
 def read_manifest(run: Path) -> Manifest:
     """What ``run.json`` tells; no more than the format if there is none.  Raises RunError if it is damaged."""
-    return read_json(run / MANIFEST) if (run / MANIFEST).is_file() else {"format": FORMAT}
+    return read_json(run / MANIFEST) if _has(run, MANIFEST) else {"format": FORMAT}
 
 
 def save_run(run: Path, model: LikelihoodModel, manifest: Manifest, force: bool = False) -> None:
@@ -59,11 +60,13 @@ def save_run(run: Path, model: LikelihoodModel, manifest: Manifest, force: bool 
 
 def check_run(run: Path, config: Config, manifest: Manifest, resume: bool = False, force: bool = False) -> None:
     """Raise RunError unless :func:`open_run` may do as asked with what ``run`` holds; changes nothing."""
-    if resume and (run / MANIFEST).exists():
+    with reading(run, RunError):
+        is_free, is_half_begun = _is_free(run), _is_half_begun(run)
+    if resume and _has(run, MANIFEST):
         _check_same_run(run, config, manifest)
-    elif not _is_free(run) and not resume and not force:
+    elif not is_free and not resume and not force:
         raise RunError(f"{run}: exists already; give another --out, --resume to continue it, or --force to replace it")
-    elif not _is_free(run) and not _is_half_begun(run) and (resume or not _is_run(run)):
+    elif not is_free and not is_half_begun and (resume or not _is_run(run)):
         raise RunError(
             f"{run}: exists and is no run folder; --resume and --force are for folders of `bayescope train` only. "
             "Give another --out"
@@ -75,7 +78,7 @@ def open_run(run: Path, config: Config, manifest: Manifest, resume: bool = False
 
     Going on with other settings of weighing takes away the model weighed with the old ones; it is weighed again at the end.
     """
-    goes_on = resume and (run / MANIFEST).exists()
+    goes_on = resume and _has(run, MANIFEST)
     with writing(run):
         run.mkdir(parents=True, exist_ok=True)
         if force and not resume:
@@ -86,17 +89,22 @@ def open_run(run: Path, config: Config, manifest: Manifest, resume: bool = False
             (run / MODEL).unlink(missing_ok=True)
     write_atomically(run / CONFIG, dump_toml(config).encode())
     if not goes_on:
-        write_atomically(run / MANIFEST, json.dumps(manifest, indent=2, default=str).encode())
+        _write_manifest(run, manifest)
 
 
 def started_steps(run: Path) -> int:
     """Steps that the last checkpoint of ``run`` holds; 0 without one.  Raises RunError if it is damaged."""
-    if not (run / STATE).exists():
+    if not _has(run, STATE):
         return 0
     tensors, _ = load_tensors(run / STATE)
     if "step" not in tensors:
         raise RunError(f"{run / STATE}: holds no step; expected a checkpoint of `bayescope train`. Start the run anew")
     return int(tensors["step"])
+
+
+def _has(run: Path, name: str) -> bool:
+    with reading(run, RunError):
+        return (run / name).is_file()
 
 
 def _is_free(run: Path) -> bool:
@@ -106,18 +114,24 @@ def _is_free(run: Path) -> bool:
 def _is_run(run: Path) -> bool:
     """Whether a manifest or a model in ``run`` is Bayescope's own."""
     try:
-        if (run / MANIFEST).is_file():
+        if _has(run, MANIFEST):
             return "format" in read_json(run / MANIFEST)
-        return (run / MODEL).is_file() and "bayescope" in load_tensors(run / MODEL)[1]
+        return _has(run, MODEL) and "bayescope" in load_tensors(run / MODEL)[1]
     except RunError:
         return False
 
 
 def _clear(run: Path) -> None:
-    """Take away what was written of the run, its report too, and nothing else; the manifest last, or a kill would orphan it."""
+    """Take away what was written of the run, its report too, and nothing else; configuration and manifest wait for the new."""
+    if _has(run, MODEL):
+        _write_manifest(run, read_manifest(run))  # a lone model has none, and is known by it no more once it is gone
     shutil.rmtree(run / "tensorboard", ignore_errors=True)
-    for name in (REPORT, *(name for name in _FILES if name != MANIFEST), MANIFEST):
+    for name in (REPORT, MODEL, STATE, METRICS):
         (run / name).unlink(missing_ok=True)
+
+
+def _write_manifest(run: Path, manifest: Manifest) -> None:
+    write_atomically(run / MANIFEST, json.dumps(manifest, indent=2, default=str).encode())
 
 
 def _is_half_begun(run: Path) -> bool:
@@ -132,8 +146,9 @@ def _check_same_run(run: Path, config: Config, manifest: Manifest) -> None:
     found = read_json(run / MANIFEST)
     check_format(found.get("format"), run)
     if found.get("fingerprint") != manifest["fingerprint"]:
+        source = found.get("source", "unknown data")
         raise RunError(
-            f"{run}: was trained on {found.get('source')} ({str(found.get('fingerprint'))[:12]}), now asked to go on with "
+            f"{run}: was trained on {source} ({str(found.get('fingerprint'))[:12]}), now asked to go on with "
             f"{manifest['source']} ({str(manifest['fingerprint'])[:12]}); give the same data, or another --out"
         )
     begun = read_config(run / CONFIG)

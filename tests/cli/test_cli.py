@@ -1,6 +1,7 @@
 """The command line by hand: what it prints, what it writes, its exit codes, and bad input."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,10 @@ def test_existing_out_is_kept_without_force(cli: Any, tiny_npz: Path, config_fil
     assert (out / "thesis.txt").read_text() == "precious"
 
 
-def test_run_folder_of_another_version_or_damaged(cli: Any, tiny_run: Path, pictures: list[Path], tmp_path: Path) -> None:
-    import shutil
-
-    run = tmp_path / "copy"
-    shutil.copytree(tiny_run, run)
+def test_run_folder_of_another_version_or_damaged(
+    cli: Any, tiny_run: Path, tiny_npz: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "copy"))
     content = (run / MODEL).read_bytes()
     (run / MODEL).write_bytes(content.replace(b'\\"format\\": %d' % FORMAT, b'\\"format\\": 9', 1))
     assert "format 9" in cli("classify", run, pictures[0]).err
@@ -103,7 +103,16 @@ def test_run_folder_of_another_version_or_damaged(cli: Any, tiny_run: Path, pict
     (run / MODEL).unlink()
     assert "has not finished" in cli("classify", run, pictures[0]).err
     assert cli("classify", tmp_path / "nowhere", pictures[0]).code == 2
-    (run / MANIFEST).write_text("{")
+    manifest = json.loads((run / MANIFEST).read_text())
+    for text, message in (
+        ("{", f"{run / MANIFEST}: cannot be read"),
+        (json.dumps(manifest | {"format": FORMAT - 1}), f"run folder of format {FORMAT - 1}; this version of Bayescope reads"),
+    ):
+        (run / MANIFEST).write_text(text)
+        before = {path.name: path.read_bytes() for path in run.iterdir()}
+        result = cli("train", tiny_npz, "--out", run, "--resume")
+        assert (result.code, message in result.err) == (2, True)
+        assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
 def test_unwritable_folder(cli: Any, tiny_npz: Path, config_file: Path, tmp_path: Path) -> None:

@@ -85,3 +85,13 @@ def test_a_table_that_names_patients_is_believed(tmp_path: Path) -> None:
     archive = read_picture_archive(tmp_path / "cases.csv")
     assert set(archive.cases["patient"]) == set(table["patient"])
     assert archive.summary.notes == ()
+
+
+def test_rows_whose_file_cannot_be_reached_are_counted(tmp_path: Path) -> None:
+    source = write_classes(tmp_path / "set", lambda i: f"P{i}", n=12)
+    paths = sorted(map(str, source.rglob("*.dcm")))
+    labels = [Path(path).parent.name for path in paths]
+    table = pd.DataFrame({"path": [*paths, "x" * 300, "gone.png"], "label": [*labels, "ill", "well"]})
+    table.to_csv(tmp_path / "cases.csv", index=False)
+    archive = read_picture_archive(tmp_path / "cases.csv")
+    assert archive.summary.left_out == {"file cannot be reached (File name too long)": 1, "file not found": 1}

@@ -154,11 +154,11 @@ def _read(
 
 def _check_replaceable(out: Path) -> None:
     from bayescope.data.cache import is_cache
-    from bayescope.errors import RunError
+    from bayescope.errors import RunError, reading
 
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not out.is_dir() or not is_cache(out):
+    with reading(out, RunError):
+        is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not is_free and not is_cache(out):
         raise RunError(f"{out}: exists and is no cache; --force replaces caches only. Give another --out")
 
 

@@ -12,7 +12,7 @@ from bayescope.checkpoint import load_model, write_atomically
 from bayescope.cli.options import Device
 from bayescope.cli.output import say
 from bayescope.cli.progress import bar
-from bayescope.errors import RunError
+from bayescope.errors import RunError, reading
 
 NAME = "sample"
 
@@ -30,7 +30,9 @@ def command(
 
     Example: bayescope sample runs/breast --out samples.png --per-class 12
     """
-    if out.exists() and not force:
+    with reading(out, RunError):
+        exists = out.exists()
+    if exists and not force:
         raise RunError(f"{out}: exists already; give --force to replace it, or another --out")
     model = load_model(run, device)
     with bar("sampling", 1) as advance:

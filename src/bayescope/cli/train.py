@@ -40,10 +40,12 @@ def command(
     """
     from bayescope.checkpoint import CONFIG
     from bayescope.config import Config, read_config
+    from bayescope.errors import RunError, reading
     from bayescope.fit import fit_run
     from bayescope.run_folder import started_steps
 
-    source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
+    with reading(out, RunError):
+        source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
     given = {"size": size, "seed": seed, "device": device, "training": {"steps": steps}, "evidence": {"levels": levels}}
     settings = _override(read_config(source) if source else Config(), given)
     dataset = load(data, settings.size, settings.seed)

@@ -18,7 +18,7 @@ from bayescope.data import dicom
 from bayescope.data.cases import SPLITS
 from bayescope.data.division import Split, divide
 from bayescope.data.files import SUFFIXES
-from bayescope.errors import ConfigError, DataError
+from bayescope.errors import ConfigError, DataError, reading
 
 BOX = ("x_min", "y_min", "x_max", "y_max")
 COLUMNS = ("path", "label", "patient", "side", "view", "split", "lesion", "kind", *BOX)
@@ -68,9 +68,10 @@ class Archive:
 
 def list_files(source: Path) -> list[Path]:
     """Every file under ``source``, in order of path, links followed, hidden files left out.  DataError if it is no folder."""
-    if not source.is_dir():
-        raise DataError(f"{source}: no such folder; expected the folder of the archive. Check the path")
-    return list(_walk(source.resolve(), set()))
+    with reading(source):
+        if not source.is_dir():
+            raise DataError(f"{source}: no such folder; expected the folder of the archive. Check the path")
+        return list(_walk(source.resolve(), set()))
 
 
 def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:

@@ -23,17 +23,21 @@ from bayescope.data.archive import BOX
 from bayescope.data.cases import SPLITS, class_indices
 from bayescope.data.images import Dataset, ImageSet, check_labels
 from bayescope.data.manifest import MANIFEST, read_manifest
-from bayescope.errors import DataError
+from bayescope.errors import DataError, reading
 from bayescope.shapes import Pixels
 
 IMAGES, CASES, PARTIAL, PROGRESS = "images.npy", "cases.parquet", "partial.npy", "progress.jsonl"
 
 
 def is_cache(folder: Path) -> bool:
-    """Whether ``folder`` is a cache, finished or not; a lone ``partial.npy`` is one that was hardly begun."""
-    if (folder / MANIFEST).is_file() or (folder / PROGRESS).is_file():
-        return True
-    return folder.is_dir() and [path.name for path in folder.iterdir()] == [PARTIAL]
+    """Whether ``folder`` is a cache, finished or not; a lone ``partial.npy`` is one that was hardly begun.
+
+    Raises DataError if the system does not let it be reached.
+    """
+    with reading(folder):
+        if (folder / MANIFEST).is_file() or (folder / PROGRESS).is_file():
+            return True
+        return folder.is_dir() and [path.name for path in folder.iterdir()] == [PARTIAL]
 
 
 def read_cache(folder: Path) -> Dataset:

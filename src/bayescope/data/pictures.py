@@ -9,7 +9,7 @@ from bayescope.data import dicom
 from bayescope.data.archive import COLUMNS, Archive, account
 from bayescope.data.cases import divide, folder_cases, table_cases
 from bayescope.data.files import SUFFIXES
-from bayescope.errors import DataError
+from bayescope.errors import DataError, reading
 
 
 def read_picture_archive(source: Path, seed: int = 0) -> Archive:
@@ -17,18 +17,27 @@ def read_picture_archive(source: Path, seed: int = 0) -> Archive:
 
     Where the table names no patients, DICOM headers do: no patient is in two splits, as far as the files tell.
     """
-    if source.is_dir():
+    with reading(source):
+        is_folder, is_file = source.is_dir(), source.is_file()
+    if is_folder:
         table = folder_cases(source.resolve(), (*dicom.SUFFIXES, *SUFFIXES))
-    elif source.suffix.lower() in (".csv", ".parquet") and source.is_file():
+    elif source.suffix.lower() in (".csv", ".parquet") and is_file:
         table = table_cases(source)
     else:
         raise DataError(f"{source}: no such folder or table; expected class folders, or .csv or .parquet. Check the path")
     table, notes = _with_patients(table)
     divided, how = divide(table, source.name, seed)
     blank = divided.reindex(columns=[*COLUMNS, "left_out"]).astype({"left_out": object})
-    blank["left_out"] = [None if Path(path).is_file() else "file not found" for path in blank["path"]]
+    blank["left_out"] = [_why_left_out(Path(path)) for path in blank["path"]]
     blank = blank.replace({np.nan: None})
     return account(source.name, "its classes", "images", blank, how, notes)
+
+
+def _why_left_out(path: Path) -> str | None:
+    try:
+        return None if path.is_file() else "file not found"
+    except OSError as error:
+        return f"file cannot be reached ({error.strerror})"
 
 
 def _with_patients(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

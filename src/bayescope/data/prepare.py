@@ -23,7 +23,7 @@ from bayescope.data.frame import FOR_PROCESSING
 from bayescope.data.intensity import Preparation
 from bayescope.data.manifest import FORMAT, MANIFEST, Manifest, publish, read_manifest, write_pending
 from bayescope.data.workers import Broken, Done, Outcome, outcomes_of
-from bayescope.errors import DataError, RunError, writing
+from bayescope.errors import DataError, RunError, reading, writing
 
 _HASHED_AT_ONCE = 2**24
 _SHOWN = 5
@@ -84,7 +84,9 @@ def prepare(
 
 def _unchanged(out: Path, wanted: str, stamps: list[str]) -> Manifest | None:
     """The manifest of a finished cache of these very files.  Raises RunError if it is of something else."""
-    if not (out / MANIFEST).is_file():
+    with reading(out, RunError):
+        finished = (out / MANIFEST).is_file()
+    if not finished:
         return None
     manifest = read_manifest(out)
     progress.check_same(out, manifest.digest, wanted)

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from bayescope.data.cache import IMAGES, PARTIAL, PROGRESS, copy_rows, create_pixels, is_cache
 from bayescope.data.manifest import MANIFEST
 from bayescope.data.workers import Broken, Done
-from bayescope.errors import RunError, writing
+from bayescope.errors import RunError, reading, writing
 
 KEPT = "What was done is kept"
 
@@ -46,7 +46,9 @@ def read_lines(out: Path, wanted: str, n: int) -> dict[int, Line]:
 
 def start(out: Path, wanted: str, n: int, size: int) -> dict[int, Line]:
     """The lines so far, ``partial.npy`` being ready to go on.  Raises RunError if ``out`` holds something else."""
-    if out.is_dir() and any(out.iterdir()) and not is_cache(out):
+    with reading(out, RunError):
+        is_free = not out.is_dir() or not any(out.iterdir())
+    if not is_free and not is_cache(out):
         raise RunError(f"{out}: exists and is not empty; expected a new folder. Give another --out")
     lines = read_lines(out, wanted, n)
     if (out / MANIFEST).is_file() and len(lines) < n:

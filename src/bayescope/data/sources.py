@@ -6,7 +6,7 @@ from bayescope.data.cache import is_cache, read_cache
 from bayescope.data.cases import Callback, read_folder, read_table
 from bayescope.data.images import Dataset
 from bayescope.data.medmnist import read_npz
-from bayescope.errors import DataError
+from bayescope.errors import DataError, reading
 
 
 def load_dataset(path: Path, size: int | None = None, seed: int = 0, callback: Callback = lambda done, total: None) -> Dataset:
@@ -16,16 +16,18 @@ def load_dataset(path: Path, size: int | None = None, seed: int = 0, callback: C
     Raises DataError saying what was found, what was expected and what to do.
     """
     path = Path(path)
-    if not path.exists():
+    with reading(path):
+        exists, is_folder = path.exists(), path.is_dir()
+    if not exists:
         raise DataError(
             f"{path}: no such file or folder; expected a .npz file, a folder of class folders, or a table. Check the path"
         )
     suffix = path.suffix.lower()
-    if path.is_dir() and is_cache(path):
+    if is_folder and is_cache(path):
         data = read_cache(path.resolve())
         _check_size(data, path, size, "prepare one of that size")
         return data
-    if path.is_dir():
+    if is_folder:
         return read_folder(path.resolve(), size, seed, callback)  # "." has no name to report
     if suffix in (".csv", ".parquet"):
         return read_table(path, size, seed, callback)
