@@ -187,6 +187,28 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
         load_dataset(tmp_path / "loose")
 
 
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("test", "train"), "set: split folders test, train without val; expected train, val and test"),
+        (("Training", "validation"), "set: split folders Training, validation without test;"),
+        (("test",), "set: split folders test without train, val;"),
+    ],
+)
+def test_some_splits_are_no_classes(tmp_path: Path, folders: tuple[str, ...], message: str) -> None:
+    for folder in folders:
+        for label in ("a", "b"):
+            write_images(tmp_path / "set" / folder / label, 12)
+    with pytest.raises(DataError, match=message):
+        load_dataset(tmp_path / "set")
+
+
+def test_a_class_may_be_called_as_a_split_is(tmp_path: Path) -> None:
+    for label in ("test", "control"):
+        write_images(tmp_path / "set" / label, 12)
+    assert load_dataset(tmp_path / "set").class_names == ("control", "test")
+
+
 def test_a_class_only_in_the_test_folder(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         for label in ("a", "b", "c") if split == "test" else ("a", "b"):

@@ -43,6 +43,15 @@ def test_compressed_tiff(tmp_path: Path, image: np.ndarray, compression: str) ->
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif")[0], image)
 
 
+@pytest.mark.parametrize("image", [BYTE, DEEP, RGB], ids=["8 bit", "16 bit", "RGB"])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_big_endian_tiff(tmp_path: Path, image: np.ndarray, compression: str | None) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", image, byteorder=">", compression=compression)
+    found = read_image(tmp_path / "a.tif")
+    assert found.dtype == image.dtype
+    np.testing.assert_array_equal(found, np.moveaxis(np.atleast_3d(image), -1, 0))
+
+
 @pytest.mark.parametrize("image", [BYTE, DEEP], ids=["8 bit", "16 bit"])
 def test_tiff_with_white_as_zero_is_inverted(tmp_path: Path, image: np.ndarray) -> None:
     tifffile.imwrite(tmp_path / "a.tif", image, photometric="miniswhite")

@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from bayescope.data.files import SUFFIXES, read_images
 from bayescope.data.images import Dataset, ImageSet, check_labels
-from bayescope.errors import DataError
+from bayescope.errors import DataError, reading
 
 SPLITS = ("train", "val", "test")
 VAL_FRACTION, TEST_FRACTION = 0.1, 0.2
@@ -58,12 +58,8 @@ def table_cases(path: Path) -> pd.DataFrame:
 
 def folder_cases(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> pd.DataFrame:
     """The cases of class folders, with a split where folders give one.  Raises DataError if there are none."""
-    split_folders = {child.name.lower(): child for child in _visible_folders(folder)}
-    if {_SPLIT_WORDS.get(name, name) for name in split_folders} == set(SPLITS):
-        parts = [_class_folders(child, suffixes).assign(split=name) for name, child in split_folders.items()]
-        table = pd.concat(parts, ignore_index=True)
-    else:
-        table = _class_folders(folder, suffixes)
+    with reading(folder):
+        table = _split_folders(folder, suffixes) if _has_splits(folder) else _class_folders(folder, suffixes)
     if table.empty:
         raise DataError(
             f"{folder.name}: no image in class folders; expected {folder.name}/<class>/<image> with images of type "
@@ -110,6 +106,28 @@ def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, ca
     return Dataset(
         sets[0], sets[1], sets[2], source=source, notes=(note,) if size is None else (note, f"resized to {size}x{size} pixels")
     )
+
+
+def _has_splits(folder: Path) -> bool:
+    """Whether folders are splits and not classes.  Raises DataError if they are splits, but not all."""
+    found = [child.name for child in _visible_folders(folder)]
+    splits = {_split_of(name) for name in found}
+    absent = [name for name in SPLITS if name not in splits]
+    if found and absent and splits <= set(SPLITS):
+        raise DataError(
+            f"{folder.name}: split folders {', '.join(found)} without {', '.join(absent)}; expected train, val and test, each "
+            f"with class folders. Add what is missing, or put the class folders into {folder.name} itself to have a split drawn"
+        )
+    return splits == set(SPLITS)
+
+
+def _split_folders(folder: Path, suffixes: tuple[str, ...]) -> pd.DataFrame:
+    parts = [_class_folders(child, suffixes).assign(split=_split_of(child.name)) for child in _visible_folders(folder)]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _split_of(name: str) -> str:
+    return _SPLIT_WORDS.get(name.lower(), name.lower())
 
 
 def _class_folders(folder: Path, suffixes: tuple[str, ...]) -> pd.DataFrame:

@@ -134,6 +134,7 @@ def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _channels_first(image: Any, name: str) -> Pixels:
+    image = image.astype(image.dtype.newbyteorder("="), copy=False)
     if image.dtype == np.int32 and image.size and image.min() >= 0 and image.max() < 2**16:
         image = image.astype(np.uint16)  # how Pillow hands out some 16-bit files
     if image.dtype not in (np.uint8, np.uint16):
