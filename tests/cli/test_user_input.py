@@ -1,6 +1,7 @@
 """What users name, ask for and lack: printed as it is, or refused before anything is lost."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -193,3 +194,37 @@ def test_a_budget_below_the_number_of_classes(
     result = cli("train", three, "--out", tmp_path / "run", "--config", tmp_path / "c.toml", *options)
     assert (result.code, "max_passes 2; expected at least 3" in result.err) == (2, True)
     assert not (tmp_path / "run").exists()
+
+
+def test_paths_that_cannot_be_reached(cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path) -> None:
+    long, free = tmp_path / ("x" * 300), tmp_path / "free"
+    prepare = ("prepare", "folder", "--size", 8)
+    for command in (
+        ("train", long, "--out", free),
+        ("train", tiny_npz, "--out", long, "--steps", 1),
+        ("train", tiny_npz, "--out", long, "--resume"),
+        ("evaluate", tiny_run, long),
+        ("evaluate", long, tiny_npz),
+        ("classify", tiny_run, long),
+        ("classify", long, picture),
+        ("report", tiny_run, "--data", tiny_npz, "--out", long),
+        ("sample", tiny_run, "--out", long),
+        ("compare", long, "--out", free),
+        (*prepare, long, "--out", free),
+        (*prepare, long.with_suffix(".csv"), "--out", free),
+        (*prepare, tmp_path, "--out", long, "--force"),
+        ("prepare", "cbis-ddsm", long, "--out", free, "--size", 8, "--task", "mass-roi"),
+    ):
+        result = cli(*command)
+        told = "cannot be reached (File name too long); expected a path that the system takes" in result.err
+        assert (result.code, told) == (2, True), command
+    assert not free.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_folders_that_may_not_be_entered(cli: Any, tiny_npz: Path, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    for command in (("train", closed / "set", "--out", tmp_path / "run"), ("train", tiny_npz, "--out", closed / "run")):
+        result = cli(*command)
+        assert (result.code, "cannot be reached (Permission denied)" in result.err) == (2, True)

@@ -20,7 +20,9 @@ MEASURES = "measures.json"
 def command(
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("demo-run"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of images, weights and noise.")] = 0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps (default: about four minutes on two cores).")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps (default: done in under five minutes on two cores).")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run in --out.")] = False,
 ) -> None:
     """Train on a phantom whose truth is known and compare with the ideal observer (under 5 minutes, no download).
@@ -30,20 +32,19 @@ def command(
     from bayescope.checkpoint import write_atomically
     from bayescope.cli.report import write
     from bayescope.data.phantom import Phantom
-    from bayescope.demo import DEMO_IMAGES, IdealObserver, attained, demo_config, phantom_dataset
+    from bayescope.demo import IdealObserver, attained, demo_config, demo_dataset
     from bayescope.fit import fit_run
     from bayescope.metrics import measure
     from bayescope.run_folder import REPORT
 
     began = time.perf_counter()
     config = demo_config(seed, steps)
-    phantom = Phantom()
-    data = phantom_dataset(phantom, DEMO_IMAGES, seed)
+    data = demo_dataset(seed)
     with training_bars(data, config.training.steps) as (step, weighed):
         model = fit_run(data, config, out, watch=step, weighed=weighed, force=force)
     answers = answer(model, data.test)
     seconds = round(time.perf_counter() - began)
-    ideal = IdealObserver(phantom).posterior(data.test)
+    ideal = IdealObserver(Phantom()).posterior(data.test)
     ours, best = measure(answers.posterior, data.test.labels), measure(ideal, data.test.labels)
     title = f"{len(data.test)} phantom images: {', '.join(data.class_names)}"
     console.print(measures_table(title, ours, ideal_observer=best))

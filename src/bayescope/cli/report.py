@@ -12,7 +12,8 @@ from bayescope.cli.evaluate import LabelledSplit, answer, decision_rows, decisio
 from bayescope.cli.options import Device
 from bayescope.cli.output import say, warn
 from bayescope.cli.progress import bar
-from bayescope.errors import RunError
+from bayescope.data.images import Dataset
+from bayescope.errors import ConfigError, RunError, reading
 from bayescope.metrics import measure
 from bayescope.model import LikelihoodModel
 from bayescope.run_folder import REPORT, read_manifest
@@ -24,7 +25,9 @@ _SAMPLES = 8
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
-    data: Annotated[Path | None, typer.Option(help="Labelled image set to report on (default: the one trained on).")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled image set to report on (default: the one trained on, a demo's drawn again).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="HTML file to write (default: report.html in the run folder).")] = None,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     device: Device = "auto",
@@ -35,12 +38,42 @@ def command(
     Example: bayescope report runs/breast
     """
     target = out or run / REPORT
-    if target.exists() and not force:
+    with reading(target, RunError):
+        exists = target.exists()
+    if exists and not force:
         raise RunError(f"{target}: exists already; give --force to replace it, or another --out")
     model = load_model(run, device)
-    shown = labelled_split(model, data or _training_data(run), split)
-    write(run, model, shown, answer(model, shown.images, test_novelty=True), target)
+    drawn = None if data else _drawn_again(run, model.config.seed)
+    shown = _demo_split(drawn, split) if drawn else labelled_split(model, data or _training_data(run), split)
+    reference = _ideal_observer(shown) if drawn else None
+    write(run, model, shown, answer(model, shown.images, test_novelty=True), target, reference)
     say(f"Report: {target}")
+
+
+def _drawn_again(run: Path, seed: int) -> Dataset | None:
+    """The images of a run of `bayescope demo`, which lie nowhere; None for any other run."""
+    from bayescope.demo import SOURCE, demo_dataset
+
+    manifest = read_manifest(run)
+    if "path" in manifest or manifest.get("source") != SOURCE:
+        return None
+    drawn = demo_dataset(seed)
+    return drawn if drawn.fingerprint == manifest.get("fingerprint") else None
+
+
+def _demo_split(drawn: Dataset, name: str) -> LabelledSplit:
+    from bayescope.data.cases import SPLITS
+
+    if name not in SPLITS:
+        raise ConfigError(f"split {name!r}; expected train, val or test")
+    return LabelledSplit(getattr(drawn, name), name, drawn)
+
+
+def _ideal_observer(shown: LabelledSplit) -> dict[str, Floats]:
+    from bayescope.data.phantom import Phantom
+    from bayescope.demo import IdealObserver
+
+    return {"ideal observer": IdealObserver(Phantom()).posterior(shown.images)}
 
 
 def _training_data(run: Path) -> Path:
