@@ -14,7 +14,12 @@ ErrorRate = Annotated[
     ),
 ]
 MaxPasses = Annotated[int | None, typer.Option(help="Most network passes per image.")]
-Prevalence = Annotated[str | None, typer.Option(help="Class probabilities, e.g. 0.9,0.1 (default: equal).")]
+Prevalence = Annotated[
+    str | None,
+    typer.Option(
+        help="Class probabilities, e.g. 0.9,0.1 (default: the model's own, equal unless fitted or saved with another)."
+    ),
+]
 
 
 def prior_from_text(text: str | None, class_names: tuple[str, ...]) -> Floats | None:
