@@ -4,8 +4,9 @@
     python benchmarks/evidence.py --data FOLDER --only breastmnist --images 25
 
 Networks are those of seed 0 in runs/medmnist.  Every estimator decides with equal priors; AUC is that of its score for class
-1.  All are asked of the first test images of each class, the quick ones of all test images besides.  Each row is kept as JSON
-in benchmarks/results/evidence; delete a file to measure it again.
+1.  All are asked of the first test images of each class, the quick ones of all test images besides.  What stopping early costs
+is also measured on the networks of all seeds (`--seeds`).  Each row is kept as JSON in benchmarks/results/evidence; delete a
+file to measure it again.
 """
 
 import time
@@ -22,13 +23,13 @@ from bayescope.checkpoint import load_model
 from bayescope.data.images import ImageSet
 from bayescope.data.sources import load_dataset
 from bayescope.divergence import Hutchinson, gaussian_probes
-from bayescope.evidence.bound import draw_noise, level_evidence
+from bayescope.evidence.bound import LevelEvidence, draw_noise, level_evidence
 from bayescope.evidence.flow import TerminalGaussian, flow_log_likelihood
 from bayescope.exact import exact_likelihood
 from bayescope.model import LikelihoodModel
 from bayescope.noise import VP
 from bayescope.ode import DormandPrince
-from bayescope.shapes import Floats
+from bayescope.shapes import Floats, Labels
 from medmnist import FILES, kept_model
 from rows import few, keep, parse, parser
 
@@ -95,8 +96,11 @@ def majority(n_levels: int, model: LikelihoodModel, split: ImageSet) -> Scored:
 def bound(model: LikelihoodModel, split: ImageSet) -> Scored:
     """All levels and noises, the levels weighed as the integral has them."""
     levels = model.level_evidence(split.pixels)
-    weighing = Weighing(level_spacing(levels.sigmas), np.zeros(len(model.class_names)))
-    return Scored(weighing.evidence(levels), levels.passes)
+    return Scored(bound_of(levels), levels.passes)
+
+
+def bound_of(levels: LevelEvidence) -> Floats:
+    return Weighing(level_spacing(levels.sigmas), np.zeros(levels.values.shape[1])).evidence(levels)
 
 
 def full(model: LikelihoodModel, split: ImageSet) -> Scored:
@@ -130,13 +134,32 @@ def measure(name: str, model: LikelihoodModel, split: ImageSet) -> dict[str, obj
     began = time.perf_counter()
     scored = ESTIMATORS[name](model, split)
     seconds = time.perf_counter() - began
-    return {
+    return grade(scored.values, split.labels) | {
         "images": len(split),
-        "auc": float(roc_auc_score(split.labels, scored.values[:, 1] - scored.values[:, 0])),
-        "accuracy": float((scored.values.argmax(axis=1) == split.labels).mean()),
         "passes": scored.passes,
         "ms_per_image": 1000 * seconds / len(split),
         "threads": torch.get_num_threads(),
+    }
+
+
+def grade(values: Floats, labels: Labels) -> dict[str, float]:
+    """AUC and accuracy of scores ``(n, 2)``."""
+    return {
+        "auc": float(roc_auc_score(labels, values[:, 1] - values[:, 0])),
+        "accuracy": float((values.argmax(axis=1) == labels).mean()),
+    }
+
+
+def cost_of_stopping(model: LikelihoodModel, split: ImageSet) -> dict[str, object]:
+    """The same images by the full bound, with fitted weights, and stopped early: one network."""
+    levels, early = model.level_evidence(split.pixels), model.classify(split.pixels)
+    in_full = model.answer(levels).log_posterior
+    return {
+        "full-bound": grade(bound_of(levels), split.labels),
+        "full-fitted": grade(in_full, split.labels),
+        "sequential": grade(early.log_posterior, split.labels),
+        "passes": early.mean_passes,
+        "disagreement": float((in_full.argmax(axis=1) != early.log_posterior.argmax(axis=1)).mean()),
     }
 
 
@@ -151,6 +174,10 @@ def main() -> None:
             for name in args.estimator if not scope else [name for name in QUICK if name in args.estimator]:
                 target = args.results / "evidence" / f"{data_name}-{name}{scope}.json"
                 keep(target, lambda n=name, m=model, s=split: measure(n, m, s))
+        for seed in args.seeds:
+            trained = load_model(args.models / kept_model(data_name, "bayescope", seed).name)
+            target = args.results / "evidence" / f"{data_name}-stopping-{seed}.json"
+            keep(target, lambda m=trained, s=test: cost_of_stopping(m, s))
 
 
 if __name__ == "__main__":
