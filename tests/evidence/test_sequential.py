@@ -8,6 +8,7 @@ import torch
 
 from bayescope import level_statistics
 from bayescope.calibration import Weighing, level_spacing
+from bayescope.denoiser import LevelDenoiser
 from bayescope.errors import ConfigError
 from bayescope.evidence.bound import LevelEvidence, draw_noise, free_evidence, level_evidence
 from bayescope.evidence.plan import LevelStatistics, Plan
@@ -159,6 +160,40 @@ def test_an_answer_does_not_depend_on_batch_mates(two: Problem) -> None:
     whole, alone = two.weigh(0.05), two.weigh(0.05, chosen=slice(3, 4))
     assert whole.passes[3] == alone.passes[0]
     np.testing.assert_allclose(alone.values[0], whole.values[3], rtol=1e-9, atol=1e-9)
+
+
+@dataclass(frozen=True)
+class RowsPerCall:
+    """A denoiser that notes how many rows each call asks for."""
+
+    inner: GaussianMixtureDenoiser
+    rows: list[int]
+
+    @property
+    def n_classes(self) -> int:
+        return self.inner.n_classes
+
+    def gaussian_log_likelihood(self, x: torch.Tensor, sigma: float) -> torch.Tensor:
+        return self.inner.gaussian_log_likelihood(x, sigma)
+
+    def at_level(self, sigma: float) -> LevelDenoiser:
+        level = self.inner.at_level(sigma)
+
+        def noted(z: torch.Tensor, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+            self.rows.append(len(label))
+            return level(z, image, label)
+
+        return noted
+
+
+def test_images_still_open_fill_batches(two: Problem) -> None:
+    """Every round leaves one batch short at most, however many images have stopped."""
+    spy = RowsPerCall(two.oracle, [])
+    found = weigh_sequentially(spy, two.x, SIGMAS, two.noise, two.plan, np.zeros(2), 0.01, batch_size=64)
+    assert sum(spy.rows) == found.passes.sum()
+    assert max(spy.rows) == 64
+    assert sum(rows < 64 for rows in spy.rows) <= found.draws.max()
+    assert found.draws.min() < found.draws.max() / 2
 
 
 def test_passes_stay_a_small_share_of_the_full_evaluation_with_more_classes() -> None:

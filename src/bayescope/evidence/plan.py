@@ -16,6 +16,9 @@ s_m² (α_m + β_m (u² + Σ_{i≤m} v_i²)/(m + 1)), with u the standardised di
 held-out images (a multivariate t would prescribe them, but takes a large signal for noise), and its tail that of a t whose
 degrees of freedom ν are fitted too.  An image's own draws set its error bar.  This is a posterior given all draws so far;
 looking after every draw and stopping early does not void it.
+
+The order is greedy, so that every prefix is informative: whatever the budget, its draws are the first of the one order, and the
+weights of a prefix (z) are the best for just these draws.
 """
 
 from dataclasses import asdict, dataclass
