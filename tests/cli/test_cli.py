@@ -48,7 +48,7 @@ def test_classify_prints_a_table_and_json(cli: Any, tiny_run: Path, pictures: li
     lines = [json.loads(line) for line in cli("classify", tiny_run, *pictures, "--json").out.splitlines()]
     assert [line["class"] for line in lines] == ["upper", "lower", "upper"]
     assert sum(lines[0]["posterior"].values()) == pytest.approx(1)
-    fields = {"image", "class", "posterior", "log_likelihood_ratio", "standard_error", "passes"}
+    fields = {"image", "class", "posterior", "posterior_error", "log_likelihood_ratio", "standard_error", "passes"}
     trust = {"calibrated", "calibration_images", "prediction_set", "withheld", "novelty_p_value", "warnings"}
     assert set(lines[0]) == fields | trust | {"raw_log_likelihood_ratio"}
 
