@@ -8,10 +8,10 @@ import torch
 from scipy.stats import kstest
 
 from bayescope.errors import DataError, RunError
-from bayescope.evidence.bound import LevelEvidence, draw_noise, level_evidence
+from bayescope.evidence.bound import draw_noise, level_evidence
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.metrics import one_vs_rest_auc
-from bayescope.novelty import NoveltyTest, denoising_log_errors, fit_novelty
+from bayescope.novelty import NoveltyTest, fit_novelty, image_features
 
 LEVELS = 8
 SHAPE = (1, 8, 8)
@@ -101,11 +101,12 @@ def test_too_few_or_unfit_images_are_refused() -> None:
         fit_novelty(np.full((30, LEVELS), np.nan))
 
 
-def test_log_errors_are_those_of_the_class_that_denoises_best() -> None:
-    values = np.array([[[-4.0, -6.0], [-9.0, -9.0]], [[-8.0, -8.0], [-1.0, -3.0]]])[None]
-    found = denoising_log_errors(LevelEvidence(values, np.array([0.1, 1.0])))
-    np.testing.assert_allclose(found, np.log([[5.0, 2.0]]))
-    assert np.isfinite(denoising_log_errors(LevelEvidence(np.zeros((1, 2, 2, 1)), np.array([0.1, 1.0])))).all()
+def test_features_are_log_errors_brightness_and_contrast() -> None:
+    x = torch.tensor([[[[0.5, 0.1], [0.5, 0.1]]], [[[0.2, 0.2], [0.2, 0.2]]]])
+    found = image_features(np.array([[-5.0, -2.0], [0.0, -1.0]]), x)
+    np.testing.assert_allclose(found[0], [*np.log([5.0, 2.0]), 0.3, np.log(0.2)], rtol=1e-6)
+    assert np.isfinite(found).all()
+    assert found[1, 2] == pytest.approx(0.2)
 
 
 def test_on_the_oracle_smooth_images_are_usual_and_noisy_blank_or_shifted_ones_are_not() -> None:
@@ -123,7 +124,9 @@ def test_on_the_oracle_smooth_images_are_usual_and_noisy_blank_or_shifted_ones_a
         return (white @ root.T).reshape(n, *SHAPE) + torch.stack(means).double()[torch.arange(n) % 2]
 
     def errors(x: torch.Tensor) -> np.ndarray:
-        return denoising_log_errors(level_evidence(oracle, x, sigmas, noise))
+        values = level_evidence(oracle, x, sigmas, noise).values
+        leader = values.sum(axis=(2, 3)).argmax(axis=1)
+        return image_features(values[np.arange(len(x)), leader, :, 0], x)
 
     test, usual = fit_novelty(errors(images(200, 1))), images(60, 2)
     assert kstest(test(errors(usual)).p_value, "uniform").pvalue > 0.01

@@ -14,9 +14,9 @@ from bayescope.level_statistics import fit_level_statistics
 from bayescope.likelihood_ratio import FEWEST_IMAGES as FEWEST_TO_CALIBRATE
 from bayescope.likelihood_ratio import out_of_fold
 from bayescope.model import LikelihoodModel
-from bayescope.novelty import FEWEST_IMAGES, first_noise_log_errors, fit_novelty
+from bayescope.novelty import FEWEST_IMAGES, fit_novelty, image_features
 from bayescope.recalibration import cross_fitted_calibration, stopping_offset
-from bayescope.shapes import Floats, Labels
+from bayescope.shapes import Floats, Labels, Pixels
 
 _FEWEST_OF_A_CLASS = 2 * FEWEST_TO_CALIBRATE["affine"]
 
@@ -34,19 +34,29 @@ def calibrated(
     levels = model.level_evidence(held_out.pixels, callback)
     calibration = cross_fitted_calibration(settings, levels, labels, model.class_prior, patients)
     weighing = choose_weighing(settings, levels, labels)
-    free = [free_evidence(model.denoiser, model.checked(part), levels.sigmas) for part in model.parts(held_out.pixels)]
     first_noise = levels.first_noise(weighing.evidence(levels).argmax(axis=1))
+    free, features = _without_noise(model, held_out.pixels, levels.sigmas, first_noise)
     equal = np.full(len(model.class_names), 1 / len(model.class_names))
     offset = stopping_offset(calibration, equal)
     deciding = weighing if offset is None else replace(weighing, class_bias=weighing.class_bias + offset)
     return replace(
         model,
         weighing=weighing,
-        statistics=fit_level_statistics(levels, np.concatenate(free), labels, deciding),
+        statistics=fit_level_statistics(levels, free, labels, deciding),
         ratio_calibration=calibration,
-        novelty=fit_novelty(first_noise_log_errors(first_noise), patients) if len(labels) >= FEWEST_IMAGES else None,
+        novelty=fit_novelty(features, patients) if len(labels) >= FEWEST_IMAGES else None,
         decisions=_decisions(model, levels, held_out) if calibration.calibrated else None,
     )
+
+
+def _without_noise(model: LikelihoodModel, pixels: Pixels, sigmas: Floats, first_noise: Floats) -> tuple[Floats, Floats]:
+    """Free evidence and the features of the novelty test, a few images at a time."""
+    free, features, start = [], [], 0
+    for x in map(model.checked, model.parts(pixels)):
+        free.append(free_evidence(model.denoiser, x, sigmas))
+        features.append(image_features(first_noise[start : start + len(x)], x))
+        start += len(x)
+    return np.concatenate(free), np.concatenate(features)
 
 
 def _decisions(model: LikelihoodModel, levels: LevelEvidence, held_out: ImageSet) -> Decisions | None:

@@ -28,7 +28,7 @@ from bayescope.evidence.sample import sample
 from bayescope.evidence.sequential import check_knobs, weigh_sequentially
 from bayescope.explain import ClassMaps, class_maps
 from bayescope.noise import log_spaced
-from bayescope.novelty import NoveltyTest, drawn_first_noise, first_noise_log_errors
+from bayescope.novelty import NoveltyTest, drawn_first_noise, image_features
 from bayescope.recalibration import (
     Calibration,
     calibrated_weighing,
@@ -131,18 +131,23 @@ class LikelihoodModel:
             _refuse_budget(max_passes)
             offset = None
         if offset is None or (error_rate == 0 and max_passes is None):
-            parts = [self.answer(self.level_evidence(part, callback), prior) for part in self.parts(pixels)]
+            parts = [self.answer(self.level_evidence(part, callback), prior, part) for part in self.parts(pixels)]
         else:
             rest = offset, error_rate, max_passes, callback, test_novelty
             parts = [self._answer_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
         return Answers.joined(parts)
 
-    def answer(self, levels: LevelEvidence, class_prior: Sequence[float] | Floats | None = None) -> Answers:
-        """Bayes' rule with ``class_prior`` (default: the model's own).  Raises ConfigError if it is no distribution."""
-        evidence = self.weighing.evidence(levels)
-        verdict = None
-        if self.novelty:
-            verdict = self.novelty(first_noise_log_errors(levels.first_noise(evidence.argmax(axis=1))))
+    def answer(
+        self, levels: LevelEvidence, class_prior: Sequence[float] | Floats | None = None, pixels: Pixels | None = None
+    ) -> Answers:
+        """Bayes' rule with ``class_prior`` (default: the model's own); tested for novelty if the ``pixels`` are given too.
+
+        Raises ConfigError if the prior is no distribution.
+        """
+        evidence, verdict = self.weighing.evidence(levels), None
+        if self.novelty and pixels is not None:
+            first_noise = levels.first_noise(evidence.argmax(axis=1))
+            verdict = self.novelty(image_features(first_noise, self.checked(pixels)))
         passes = np.full(len(levels.values), levels.passes)
         error = partial(self.weighing.standard_error, levels)
         return tell(evidence, self._prior(class_prior), error, passes, self.calibration, verdict)
@@ -167,7 +172,7 @@ class LikelihoodModel:
             leader = evidence.argmax(axis=1)
             known = drawn_first_noise(found, leader)
             first_noise = first_noise_evidence(self.denoiser, x, sigmas, noise, leader, known)
-            verdict = self.novelty(first_noise_log_errors(first_noise))
+            verdict = self.novelty(image_features(first_noise, x))
             passes = passes + np.isnan(known).sum(axis=1)
         return tell(evidence, prior, found.standard_error, passes, self.calibration, verdict)
 
