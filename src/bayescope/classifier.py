@@ -26,6 +26,8 @@ from bayescope.shapes import Floats, Labels, Pixels
 
 _FEWEST_HELD_OUT = 8
 _ESTIMATOR = "estimator"
+_TRAINING = ("steps", "batch_size", "learning_rate", "evidence_weight", "augmentation")
+_EVIDENCE = ("levels", "noises", "level_weights", "calibration", "error_rate", "max_passes")
 
 
 class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -222,28 +224,11 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31 - 1)
-        return parse_config(
-            {
-                "seed": int(seed),
-                "device": self.device,
-                "net": {"widths": tuple(self.widths)},
-                "training": {
-                    "steps": self.steps,
-                    "batch_size": self.batch_size,
-                    "learning_rate": self.learning_rate,
-                    "evidence_weight": self.evidence_weight,
-                    "augmentation": "none" if is_table and self.augmentation == "auto" else self.augmentation,
-                },
-                "evidence": {
-                    "levels": self.levels,
-                    "noises": self.noises,
-                    "level_weights": self.level_weights,
-                    "calibration": self.calibration,
-                    "error_rate": self.error_rate,
-                    "max_passes": self.max_passes,
-                },
-            }
-        )
+        training, evidence = ({name: getattr(self, name) for name in names} for names in (_TRAINING, _EVIDENCE))
+        if is_table and self.augmentation == "auto":
+            training["augmentation"] = "none"
+        net = {"widths": tuple(self.widths)}
+        return parse_config({"seed": int(seed), "device": self.device, "net": net, "training": training, "evidence": evidence})
 
     def _ready(self, X: ArrayLike) -> tuple[LikelihoodModel, Pixels]:
         check_is_fitted(self)
@@ -278,11 +263,9 @@ def _rests_on_nothing(model: LikelihoodModel) -> LikelihoodModel:
 
 def _parameters(model: LikelihoodModel) -> dict[str, Any]:
     config = model.config
-    training = ("steps", "batch_size", "learning_rate", "evidence_weight", "augmentation")
-    evidence = ("levels", "noises", "level_weights", "calibration", "error_rate", "max_passes")
     return {
-        **{name: getattr(config.training, name) for name in training},
-        **{name: getattr(config.evidence, name) for name in evidence},
+        **{name: getattr(config.training, name) for name in _TRAINING},
+        **{name: getattr(config.evidence, name) for name in _EVIDENCE},
         "widths": config.net.widths,
         "class_prior": model.class_prior,
         "random_state": config.seed,
