@@ -7,6 +7,7 @@ Each (data set, method, seed) is trained once and kept as a JSON file in benchma
 measure it again.  Models are kept in runs/medmnist, where the other benchmarks look for them; `--missing-models` trains those
 that are not there, and leaves rows as they are.  `--weigh-again` measures kept networks anew after a change in how images are
 weighed, not in how networks are trained: what validation images teach is learned again, and rows keep their training time.
+Run folders of another format are refused, here as anywhere.
 Levels, weights, thresholds and epochs come from the train and validation splits; the test split is read once, at the end of
 each run.
 """

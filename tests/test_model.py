@@ -109,6 +109,7 @@ def test_cross_fitted_calibration_mends_overconfidence(kind: str, n_classes: int
     costs = [cllr(ratio[:, 1], truth == 1) for ratio in (answers.raw_log_likelihood_ratio, answers.log_likelihood_ratio)]
     assert costs[1] < costs[0] - 0.05
     assert (answers.standard_error >= 0).all()
+    assert np.isnan(answers.posterior_error).all() == (kind == "monotone" and n_classes > 2)
     np.testing.assert_allclose(answers.posterior.sum(axis=1), 1)
     assert (stopping_offset(found, prior) is None) == (kind == "monotone")
     again = calibration_from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False)))

@@ -106,7 +106,7 @@ def test_features_are_log_errors_brightness_and_contrast() -> None:
     found = image_features(np.array([[-5.0, -2.0], [0.0, -1.0]]), x)
     np.testing.assert_allclose(found[0], [*np.log([5.0, 2.0]), 0.3, np.log(0.2)], rtol=1e-6)
     assert np.isfinite(found).all()
-    assert found[1, 2] == pytest.approx(0.2)
+    assert found[1, 2:] == pytest.approx([0.2, np.log(2 / 255)])
 
 
 def test_on_the_oracle_smooth_images_are_usual_and_noisy_blank_or_shifted_ones_are_not() -> None:

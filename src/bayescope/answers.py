@@ -15,7 +15,7 @@ from bayescope.calibration import log_likelihood_ratio
 from bayescope.errors import ConfigError
 from bayescope.likelihood_ratio import RatioCalibration
 from bayescope.novelty import Verdict
-from bayescope.recalibration import Calibration
+from bayescope.recalibration import Calibration, EvidenceCalibration
 from bayescope.shapes import Floats
 
 _PRIOR_TOLERANCE = 1e-3
@@ -27,7 +27,8 @@ class Answers:
 
     ``evidence``: raw log-likelihood per class, nats up to a constant common to the classes, ``(n, classes)``;
     ``log_posterior``: at ``class_prior (classes,)``, calibrated, ``(n, classes)``; ``log_likelihood_ratio`` of each class
-    against the rest, calibrated, and its Monte Carlo ``standard_error``, nats, ``(n, classes)``;
+    against the rest, calibrated, and its Monte Carlo ``standard_error``, nats, ``(n, classes)``; ``posterior_error``: that of
+    the posterior, p (1 - p) times that of the ratio, NaN where the ratios of several classes are calibrated apart;
     ``raw_log_likelihood_ratio``: before calibration; ``passes``: network passes spent on each image, ``(n,)``; ``calibrated``:
     false if the ratios are raw for want of a calibration; ``novelty``: whether the images are like those of training, None if
     not tested.
@@ -37,6 +38,7 @@ class Answers:
     log_posterior: Floats
     log_likelihood_ratio: Floats
     standard_error: Floats
+    posterior_error: Floats
     raw_log_likelihood_ratio: Floats
     class_prior: Floats
     passes: NDArray[np.int64]
@@ -46,7 +48,8 @@ class Answers:
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Those on all the parts' images, at one prior."""
-        names = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "raw_log_likelihood_ratio", "passes")
+        told = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error")
+        names = (*told, "raw_log_likelihood_ratio", "passes")
         verdicts = [part.novelty for part in parts if part.novelty]
         return cls(
             **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
@@ -64,11 +67,6 @@ class Answers:
     def posterior(self) -> Floats:
         """Probability of each class, ``(n, classes)``, rows sum to one."""
         return np.exp(self.log_posterior)
-
-    @property
-    def posterior_error(self) -> Floats:
-        """Monte Carlo standard error of the posterior, ``(n, classes)``: p (1 - p) times that of the log-ratio."""
-        return self.posterior * (1 - self.posterior) * self.standard_error
 
     def posterior_at(self, class_prior: Floats) -> Floats:
         """Probability of each class at another prevalence ``(classes,)``, of the same weighing: ``(n, classes)``."""
@@ -93,7 +91,11 @@ def tell(
         slope, calibrated = calibration.slope, calibration(evidence)
         ratio, standard_error = log_likelihood_ratio(calibrated, class_prior, lambda gradient: slope * error(gradient))
         log_posterior = log_softmax(calibrated + np.log(class_prior), axis=1)
-    return Answers(evidence, log_posterior, ratio, standard_error, raw, class_prior, passes, calibration.calibrated, novelty)
+    probability = np.exp(log_posterior)
+    follows_ratio = isinstance(calibration, EvidenceCalibration) or len(class_prior) == 2
+    posterior_error = probability * (1 - probability) * standard_error if follows_ratio else np.full_like(raw, np.nan)
+    said = log_posterior, ratio, standard_error, posterior_error, raw
+    return Answers(evidence, *said, class_prior, passes, calibration.calibrated, novelty)
 
 
 def no_error(gradient: Floats) -> Floats:

@@ -137,7 +137,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         images = ImageSet(pixels, labels.astype(np.int64), names, tuple(str(i) for i in range(len(pixels))))
         data = Dataset(images.subset(train), images.subset(val), images.subset(val), source="array")
         fitted = fit(data, config, prior)
-        self.model_ = _rests_on_nothing(fitted) if none_held_out else fitted
+        self.model_ = _rests_on_nothing(fitted, self.calibration) if none_held_out else fitted
         self.manifest_ = manifest_of(data)
         if not self.model_.calibration.calibrated and self.calibration != "none":
             warnings.warn(self.model_.calibration.warning, UncalibratedWarning, stacklevel=2)
@@ -255,10 +255,11 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return train, val
 
 
-def _rests_on_nothing(model: LikelihoodModel) -> LikelihoodModel:
+def _rests_on_nothing(model: LikelihoodModel, kind: Calibration) -> LikelihoodModel:
     """The same without what was fitted on its own training images."""
     none = (0,) * len(model.class_names)
-    return replace(model, novelty=None, statistics=None, ratio_calibration=unchanged(none, uncalibrated(none).warning))
+    raw = model.ratio_calibration if kind == "none" else unchanged(none, uncalibrated(none, kind).warning)
+    return replace(model, novelty=None, statistics=None, ratio_calibration=raw)
 
 
 def _parameters(model: LikelihoodModel) -> dict[str, Any]:

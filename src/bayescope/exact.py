@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from bayescope.config import FlowConfig
 from bayescope.divergence import DivergenceMethod, ExactDivergence, Hutchinson, gaussian_probes, rademacher_probes
+from bayescope.errors import ConfigError
 from bayescope.evidence.bound import rows_at_once
 from bayescope.evidence.flow import TerminalGaussian, bits_per_dim, dequantization_width, flow_log_likelihood
 from bayescope.model import LikelihoodModel
@@ -54,9 +55,11 @@ def exact_likelihood(
 
     ``settings`` default to the model's.  Probes and dequantization are those of the model's seed.  ``step``: how far apart, in
     stored values, an image's own grey levels are, ``(n,)`` or one for all; more than 1 where it was stretched from fewer bits.
-    Raises DataError for images that do not fit the model.
+    Raises DataError for images that do not fit the model, ConfigError for a step that is not above 0.
     """
     settings = settings or model.config.flow
+    if not (np.asarray(step) > 0).all():
+        raise ConfigError(f"step {np.min(step):g} between grey levels; expected more than 0")
     steps = iter(np.broadcast_to(step, len(pixels)))
     parts = [
         _integrate(model, part, np.array([*islice(steps, len(part))], dtype=float), settings, batch_size, callback)

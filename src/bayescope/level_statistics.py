@@ -116,8 +116,8 @@ class _Spread:
 
     @property
     def of_opposites(self) -> Floats:
-        """Covariance of two opposite noises."""
-        return self.even - self.odd
+        """Covariance of two opposite noises, zero without."""
+        return np.where(self.odd > 0, self.even - self.odd, 0.0)
 
     def relative_to(self, average: Self) -> Floats:
         """Squared size of each contrast's noise beside the average one's: ``(n,)``."""

@@ -33,6 +33,7 @@ from bayescope.shapes import Floats, Labels
 FEWEST_IMAGES = 20
 _FOLDS = 5
 _TINY = 1e-12
+_FAINTEST = 2 / 255  # a grey level of 8 bits, lest a blank image among the held-out ones hide what little contrast means
 
 
 @dataclass(frozen=True)
@@ -132,10 +133,10 @@ def image_features(first_noise: Floats, x: Tensor) -> Floats:
     """What is tested of images ``x (n, c, h, w)`` in model units: ``(n, levels + 2)``.
 
     Log errors, from ``-‖x - D‖²/σ² (n, levels)`` at one noise under the leading class, known however soon weighing stops; the
-    mean of the pixels and the log of their standard deviation.
+    mean of the pixels and the log of their standard deviation, a grey level of 8 bits at least.
     """
     pixels = x.flatten(1).double().cpu().numpy()
-    contrast = np.log(np.maximum(pixels.std(axis=1), _TINY))
+    contrast = np.log(np.maximum(pixels.std(axis=1), _FAINTEST))
     return np.column_stack([np.log(np.maximum(-first_noise, _TINY)), pixels.mean(axis=1), contrast])
 
 

@@ -190,9 +190,11 @@ def test_folders_that_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        (("test", "train"), "set: split folders test, train without val; expected train, val and test"),
-        (("Training", "validation"), "set: split folders Training, validation without test;"),
-        (("test",), "set: split folders test without train, val;"),
+        (("test", "train"), "set: folders test, train; expected the splits train, val and test and no others"),
+        (("Training", "validation"), "set: folders Training, validation; expected the splits"),
+        (("test",), "set: folders test; expected the splits"),
+        (("masks", "test", "train", "val"), "set: folders masks, test, train, val; expected the splits"),
+        (("masks", "test", "train"), "set: folders masks, test, train; expected the splits"),
     ],
 )
 def test_some_splits_are_no_classes(tmp_path: Path, folders: tuple[str, ...], message: str) -> None:

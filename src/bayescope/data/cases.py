@@ -109,14 +109,14 @@ def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, ca
 
 
 def _has_splits(folder: Path) -> bool:
-    """Whether folders are splits and not classes.  Raises DataError if they are splits, but not all."""
+    """Whether folders are splits and not classes.  Raises DataError if they are splits, but not all, or others beside them."""
     found = [child.name for child in _visible_folders(folder)]
     splits = {_split_of(name) for name in found}
-    absent = [name for name in SPLITS if name not in splits]
-    if found and absent and splits <= set(SPLITS):
+    known = splits & set(SPLITS)
+    if splits != set(SPLITS) and known and (known == splits or len(known) > 1):
         raise DataError(
-            f"{folder.name}: split folders {', '.join(found)} without {', '.join(absent)}; expected train, val and test, each "
-            f"with class folders. Add what is missing, or put the class folders into {folder.name} itself to have a split drawn"
+            f"{folder.name}: folders {', '.join(found)}; expected the splits train, val and test and no others, each with "
+            f"class folders. Add or move what differs, or put the class folders into {folder.name} itself to have a split drawn"
         )
     return splits == set(SPLITS)
 
