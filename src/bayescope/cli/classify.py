@@ -161,7 +161,7 @@ def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table
     for i, path in enumerate(paths):
         k = int(answers.posterior[i].argmax())
         ratio = f"{answers.log_likelihood_ratio[i, k]:+.2f} ± {answers.standard_error[i, k]:.2f}"
-        probability = f"{100 * answers.posterior[i, k]:.1f} ± {100 * answers.posterior_error[i, k]:.1f} %"
+        probability = _percent(answers.posterior[i, k], answers.posterior_error[i, k])
         novelty = _novelty(answers, i, warnings[i])
         add_row(
             table,
@@ -174,6 +174,11 @@ def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table
             str(answers.passes[i]),
         )
     return table
+
+
+def _percent(probability: float, error: float) -> str:
+    known = f" ± {100 * error:.1f}" if error == error else ""
+    return f"{100 * probability:.1f}{known} %"
 
 
 def _promise(model: LikelihoodModel) -> str:
