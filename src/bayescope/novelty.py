@@ -173,10 +173,10 @@ def _fit_fold(others: Floats, own: Floats) -> Fold:
 
 
 def _score(features: Floats, mean: Floats, covariance: Floats) -> Floats:
-    n_levels = len(mean)
+    n_features = len(mean)
     off = features - mean
     distance = np.einsum("nl,nl->n", off, np.linalg.solve(covariance, off.T).T)
     extreme = np.abs(off / np.sqrt(np.diag(covariance))).max(axis=1)
-    pattern = chi2.logsf(distance, n_levels)
-    level = np.log(2 * n_levels) + norm.logsf(extreme)
-    return -np.minimum(pattern, level)
+    pattern = chi2.logsf(distance, n_features)
+    single = np.log(2 * n_features) + norm.logsf(extreme)
+    return -np.minimum(pattern, single)
