@@ -29,7 +29,7 @@ from bayescope.compare.training import Recipe, save_network, train_network
 from bayescope.config import read_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
-from bayescope.fit import fit
+from bayescope.fit import fit, imitated_shift
 from bayescope.held_out import calibrated
 from bayescope.model import LikelihoodModel
 
@@ -59,8 +59,9 @@ def score(posterior: np.ndarray, split: ImageSet) -> dict[str, float]:
 
 
 def recipe_mark(name: str) -> str:
-    """Tells rows of this recipe from those of an earlier one."""
+    """Tells networks of this recipe from those of an earlier one."""
     settings = tomllib.loads((RECIPES / f"{name}.toml").read_text())
+    del settings["evidence"]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -90,7 +91,10 @@ def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
 
 def weigh_again(name: str, data: Dataset, seed: int) -> dict[str, object]:
     run = kept_model(name, "bayescope", seed)
-    model = calibrated(load_model(run), data.val)
+    kept = load_model(run)
+    evidence = read_config(RECIPES / f"{name}.toml").evidence
+    kept = replace(kept, config=kept.config.model_copy(update={"evidence": evidence}))
+    model = calibrated(kept, data.val, shift=imitated_shift(kept.config, len(data.train)))
     save_model(run, model)
     return json.loads(row_of(name, "bayescope", seed).read_text()) | measure(model, data)
 

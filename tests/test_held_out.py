@@ -10,7 +10,7 @@ from bayescope import held_out, recalibration
 from bayescope.checkpoint import load_model, save_model
 from bayescope.config import Config
 from bayescope.data.images import Dataset
-from bayescope.fit import fit
+from bayescope.fit import fit, images_to_weigh
 from bayescope.likelihood_ratio import out_of_fold
 from bayescope.metrics import measure
 from bayescope.novelty import fit_novelty
@@ -64,6 +64,28 @@ def test_patients_of_the_held_out_images_reach_every_fit(
     assert all(set(part) <= set(patients) for part in seen[2:])
     assert model.decisions is not None
     assert sum(model.decisions.sets.images) == len(set(patients))  # a patient's images are not so many proofs
+
+
+def test_copies_of_validation_images_are_changed_as_in_training(tiny_data: Dataset, tiny_config: Config) -> None:
+    """The calibration sees them, sets rest on the images alone; ``weighed`` hears of all; 0 turns them off."""
+
+    def imitating(strength: float) -> Config:
+        evidence = tiny_config.evidence.model_copy(update={"imitated_shift": strength, "level_weights": "fitted"})
+        training = short(tiny_config).training.model_copy(update={"augmentation": "light"})
+        return tiny_config.model_copy(update={"evidence": evidence, "training": training})
+
+    models = {}
+    for strength, copies in ((0.0, 0), (1.0, 1), (3.0, 1)):
+        heard: list[int] = []
+        models[strength] = fit(tiny_data, imitating(strength), weighed=heard.append)
+        assert sum(heard) == images_to_weigh(tiny_data, imitating(strength)) == (1 + copies) * len(tiny_data.val)
+    plain, once, thrice = models.values()
+    assert plain.calibration != once.calibration != thrice.calibration
+    assert plain.calibration.images == once.calibration.images == (15, 15)
+    assert once.decisions is not None
+    assert sum(once.decisions.sets.images) == len(tiny_data.val)
+    again = fit(tiny_data, imitating(1.0))
+    assert again.calibration == once.calibration
 
 
 def test_novelty_ranks_an_image_among_other_patients() -> None:

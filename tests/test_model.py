@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, log_softmax, logit
 
-from bayescope.answers import tell
-from bayescope.calibration import Weighing
+from bayescope.answers import no_error, tell
+from bayescope.calibration import Weighing, level_spacing
 from bayescope.checkpoint import load_model, save_model
 from bayescope.config import Config, EvidenceConfig
 from bayescope.data.images import Dataset
@@ -26,6 +26,7 @@ from bayescope.recalibration import (
     calibration_from_dict,
     cross_fitted_calibration,
     fit_evidence_calibration,
+    out_of_fold_evidence,
     stopping_offset,
 )
 from bayescope.reliability import cllr
@@ -55,7 +56,7 @@ def contrasts(evidence: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_affine_calibration_recovers_exact_evidence(n_classes: int) -> None:
     exact, raw, labels = overconfident(12_000, n_classes, 0)
-    found = fit_evidence_calibration(raw, labels)
+    found = fit_evidence_calibration(raw, labels, tuple(np.bincount(labels).tolist()))
     assert found.slope == pytest.approx(0.25, rel=0.06)
     assert np.abs(contrasts(found(raw)) - contrasts(exact)).mean() < 0.1
     assert found.calibrated
@@ -65,7 +66,8 @@ def test_affine_calibration_recovers_exact_evidence(n_classes: int) -> None:
 def test_of_two_classes_it_is_the_map_of_least_cllr() -> None:
     _, raw, labels = overconfident(90, 2, 1)
     labels[:40] = 0
-    found, affine = fit_evidence_calibration(raw, labels), fit_affine(raw[:, 1] - raw[:, 0], labels == 1)
+    images = tuple(np.bincount(labels).tolist())
+    found, affine = fit_evidence_calibration(raw, labels, images), fit_affine(raw[:, 1] - raw[:, 0], labels == 1)
     assert found.slope == pytest.approx(affine.slope, rel=1e-3)
     assert found.offset[1] - found.offset[0] == pytest.approx(affine.offset, abs=1e-3)
 
@@ -102,7 +104,7 @@ def test_cross_fitted_calibration_mends_overconfidence(kind: str, n_classes: int
     _, new, truth = overconfident(3000, n_classes, 3)
     prior = np.full(n_classes, 1 / n_classes)
     config = EvidenceConfig(level_weights="bound", calibration=kind)
-    found = cross_fitted_calibration(config, level_evidence_of(raw), labels, prior)
+    found = cross_fitted_calibration(config, [level_evidence_of(raw)], labels, prior)
     assert found.calibrated
     assert isinstance(found, RatioCalibration) == (kind == "monotone")
     answers = tell(new, prior, lambda g: np.full(len(g), 0.1), np.ones(3000, dtype=np.int64), found)
@@ -116,6 +118,40 @@ def test_cross_fitted_calibration_mends_overconfidence(kind: str, n_classes: int
     assert again == found
 
 
+@pytest.mark.parametrize("kind", ["affine", "monotone"])
+def test_a_calibration_on_two_views_serves_both_and_counts_images(kind: str) -> None:
+    """The second view favours class 1 by 4 nats: maps fitted on the first alone mislead there, those of both less so."""
+    _, raw, labels = overconfident(400, 2, 5, factor=2.0)
+    views = [level_evidence_of(raw + np.array([0.0, shift])) for shift in (0.0, 4.0)]
+    config, prior = EvidenceConfig(level_weights="bound", calibration=kind), np.full(2, 0.5)
+    costs = []
+    for fitted_on in (views[:1], views):
+        found = cross_fitted_calibration(config, fitted_on, labels, prior)
+        assert found.images == (200, 200)
+        told = [
+            tell(Weighing(level_spacing(SIGMAS), np.zeros(2)).evidence(view), prior, no_error, np.ones(400), found)
+            for view in views
+        ]
+        costs.append([cllr(answers.log_likelihood_ratio[:, 1], labels == 1) for answers in told])
+    (own, other), (own_of_both, other_of_both) = costs
+    assert own < own_of_both < other
+    assert other_of_both < other - 0.05
+
+
+def test_views_of_an_image_are_in_the_same_fold() -> None:
+    """Two equal views of evidence of nothing: apart, one would tell the label of the other."""
+    rng = np.random.default_rng(4)
+    levels = LevelEvidence(rng.normal(0, 20, (40, 2, 4, 1)), SIGMAS)
+    labels, once = np.arange(40) % 2, []
+    for seed in range(8):
+        shuffled = np.random.default_rng(seed).permutation(labels)
+        both = out_of_fold_evidence(EvidenceConfig(), [levels, levels], shuffled)
+        np.testing.assert_array_equal(both[0], both[1])
+        found = cross_fitted_calibration(EvidenceConfig(), [levels, levels], shuffled, np.full(2, 0.5))
+        once.append(found.slope if isinstance(found, EvidenceCalibration) else np.nan)
+    assert np.median(once) < 0.3
+
+
 def test_fitted_weights_are_cross_fitted() -> None:
     """Evidence of nothing: weights fitted on an image's own label would find something, and a slope above zero boast of it."""
     rng = np.random.default_rng(4)
@@ -123,7 +159,7 @@ def test_fitted_weights_are_cross_fitted() -> None:
     ratios = []
     for seed in range(8):
         shuffled = np.random.default_rng(seed).permutation(labels)
-        found = cross_fitted_calibration(EvidenceConfig(), levels, shuffled, np.full(2, 0.5))
+        found = cross_fitted_calibration(EvidenceConfig(), [levels], shuffled, np.full(2, 0.5))
         ratios.append(found.slope if isinstance(found, EvidenceCalibration) else np.nan)
     assert np.median(ratios) < 0.3
 
@@ -132,7 +168,7 @@ def test_fitted_weights_are_cross_fitted() -> None:
 def test_too_few_images_leave_evidence_as_it_is_and_say_so(labels: list[int]) -> None:
     levels = level_evidence_of(np.random.default_rng(0).normal(size=(len(labels), 2)))
     config = EvidenceConfig(level_weights="bound")
-    found = cross_fitted_calibration(config, levels, np.array(labels), np.full(2, 0.5))
+    found = cross_fitted_calibration(config, [levels], np.array(labels), np.full(2, 0.5))
     assert not found.calibrated
     assert found.warning.startswith("uncalibrated")
     np.testing.assert_array_equal(found(levels.mean[:, :, 0]), levels.mean[:, :, 0])

@@ -19,7 +19,7 @@ from bayescope.errors import RunError
 from bayescope.fit import fit_run
 from bayescope.metrics import accuracy
 from bayescope.noise import LogNormal
-from bayescope.training.augment import LIGHT, STRONG, Intensity, choose
+from bayescope.training.augment import LIGHT, STRONG, Affine, Intensity, choose
 from bayescope.training.draw import BalancedDraws, seeded
 from bayescope.training.loop import Progress, learning_rate
 from conftest import stripes
@@ -160,10 +160,19 @@ def test_noise_levels_fill_every_stratum() -> None:
 
 
 def test_augmentation_goes_by_the_number_of_images() -> None:
-    assert choose("auto", 500) is STRONG
-    assert choose("auto", 5000) is LIGHT
+    assert choose("auto", 500) == STRONG
+    assert choose("auto", 5000) == LIGHT
     assert choose("auto", 50_000) is None
     assert choose("none", 500) is None
+
+
+def test_a_stronger_augmentation_has_wider_ranges_and_none_at_all_changes_nothing() -> None:
+    assert choose("light", 5000, strength=1.5) == Affine(degrees=7.5, shift=0.05 * 1.5, scale=0.05 * 1.5, flip=False)
+    assert choose("strong", 500, intensity=0.2, strength=0.0) is None
+    x = torch.randn(200, 1, 6, 6, generator=seeded(1))
+    jitter = choose("none", 500, intensity=0.1, strength=2.0)
+    assert jitter is not None
+    torch.testing.assert_close(jitter(x, seeded(0)), Intensity(0.2, 0.1)(x, seeded(0)))
 
 
 def test_augmentation_moves_each_image_its_own_way_and_keeps_the_shape() -> None:

@@ -118,7 +118,9 @@ class EvidenceConfig(_Levels):
     always weigh in full), or after ``max_passes`` network passes per image.
 
     ``calibration`` of the likelihood ratios on validation images: one slope and an offset per class, or any rising map of each
-    class's ratio, which needs more images and full weighing.
+    class's ratio, which needs more images and full weighing.  Images to come may differ from the validation images; so fitted
+    weights and calibration also see a copy of each, changed as training changes its images, at ``imitated_shift`` times the
+    ranges (0: no copies).
 
     Prediction sets miss the true class in at most ``miscoverage`` of the images of any class; answers that are not withheld are
     wrong in at most ``risk`` of the images.  Both speak of images like the validation images, weighed in full.
@@ -131,6 +133,7 @@ class EvidenceConfig(_Levels):
     level_weights: LevelWeights = "fitted"
     power: float = 0.5
     calibration: Calibration = "affine"
+    imitated_shift: float = Field(1.0, ge=0, le=5)
     error_rate: float = Field(0.04, ge=0, lt=1)
     max_passes: int | None = Field(None, ge=2)
     miscoverage: float = Field(0.1, gt=0, lt=1)

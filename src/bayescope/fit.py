@@ -28,6 +28,7 @@ from bayescope.model import LikelihoodModel
 from bayescope.noise import log_spaced
 from bayescope.run_folder import check_run, manifest_of, open_run
 from bayescope.shapes import Floats
+from bayescope.training.augment import Augment, choose
 from bayescope.training.loop import Progress, Watch, diverged, open_fabric, start, train
 from bayescope.training.state import TrainingState
 
@@ -39,7 +40,7 @@ def fit(
     watch: Watch = lambda progress: None,
     weighed: Callable[[int], None] = lambda images: None,
 ) -> LikelihoodModel:
-    """Train in memory.  ``class_prior`` defaults to uniform; ``weighed`` hears of validation images done.
+    """Train in memory.  ``class_prior`` defaults to uniform; ``weighed`` hears of :func:`images_to_weigh` done.
 
     A class without validation images leaves levels their plain weights and ratios uncalibrated.  Raises, before the first
     step, ConfigError if the device is not there or ``max_passes`` too few; RunError if training diverges.
@@ -47,6 +48,17 @@ def fit(
     training = _Training.ready(data, config)
     training.run(watch)
     return training.model(class_prior, weighed)
+
+
+def imitated_shift(config: Config, n_train: int) -> Augment | None:
+    """How copies of validation images are to be changed; None if there are to be none."""
+    training = config.training
+    return choose(training.augmentation, n_train, training.intensity, config.evidence.imitated_shift)
+
+
+def images_to_weigh(data: Dataset, config: Config) -> int:
+    """Validation images and their copies, of which ``weighed`` hears."""
+    return len(data.val) * (1 if imitated_shift(config, len(data.train)) is None else 2)
 
 
 def fit_run(
@@ -116,7 +128,7 @@ class _Training:
             Weighing(level_spacing(sigmas), np.zeros(n_classes)),
             preparation=data.preparation,
         )
-        return calibrated(model, data.val, weighed)
+        return calibrated(model, data.val, weighed, imitated_shift(self.config, len(data.train)))
 
 
 @dataclass(frozen=True)

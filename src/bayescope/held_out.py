@@ -1,12 +1,12 @@
 """What held-out images teach a trained model: weights, calibration, when to stop, what is odd, when to answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from bayescope.answers import no_error, tell
-from bayescope.calibration import choose_weighing
 from bayescope.data.images import ImageSet
 from bayescope.decision import Decisions, fit_decisions
 from bayescope.evidence.bound import LevelEvidence, free_evidence
@@ -15,25 +15,33 @@ from bayescope.likelihood_ratio import FEWEST_IMAGES as FEWEST_TO_CALIBRATE
 from bayescope.likelihood_ratio import out_of_fold
 from bayescope.model import LikelihoodModel
 from bayescope.novelty import FEWEST_IMAGES, fit_novelty, image_features
-from bayescope.recalibration import cross_fitted_calibration, stopping_offset
+from bayescope.recalibration import cross_fitted_calibration, stopping_offset, weighing_of_views
 from bayescope.shapes import Floats, Labels, Pixels
+from bayescope.training.augment import Augment
 
 _FEWEST_OF_A_CLASS = 2 * FEWEST_TO_CALIBRATE["affine"]
 
 
 def calibrated(
-    model: LikelihoodModel, held_out: ImageSet, callback: Callable[[int], None] = lambda images: None
+    model: LikelihoodModel,
+    held_out: ImageSet,
+    callback: Callable[[int], None] = lambda images: None,
+    shift: Augment | None = None,
 ) -> LikelihoodModel:
     """The same model with all that held-out images teach; ``callback`` hears of images weighed.
 
     That is the level weights and the calibration its configuration asks for, statistics for stopping early, the novelty test,
     prediction sets and abstention.  Calibration and decisions are fitted on evidence whose weights were fitted on other folds,
-    patients kept whole.
+    patients kept whole.  Weights and calibration also see every image changed by ``shift``; all else, images as they are.
     """
     settings, labels, patients = model.config.evidence, held_out.labels, held_out.groups
-    levels = model.level_evidence(held_out.pixels, callback)
-    calibration = cross_fitted_calibration(settings, levels, labels, model.class_prior, patients)
-    weighing = choose_weighing(settings, levels, labels)
+    views = [model.level_evidence(held_out.pixels, callback)]
+    if shift is not None and len(labels):
+        generator = torch.Generator().manual_seed(model.config.seed)
+        views.append(model.level_evidence(held_out.pixels, callback, change=lambda x: shift(x, generator)))
+    levels = views[0]
+    calibration = cross_fitted_calibration(settings, views, labels, model.class_prior, patients)
+    weighing = weighing_of_views(settings, views, labels)
     first_noise = levels.first_noise(weighing.evidence(levels).argmax(axis=1))
     free, features = _without_noise(model, held_out.pixels, levels.sigmas, first_noise)
     equal = np.full(len(model.class_names), 1 / len(model.class_names))
@@ -45,7 +53,7 @@ def calibrated(
         statistics=fit_level_statistics(levels, free, labels, deciding),
         ratio_calibration=calibration,
         novelty=fit_novelty(features, patients) if len(labels) >= FEWEST_IMAGES else None,
-        decisions=_decisions(model, levels, held_out) if calibration.calibrated else None,
+        decisions=_decisions(model, views, held_out) if calibration.calibrated else None,
     )
 
 
@@ -59,7 +67,7 @@ def _without_noise(model: LikelihoodModel, pixels: Pixels, sigmas: Floats, first
     return np.concatenate(free), np.concatenate(features)
 
 
-def _decisions(model: LikelihoodModel, levels: LevelEvidence, held_out: ImageSet) -> Decisions | None:
+def _decisions(model: LikelihoodModel, views: Sequence[LevelEvidence], held_out: ImageSet) -> Decisions | None:
     """On answers of weights and a calibration that saw neither the image nor its patient; one image of each patient counts.
 
     None with too few images of a class.
@@ -70,10 +78,10 @@ def _decisions(model: LikelihoodModel, levels: LevelEvidence, held_out: ImageSet
         return None
 
     def posterior(fitting: Labels, asked: Labels) -> Floats:
-        known, of_known = levels.subset(fitting), labels[fitting]
+        known, of_known = [view.subset(fitting) for view in views], labels[fitting]
         calibration = cross_fitted_calibration(settings, known, of_known, prior, patients[fitting].tolist())
-        evidence = choose_weighing(settings, known, of_known).evidence(levels.subset(asked))
-        return tell(evidence, prior, no_error, np.full(len(asked), levels.passes), calibration).posterior
+        evidence = weighing_of_views(settings, known, of_known).evidence(views[0].subset(asked))
+        return tell(evidence, prior, no_error, np.full(len(asked), views[0].passes), calibration).posterior
 
     answered = out_of_fold(posterior, labels, held_out.groups)
     one_each = np.unique(patients, return_index=True)[1]

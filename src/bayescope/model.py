@@ -91,18 +91,20 @@ class LikelihoodModel:
         return self.denoiser.image_shape
 
     def level_evidence(
-        self, pixels: Pixels, callback: Callable[[int], None] = lambda images: None, batch_size: int | None = None
+        self,
+        pixels: Pixels,
+        callback: Callable[[int], None] = lambda images: None,
+        batch_size: int | None = None,
+        change: Callable[[Tensor], Tensor] = lambda x: x,
     ) -> LevelEvidence:
         """Evidence per level of stored pixels ``(n, channel, height, width)``, in memory or mapped from a file.
 
+        ``change``: done before to the images in model units.
         Raises DataError if the images are of another shape than the model's, or not finite.
         """
         sigmas, noise = self._draws()
-        found = [
-            level_evidence(self.denoiser, self.checked(part), sigmas, noise, batch_size, callback).values
-            for part in self.parts(pixels)
-        ]
-        return LevelEvidence(np.concatenate(found), sigmas)
+        parts = (change(self.checked(part)) for part in self.parts(pixels))
+        return LevelEvidence.joined([level_evidence(self.denoiser, x, sigmas, noise, batch_size, callback) for x in parts])
 
     def classify(
         self,

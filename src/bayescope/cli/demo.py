@@ -40,7 +40,7 @@ def command(
     began = time.perf_counter()
     config = demo_config(seed, steps)
     data = demo_dataset(seed)
-    with training_bars(data, config.training.steps) as (step, weighed):
+    with training_bars(data, config) as (step, weighed):
         model = fit_run(data, config, out, watch=step, weighed=weighed, force=force)
     answers = answer(model, data.test)
     seconds = round(time.perf_counter() - began)

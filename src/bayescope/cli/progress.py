@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bayescope.cli.output import errors
+from bayescope.config import Config
 from bayescope.data.images import Dataset
+from bayescope.fit import images_to_weigh
 from bayescope.training import loop
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -29,8 +31,9 @@ def counter(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def training_bars(data: Dataset, steps: int, done: int = 0) -> Iterator[tuple[loop.Watch, Callable[[int], None]]]:
+def training_bars(data: Dataset, config: Config, done: int = 0) -> Iterator[tuple[loop.Watch, Callable[[int], None]]]:
     """Bars for training and for weighing the validation images: the two callbacks of ``fit``."""
-    with bar("training", steps) as step, bar("weighing validation", len(data.val)) as weighed:
+    to_weigh = images_to_weigh(data, config)
+    with bar("training", config.training.steps) as step, bar("weighing validation", to_weigh) as weighed:
         step(done)
         yield lambda progress: step(1), weighed

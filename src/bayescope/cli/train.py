@@ -52,7 +52,7 @@ def command(
     _warn_of_validation(dataset)
     done = started_steps(out) if resume else 0
     folder = out / "tensorboard" if tensorboard else None
-    with tensorboard_log(folder) as log, training_bars(dataset, settings.training.steps, done) as (step, weighed):
+    with tensorboard_log(folder) as log, training_bars(dataset, settings, done) as (step, weighed):
 
         def watch(progress: Progress) -> None:
             step(progress)

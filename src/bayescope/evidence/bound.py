@@ -81,6 +81,11 @@ class LevelEvidence:
         """That of the images at these indices."""
         return LevelEvidence(self.values[images], self.sigmas)
 
+    @classmethod
+    def joined(cls, parts: Sequence["LevelEvidence"]) -> "LevelEvidence":
+        """That of all images of one or more parts, weighed at the same levels."""
+        return cls(np.concatenate([part.values for part in parts]), parts[0].sigmas)
+
     def first_noise(self, label: Labels) -> Floats:
         """At every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``."""
         return np.asarray(self.values[np.arange(len(label)), label, :, 0])

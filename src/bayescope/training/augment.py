@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Generator, Tensor
@@ -24,6 +25,10 @@ class Affine:
     shift: float
     scale: float
     flip: bool
+
+    def times(self, strength: float) -> Self:
+        """The same with its ranges so many times as wide."""
+        return replace(self, degrees=strength * self.degrees, shift=strength * self.shift, scale=strength * self.scale)
 
     def __call__(self, x: Tensor, generator: Generator) -> Tensor:
         """Images ``(batch, channel, height, width)`` moved, borders repeated; the same shape."""
@@ -71,15 +76,18 @@ LIGHT = Affine(degrees=5.0, shift=0.05, scale=0.05, flip=False)
 STRONG = Affine(degrees=15.0, shift=0.1, scale=0.15, flip=True)
 
 
-def choose(augmentation: Augmentation, n_train: int, intensity: float = 0.0) -> Augment | None:
+def choose(augmentation: Augmentation, n_train: int, intensity: float = 0.0, strength: float = 1.0) -> Augment | None:
     """The transform asked for; ``auto`` goes by the number of training images: the fewer, the stronger.
 
-    ``intensity``: range of the contrast besides, and twice that of the brightness; 0 leaves both alone.
+    ``intensity``: range of the contrast besides, and twice that of the brightness; 0 leaves both alone.  ``strength``: how many
+    times as wide all ranges are to be; at 0 nothing changes.
     """
+    if strength == 0:
+        return None
     if augmentation == "auto":
         augmentation = "strong" if n_train < _FEW else "light" if n_train < _MANY else "none"
-    chosen = {"none": None, "flip": flip, "light": LIGHT, "strong": STRONG}[augmentation]
+    chosen = {"none": None, "flip": flip, "light": LIGHT.times(strength), "strong": STRONG.times(strength)}[augmentation]
     if intensity == 0:
         return chosen
-    jitter = Intensity(intensity, intensity / 2)
+    jitter = Intensity(strength * intensity, strength * intensity / 2)
     return jitter if chosen is None else lambda x, generator: jitter(chosen(x, generator), generator)
