@@ -17,6 +17,7 @@ SECTIONS = (
     "throughput",
     "trust",
     "novelty",
+    "shift",
     "robustness",
     "maps",
     "prepare",
