@@ -185,3 +185,9 @@ def test_help_version_and_unknown_options(cli: Any) -> None:
         assert "Example" in result.out
     assert cli("train").code == 2
     assert cli("fly").code == 2
+
+
+def test_help_does_not_wait_for_the_network_library() -> None:
+    told = "import sys, bayescope.cli.main; print([name for name in ('torch', 'scipy', 'sklearn') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

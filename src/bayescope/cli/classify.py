@@ -1,21 +1,25 @@
 """``bayescope classify``."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from bayescope.answers import Answers
 from bayescope.cli.evaluate import labelled_split, rests_on
 from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
 from bayescope.cli.output import add_row, complain, console, new_table, print_json, warn
 from bayescope.cli.progress import bar
-from bayescope.model import LikelihoodModel
-from bayescope.shapes import Pixels
+
+if TYPE_CHECKING:
+    from bayescope.answers import Answers
+    from bayescope.model import LikelihoodModel
+    from bayescope.shapes import Pixels
 
 NAME = "classify"
 

@@ -1,23 +1,27 @@
 """``bayescope evaluate`` and the measured answers that ``report`` and ``demo`` share with it."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 from rich.table import Table
 
-from bayescope.answers import Answers
 from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
 from bayescope.cli.output import add_row, console, new_table, print_json, say, warn
 from bayescope.cli.progress import bar
 from bayescope.cli.train import load
-from bayescope.data.images import Dataset, ImageSet
-from bayescope.data.intensity import Preparation
-from bayescope.metrics import Estimate, measure
-from bayescope.model import LikelihoodModel
-from bayescope.shapes import Floats
+
+if TYPE_CHECKING:
+    from bayescope.answers import Answers
+    from bayescope.data.images import Dataset, ImageSet
+    from bayescope.data.intensity import Preparation
+    from bayescope.metrics import Estimate
+    from bayescope.model import LikelihoodModel
+    from bayescope.shapes import Floats
 
 NAME = "evaluate"
 _TINY = 1e-9
@@ -46,6 +50,7 @@ def command(
     Example: bayescope evaluate runs/breast breastmnist.npz --prevalence 0.3,0.7
     """
     from bayescope.checkpoint import load_model
+    from bayescope.metrics import measure
 
     model = load_model(run, device)
     images = labelled_split(model, data, split).images

@@ -1,11 +1,16 @@
 """Training curves for TensorBoard, if asked for and installed."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bayescope.errors import ConfigError
-from bayescope.training.loop import Progress, Watch
+
+if TYPE_CHECKING:
+    from bayescope.training.loop import Progress, Watch
 
 
 @contextmanager

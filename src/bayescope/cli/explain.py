@@ -1,5 +1,7 @@
 """``bayescope explain``."""
 
+from __future__ import annotations
+
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +11,13 @@ import typer
 from bayescope.cli.classify import read_images
 from bayescope.cli.options import Device, Prevalence, prior_from_text
 from bayescope.cli.output import say, warn
-from bayescope.model import LikelihoodModel
-from bayescope.shapes import Floats, Pixels
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from bayescope.model import LikelihoodModel
+    from bayescope.shapes import Floats, Pixels
 
 
 NAME = "explain"
@@ -114,7 +117,7 @@ def _halves(model: LikelihoodModel, by_level: Floats) -> dict[str, Floats]:
     }
 
 
-def _picture(model: LikelihoodModel, pixels: Pixels) -> "NDArray[np.uint8]":
+def _picture(model: LikelihoodModel, pixels: Pixels) -> NDArray[np.uint8]:
     return model.scale.to_display(model.scale.to_model(pixels))[0]
 
 

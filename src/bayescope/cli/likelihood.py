@@ -1,7 +1,9 @@
 """``bayescope likelihood``."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -11,10 +13,12 @@ from bayescope.cli.classify import by_class, read_images
 from bayescope.cli.options import Device
 from bayescope.cli.output import add_row, console, new_table, print_json, warn
 from bayescope.cli.progress import bar
-from bayescope.config import FlowConfig
-from bayescope.exact import ExactLikelihood
-from bayescope.model import LikelihoodModel
-from bayescope.shapes import Floats
+
+if TYPE_CHECKING:
+    from bayescope.config import FlowConfig
+    from bayescope.exact import ExactLikelihood
+    from bayescope.model import LikelihoodModel
+    from bayescope.shapes import Floats
 
 NAME = "likelihood"
 

@@ -1,10 +1,13 @@
 """Options that several commands take, and what is made of them."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayescope.shapes import Floats
+if TYPE_CHECKING:
+    from bayescope.shapes import Floats
 
 Device = Annotated[str, typer.Option(help="Where to weigh: auto (a GPU if there is one), cpu or cuda.")]
 ErrorRate = Annotated[

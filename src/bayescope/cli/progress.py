@@ -1,15 +1,19 @@
 """Progress bars, on standard error."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bayescope.cli.output import errors
-from bayescope.config import Config
-from bayescope.data.images import Dataset
-from bayescope.fit import images_to_weigh
-from bayescope.training import loop
+
+if TYPE_CHECKING:
+    from bayescope.config import Config
+    from bayescope.data.images import Dataset
+    from bayescope.training import loop
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
 
@@ -33,6 +37,8 @@ def counter(title: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def training_bars(data: Dataset, config: Config, done: int = 0) -> Iterator[tuple[loop.Watch, Callable[[int], None]]]:
     """Bars for training and for weighing the validation images: the two callbacks of ``fit``."""
+    from bayescope.fit import images_to_weigh
+
     to_weigh = images_to_weigh(data, config)
     with bar("training", config.training.steps) as step, bar("weighing validation", to_weigh) as weighed:
         step(done)

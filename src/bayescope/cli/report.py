@@ -1,23 +1,24 @@
 """``bayescope report``."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
-from bayescope.answers import Answers
-from bayescope.checkpoint import METRICS, load_model, read_lines, write_atomically
 from bayescope.cli.evaluate import LabelledSplit, answer, decision_rows, decisions, labelled_split, rests_on, trust
 from bayescope.cli.options import Device
 from bayescope.cli.output import say, warn
 from bayescope.cli.progress import bar
-from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError, RunError, reading
-from bayescope.metrics import measure
-from bayescope.model import LikelihoodModel
-from bayescope.run_folder import REPORT, read_manifest
-from bayescope.shapes import Floats
+
+if TYPE_CHECKING:
+    from bayescope.answers import Answers
+    from bayescope.data.images import Dataset
+    from bayescope.model import LikelihoodModel
+    from bayescope.shapes import Floats
 
 NAME = "report"
 _SAMPLES = 8
@@ -37,6 +38,9 @@ def command(
 
     Example: bayescope report runs/breast
     """
+    from bayescope.checkpoint import load_model
+    from bayescope.run_folder import REPORT
+
     target = out or run / REPORT
     with reading(target, RunError):
         exists = target.exists()
@@ -53,6 +57,7 @@ def command(
 def _drawn_again(run: Path, seed: int) -> Dataset | None:
     """The images of a run of `bayescope demo`, which lie nowhere; None for any other run."""
     from bayescope.demo import SOURCE, demo_dataset
+    from bayescope.run_folder import read_manifest
 
     manifest = read_manifest(run)
     if "path" in manifest or manifest.get("source") != SOURCE:
@@ -77,6 +82,8 @@ def _ideal_observer(shown: LabelledSplit) -> dict[str, Floats]:
 
 
 def _training_data(run: Path) -> Path:
+    from bayescope.run_folder import read_manifest
+
     manifest = read_manifest(run)
     if "path" not in manifest:
         source = manifest.get("source", "of unknown source")
@@ -85,6 +92,8 @@ def _training_data(run: Path) -> Path:
 
 
 def _trained_on(run: Path) -> str:
+    from bayescope.run_folder import read_manifest
+
     manifest = read_manifest(run)
     return f"{manifest['source']}, SHA-256 {manifest['fingerprint']}" if "fingerprint" in manifest else ""
 
@@ -98,6 +107,8 @@ def write(
     reference: dict[str, Floats] | None = None,
 ) -> None:
     """Sample from the model and write the page on its ``answers`` to the images ``shown``."""
+    from bayescope.checkpoint import METRICS, read_lines, write_atomically
+    from bayescope.metrics import measure
     from bayescope.report.contents import ReportContents, choose_cases
     from bayescope.report.explained import explain_images
     from bayescope.report.page import render

@@ -1,5 +1,7 @@
 """``bayescope sample``."""
 
+from __future__ import annotations
+
 import io
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +10,6 @@ import numpy as np
 import typer
 from PIL import Image
 
-from bayescope.checkpoint import load_model, write_atomically
 from bayescope.cli.options import Device
 from bayescope.cli.output import say
 from bayescope.cli.progress import bar
@@ -30,6 +31,8 @@ def command(
 
     Example: bayescope sample runs/breast --out samples.png --per-class 12
     """
+    from bayescope.checkpoint import load_model, write_atomically
+
     with reading(out, RunError):
         exists = out.exists()
     if exists and not force:

@@ -1,15 +1,19 @@
 """``bayescope train``."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bayescope.cli.events import tensorboard_log
 from bayescope.cli.output import say, warn
 from bayescope.cli.progress import counter, training_bars
-from bayescope.data.images import Dataset
-from bayescope.training.loop import Progress
+
+if TYPE_CHECKING:
+    from bayescope.data.images import Dataset
+    from bayescope.training.loop import Progress
 
 NAME = "train"
 
