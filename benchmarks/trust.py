@@ -26,6 +26,7 @@ from scipy.stats import binomtest
 
 from bayescope.data.images import ImageSet
 from bayescope.decision import Decided, fit_decisions, risk_coverage
+from bayescope.evidence.bound import draw_noise, level_evidence
 from bayescope.explain import counterfactual
 from bayescope.metrics import log_loss
 from bayescope.model import LikelihoodModel
@@ -121,28 +122,25 @@ def prevalence_check(log_ratio: Floats, diseased: Labels) -> dict[str, object]:
 def error_bars(model: LikelihoodModel, images: ImageSet) -> dict[str, object]:
     """Share of 90 % intervals of the calibrated log-ratio that hold its mean over repetitions with other noise.
 
-    In full, and at the default error rate.  The repetition is part of the mean, which is taken into account in the former; in
-    the latter, which asks few of the same draws, the mean's own spread is.  One noise serves all images of a repetition, so the
-    intervals are over repetitions.
+    In full, each repetition's own; and of the answer at the default error rate, with the model's own noises alone: what these
+    say of the average image was learned with them.  The repetition is part of the mean in the former, beside it in the latter,
+    and its spread is taken into account.  One noise serves all images of a repetition, so the interval is over repetitions.
     """
-    ratios, bars, early, early_bars, passes = np.empty((5, REPETITIONS, len(images)))
+    settings, x = model.config.evidence, model.checked(images.pixels)
+    sigmas = model.sigmas
+    ratios, bars = np.empty((2, REPETITIONS, len(images)))
     for seed in range(REPETITIONS):
-        of_seed = replace(model, config=model.config.model_copy(update={"seed": 1000 + seed}))
-        full, stopped = of_seed.answer(of_seed.level_evidence(images.pixels)), of_seed.classify(images.pixels)
-        ratios[seed], bars[seed] = full.log_likelihood_ratio[:, 1], full.standard_error[:, 1]
-        early[seed], early_bars[seed] = stopped.log_likelihood_ratio[:, 1], stopped.standard_error[:, 1]
-        passes[seed] = stopped.passes
+        noise = draw_noise(settings.levels, settings.noises, model.image_shape, 1000 + seed)
+        answers = model.answer(level_evidence(model.denoiser, x, sigmas, noise))
+        ratios[seed], bars[seed] = answers.log_likelihood_ratio[:, 1], answers.standard_error[:, 1]
     mean, spread = ratios.mean(axis=0), ratios.std(axis=0, ddof=1)
-    held = np.abs(ratios - mean) < 1.645 * np.sqrt(1 - 1 / REPETITIONS) * bars
-    held_early = np.abs(early - mean) < 1.645 * np.hypot(early_bars, spread / np.sqrt(REPETITIONS))
-
-    def held_in(held: np.ndarray) -> list[float]:
-        return interval(bootstrap(lambda rows: np.array([held[rows].mean()]), REPETITIONS)[0])
-
+    held = (np.abs(ratios - mean) < 1.645 * np.sqrt(1 - 1 / REPETITIONS) * bars).mean(axis=1)
+    early = model.classify(images.pixels)
+    bar = np.hypot(early.standard_error[:, 1], spread / np.sqrt(REPETITIONS))
     return {
-        "in full": held_in(held),
-        "early": held_in(held_early),
-        "early passes": float(passes.mean()),
+        "in full": interval(bootstrap(lambda rows: np.array([held[rows].mean()]), REPETITIONS)[0]),
+        "early": float((np.abs(early.log_likelihood_ratio[:, 1] - mean) < 1.645 * bar).mean()),
+        "early passes": early.mean_passes,
         "bar over spread": float(np.sqrt((bars**2).mean() / (spread**2).mean())),
     }
 
