@@ -46,6 +46,8 @@ from temperature import fit_temperature
 DISEASE = {"pneumoniamnist": 1, "breastmnist": 0}
 PREVALENCES, RESAMPLED = (0.01, 0.1, 0.5), 200
 REPETITIONS, REPEATED = 20, 20
+FEW_REPETITIONS, EARLY = 6, 150
+"""Early answers: fewer repetitions of more images, of each class, since every image has but one."""
 SIGMAS = (0.5, 1.0, 2.0)
 _TINY = 1e-9
 
@@ -119,30 +121,42 @@ def prevalence_check(log_ratio: Floats, diseased: Labels) -> dict[str, object]:
     return found
 
 
-def error_bars(model: LikelihoodModel, images: ImageSet) -> dict[str, object]:
-    """Share of 90 % intervals of the calibrated log-ratio that hold its mean over repetitions with other noise.
-
-    In full, each repetition's own; and of the answer at the default error rate, with the model's own noises alone: what these
-    say of the average image was learned with them.  The repetition is part of the mean in the former, beside it in the latter,
-    and its spread is taken into account.  One noise serves all images of a repetition, so the interval is over repetitions.
-    """
+def repeated(model: LikelihoodModel, images: ImageSet, repetitions: int) -> tuple[Floats, Floats]:
+    """Calibrated log-ratios and their error bars in full, with other noise every time: ``(repetitions, n)`` each."""
     settings, x = model.config.evidence, model.checked(images.pixels)
-    sigmas = model.sigmas
-    ratios, bars = np.empty((2, REPETITIONS, len(images)))
-    for seed in range(REPETITIONS):
+    ratios, bars = np.empty((2, repetitions, len(images)))
+    for seed in range(repetitions):
         noise = draw_noise(settings.levels, settings.noises, model.image_shape, 1000 + seed)
-        answers = model.answer(level_evidence(model.denoiser, x, sigmas, noise))
+        answers = model.answer(level_evidence(model.denoiser, x, model.sigmas, noise))
         ratios[seed], bars[seed] = answers.log_likelihood_ratio[:, 1], answers.standard_error[:, 1]
+    return ratios, bars
+
+
+def error_bars(model: LikelihoodModel, images: ImageSet) -> dict[str, object]:
+    """Share of 90 % intervals of the calibrated log-ratio in full that hold its mean over repetitions with other noise.
+
+    Each repetition is part of the mean, which is taken into account.  One noise serves all images of a repetition, so the
+    interval is over repetitions.
+    """
+    ratios, bars = repeated(model, images, REPETITIONS)
     mean, spread = ratios.mean(axis=0), ratios.std(axis=0, ddof=1)
     held = (np.abs(ratios - mean) < 1.645 * np.sqrt(1 - 1 / REPETITIONS) * bars).mean(axis=1)
-    early = model.classify(images.pixels)
-    bar = np.hypot(early.standard_error[:, 1], spread / np.sqrt(REPETITIONS))
     return {
         "in full": interval(bootstrap(lambda rows: np.array([held[rows].mean()]), REPETITIONS)[0]),
-        "early": float((np.abs(early.log_likelihood_ratio[:, 1] - mean) < 1.645 * bar).mean()),
-        "early passes": early.mean_passes,
         "bar over spread": float(np.sqrt((bars**2).mean() / (spread**2).mean())),
     }
+
+
+def early_error_bars(model: LikelihoodModel, images: ImageSet) -> dict[str, object]:
+    """The same of answers that stopped early, with the model's own noises: the stopping rule was learned with these.
+
+    The mean is of other noises, and its own spread is taken into account.
+    """
+    ratios, _ = repeated(model, images, FEW_REPETITIONS)
+    early, spread = model.classify(images.pixels), ratios.std(axis=0, ddof=1)
+    bar = np.hypot(early.standard_error[:, 1], spread / np.sqrt(FEW_REPETITIONS))
+    held = np.abs(early.log_likelihood_ratio[:, 1] - ratios.mean(axis=0)) < 1.645 * bar
+    return {"early": share(int(held.sum()), len(held)), "early images": len(held), "early passes": early.mean_passes}
 
 
 def counterfactuals(model: LikelihoodModel, images: ImageSet) -> dict[str, dict[str, float]]:
@@ -205,7 +219,7 @@ def measure(case: Case) -> dict[str, object]:
     their_rule = fit_decisions(known, val.labels, settings.miscoverage, settings.risk, equal)
     decided = {"Bayescope": (model.decide(ours), ours.posterior), "ResNet-18": (their_rule(asked), asked)}
     disease = DISEASE[case.name]
-    chosen = test.subset(first_of_each_class(test.labels, REPEATED))
+    chosen, more = (test.subset(first_of_each_class(test.labels, count)) for count in (REPEATED, EARLY))
     return {
         "images": {"validation": len(val), "test": len(test)},
         "calibrated": model.calibration.calibrated,
@@ -213,7 +227,7 @@ def measure(case: Case) -> dict[str, object]:
         "temperature": temperature,
         "calibration": {name: calibration(ratio, test.labels, priors) for name, ratio in ratios.items()},
         "prevalence": prevalence_check(log_ratio if disease else -log_ratio, (test.labels == disease).astype(np.int64)),
-        "error bars": error_bars(model, chosen),
+        "error bars": error_bars(model, chosen) | early_error_bars(model, more),
         "promised": {"miscoverage": settings.miscoverage, "risk": settings.risk},
         "decisions": {name: decisions(rule, posterior, test.labels) for name, (rule, posterior) in decided.items()},
         "counterfactuals": counterfactuals(model, chosen),
