@@ -100,13 +100,18 @@ def weigh_again(name: str, data: Dataset, seed: int) -> dict[str, object]:
 
 
 def measure(model: LikelihoodModel, data: Dataset) -> dict[str, object]:
-    """AUC and accuracy on validation and test images, weighed in full."""
-    frequency = np.bincount(data.train.labels) / len(data.train)
+    """AUC and accuracy on validation and test images, weighed in full.
+
+    Also at the class frequencies of the training images, and of the same network had it learned from validation images as they
+    are alone (``imitated_shift`` 0).
+    """
+    frequency, unshifted = np.bincount(data.train.labels) / len(data.train), calibrated(model, data.val)
     results: dict[str, object] = {"weights": model.weighing.weights.round(5).tolist()}
     for split_name, split in (("val", data.val), ("test", data.test)):
         levels = model.level_evidence(split.pixels)
         results[split_name] = score(model.answer(levels).posterior, split)
         results[f"{split_name}_training_prior"] = score(model.answer(levels, frequency).posterior, split)
+        results[f"{split_name}_unshifted"] = score(unshifted.answer(levels).posterior, split)
         results["passes"] = levels.passes
     return results
 
