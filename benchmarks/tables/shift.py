@@ -35,4 +35,4 @@ def section() -> list[str]:
             values = (cost[0], right[0], cost[1:].mean(), right[1:].mean(), cost.mean())
             rows.append([strength, *(f"{value:.3f}" for value in values)])
         lines += ["", f"### {title}, {len(records)} seed(s)", "", *table(HEADER, rows)]
-    return [*lines, ""]
+    return lines
