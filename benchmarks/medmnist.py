@@ -94,7 +94,7 @@ def weigh_again(name: str, data: Dataset, seed: int) -> dict[str, object]:
     kept = load_model(run)
     evidence = read_config(RECIPES / f"{name}.toml").evidence
     kept = replace(kept, config=kept.config.model_copy(update={"evidence": evidence}))
-    model = calibrated(kept, data.val, shift=imitated_shift(kept.config, len(data.train)))
+    model = calibrated(kept, data.val, imitated_shift(kept.config, len(data.train)))
     save_model(run, model)
     return json.loads(row_of(name, "bayescope", seed).read_text()) | measure(model, data)
 
@@ -105,7 +105,7 @@ def measure(model: LikelihoodModel, data: Dataset) -> dict[str, object]:
     Also at the class frequencies of the training images, and of the same network had it learned from validation images as they
     are alone (``imitated_shift`` 0).
     """
-    frequency, unshifted = np.bincount(data.train.labels) / len(data.train), calibrated(model, data.val)
+    frequency, unshifted = np.bincount(data.train.labels) / len(data.train), calibrated(model, data.val, None)
     results: dict[str, object] = {"weights": model.weighing.weights.round(5).tolist()}
     for split_name, split in (("val", data.val), ("test", data.test)):
         levels = model.level_evidence(split.pixels)

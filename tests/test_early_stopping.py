@@ -56,7 +56,7 @@ def test_a_budget_is_kept(trained: tuple[LikelihoodModel, Dataset]) -> None:
 
 def test_without_validation_images_to_learn_from_a_budget_is_refused(trained: tuple[LikelihoodModel, Dataset]) -> None:
     model, data = trained
-    few = calibrated(model, data.val.subset(np.arange(10)))
+    few = calibrated(model, data.val.subset(np.arange(10)), None)
     assert (few.classify(data.test.pixels[:2]).passes == 64).all()
     with pytest.raises(ConfigError, match="at least 16 validation images"):
         few.classify(data.test.pixels[:2], max_passes=6)

@@ -264,7 +264,7 @@ def test_monotone_calibration_weighs_in_full(model: LikelihoodModel, tiny_data: 
     evidence = tiny_config.evidence.model_copy(update={"calibration": "monotone"})
     settings = tiny_config.model_copy(update={"evidence": evidence})
     held_out = tiny_data.train
-    monotone = calibrated(replace(model, config=settings), held_out)
+    monotone = calibrated(replace(model, config=settings), held_out, None)
     assert isinstance(monotone.calibration, RatioCalibration)
     assert monotone.calibration.calibrated
     answers = monotone.classify(tiny_data.test.pixels[:4], error_rate=0.3)

@@ -15,7 +15,7 @@ from bayescope.denoiser import EpsilonDenoiser
 from bayescope.errors import ConfigError
 from bayescope.fit import fit_run
 from bayescope.noise import VP
-from bayescope.training.augment import choose, flip
+from bayescope.training.augment import Flip, choose
 from bayescope.training.draw import seeded
 from bayescope.training.loop import Progress, learning_rate
 from bayescope.training.loss import draw_levels
@@ -130,8 +130,8 @@ def test_vp_levels_have_uniform_times_one_in_each_stratum() -> None:
 def test_flip_mirrors_about_half_of_the_images_and_changes_nothing_else() -> None:
     x = torch.rand(200, 1, 5, 7)
     flipped = choose("flip", 200)
-    assert flipped is flip
-    moved = flip(x, seeded(0))
+    assert flipped == Flip()
+    moved = Flip()(x, seeded(0))
     mirrored = (moved == x.flip(-1)).all(dim=(1, 2, 3))
     assert 70 < int(mirrored.sum()) < 130
     assert torch.equal(moved[~mirrored], x[~mirrored])

@@ -19,7 +19,7 @@ from bayescope.errors import RunError
 from bayescope.fit import fit_run
 from bayescope.metrics import accuracy
 from bayescope.noise import LogNormal
-from bayescope.training.augment import LIGHT, STRONG, Affine, Intensity, choose
+from bayescope.training.augment import LIGHT, STRONG, Affine, Augment, Both, Flip, Intensity, choose
 from bayescope.training.draw import BalancedDraws, seeded
 from bayescope.training.loop import Progress, learning_rate
 from conftest import stripes
@@ -173,6 +173,14 @@ def test_a_stronger_augmentation_has_wider_ranges_and_none_at_all_changes_nothin
     jitter = choose("none", 500, intensity=0.1, strength=2.0)
     assert jitter is not None
     torch.testing.assert_close(jitter(x, seeded(0)), Intensity(0.2, 0.1)(x, seeded(0)))
+
+
+@pytest.mark.parametrize("augment", [STRONG, Flip(), Both(LIGHT, Intensity(0.2, 0.1))])
+def test_how_many_images_come_at_a_time_does_not_matter(augment: Augment) -> None:
+    x = torch.rand(9, 1, 5, 7)
+    whole, change = augment(x, seeded(0)), augment.in_turn(9, seeded(0))
+    torch.testing.assert_close(torch.cat([change(x[:2]), change(x[2:3]), change(x[3:])]), whole)
+    assert not torch.allclose(whole, x)
 
 
 def test_augmentation_moves_each_image_its_own_way_and_keeps_the_shape() -> None:

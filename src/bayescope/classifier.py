@@ -27,7 +27,7 @@ from bayescope.shapes import Floats, Labels, Pixels
 _FEWEST_HELD_OUT = 8
 _ESTIMATOR = "estimator"
 _TRAINING = ("steps", "batch_size", "learning_rate", "evidence_weight", "augmentation")
-_EVIDENCE = ("levels", "noises", "level_weights", "calibration", "error_rate", "max_passes")
+_EVIDENCE = ("levels", "noises", "level_weights", "calibration", "imitated_shift", "error_rate", "max_passes")
 
 
 class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -40,7 +40,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     steps, batch_size, learning_rate, widths, evidence_weight, augmentation
         Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
-    levels, noises, level_weights, calibration, error_rate, max_passes
+    levels, noises, level_weights, calibration, imitated_shift, error_rate, max_passes
         Weighing; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
         as few as six where the winner is settled soon.  Assign ``error_rate`` or ``max_passes`` anew at any time.
     validation_fraction
@@ -89,6 +89,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         noises: int = 4,
         level_weights: LevelWeights = "fitted",
         calibration: Calibration = "affine",
+        imitated_shift: float = 1.0,
         error_rate: float = 0.04,
         max_passes: int | None = None,
         validation_fraction: float = 0.1,
@@ -107,6 +108,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.noises = noises
         self.level_weights = level_weights
         self.calibration = calibration
+        self.imitated_shift = imitated_shift
         self.error_rate = error_rate
         self.max_passes = max_passes
         self.validation_fraction = validation_fraction

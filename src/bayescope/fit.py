@@ -128,7 +128,7 @@ class _Training:
             Weighing(level_spacing(sigmas), np.zeros(n_classes)),
             preparation=data.preparation,
         )
-        return calibrated(model, data.val, weighed, imitated_shift(self.config, len(data.train)))
+        return calibrated(model, data.val, imitated_shift(self.config, len(data.train)), weighed)
 
 
 @dataclass(frozen=True)

@@ -25,20 +25,21 @@ _FEWEST_OF_A_CLASS = 2 * FEWEST_TO_CALIBRATE["affine"]
 def calibrated(
     model: LikelihoodModel,
     held_out: ImageSet,
+    shift: Augment | None,
     callback: Callable[[int], None] = lambda images: None,
-    shift: Augment | None = None,
 ) -> LikelihoodModel:
     """The same model with all that held-out images teach; ``callback`` hears of images weighed.
 
     That is the level weights and the calibration its configuration asks for, statistics for stopping early, the novelty test,
     prediction sets and abstention.  Calibration and decisions are fitted on evidence whose weights were fitted on other folds,
-    patients kept whole.  Weights and calibration also see every image changed by ``shift``; all else, images as they are.
+    patients kept whole.  Weights and calibration also see every image changed by ``shift``, if there is one
+    (:func:`bayescope.fit.imitated_shift`); all else, images as they are.
     """
     settings, labels, patients = model.config.evidence, held_out.labels, held_out.groups
     views = [model.level_evidence(held_out.pixels, callback)]
     if shift is not None and len(labels):
-        generator = torch.Generator().manual_seed(model.config.seed)
-        views.append(model.level_evidence(held_out.pixels, callback, change=lambda x: shift(x, generator)))
+        change = shift.in_turn(len(labels), torch.Generator().manual_seed(model.config.seed))
+        views.append(model.level_evidence(held_out.pixels, callback, change=change))
     levels = views[0]
     calibration = cross_fitted_calibration(settings, views, labels, model.class_prior, patients)
     weighing = weighing_of_views(settings, views, labels)

@@ -191,8 +191,8 @@ def out_of_fold(
 ) -> Floats:
     """Every image's answer from a fit that has seen neither it nor another image of its patient.
 
-    ``predict(fitting, asked)`` fits on the images of the first indices and answers for those of the second, ``(m, classes)``;
-    folds are stratified, and hold whole ``patients (n,)`` (default: every image is another's).  Serves twice: raw ratios
+    ``predict(fitting, asked)`` fits on the images of the first indices and answers for those of the second, ``(m, …)``;
+    folds are stratified, and hold whole ``patients (n,)`` (default: every image is another's). Serves twice: raw ratios
     whose level weights were fitted on the other images, on which a calibration may be fitted; and calibrated ratios for an
     honest figure on the very images of the calibration.
     Raises DataError if a class has fewer than two images.

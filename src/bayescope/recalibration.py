@@ -9,9 +9,9 @@
 
 Raw evidence comes from a weighing fitted on the other folds of the held-out images.
 
-Held-out images may be given in several views: as they are, and changed.  All views of an image are in the same fold, and
-count as one image.  A calibration fitted on perturbed images holds better under shifts that nobody has seen (Tomani et al.
-2021, "Post-hoc uncertainty calibration for domain drift scenarios").
+Held-out images may be given in several views: as they are, and changed. All views of an image are in the same fold, and
+numbers told are of images. A calibration fitted on perturbed images holds better under shifts that nobody has seen (Tomani et
+al. 2021, "Post-hoc uncertainty calibration for domain drift scenarios").
 """
 
 from collections.abc import Hashable, Sequence

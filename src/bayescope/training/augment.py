@@ -1,9 +1,10 @@
 """Random augmentation, one transform per image, drawn from a given generator."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Generator, Tensor
@@ -13,29 +14,50 @@ from bayescope.config import Augmentation
 
 _FEW, _MANY = 1500, 20000
 
-Augment = Callable[[Tensor, Generator], Tensor]
-"""Images ``(batch, channel, height, width)`` to images of the same shape, each changed its own way."""
+
+class Augment(ABC):
+    """Images ``(batch, channel, height, width)`` to images of the same shape, each changed its own way."""
+
+    @property
+    @abstractmethod
+    def numbers(self) -> int:
+        """How many are drawn of each image."""
+
+    @abstractmethod
+    def apply(self, x: Tensor, drawn: Tensor) -> Tensor:
+        """Images changed as ``drawn (numbers, batch)`` in [0, 1) has it."""
+
+    def draw(self, n: int, generator: Generator) -> Tensor:
+        """For ``n`` images: ``(numbers, n)`` in [0, 1)."""
+        rows = [torch.rand(n, generator=generator, device=generator.device) for _ in range(self.numbers)]
+        return torch.stack(rows)
+
+    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+        return self.apply(x, self.draw(len(x), generator))
+
+    def in_turn(self, n: int, generator: Generator) -> Callable[[Tensor], Tensor]:
+        """For ``n`` images that come some at a time, in order: how many at a time makes no difference."""
+        each = iter(self.draw(n, generator).unbind(dim=1))
+        return lambda x: self.apply(x, torch.stack([next(each) for _ in x], dim=1))
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(Augment):
     """Ranges of the transform: rotation in degrees, shift as a fraction of the side, scale as a factor off 1."""
 
     degrees: float
     shift: float
     scale: float
     flip: bool
+    numbers: ClassVar[int] = 6
 
     def times(self, strength: float) -> Self:
         """The same with its ranges so many times as wide."""
         return replace(self, degrees=strength * self.degrees, shift=strength * self.shift, scale=strength * self.scale)
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def apply(self, x: Tensor, drawn: Tensor) -> Tensor:
         """Images ``(batch, channel, height, width)`` moved, borders repeated; the same shape."""
-        n = len(x)
-        angle, zoom, ratio, down, right, mirror = (
-            torch.rand(n, generator=generator, device=generator.device).to(x.device) * 2 - 1 for _ in range(6)
-        )
+        angle, zoom, ratio, down, right, mirror = drawn.to(x.device) * 2 - 1
         angle = angle * math.radians(self.degrees)
         tall = torch.exp(zoom * self.scale)
         wide = tall * torch.exp(ratio * 0.5 * self.scale)
@@ -53,23 +75,46 @@ class Affine:
 
 
 @dataclass(frozen=True)
-class Intensity:
+class Intensity(Augment):
     """Ranges of the change: contrast as a factor off 1, brightness as a share of the pixels' range [-1, 1]."""
 
     contrast: float
     brightness: float
+    numbers: ClassVar[int] = 2
 
-    def __call__(self, x: Tensor, generator: Generator) -> Tensor:
+    def apply(self, x: Tensor, drawn: Tensor) -> Tensor:
         """Images ``(batch, channel, height, width)`` stretched about their own mean and shifted; the same shape."""
-        draws = torch.rand(2, len(x), 1, 1, 1, generator=generator, device=generator.device).to(x.device) * 2 - 1
+        stretch, shift = (drawn.to(x.device) * 2 - 1)[:, :, None, None, None]
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
-        return mean + torch.exp(draws[0] * self.contrast) * (x - mean) + 2 * self.brightness * draws[1]
+        return mean + torch.exp(stretch * self.contrast) * (x - mean) + 2 * self.brightness * shift
 
 
-def flip(x: Tensor, generator: Generator) -> Tensor:
-    """Each image ``(batch, channel, height, width)`` mirrored left to right with probability one half."""
-    mirrored = torch.rand(len(x), generator=generator, device=generator.device).to(x.device) < 0.5
-    return torch.where(mirrored[:, None, None, None], x.flip(-1), x)
+@dataclass(frozen=True)
+class Flip(Augment):
+    """Each image mirrored left to right with probability one half."""
+
+    numbers: ClassVar[int] = 1
+
+    def apply(self, x: Tensor, drawn: Tensor) -> Tensor:
+        """Images ``(batch, channel, height, width)``, mirrored or not."""
+        return torch.where(drawn.to(x.device).T[:, :, None, None] < 0.5, x.flip(-1), x)
+
+
+@dataclass(frozen=True)
+class Both(Augment):
+    """One change after the other."""
+
+    first: Augment
+    second: Augment
+
+    @property
+    def numbers(self) -> int:
+        return self.first.numbers + self.second.numbers
+
+    def apply(self, x: Tensor, drawn: Tensor) -> Tensor:
+        """Images ``(batch, channel, height, width)`` changed twice."""
+        first, second = drawn.split([self.first.numbers, self.second.numbers])
+        return self.second.apply(self.first.apply(x, first), second)
 
 
 LIGHT = Affine(degrees=5.0, shift=0.05, scale=0.05, flip=False)
@@ -80,14 +125,15 @@ def choose(augmentation: Augmentation, n_train: int, intensity: float = 0.0, str
     """The transform asked for; ``auto`` goes by the number of training images: the fewer, the stronger.
 
     ``intensity``: range of the contrast besides, and twice that of the brightness; 0 leaves both alone.  ``strength``: how many
-    times as wide all ranges are to be; at 0 nothing changes.
+    times as wide all ranges are to be, mirroring aside; at 0 nothing changes.
     """
     if strength == 0:
         return None
     if augmentation == "auto":
         augmentation = "strong" if n_train < _FEW else "light" if n_train < _MANY else "none"
-    chosen = {"none": None, "flip": flip, "light": LIGHT.times(strength), "strong": STRONG.times(strength)}[augmentation]
+    light, strong = LIGHT.times(strength), STRONG.times(strength)
+    chosen: Augment | None = {"none": None, "flip": Flip(), "light": light, "strong": strong}[augmentation]
     if intensity == 0:
         return chosen
     jitter = Intensity(strength * intensity, strength * intensity / 2)
-    return jitter if chosen is None else lambda x, generator: jitter(chosen(x, generator), generator)
+    return jitter if chosen is None else Both(chosen, jitter)
