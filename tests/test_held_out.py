@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from bayescope import held_out, recalibration
+from bayescope.answers import tell
 from bayescope.checkpoint import load_model, save_model
 from bayescope.config import Config
 from bayescope.data.images import Dataset
@@ -14,6 +15,8 @@ from bayescope.fit import fit, images_to_weigh
 from bayescope.likelihood_ratio import out_of_fold
 from bayescope.metrics import measure
 from bayescope.novelty import fit_novelty
+from bayescope.training.augment import STRONG
+from bayescope.training.draw import seeded
 from conftest import write_npz
 
 
@@ -86,6 +89,27 @@ def test_copies_of_validation_images_are_changed_as_in_training(tiny_data: Datas
     assert sum(once.decisions.sets.images) == len(tiny_data.val)
     again = fit(tiny_data, imitating(1.0))
     assert again.calibration == once.calibration
+
+
+def test_sets_and_abstention_rest_on_images_as_they_are(
+    tiny_data: Dataset, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights are the bound's, so evidence of the images as they are is known, and no other is asked for decisions."""
+    asked: list[np.ndarray] = []
+
+    def spy(evidence: np.ndarray, *rest: object) -> object:
+        asked.append(evidence)
+        return tell(evidence, *rest)
+
+    model = fit(tiny_data, short(tiny_config))
+    monkeypatch.setattr(held_out, "tell", spy)
+    calibrated = held_out.calibrated(model, tiny_data.val, STRONG)
+    known = calibrated.weighing.evidence(model.level_evidence(tiny_data.val.pixels))
+    found = np.concatenate(asked)
+    assert len(found) == len(tiny_data.val)
+    np.testing.assert_allclose(np.sort(found[:, 0]), np.sort(known[:, 0]))
+    changed = model.level_evidence(tiny_data.val.pixels, change=STRONG.in_turn(len(tiny_data.val), seeded(0)))
+    assert not np.allclose(np.sort(calibrated.weighing.evidence(changed)[:, 0]), np.sort(known[:, 0]))
 
 
 def test_novelty_ranks_an_image_among_other_patients() -> None:

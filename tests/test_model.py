@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, log_softmax, logit
 
+from bayescope import recalibration
 from bayescope.answers import no_error, tell
 from bayescope.calibration import Weighing, level_spacing
 from bayescope.checkpoint import load_model, save_model
@@ -28,6 +29,7 @@ from bayescope.recalibration import (
     fit_evidence_calibration,
     out_of_fold_evidence,
     stopping_offset,
+    weighing_of_views,
 )
 from bayescope.reliability import cllr
 
@@ -136,6 +138,33 @@ def test_a_calibration_on_two_views_serves_both_and_counts_images(kind: str) -> 
     (own, other), (own_of_both, other_of_both) = costs
     assert own < own_of_both < other
     assert other_of_both < other - 0.05
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_views_keep_patients_whole_whatever_the_classes(n_classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, raw, labels = overconfident(90, n_classes, 6)
+    patients = [i // 3 for i in range(90)]
+    views = [level_evidence_of(raw), level_evidence_of(raw + 1, seed=1)]
+    config, fitted_on = EvidenceConfig(level_weights="fitted"), []
+
+    def spy(settings: EvidenceConfig, known: list[LevelEvidence], truth: np.ndarray) -> Weighing:
+        fitted_on.append(
+            [
+                [int(np.flatnonzero((view.values == row).all(axis=(1, 2, 3)))[0]) for row in part.values]
+                for view, part in zip(views, known, strict=True)
+            ]
+        )
+        return weighing_of_views(settings, known, truth)
+
+    monkeypatch.setattr(recalibration, "weighing_of_views", spy)
+    evidence = out_of_fold_evidence(config, views, labels, patients)
+    assert evidence.shape == (2, 90, n_classes)
+    for first, second in fitted_on:
+        assert first == second
+        left_out = set(range(90)) - set(first)
+        assert {i // 3 for i in left_out}.isdisjoint(i // 3 for i in first)
+    found = cross_fitted_calibration(config, views, labels, np.full(n_classes, 1 / n_classes), patients)
+    assert found.images == (90 // n_classes,) * n_classes
 
 
 def test_views_of_an_image_are_in_the_same_fold() -> None:
