@@ -8,13 +8,16 @@ from PIL import Image
 
 from bayescope import held_out, recalibration
 from bayescope.answers import tell
+from bayescope.calibration import Weighing
 from bayescope.checkpoint import load_model, save_model
-from bayescope.config import Config
+from bayescope.config import Config, EvidenceConfig
 from bayescope.data.images import Dataset
+from bayescope.evidence.bound import LevelEvidence
 from bayescope.fit import fit, images_to_weigh
 from bayescope.likelihood_ratio import out_of_fold
 from bayescope.metrics import measure
 from bayescope.novelty import fit_novelty
+from bayescope.recalibration import weighing_of_views
 from bayescope.training.augment import STRONG
 from bayescope.training.draw import seeded
 from conftest import write_npz
@@ -101,10 +104,17 @@ def test_sets_and_abstention_rest_on_images_as_they_are(
         asked.append(evidence)
         return tell(evidence, *rest)
 
+    def count(settings: EvidenceConfig, views: list[LevelEvidence], labels: np.ndarray) -> Weighing:
+        seen.append(len(views))
+        return weighing_of_views(settings, views, labels)
+
+    seen: list[int] = []
     model = fit(tiny_data, short(tiny_config))
     monkeypatch.setattr(held_out, "tell", spy)
+    monkeypatch.setattr(held_out, "weighing_of_views", count)
     calibrated = held_out.calibrated(model, tiny_data.val, STRONG)
     known = calibrated.weighing.evidence(model.level_evidence(tiny_data.val.pixels))
+    assert set(seen) == {2}  # of all weights that are fitted
     found = np.concatenate(asked)
     assert len(found) == len(tiny_data.val)
     np.testing.assert_allclose(np.sort(found[:, 0]), np.sort(known[:, 0]))

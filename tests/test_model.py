@@ -140,6 +140,22 @@ def test_a_calibration_on_two_views_serves_both_and_counts_images(kind: str) -> 
     assert other_of_both < other - 0.05
 
 
+@pytest.mark.parametrize("kind", ["affine", "monotone"])
+def test_the_same_view_twice_tells_no_more_than_once(kind: str) -> None:
+    _, raw, labels = overconfident(120, 2, 7)
+    config, view, prior = EvidenceConfig(level_weights="bound", calibration=kind), level_evidence_of(raw), np.full(2, 0.5)
+    once, twice = (cross_fitted_calibration(config, views, labels, prior).to_dict() for views in ([view], [view, view]))
+    np.testing.assert_allclose(_numbers(once), _numbers(twice), rtol=1e-4, atol=1e-5)
+
+
+def _numbers(found: object) -> list[float]:
+    """All numbers in nested dictionaries and lists, in order."""
+    if isinstance(found, int | float):
+        return [found]
+    values = found.values() if isinstance(found, dict) else found if isinstance(found, list | tuple) else ()
+    return [number for value in values for number in _numbers(value)]
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_views_keep_patients_whole_whatever_the_classes(n_classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     _, raw, labels = overconfident(90, n_classes, 6)

@@ -38,8 +38,8 @@ def section() -> list[str]:
         "    python benchmarks/robustness.py --data FOLDER",
         "",
         "Mean over seeds, and in brackets the change against the images as they are; 200 test images of each class, equal",
-        "prior; the ResNet-18 is temperature-scaled; the last column is the share of images that Bayescope warns of as unlike",
-        "its training images.",
+        "prior; the ResNet-18 is temperature-scaled, on images as they are; the last column is the share of images that",
+        "Bayescope warns of as unlike its training images.",
         "",
         *table(HEADER, rows),
     ]

@@ -120,7 +120,7 @@ class EvidenceConfig(_Levels):
     ``calibration`` of the likelihood ratios on validation images: one slope and an offset per class, or any rising map of each
     class's ratio, which needs more images and full weighing.  Images to come may differ from the validation images; so fitted
     weights and calibration also see a copy of each, changed as training changes its images, at ``imitated_shift`` times the
-    ranges (0: no copies).
+    ranges (mirroring as it is; 0: no copies).
 
     Prediction sets miss the true class in at most ``miscoverage`` of the images of any class; answers that are not withheld are
     wrong in at most ``risk`` of the images.  Both speak of images like the validation images, weighed in full.

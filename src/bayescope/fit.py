@@ -51,9 +51,11 @@ def fit(
 
 
 def imitated_shift(config: Config, n_train: int) -> Augment | None:
-    """How copies of validation images are to be changed; None if there are to be none."""
-    training = config.training
-    return choose(training.augmentation, n_train, training.intensity, config.evidence.imitated_shift)
+    """How copies of validation images are to be changed; None if there are to be none, or nothing is fitted to them."""
+    training, evidence = config.training, config.evidence
+    if evidence.level_weights != "fitted" and evidence.calibration == "none":
+        return None
+    return choose(training.augmentation, n_train, training.intensity, evidence.imitated_shift)
 
 
 def images_to_weigh(data: Dataset, config: Config) -> int:

@@ -102,8 +102,8 @@ class RatioCalibration:
             ) from None
 
 
-def fit_calibration(raw: Floats, labels: Labels, kind: Kind = "affine") -> RatioCalibration:
-    """Calibrate raw log-ratios ``(n, classes)`` on held-out images of ``labels (n,)``.
+def fit_calibration(raw: Floats, labels: Labels, kind: Kind = "affine", views: int = 1) -> RatioCalibration:
+    """Calibrate raw log-ratios ``(n, classes)`` on held-out images of ``labels (n,)``, each given in so many ``views``.
 
     With fewer than ``FEWEST_IMAGES`` of a class or of the rest (none at all included) the answer is the identity, marked
     uncalibrated.  Raises DataError for ratios that are not finite, or that do not fit the labels.
@@ -115,13 +115,13 @@ def fit_calibration(raw: Floats, labels: Labels, kind: Kind = "affine") -> Ratio
             "finite; expected finite ratios (images, classes). Leave out the images that cannot be weighed"
         )
     n_classes = raw.shape[1]
-    counts = np.bincount(labels, minlength=n_classes)
-    fewest = int(np.minimum(counts, len(labels) - counts).min())
+    counts = np.bincount(labels, minlength=n_classes) // views
+    fewest = int(np.minimum(counts, len(labels) // views - counts).min())
     images = tuple(counts.tolist())
     if fewest < FEWEST_IMAGES[kind]:
         return uncalibrated(images, kind)
     fit = fit_affine if kind == "affine" else fit_monotone
-    maps = tuple(fit(raw[:, k], labels == k) for k in range(n_classes))
+    maps = tuple(fit(raw[:, k], labels == k, views) for k in range(n_classes))
     return RatioCalibration(maps, images, True, warning_of(maps, images, fewest))
 
 
@@ -134,9 +134,12 @@ def uncalibrated(images: tuple[int, ...], kind: Kind = "affine") -> RatioCalibra
     return RatioCalibration((AffineMap(1.0, 0.0),) * len(images), images, False, warning)
 
 
-def fit_affine(raw: Floats, positive: np.ndarray) -> AffineMap:
-    """The affine map of least Cllr.  ``raw (n,)`` nats, ``positive (n,)`` bool, at least one image on either side."""
-    doubt = 1 / (len(raw) + 2)
+def fit_affine(raw: Floats, positive: np.ndarray, views: int = 1) -> AffineMap:
+    """The affine map of least Cllr.  ``raw (n,)`` nats, ``positive (n,)`` bool, at least one image on either side.
+
+    Every image is there in so many ``views``.
+    """
+    doubt = 1 / (len(raw) / views + 2)
     target = np.where(positive, 1 - doubt, doubt)
     weight = np.where(positive, 0.5 / positive.sum(), 0.5 / (~positive).sum())
     centre, spread = raw.mean(), raw.std() or 1.0
@@ -154,9 +157,10 @@ def fit_affine(raw: Floats, positive: np.ndarray) -> AffineMap:
     return AffineMap(slope, float(found.x[1] - slope * centre))
 
 
-def fit_monotone(raw: Floats, positive: np.ndarray) -> MonotoneMap:
-    """The rising map of pooled adjacent violators, with one misleading image at either end."""
-    knots, ratios = pooled_log_ratio(np.r_[raw.min(), raw, raw.max()], np.r_[True, positive, False])
+def fit_monotone(raw: Floats, positive: np.ndarray, views: int = 1) -> MonotoneMap:
+    """The rising map of pooled adjacent violators, with one misleading image at either end, in as many ``views`` as all are."""
+    low, high, one = np.full(views, raw.min()), np.full(views, raw.max()), np.ones(views, dtype=bool)
+    knots, ratios = pooled_log_ratio(np.r_[low, raw, high], np.r_[one, positive, ~one])
     return MonotoneMap(tuple(knots.tolist()), tuple(ratios.tolist()))
 
 

@@ -15,7 +15,7 @@ al. 2021, "Post-hoc uncertainty calibration for domain drift scenarios").
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,7 @@ def cross_fitted_calibration(
     if kind == "affine":
         return fit_evidence_calibration(evidence, of_view, images)
     ratio, _ = log_likelihood_ratio(evidence, class_prior, lambda gradient: np.zeros(len(gradient)))
-    return replace(fit_calibration(ratio, of_view, kind), images=images)
+    return fit_calibration(ratio, of_view, kind, len(views))
 
 
 def out_of_fold_evidence(

@@ -92,7 +92,7 @@ def test_a_monotone_calibration_is_explained_too(
 ) -> None:
     evidence = tiny_config.evidence.model_copy(update={"calibration": "monotone"})
     model = replace(load_model(tiny_run), config=tiny_config.model_copy(update={"evidence": evidence}))
-    run = saved(tmp_path / "run", calibrated(model, tiny_data.train))
+    run = saved(tmp_path / "run", calibrated(model, tiny_data.train, None))
     answer = json.loads(cli("classify", run, picture, "--json")[1])
     assert answer["calibrated"]
     assert cli("explain", run, picture, "--out", tmp_path / "why")[0] == 0
