@@ -34,11 +34,11 @@ def section() -> list[str]:
         records = read(f"shift/{name}-*.json")
         if not records:
             continue
+        other = [not change.startswith(_COPIED) for change in records[0]["asked"]]
         rows = []
         for strength in ("0", "1", "1.5", "2"):
             cost = np.mean([record[strength]["Cllr"] for record in records], axis=0)
             right = np.mean([record[strength]["accuracy"] for record in records], axis=0)
-            other = [not name.startswith(_COPIED) for name in records[0]["asked"]]
             values = (cost[0], right[0], cost[1:].mean(), right[1:].mean(), cost.mean(), cost[other].mean())
             rows.append([strength, *(f"{value:.3f}" for value in values)])
         lines += [f"### {title}, {len(records)} seed(s)", "", *table(HEADER, rows)]

@@ -87,7 +87,7 @@ def cross_fitted_calibration(
     evidence = np.concatenate(out_of_fold_evidence(settings, views, labels, patients))
     of_view = np.tile(labels, len(views))
     if kind == "affine":
-        return fit_evidence_calibration(evidence, of_view, images)
+        return fit_evidence_calibration(evidence, of_view, len(views))
     ratio, _ = log_likelihood_ratio(evidence, class_prior, lambda gradient: np.zeros(len(gradient)))
     return fit_calibration(ratio, of_view, kind, len(views))
 
@@ -117,15 +117,16 @@ def unchanged(images: tuple[int, ...], warning: str) -> EvidenceCalibration:
     return EvidenceCalibration(1.0, (0.0,) * len(images), images, False, warning)
 
 
-def fit_evidence_calibration(evidence: Floats, labels: Labels, images: tuple[int, ...]) -> EvidenceCalibration:
-    """The affine calibration of raw evidence ``(n, classes)``, nats, of ``labels (n,)``, some of every class.
+def fit_evidence_calibration(evidence: Floats, labels: Labels, views: int = 1) -> EvidenceCalibration:
+    """The affine calibration of raw evidence ``(n, classes)``, nats, of images of ``labels (n,)``, some of every class.
 
-    ``images``: of each class, that they are views of.
+    Every image is there in so many ``views``.
     """
-    n_classes = evidence.shape[1]
-    truth, doubt = np.eye(n_classes)[labels], 1 / (sum(images) + 2)
+    n, n_classes = evidence.shape
+    counts = np.bincount(labels, minlength=n_classes)
+    truth, doubt = np.eye(n_classes)[labels], 1 / (n / views + 2)
     target = truth * (1 - doubt) + (1 - truth) * doubt / (n_classes - 1)
-    weight = 1 / (n_classes * np.bincount(labels)[labels])[:, None]
+    weight = 1 / (n_classes * counts[labels])[:, None]
     centred = evidence - evidence.mean(axis=1, keepdims=True)
     spread = float(centred.std()) or 1.0
     standard = centred / spread
@@ -139,7 +140,7 @@ def fit_evidence_calibration(evidence: Floats, labels: Labels, images: tuple[int
     bounds = [(0.0, None)] + [(None, None)] * n_classes
     start = np.r_[1.0, np.zeros(n_classes)]
     found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-9}).x
-    slope = float(found[0] / spread)
+    slope, images = float(found[0] / spread), tuple((counts // views).tolist())
     warning = warning_of((AffineMap(slope, 0.0),), images, min(images))
     return EvidenceCalibration(slope, tuple(found[1:].tolist()), images, True, warning)
 
