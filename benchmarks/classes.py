@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bayescope.calibration import Weighing, level_spacing
 from bayescope.checkpoint import write_atomically
 from bayescope.config import EvidenceConfig
 from bayescope.data.phantom import Phantom
 from bayescope.evidence.bound import draw_noise, free_evidence, level_evidence
+from bayescope.evidence.level_weights import Weighing, level_spacing
 from bayescope.evidence.plan import Plan
 from bayescope.evidence.sequential import weigh_sequentially
 from bayescope.gaussian import Component, GaussianMixtureDenoiser

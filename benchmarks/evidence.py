@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bayescope.calibration import Weighing, level_spacing
 from bayescope.checkpoint import load_model
 from bayescope.data.images import ImageSet
 from bayescope.data.sources import load_dataset
 from bayescope.divergence import Hutchinson, gaussian_probes
 from bayescope.evidence.bound import LevelEvidence, draw_noise, level_evidence
 from bayescope.evidence.flow import TerminalGaussian, flow_log_likelihood
+from bayescope.evidence.level_weights import Weighing, level_spacing
 from bayescope.exact import exact_likelihood
 from bayescope.model import LikelihoodModel
 from bayescope.noise import VP

@@ -20,11 +20,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from bayescope.answers import no_error, tell
+from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold, weighing_of_views
 from bayescope.evidence.bound import LevelEvidence
 from bayescope.fit import imitated_shift
-from bayescope.likelihood_ratio import out_of_fold
 from bayescope.model import LikelihoodModel
-from bayescope.recalibration import cross_fitted_calibration, weighing_of_views
 from bayescope.reliability import cllr
 from bayescope.shapes import Floats, Labels
 from bayescope.training.augment import Affine, Intensity

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from bayescope.calibration import Weighing, level_spacing
 from bayescope.errors import ConfigError
 from bayescope.evidence.bound import draw_noise, level_evidence
+from bayescope.evidence.level_weights import Weighing, level_spacing
 from bayescope.explain import class_maps, counterfactual, flow
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.noise import log_spaced

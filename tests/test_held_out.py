@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope import held_out, recalibration
+from bayescope import held_out
 from bayescope.answers import tell
-from bayescope.calibration import Weighing
+from bayescope.calibration import cross_fit
+from bayescope.calibration.cross_fit import out_of_fold, weighing_of_views
 from bayescope.checkpoint import load_model, save_model
 from bayescope.config import Config, EvidenceConfig
 from bayescope.data.images import Dataset
 from bayescope.evidence.bound import LevelEvidence
+from bayescope.evidence.level_weights import Weighing
 from bayescope.fit import fit, images_to_weigh
-from bayescope.likelihood_ratio import out_of_fold
 from bayescope.metrics import measure
 from bayescope.novelty import fit_novelty
-from bayescope.recalibration import weighing_of_views
 from bayescope.training.augment import STRONG
 from bayescope.training.draw import seeded
 from conftest import write_npz
@@ -62,7 +62,7 @@ def test_patients_of_the_held_out_images_reach_every_fit(
         seen.append(args[2])
         return out_of_fold(*args)
 
-    for module in (recalibration, held_out):
+    for module in (cross_fit, held_out):
         monkeypatch.setattr(module, "out_of_fold", spy)
     patients = tuple(f"P{i // 4}" for i in range(len(tiny_data.val)))
     model = fit(replace(tiny_data, val=replace(tiny_data.val, groups=patients)), short(tiny_config))

@@ -8,29 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit
 
-from bayescope import recalibration
-from bayescope.answers import no_error, tell
-from bayescope.calibration import Weighing, level_spacing
+from bayescope.answers import tell
+from bayescope.calibration import calibration_from_dict, cross_fit
+from bayescope.calibration.affine import EvidenceCalibration, unchanged
+from bayescope.calibration.base import no_error
+from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold_evidence, weighing_of_views
+from bayescope.calibration.isotonic import RatioCalibration
 from bayescope.checkpoint import load_model, save_model
 from bayescope.config import Config, EvidenceConfig
 from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError, RunError
 from bayescope.evidence.bound import LevelEvidence
+from bayescope.evidence.level_weights import Weighing, level_spacing
 from bayescope.held_out import calibrated
-from bayescope.likelihood_ratio import RatioCalibration, fit_affine
 from bayescope.model import LikelihoodModel
-from bayescope.recalibration import (
-    EvidenceCalibration,
-    calibrated_weighing,
-    calibration_from_dict,
-    cross_fitted_calibration,
-    fit_evidence_calibration,
-    out_of_fold_evidence,
-    stopping_offset,
-    weighing_of_views,
-)
 from bayescope.reliability import cllr
 
 SIGMAS = np.exp(np.linspace(-2, 1, 4))
@@ -51,6 +45,21 @@ def level_evidence_of(evidence: np.ndarray, seed: int = 0) -> LevelEvidence:
     return LevelEvidence(evidence[:, :, None, None] / 3 + noise, SIGMAS)
 
 
+def least_cllr(ratio: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Slope and offset of least Cllr, one part in n + 2 of every image counting for the other side."""
+    doubt = 1 / (len(ratio) + 2)
+
+    def cost(theta: np.ndarray) -> float:
+        found = theta[0] * ratio + theta[1]
+        return (1 - doubt) * cllr(found, positive) + doubt * swapped(found, positive)
+
+    def swapped(found: np.ndarray, positive: np.ndarray) -> float:
+        surprise = np.logaddexp(0, np.where(positive, found, -found)) / np.log(2)
+        return float((surprise[positive].mean() + surprise[~positive].mean()) / 2)
+
+    return np.asarray(minimize(cost, np.array([0.1, 0.0]), method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-12}).x)
+
+
 def contrasts(evidence: np.ndarray) -> np.ndarray:
     return evidence - evidence.mean(axis=1, keepdims=True)
 
@@ -58,7 +67,7 @@ def contrasts(evidence: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_affine_calibration_recovers_exact_evidence(n_classes: int) -> None:
     exact, raw, labels = overconfident(12_000, n_classes, 0)
-    found = fit_evidence_calibration(raw, labels)
+    found = EvidenceCalibration.fit(raw, labels, np.full(n_classes, 1 / n_classes))
     assert found.slope == pytest.approx(0.25, rel=0.06)
     assert np.abs(contrasts(found(raw)) - contrasts(exact)).mean() < 0.1
     assert found.calibrated
@@ -68,9 +77,10 @@ def test_affine_calibration_recovers_exact_evidence(n_classes: int) -> None:
 def test_of_two_classes_it_is_the_map_of_least_cllr() -> None:
     _, raw, labels = overconfident(90, 2, 1)
     labels[:40] = 0
-    found, affine = fit_evidence_calibration(raw, labels), fit_affine(raw[:, 1] - raw[:, 0], labels == 1)
-    assert found.slope == pytest.approx(affine.slope, rel=1e-3)
-    assert found.offset[1] - found.offset[0] == pytest.approx(affine.offset, abs=1e-3)
+    found = EvidenceCalibration.fit(raw, labels, np.full(2, 0.5))
+    slope, offset = least_cllr(raw[:, 1] - raw[:, 0], labels == 1)
+    assert found.slope == pytest.approx(slope, rel=1e-3)
+    assert found.offset[1] - found.offset[0] == pytest.approx(offset, abs=1e-3)
 
 
 @settings(deadline=None, max_examples=40)
@@ -84,10 +94,10 @@ def test_stopping_refers_to_the_reported_posterior_and_maps_to_the_reported_evid
     weighing = Weighing(rng.uniform(0.1, 1, len(SIGMAS)), rng.normal(size=n_classes))
     raw = weighing.evidence(levels)
     answers = tell(raw, prior, lambda g: np.full(len(g), 0.5), np.ones(6, dtype=np.int64), calibration)
-    offset = stopping_offset(calibration, prior)
+    offset = calibration.stopping_offset(prior)
     assert offset is not None
     np.testing.assert_allclose(log_softmax(slope * (raw + offset), axis=1), answers.log_posterior, atol=1e-8)
-    np.testing.assert_allclose(calibrated_weighing(calibration, weighing).evidence(levels), calibration(raw))
+    np.testing.assert_allclose(calibration.calibrated_weights(weighing).evidence(levels), calibration(raw))
     np.testing.assert_allclose(answers.posterior, expit(answers.log_likelihood_ratio + logit(prior)), atol=1e-9)
     np.testing.assert_allclose(answers.standard_error, slope * 0.5)
     step = 1e-5 * answers.standard_error
@@ -114,7 +124,7 @@ def test_cross_fitted_calibration_mends_overconfidence(kind: str, n_classes: int
     assert (answers.standard_error >= 0).all()
     assert np.isnan(answers.posterior_error).all() == (kind == "monotone" and n_classes > 2)
     np.testing.assert_allclose(answers.posterior.sum(axis=1), 1)
-    assert (stopping_offset(found, prior) is None) == (kind == "monotone")
+    assert (found.stopping_offset(prior) is None) == (kind == "monotone")
     again = calibration_from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False)))
     assert again == found
 
@@ -171,7 +181,7 @@ def test_views_keep_patients_whole_whatever_the_classes(n_classes: int, monkeypa
         )
         return weighing_of_views(settings, known, truth)
 
-    monkeypatch.setattr(recalibration, "weighing_of_views", spy)
+    monkeypatch.setattr(cross_fit, "weighing_of_views", spy)
     evidence = out_of_fold_evidence(config, views, labels, patients)
     assert evidence.shape == (2, 90, n_classes)
     for first, second in fitted_on:
@@ -219,8 +229,8 @@ def test_too_few_images_leave_evidence_as_it_is_and_say_so(labels: list[int]) ->
 
 
 def test_broken_calibration_on_disk() -> None:
-    for broken in ({}, {"slope": "steep"}, {"slope": 1.0, "offset": 3}):
-        with pytest.raises(RunError, match="Calibrate the model again"):
+    for broken in ({}, {"kind": "affine", "slope": "steep"}, {"kind": "affine", "slope": 1.0, "offset": 3}):
+        with pytest.raises(RunError, match="Train the model again"):
             calibration_from_dict(broken)
 
 
@@ -269,7 +279,7 @@ def test_weighing_stops_once_the_calibrated_posterior_is_settled(
 ) -> None:
     """Raw evidence speaks for either class; what is reported is settled by offset or prevalence, at the fewest draws."""
     pixels = tiny_data.test.pixels
-    biased = replace(model, ratio_calibration=EvidenceCalibration(slope, (0.0, offset), (15, 15), True))
+    biased = model.with_post_hoc(calibration=EvidenceCalibration(slope, (0.0, offset), (15, 15), True))
     answers = biased.classify(pixels, error_rate=0.01)
     assert (answers.posterior.argmax(axis=1) == 1).all()
     assert (answers.passes == 6).all()
@@ -285,7 +295,7 @@ def test_maps_add_up_to_the_calibrated_ratio(model: LikelihoodModel, tiny_data: 
     np.testing.assert_allclose(found.total.sum(axis=(1, 2)), answers.log_likelihood_ratio[:, 1], rtol=1e-4, atol=1e-4)
 
 
-def test_disk_keeps_calibration_and_novelty_and_a_missing_key_is_uncalibrated(
+def test_disk_keeps_calibration_and_novelty_and_that_there_is_none(
     model: LikelihoodModel, tiny_data: Dataset, tmp_path: Path
 ) -> None:
     pixels = tiny_data.test.pixels[:4]
@@ -295,7 +305,7 @@ def test_disk_keeps_calibration_and_novelty_and_a_missing_key_is_uncalibrated(
     assert here.novelty is not None
     assert there.novelty is not None
     np.testing.assert_array_equal(here.novelty.p_value, there.novelty.p_value)
-    save_model(tmp_path / "bare", replace(model, ratio_calibration=None, novelty=None))
+    save_model(tmp_path / "bare", model.with_post_hoc(calibration=unchanged((0, 0), "uncalibrated"), novelty=None))
     bare = load_model(tmp_path / "bare")
     assert not bare.calibration.calibrated
     assert "uncalibrated" in bare.calibration.warning

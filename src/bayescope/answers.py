@@ -3,19 +3,19 @@
 log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
-from bayescope.calibration import log_likelihood_ratio
+from bayescope.calibration import Calibration
+from bayescope.calibration.base import StandardError, no_error
 from bayescope.errors import ConfigError
-from bayescope.likelihood_ratio import RatioCalibration
+from bayescope.evidence.level_weights import log_likelihood_ratio
 from bayescope.novelty import Verdict
-from bayescope.recalibration import Calibration, EvidenceCalibration
 from bayescope.shapes import Floats
 
 _PRIOR_TOLERANCE = 1e-3
@@ -76,31 +76,26 @@ class Answers:
 def tell(
     evidence: Floats,
     class_prior: Floats,
-    error: Callable[[Floats], Floats],
+    error: StandardError,
     passes: NDArray[np.int64],
     calibration: Calibration,
     novelty: Verdict | None = None,
 ) -> Answers:
     """Bayes' rule on raw evidence ``(n, classes)``; ``error``: of raw contrasts, see :func:`log_likelihood_ratio`."""
-    raw, raw_error = log_likelihood_ratio(evidence, class_prior, error)
-    if isinstance(calibration, RatioCalibration):
-        ratio = calibration(raw)
-        standard_error = (calibration(raw + raw_error) - calibration(raw - raw_error)) / 2
-        log_posterior = np.log(calibration.posterior(raw, class_prior))
-    else:
-        slope, calibrated = calibration.slope, calibration(evidence)
-        ratio, standard_error = log_likelihood_ratio(calibrated, class_prior, lambda gradient: slope * error(gradient))
-        log_posterior = log_softmax(calibrated + np.log(class_prior), axis=1)
-    probability = np.exp(log_posterior)
-    follows_ratio = isinstance(calibration, EvidenceCalibration) or len(class_prior) == 2
-    posterior_error = probability * (1 - probability) * standard_error if follows_ratio else np.full_like(raw, np.nan)
-    said = log_posterior, ratio, standard_error, posterior_error, raw
-    return Answers(evidence, *said, class_prior, passes, calibration.calibrated, novelty)
-
-
-def no_error(gradient: Floats) -> Floats:
-    """The error of contrasts where nobody asks for it: zero, ``(n,)``."""
-    return np.zeros(len(gradient))
+    raw, _ = log_likelihood_ratio(evidence, class_prior, no_error)
+    found = calibration.calibrate(evidence, class_prior, error)
+    return Answers(
+        evidence,
+        found.log_posterior,
+        found.log_likelihood_ratio,
+        found.standard_error,
+        found.posterior_error,
+        raw,
+        class_prior,
+        passes,
+        calibration.calibrated,
+        novelty,
+    )
 
 
 def check_prior(class_prior: Sequence[float] | Floats, class_names: tuple[str, ...]) -> Floats:

@@ -20,20 +20,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from bayescope.calibration import Weighing
 from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import PixelScale
 from bayescope.data.intensity import Preparation
-from bayescope.decision import Decisions
 from bayescope.denoiser import ImageStatistics, build_denoiser
 from bayescope.errors import RunError, reading, writing
-from bayescope.evidence.plan import LevelStatistics
 from bayescope.model import LikelihoodModel
-from bayescope.novelty import NoveltyTest
-from bayescope.recalibration import calibration_from_dict
+from bayescope.post_hoc import PostHoc
 from bayescope.training.loop import open_fabric
 
-FORMAT = 5
+FORMAT = 6
 _INTEGER_ENDS = tuple(2.0**bits - 1 for bits in range(8, 17))
 CONFIG, MODEL, STATE, MANIFEST, METRICS = (
     "config.toml",
@@ -85,13 +81,8 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
         "pixel_type": model.pixel_type,
         "class_names": list(model.class_names),
         "class_prior": model.class_prior.tolist(),
-        "weights": model.weighing.weights.tolist(),
-        "class_bias": model.weighing.class_bias.tolist(),
-        "statistics": model.statistics.to_dict() if model.statistics else None,
-        "ratio_calibration": model.ratio_calibration.to_dict() if model.ratio_calibration else None,
-        "novelty": model.novelty.to_dict() if model.novelty else None,
+        "post_hoc": model.post_hoc.to_dict(),
         "preparation": model.preparation.to_dict() if model.preparation else None,
-        "decisions": model.decisions.to_dict() if model.decisions else None,
     }
     write_atomically(run / CONFIG, dump_toml(model.config).encode())
     save_tensors(run / MODEL, model.denoiser.state_dict(), {"bayescope": json.dumps(about)})
@@ -135,12 +126,8 @@ def _model(config: Config, tensors: dict[str, Tensor], about: dict[str, Any]) ->
         about.get("pixel_type") or _type_scaled(scale),
         tuple(about["class_names"]),
         np.array(about["class_prior"]),
-        Weighing(np.array(about["weights"]), np.array(about["class_bias"])),
-        LevelStatistics.from_dict(about["statistics"]) if about["statistics"] else None,
-        calibration_from_dict(about["ratio_calibration"]) if about.get("ratio_calibration") else None,
-        NoveltyTest.from_dict(about["novelty"]) if about.get("novelty") else None,
+        PostHoc.from_dict(about["post_hoc"]),
         Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
-        Decisions.from_dict(about["decisions"]) if about.get("decisions") else None,
     )
 
 

@@ -13,14 +13,15 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from bayescope.answers import Answers, check_prior
+from bayescope.calibration import KINDS
+from bayescope.calibration.affine import unchanged
+from bayescope.calibration.base import too_few_images
 from bayescope.checkpoint import load_model
 from bayescope.config import Augmentation, Calibration, Config, LevelWeights, parse_config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.errors import ConfigError, DataError, UncalibratedWarning
 from bayescope.fit import fit
-from bayescope.likelihood_ratio import uncalibrated
 from bayescope.model import LikelihoodModel
-from bayescope.recalibration import EvidenceCalibration, unchanged
 from bayescope.run_folder import manifest_of, read_manifest, save_run
 from bayescope.shapes import Floats, Labels, Pixels
 
@@ -167,7 +168,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         model, pixels = self._ready(X)
         evidence = model.answer(model.level_evidence(pixels), self.class_prior_).evidence
-        return model.calibration(evidence) if isinstance(model.calibration, EvidenceCalibration) else evidence
+        return model.calibration.class_evidence(evidence)
 
     def answer(self, X: ArrayLike, test_novelty: bool = False) -> Answers:
         """Evidence, posterior, log-likelihood ratios with standard errors, and passes used until each image was settled.
@@ -259,9 +260,11 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def _rests_on_nothing(model: LikelihoodModel, kind: Calibration) -> LikelihoodModel:
     """The same without what was fitted on its own training images."""
-    none = (0,) * len(model.class_names)
-    raw = model.ratio_calibration if kind == "none" else unchanged(none, uncalibrated(none, kind).warning)
-    return replace(model, novelty=None, statistics=None, ratio_calibration=raw)
+    no_images = (0,) * len(model.class_names)
+    raw = model.calibration
+    if kind != "none":
+        raw = unchanged(no_images, too_few_images(no_images, kind, KINDS[kind].fewest_images))
+    return model.with_post_hoc(novelty=None, statistics=None, calibration=raw)
 
 
 def _parameters(model: LikelihoodModel) -> dict[str, Any]:

@@ -21,8 +21,8 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from bayescope.calibration import Weighing
 from bayescope.errors import ConfigError
+from bayescope.evidence.level_weights import Weighing
 from bayescope.noise import ImageDenoiser, log_spaced
 from bayescope.ode import heun
 from bayescope.shapes import Floats

@@ -9,7 +9,6 @@ from typing import Self
 import numpy as np
 from lightning_fabric import Fabric
 
-from bayescope.calibration import Weighing, level_spacing
 from bayescope.checkpoint import (
     METRICS,
     STATE,
@@ -26,6 +25,7 @@ from bayescope.evidence.sequential import check_knobs
 from bayescope.held_out import calibrated
 from bayescope.model import LikelihoodModel
 from bayescope.noise import log_spaced
+from bayescope.post_hoc import PostHoc
 from bayescope.run_folder import check_run, manifest_of, open_run
 from bayescope.shapes import Floats
 from bayescope.training.augment import Augment, choose
@@ -127,7 +127,7 @@ class _Training:
             data.train.pixels.dtype.name,
             data.class_names,
             np.full(n_classes, 1 / n_classes) if class_prior is None else class_prior,
-            Weighing(level_spacing(sigmas), np.zeros(n_classes)),
+            PostHoc.unfitted(sigmas, n_classes),
             preparation=data.preparation,
         )
         return calibrated(model, data.val, imitated_shift(self.config, len(data.train)), weighed)

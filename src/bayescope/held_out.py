@@ -6,20 +6,21 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from bayescope.answers import no_error, tell
+from bayescope.answers import tell
+from bayescope.calibration.affine import EvidenceCalibration
+from bayescope.calibration.base import no_error
+from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold, weighing_of_views
 from bayescope.data.images import ImageSet
 from bayescope.decision import Decisions, fit_decisions
 from bayescope.evidence.bound import LevelEvidence, free_evidence
 from bayescope.level_statistics import fit_level_statistics
-from bayescope.likelihood_ratio import FEWEST_IMAGES as FEWEST_TO_CALIBRATE
-from bayescope.likelihood_ratio import out_of_fold
 from bayescope.model import LikelihoodModel
 from bayescope.novelty import FEWEST_IMAGES, fit_novelty, image_features
-from bayescope.recalibration import cross_fitted_calibration, stopping_offset, weighing_of_views
+from bayescope.post_hoc import PostHoc
 from bayescope.shapes import Floats, Labels, Pixels
 from bayescope.training.augment import Augment
 
-_FEWEST_OF_A_CLASS = 2 * FEWEST_TO_CALIBRATE["affine"]
+_FEWEST_OF_A_CLASS = 2 * EvidenceCalibration.fewest_images
 
 
 def calibrated(
@@ -46,16 +47,16 @@ def calibrated(
     first_noise = levels.first_noise(weighing.evidence(levels).argmax(axis=1))
     free, features = _without_noise(model, held_out.pixels, levels.sigmas, first_noise)
     equal = np.full(len(model.class_names), 1 / len(model.class_names))
-    offset = stopping_offset(calibration, equal)
+    offset = calibration.stopping_offset(equal)
     deciding = weighing if offset is None else replace(weighing, class_bias=weighing.class_bias + offset)
-    return replace(
-        model,
+    fitted = PostHoc(
         weighing=weighing,
+        calibration=calibration,
         statistics=fit_level_statistics(levels, free, labels, deciding),
-        ratio_calibration=calibration,
         novelty=fit_novelty(features, patients) if len(labels) >= FEWEST_IMAGES else None,
         decisions=_decisions(model, views, held_out) if calibration.calibrated else None,
     )
+    return replace(model, post_hoc=fitted)
 
 
 def _without_noise(model: LikelihoodModel, pixels: Pixels, sigmas: Floats, first_noise: Floats) -> tuple[Floats, Floats]:

@@ -16,8 +16,8 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import gammaln
 from sklearn.covariance import ledoit_wolf
 
-from bayescope.calibration import Weighing
 from bayescope.evidence.bound import LevelEvidence, independent
+from bayescope.evidence.level_weights import Weighing
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.stopping import risk_curve
 from bayescope.shapes import Floats, Labels

@@ -1,15 +1,17 @@
 """The likelihood classifier: a trained denoiser, how to weigh with it, and what its evidence is worth."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bayescope.answers import Answers, check_prior, no_error, tell
-from bayescope.calibration import Weighing
+from bayescope.answers import Answers, check_prior, tell
+from bayescope.calibration import Calibration
+from bayescope.calibration.base import no_error
 from bayescope.config import Config
 from bayescope.data.images import PixelScale
 from bayescope.data.intensity import Preparation
@@ -23,18 +25,14 @@ from bayescope.evidence.bound import (
     level_evidence,
     rows_at_once,
 )
+from bayescope.evidence.level_weights import Weighing
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sample import sample
 from bayescope.evidence.sequential import check_knobs, weigh_sequentially
 from bayescope.explain import ClassMaps, class_maps
 from bayescope.noise import log_spaced
 from bayescope.novelty import NoveltyTest, drawn_first_noise, image_features
-from bayescope.recalibration import (
-    Calibration,
-    calibrated_weighing,
-    stopping_offset,
-    unchanged,
-)
+from bayescope.post_hoc import PostHoc
 from bayescope.shapes import Floats, Pixels
 
 _NUMBERS_AT_ONCE = 2**23
@@ -52,33 +50,43 @@ class LikelihoodModel:
     """Of the training images as stored: uint8, uint16 or float32."""
     class_names: tuple[str, ...]
     class_prior: Floats
-    weighing: Weighing
-    statistics: LevelStatistics | None = None
-    """How evidence varies over levels, noises and images; None if there were too few held-out images to tell."""
-    ratio_calibration: Calibration | None = None
-    """What raw evidence is worth; None for a model that was never calibrated."""
-    novelty: NoveltyTest | None = None
-    """Of images against the held-out ones; None if those were too few."""
+    post_hoc: PostHoc
     preparation: Preparation | None = None
     """How its images were prepared from mammograms, and new ones are to be; None if they were not."""
-    decisions: Decisions | None = None
-    """Prediction sets and abstention; None if there were too few held-out images to fit them on."""
+
+    @property
+    def weighing(self) -> Weighing:
+        """Weights of the noise levels."""
+        return self.post_hoc.weighing
+
+    @property
+    def statistics(self) -> LevelStatistics | None:
+        """How evidence varies over levels, noises and images; None if there were too few held-out images to tell."""
+        return self.post_hoc.statistics
+
+    @property
+    def calibration(self) -> Calibration:
+        """What raw evidence is worth."""
+        return self.post_hoc.calibration
+
+    @property
+    def novelty(self) -> NoveltyTest | None:
+        """Out-of-distribution test against the held-out images; None if those were too few."""
+        return self.post_hoc.novelty
+
+    @property
+    def decisions(self) -> Decisions | None:
+        """Prediction sets and abstention; None if there were too few held-out images to fit them on."""
+        return self.post_hoc.decisions
+
+    def with_post_hoc(self, **parts: Any) -> Self:
+        """The same model with other ``parts`` of its :class:`PostHoc`."""
+        return replace(self, post_hoc=replace(self.post_hoc, **parts))
 
     @cached_property
     def plan(self) -> Plan | None:
         """In which order to spend passes."""
         return None if self.statistics is None else Plan(self.statistics, self.weighing.weights)
-
-    @cached_property
-    def calibration(self) -> Calibration:
-        """``ratio_calibration``, or one that leaves evidence as it is and says so."""
-        if self.ratio_calibration is not None:
-            return self.ratio_calibration
-        return unchanged(
-            (0,) * len(self.class_names),
-            "uncalibrated likelihood ratios: this model was saved without a calibration, and raw ratios overstate. "
-            "Train it again to calibrate it",
-        )
 
     @property
     def sigmas(self) -> Floats:
@@ -128,7 +136,7 @@ class LikelihoodModel:
         max_passes = settings.max_passes if max_passes is None else max_passes
         check_knobs(error_rate, max_passes, len(self.class_names))
         prior = self._prior(class_prior)
-        offset = stopping_offset(self.calibration, prior)
+        offset = self.calibration.stopping_offset(prior)
         if self.plan is None or offset is None:
             _refuse_budget(max_passes)
             offset = None
@@ -193,7 +201,7 @@ class LikelihoodModel:
 
         At the cost of weighing in full.  Raises DataError as :meth:`level_evidence`.
         """
-        weighing = calibrated_weighing(self.calibration, self.weighing)
+        weighing = self.calibration.calibrated_weights(self.weighing)
         sigmas, noise = self._draws()
         at_once = rows_at_once(self.image_shape, 4 * len(self.class_names))
         return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, weighing, at_once)

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.special import logit
 from scipy.stats import beta
 
+from bayescope.calibration.isotonic import pooled_log_ratio
 from bayescope.errors import DataError
-from bayescope.likelihood_ratio import pooled_log_ratio
 from bayescope.metrics import N_BOOTSTRAP, Estimate, patient_numbers, resampled_patients
 from bayescope.shapes import Floats, Labels
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bayescope.calibration.affine import EvidenceCalibration, unchanged
 from bayescope.checkpoint import load_model, save_model
 from bayescope.config import Config
 from bayescope.data.images import Dataset
 from bayescope.held_out import calibrated
 from bayescope.model import LikelihoodModel
-from bayescope.recalibration import EvidenceCalibration
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_sets_abstention_and_what_the_calibration_rests_on_are_told(
     model = load_model(tiny_run)
     assert model.decisions is not None
     abstention = replace(model.decisions.abstention, threshold=0.6)
-    run = saved(tmp_path / "run", replace(model, decisions=replace(model.decisions, abstention=abstention)))
+    run = saved(tmp_path / "run", model.with_post_hoc(decisions=replace(model.decisions, abstention=abstention)))
     assert json.loads(cli("classify", run, picture, "--json")[1])["withheld"] is False
     assert json.loads(cli("evaluate", run, tiny_npz, "--json")[1])["decisions"]["answered"] > 0.5
     assert "wrong among the answered" in cli("evaluate", run, tiny_npz)[1]
@@ -117,7 +117,7 @@ def test_classify_warns_of_an_unfamiliar_image(cli: Any, tiny_run: Path, picture
     model = load_model(tiny_run)
     assert model.novelty is not None
     usual = replace(model.novelty, folds=tuple(replace(f, scores=np.tile(f.scores, 20)) for f in model.novelty.folds))
-    run = saved(tmp_path / "run", replace(model, novelty=usual))
+    run = saved(tmp_path / "run", model.with_post_hoc(novelty=usual))
     odd = tmp_path / "odd.png"
     Image.fromarray(np.tile(np.array([[0, 255]], dtype=np.uint8), (8, 6))).save(odd)
     one, two = (json.loads(line) for line in cli("classify", run, picture, odd, "--json")[1].splitlines())
@@ -134,7 +134,10 @@ def test_classify_warns_of_an_unfamiliar_image(cli: Any, tiny_run: Path, picture
 def test_an_uncalibrated_model_says_so_everywhere(
     cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path
 ) -> None:
-    run = saved(tmp_path / "run", replace(load_model(tiny_run), ratio_calibration=None, novelty=None))
+    run = saved(
+        tmp_path / "run",
+        load_model(tiny_run).with_post_hoc(calibration=unchanged((0, 0), "uncalibrated likelihood ratios"), novelty=None),
+    )
     code, text, error = cli("classify", run, picture)
     assert "UNCALIBRATED" in text
     assert "uncalibrated" in error
@@ -165,7 +168,7 @@ def test_evaluate_shows_trust_beside_what_is_expected(cli: Any, tiny_run: Path, 
     assert rows["calibration loss"]["measured"]["value"] == pytest.approx(difference)
     assert rows["ECE"]["expected_if_calibrated"]["low"] <= rows["ECE"]["expected_if_calibrated"]["high"]
     assert 0 <= found["measures"]["AURC"]["value"] < 0.2
-    loud = replace(load_model(tiny_run), ratio_calibration=EvidenceCalibration(1.0, (0.0, 1e3), (15, 15), True))
+    loud = load_model(tiny_run).with_post_hoc(calibration=EvidenceCalibration(1.0, (0.0, 1e3), (15, 15), True))
     worse = json.loads(cli("evaluate", saved(tmp_path / "run", loud), tiny_npz, "--json", "--prevalence", "0.9,0.1")[1])
     assert worse["trust"]["lower"]["Cllr"]["measured"]["value"] > rows["Cllr"]["measured"]["value"] + 1
     assert worse["trust"]["lower"]["minCllr"]["measured"]["value"] == pytest.approx(

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from bayescope.calibration import Weighing, level_spacing
 from bayescope.divergence import Hutchinson, rademacher_probes
 from bayescope.evidence.bound import draw_noise, level_evidence
 from bayescope.evidence.flow import bits_per_dim, dequantization_width, flow_log_likelihood
+from bayescope.evidence.level_weights import Weighing, level_spacing
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.noise import VE, VP, AsDenoiser, Cosine, Schedule, log_spaced
 from bayescope.ode import DormandPrince

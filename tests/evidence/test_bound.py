@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from bayescope.calibration import Weighing, level_spacing
 from bayescope.denoiser import LevelDenoiser
 from bayescope.errors import ConfigError
 from bayescope.evidence.bound import draw_noise, level_evidence, rows_at_once
+from bayescope.evidence.level_weights import Weighing, level_spacing
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.noise import log_spaced
 from bayescope.shapes import Floats

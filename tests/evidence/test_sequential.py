@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from bayescope import level_statistics
-from bayescope.calibration import Weighing, level_spacing
 from bayescope.denoiser import LevelDenoiser
 from bayescope.errors import ConfigError
 from bayescope.evidence.bound import LevelEvidence, draw_noise, free_evidence, level_evidence
+from bayescope.evidence.level_weights import Weighing, level_spacing
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import SequentialEvidence, weigh_sequentially
 from bayescope.evidence.stopping import risk_curve

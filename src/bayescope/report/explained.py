@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from bayescope.answers import Answers
 from bayescope.data.images import ImageSet
 from bayescope.explain import EvidenceMap, counterfactual
-from bayescope.likelihood_ratio import RatioCalibration
 from bayescope.model import LikelihoodModel
 from bayescope.shapes import Floats, Pixels
 
@@ -70,8 +69,9 @@ def _explain(model: LikelihoodModel, pixels: Pixels, class_prior: Floats) -> Exp
 
 def is_raw(model: LikelihoodModel, against: int | None = None) -> bool:
     """Whether the map's sum is an uncalibrated ratio: the model has no calibration, or none for two among several classes."""
-    monotone = isinstance(model.calibration, RatioCalibration)
-    return not model.calibration.calibrated or (monotone and against is not None and len(model.class_names) > 2)
+    calibration = model.calibration
+    of_two_among_several = against is not None and len(model.class_names) > 2
+    return not calibration.calibrated or (of_two_among_several and not calibration.is_additive)
 
 
 def evidence_map(
@@ -86,7 +86,7 @@ def evidence_map(
     if against is not None and len(model.class_names) > 2:
         return maps.between(of, against)
     found = maps.against_rest(of, answers.class_prior)
-    if not isinstance(model.calibration, RatioCalibration):
+    if model.calibration.is_additive:
         return found
     gain = answers.log_likelihood_ratio[image, of] - answers.raw_log_likelihood_ratio[image, of]
     return found.scaled(1.0, float(gain))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import confusion_matrix, roc_curve
 
+from bayescope.calibration.base import post_test_probability
 from bayescope.decision import risk_coverage
-from bayescope.likelihood_ratio import post_test_probability
 from bayescope.metrics import one_vs_rest_auc
 from bayescope.reliability import expected_calibration_error, reliability_curve
 from bayescope.report.contents import ReportContents

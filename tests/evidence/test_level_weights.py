@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayescope.answers import check_prior
-from bayescope.calibration import Weighing, choose_weighing, fit_weighing, level_spacing
 from bayescope.config import EvidenceConfig
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.bound import LevelEvidence
+from bayescope.evidence.level_weights import Weighing, choose_weighing, fit_weighing, level_spacing
 
 SIGMAS = np.exp(np.linspace(-2, 1, 6))
 

@@ -14,6 +14,7 @@ d the spacing of the levels in log σ:
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from scipy.optimize import minimize
@@ -39,6 +40,15 @@ class Weighing:
     def evidence(self, levels: LevelEvidence) -> Floats:
         """Log-likelihood per class, in nats up to a constant common to the classes: ``(n, classes)``."""
         return levels.mean @ self.weights + self.class_bias
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, fit for JSON."""
+        return {"weights": self.weights.tolist(), "class_bias": self.class_bias.tolist()}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`.  Raises KeyError or ValueError if ``content`` is something else."""
+        return cls(np.array(content["weights"], dtype=float), np.array(content["class_bias"], dtype=float))
 
     def log_likelihood_ratio(self, levels: LevelEvidence, class_prior: Floats) -> tuple[Floats, Floats]:
         """Each class against the rest and its Monte Carlo standard error; see :func:`log_likelihood_ratio`."""

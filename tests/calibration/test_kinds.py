@@ -1,6 +1,7 @@
 """Calibration of likelihood ratios against ratios whose truth is known, and Bayes' rule at any prevalence."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,15 +10,14 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scipy.stats import binomtest
 
+from bayescope.calibration import KINDS, Calibration, calibration_from_dict
+from bayescope.calibration.affine import EvidenceCalibration
+from bayescope.calibration.base import CalibratedRatios, no_error, post_test_probability
+from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold
+from bayescope.calibration.isotonic import RatioCalibration, pooled_log_ratio
+from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, RunError
-from bayescope.likelihood_ratio import (
-    RatioCalibration,
-    fit_calibration,
-    out_of_fold,
-    pooled_log_ratio,
-    post_test_probability,
-    uncalibrated,
-)
+from bayescope.evidence.bound import LevelEvidence
 from bayescope.reliability import cllr, resample_to_prevalence
 
 DISTANCE = 2.0  # of the two classes, in standard deviations
@@ -37,16 +37,28 @@ def raw_of(ratio: np.ndarray) -> np.ndarray:
     return np.stack([-raw, raw], axis=1)
 
 
+EQUAL = np.full(2, 0.5)
+
+
+def fitted(raw: np.ndarray, labels: np.ndarray, kind: str = "affine") -> Callable[[np.ndarray], np.ndarray]:
+    """Calibrated ratios of both classes from raw ones ``(n, 2)``."""
+    calibration = KINDS[kind].fit(raw / 2, labels, EQUAL)
+    return lambda asked: calibrated(calibration, asked).log_likelihood_ratio
+
+
+def calibrated(calibration: Calibration, raw: np.ndarray, prior: np.ndarray = EQUAL) -> CalibratedRatios:
+    return calibration.calibrate(raw / 2, prior, no_error)
+
+
 def test_affine_calibration_recovers_the_known_map() -> None:
     ratio, labels = exact_ratio(20_000, 0, diseased=0.2)
-    calibration = fit_calibration(raw_of(ratio), labels)
+    calibration = EvidenceCalibration.fit(raw_of(ratio) / 2, labels, EQUAL)
     assert calibration.calibrated
     assert calibration.warning == ""
     assert calibration.images == (16_000, 4_000)
-    healthy, diseased = calibration.maps
-    assert diseased.slope == pytest.approx(SLOPE, rel=0.05)
-    assert diseased.offset == pytest.approx(OFFSET, abs=0.06)
-    assert (healthy.slope, healthy.offset) == pytest.approx((diseased.slope, -diseased.offset), abs=1e-4)
+    healthy, diseased = calibration.offset
+    assert calibration.slope == pytest.approx(SLOPE, rel=0.05)
+    assert diseased - healthy == pytest.approx(OFFSET, abs=0.06)
 
 
 def test_monotone_calibration_recovers_a_bent_map() -> None:
@@ -54,7 +66,7 @@ def test_monotone_calibration_recovers_a_bent_map() -> None:
     raw = np.stack([-(ratio**3), ratio**3], axis=1)
     fresh, _ = exact_ratio(2_000, 2)
     inner = fresh[np.abs(fresh) < 3]
-    found = fit_calibration(raw, labels, "monotone")(np.stack([-(inner**3), inner**3], axis=1))[:, 1]
+    found = RatioCalibration.fit_ratios(raw, labels)(np.stack([-(inner**3), inner**3], axis=1))[:, 1]
     assert np.sqrt(np.mean((found - inner) ** 2)) < 0.2
 
 
@@ -62,7 +74,7 @@ def test_monotone_calibration_recovers_a_bent_map() -> None:
 def test_separable_images_still_give_finite_modest_ratios(kind: str) -> None:
     labels = np.repeat([0, 1], 20)
     raw = np.where(labels == 1, 400.0, -400.0) + np.linspace(-50, 50, 40)
-    found = fit_calibration(np.stack([-raw, raw], axis=1), labels, kind)(np.array([[-400.0, 400.0]]))[0, 1]
+    found = fitted(np.stack([-raw, raw], axis=1), labels, kind)(np.array([[-400.0, 400.0]]))[0, 1]
     assert 0 < found < np.log(20 * 3)
 
 
@@ -72,8 +84,7 @@ def test_maps_rise_and_never_cost_more_than_saying_nothing(n_classes: int, seed:
     rng = np.random.default_rng(seed)
     labels = np.arange(60) % n_classes
     raw = scale * rng.normal(0, 1, (60, n_classes))
-    calibration = fit_calibration(raw, labels)
-    found = calibration(raw)
+    found = RatioCalibration.fit_ratios(raw, labels)(raw)
     for k in range(n_classes):
         order = raw[:, k].argsort()
         assert (np.diff(found[order, k]) >= -1e-9).all()
@@ -83,7 +94,7 @@ def test_maps_rise_and_never_cost_more_than_saying_nothing(n_classes: int, seed:
 def test_the_affine_map_has_the_least_regularised_cost() -> None:
     ratio, labels = exact_ratio(300, 3)
     raw = raw_of(ratio)
-    best = cllr(fit_calibration(raw, labels)(raw)[:, 1], labels == 1)
+    best = cllr(fitted(raw, labels)(raw)[:, 1], labels == 1)
     rng = np.random.default_rng(0)
     for slope, offset in zip(SLOPE * rng.uniform(0.5, 2, 50), OFFSET + rng.normal(0, 0.5, 50), strict=True):
         assert cllr(slope * raw[:, 1] + offset, labels == 1) > best - 2e-3
@@ -91,52 +102,56 @@ def test_the_affine_map_has_the_least_regularised_cost() -> None:
 
 def test_ratios_that_fall_with_the_class_are_set_to_one() -> None:
     ratio, labels = exact_ratio(400, 4)
-    calibration = fit_calibration(raw_of(-ratio), labels)
+    calibration = EvidenceCalibration.fit(raw_of(-ratio) / 2, labels, EQUAL)
     assert "tell nothing" in calibration.warning
-    np.testing.assert_allclose(calibration(raw_of(ratio)), 0, atol=0.02)
+    np.testing.assert_allclose(calibrated(calibration, raw_of(ratio)).log_likelihood_ratio, 0, atol=0.02)
 
 
+@pytest.mark.parametrize("kind", ["affine", "monotone"])
 @pytest.mark.parametrize(
     ("labels", "n_classes"), [([], 2), ([0] * 50, 2), ([0] * 50 + [1] * 4, 2), ([0] * 20 + [1] * 20, 3), ([0, 1], 2)]
 )
-def test_too_few_images_are_said_to_be_and_nothing_is_guessed(labels: list[int], n_classes: int) -> None:
+def test_too_few_images_are_said_to_be_and_nothing_is_guessed(labels: list[int], n_classes: int, kind: str) -> None:
     raw = np.random.default_rng(0).normal(0, 100, (len(labels), n_classes))
-    calibration = fit_calibration(raw, np.array(labels, dtype=np.int64))
+    levels = LevelEvidence(raw[:, :, None, None], np.ones(1))
+    config = EvidenceConfig(level_weights="bound", calibration=kind)
+    prior = np.full(n_classes, 1 / n_classes)
+    calibration = cross_fitted_calibration(config, [levels], np.array(labels, dtype=np.int64), prior)
     assert not calibration.calibrated
     assert "uncalibrated" in calibration.warning
     assert len(calibration.images) == n_classes
-    np.testing.assert_array_equal(calibration(raw), raw)
+    np.testing.assert_array_equal(calibration.class_evidence(raw), raw)
 
 
 def test_few_images_are_calibrated_with_a_warning() -> None:
     ratio, labels = exact_ratio(30, 5)
-    calibration = fit_calibration(raw_of(ratio), labels)
+    calibration = EvidenceCalibration.fit(raw_of(ratio) / 2, labels, EQUAL)
     assert calibration.calibrated
     assert "few validation images: [15, 15]" in calibration.warning
 
 
-@pytest.mark.parametrize("raw", [np.full((40, 2), np.nan), np.zeros((39, 2)), np.zeros(40)])
-def test_unfit_ratios_are_refused(raw: np.ndarray) -> None:
-    with pytest.raises(DataError, match="expected finite ratios"):
-        fit_calibration(raw, np.arange(40) % 2)
+def test_evidence_that_is_not_finite_is_refused() -> None:
+    levels = LevelEvidence(np.full((40, 2, 3, 2), np.nan), np.array([0.1, 1.0, 10.0]))
+    with pytest.raises(DataError, match="expected finite values"):
+        cross_fitted_calibration(EvidenceConfig(level_weights="bound"), [levels], np.arange(40) % 2, EQUAL)
 
 
 @pytest.mark.parametrize("kind", ["affine", "monotone"])
 def test_json_round_trip_is_exact(kind: str) -> None:
     ratio, labels = exact_ratio(200, 6)
-    calibration = fit_calibration(raw_of(ratio), labels, kind)
-    again = RatioCalibration.from_dict(json.loads(json.dumps(calibration.to_dict(), allow_nan=False)))
+    calibration = KINDS[kind].fit(raw_of(ratio) / 2, labels, EQUAL)
+    again = calibration_from_dict(json.loads(json.dumps(calibration.to_dict(), allow_nan=False)))
     assert again == calibration
-    assert RatioCalibration.from_dict(uncalibrated((3, 0)).to_dict()) == uncalibrated((3, 0))
-    with pytest.raises(RunError, match="Calibrate the model again"):
-        RatioCalibration.from_dict({"maps": [{"slope": 1.0}]})
+    for broken in ({"kind": kind, "maps": [{"slope": 1.0}]}, {"kind": "other"}, {}):
+        with pytest.raises(RunError, match="Train the model again"):
+            calibration_from_dict(broken)
 
 
 def test_an_images_answer_does_not_depend_on_the_others() -> None:
     ratio, labels = exact_ratio(200, 7)
     for kind in ("affine", "monotone"):
-        calibration = fit_calibration(raw_of(ratio), labels, kind)
-        np.testing.assert_array_equal(calibration(raw_of(ratio))[:1], calibration(raw_of(ratio)[:1]))
+        answer = fitted(raw_of(ratio), labels, kind)
+        np.testing.assert_array_equal(answer(raw_of(ratio))[:1], answer(raw_of(ratio)[:1]))
 
 
 @settings(deadline=None, max_examples=50)
@@ -150,12 +165,12 @@ def test_post_test_odds_are_pre_test_odds_times_the_ratio(log_ratio: float, prev
 def test_predicted_is_observed_at_another_prevalence(prevalence: float) -> None:
     """Calibrated at equal frequencies on 400 images, asked of resampled test sets of another prevalence."""
     ratio, labels = exact_ratio(400, 8)
-    calibration = fit_calibration(raw_of(ratio), labels)
+    calibration = EvidenceCalibration.fit(raw_of(ratio) / 2, labels, EQUAL)
     ratio, labels = exact_ratio(40_000, 9)
     prior = np.array([1 - prevalence, prevalence])
     chosen = resample_to_prevalence(labels, prior, seed=0)
     assert labels[chosen].mean() == pytest.approx(prevalence, abs=1e-3)
-    posterior = calibration.posterior(raw_of(ratio[chosen]), prior)
+    posterior = np.exp(calibrated(calibration, raw_of(ratio[chosen]), prior).log_posterior)
     np.testing.assert_allclose(posterior.sum(axis=1), 1)
     for low, high in ((0.0, 1.0), (prevalence, 1.0), (0.3, 0.7)):
         inside = (posterior[:, 1] >= low) & (posterior[:, 1] <= high)
@@ -203,8 +218,8 @@ def test_cross_fitted_ratios_are_honest_where_in_sample_ones_boast() -> None:
         return np.stack([-ratio, ratio], axis=1)
 
     everyone = np.arange(60)
-    boasting = fit_calibration(weigh(everyone, everyone), labels).maps[1].slope
-    honest = fit_calibration(out_of_fold(weigh, labels), labels).maps[1].slope
+    boasting = EvidenceCalibration.fit(weigh(everyone, everyone) / 2, labels, EQUAL).slope
+    honest = EvidenceCalibration.fit(out_of_fold(weigh, labels) / 2, labels, EQUAL).slope
     assert boasting > 0.3
     assert honest < boasting / 3
 

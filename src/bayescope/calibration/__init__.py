@@ -1,0 +1,22 @@
+"""Calibration of likelihood ratios on held-out images: the kinds there are, and which word names which."""
+
+from typing import Any
+
+from bayescope.calibration.affine import EvidenceCalibration
+from bayescope.calibration.base import Calibration
+from bayescope.calibration.isotonic import RatioCalibration
+from bayescope.errors import RunError
+
+__all__ = ["KINDS", "Calibration", "calibration_from_dict"]
+
+KINDS: dict[str, type[Calibration]] = {"affine": EvidenceCalibration, "monotone": RatioCalibration}
+
+
+def calibration_from_dict(content: dict[str, Any]) -> Calibration:
+    """The inverse of ``to_dict`` of any kind.  Raises RunError if ``content`` is something else."""
+    kind = content.get("kind")
+    if kind not in KINDS:
+        raise RunError(
+            f"a calibration of kind {kind!r} cannot be read; expected one of {', '.join(KINDS)}. Train the model again"
+        )
+    return KINDS[kind].from_dict(content)

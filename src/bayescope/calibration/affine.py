@@ -1,0 +1,112 @@
+"""Bias-corrected temperature scaling of class evidence (Alexandari, Kundaje & Shrikumar 2020), for any number of classes.
+
+``a evidence(x|y) + b_y``: one slope and an offset per class, so that any two classes' log-ratio is affine in the raw one and
+Bayes' rule still holds at every prevalence.  The slope is common to the classes, since evidence is known up to a constant
+common to them.  Two classes: the affine map of least Cllr (Brümmer & du Preez 2006), logistic regression in which both sides
+weigh the same, whatever their numbers; more: its like, by multinomial regression with classes weighing alike.  One part in
+n + 2 of every image counts for the other classes (Platt 2000): the slope stays finite and the ratios modest where images are
+few.  Images may still be scored sequentially: a comparison of posteriors is one of raw evidence with another offset.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+from bayescope.calibration.base import CalibratedRatios, StandardError, warning_of_fit
+from bayescope.errors import RunError
+from bayescope.evidence.level_weights import Weighing, log_likelihood_ratio
+from bayescope.shapes import Floats, Labels
+
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class EvidenceCalibration:
+    """``slope`` and ``offset (classes,)``, nats; a :class:`bayescope.calibration.base.Calibration`."""
+
+    kind: ClassVar[str] = "affine"
+    fewest_images: ClassVar[int] = 5
+    is_additive: ClassVar[bool] = True
+
+    slope: float
+    offset: tuple[float, ...]
+    images: tuple[int, ...]
+    calibrated: bool
+    warning: str = ""
+
+    def __call__(self, evidence: Floats) -> Floats:
+        """Calibrated evidence ``(n, classes)``, nats up to a constant common to the classes."""
+        return self.slope * evidence + np.array(self.offset)
+
+    @classmethod
+    def fit(cls, evidence: Floats, labels: Labels, class_prior: Floats, n_copies: int = 1) -> Self:
+        """See :class:`bayescope.calibration.base.Calibration`; does not depend on ``class_prior``."""
+        n, n_classes = evidence.shape
+        counts = np.bincount(labels, minlength=n_classes)
+        truth, doubt = np.eye(n_classes)[labels], 1 / (n / n_copies + 2)
+        target = truth * (1 - doubt) + (1 - truth) * doubt / (n_classes - 1)
+        weight = 1 / (n_classes * counts[labels])[:, None]
+        centred = evidence - evidence.mean(axis=1, keepdims=True)
+        spread = float(centred.std()) or 1.0
+        standard = centred / spread
+
+        def objective(theta: Floats) -> tuple[float, Floats]:
+            logits = theta[0] * standard + theta[1:]
+            residual = weight * (softmax(logits, axis=1) - target)
+            loss = -(weight * target * log_softmax(logits, axis=1)).sum()
+            return float(loss), np.r_[(residual * standard).sum(), residual.sum(axis=0)]
+
+        bounds = [(0.0, None)] + [(None, None)] * n_classes
+        start = np.r_[1.0, np.zeros(n_classes)]
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-9}).x
+        slope, images = float(found[0] / spread), tuple((counts // n_copies).tolist())
+        return cls(slope, tuple(found[1:].tolist()), images, True, warning_of_fit(images, min(images), slope == 0))
+
+    def calibrate(self, evidence: Floats, class_prior: Floats, error: StandardError) -> CalibratedRatios:
+        """See :class:`bayescope.calibration.base.Calibration`."""
+        calibrated = self(evidence)
+        log_posterior = log_softmax(calibrated + np.log(class_prior), axis=1)
+        ratio, standard_error = log_likelihood_ratio(calibrated, class_prior, lambda gradient: self.slope * error(gradient))
+        probability = np.exp(log_posterior)
+        return CalibratedRatios(log_posterior, ratio, standard_error, probability * (1 - probability) * standard_error)
+
+    def class_evidence(self, evidence: Floats) -> Floats:
+        """Calibrated evidence ``(n, classes)``, nats up to a constant common to the classes."""
+        return self(evidence)
+
+    def stopping_offset(self, class_prior: Floats) -> Floats | None:
+        """See :class:`bayescope.calibration.base.Calibration`."""
+        return (np.array(self.offset) + np.log(class_prior)) / max(self.slope, _TINY)
+
+    def calibrated_weights(self, weighing: Weighing) -> Weighing:
+        """The level weights whose evidence is the calibrated one."""
+        return Weighing(self.slope * weighing.weights, self(weighing.class_bias))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, fit for JSON."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`.  Raises RunError if ``content`` is something else."""
+        try:
+            return cls(
+                float(content["slope"]),
+                tuple(map(float, content["offset"])),
+                tuple(map(int, content["images"])),
+                bool(content["calibrated"]),
+                str(content["warning"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"calibration of evidence cannot be read ({error!r}); expected slope, offset, images, calibrated and warning. "
+                "Train the model again"
+            ) from None
+
+
+def unchanged(images: tuple[int, ...], warning: str) -> EvidenceCalibration:
+    """Evidence as it is, for as many classes as ``images`` counts, and the ``warning`` to give."""
+    return EvidenceCalibration(1.0, (0.0,) * len(images), images, False, warning)

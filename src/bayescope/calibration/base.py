@@ -1,0 +1,130 @@
+"""What every calibration of likelihood ratios offers, and what all kinds share.
+
+Raw evidence sums hundreds of pixels as if each were news, and so overstates.  A calibration is fitted on held-out images and
+turns raw class evidence into calibrated log-likelihood ratios and posteriors.  A new kind is one module with a class that
+satisfies :class:`Calibration`, and one line in ``KINDS`` of :mod:`bayescope.calibration`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from scipy.special import expit, logit
+
+from bayescope.evidence.level_weights import Weighing
+from bayescope.shapes import Floats, Labels
+
+FEW_IMAGES = 20
+"""Below this many images on one side the answer is calibrated, with a warning."""
+
+StandardError = Callable[[Floats], Floats]
+"""Monte Carlo error, nats ``(n,)``, of contrasts of raw evidence given by their gradients ``(n, classes)``."""
+
+
+@dataclass(frozen=True)
+class CalibratedRatios:
+    """Of ``n`` images at one class prior, all ``(n, classes)``.
+
+    ``log_posterior``; ``log_likelihood_ratio`` of each class against the rest and its Monte Carlo ``standard_error``, nats;
+    ``posterior_error``: that of the posterior, p (1 - p) times that of the ratio, NaN where the ratios of several classes are
+    calibrated apart.
+    """
+
+    log_posterior: Floats
+    log_likelihood_ratio: Floats
+    standard_error: Floats
+    posterior_error: Floats
+
+
+class Calibration(Protocol):
+    """A fitted calibration: an immutable value.
+
+    ``kind``: its word in the configuration; ``fewest_images``: held-out images that each class, and the rest, must have, or
+    nothing is calibrated; ``is_additive``: whether calibrated ratios are sums over pixels and noise levels, as evidence maps
+    need.
+
+    ``images``: held-out images of each class it rests on; ``calibrated``: false if it leaves evidence as it is; ``warning``:
+    what to tell whoever reads the ratios, or nothing.
+    """
+
+    kind: ClassVar[str]
+    fewest_images: ClassVar[int]
+    is_additive: ClassVar[bool]
+
+    @property
+    def images(self) -> tuple[int, ...]: ...
+
+    @property
+    def calibrated(self) -> bool: ...
+
+    @property
+    def warning(self) -> str: ...
+
+    @classmethod
+    def fit(cls, evidence: Floats, labels: Labels, class_prior: Floats, n_copies: int = 1) -> Self:
+        """Fit on raw evidence ``(n, classes)``, nats, of held-out images of ``labels (n,)``, some of every class.
+
+        Each image is given in ``n_copies``.  ``class_prior (classes,)``: in which the other classes are mixed where ratios are
+        calibrated.
+        """
+        ...
+
+    def calibrate(self, evidence: Floats, class_prior: Floats, error: StandardError) -> CalibratedRatios:
+        """Ratios and posterior of images with raw ``evidence (n, classes)`` at ``class_prior (classes,)``."""
+        ...
+
+    def class_evidence(self, evidence: Floats) -> Floats:
+        """Calibrated evidence ``(n, classes)``, nats up to a constant common to the classes; raw if only ratios are."""
+        ...
+
+    def stopping_offset(self, class_prior: Floats) -> Floats | None:
+        """What, added to raw evidence, ranks the classes as the reported posterior does: ``(classes,)``; None if nothing does.
+
+        Without it images cannot be scored sequentially.
+        """
+        ...
+
+    def calibrated_weights(self, weighing: Weighing) -> Weighing:
+        """The level weights whose evidence is the calibrated one; ``weighing`` itself if the calibration is not additive."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, fit for JSON."""
+        ...
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`.  Raises RunError if ``content`` is something else."""
+        ...
+
+
+def no_error(gradient: Floats) -> Floats:
+    """The Monte Carlo error of contrasts where nobody asks for it: zero, ``(n,)``."""
+    return np.zeros(len(gradient))
+
+
+def post_test_probability(log_ratio: Floats, prevalence: Floats | float) -> Floats:
+    """Bayes' rule in odds: probability after the test, of ``log_ratio`` in nats and the probability before it.
+
+    The arrays broadcast: ``(n, classes)`` ratios and ``(classes,)`` prevalences give ``(n, classes)``.
+    """
+    return np.asarray(expit(log_ratio + logit(prevalence)))
+
+
+def warning_of_fit(images: tuple[int, ...], fewest: int, tells_nothing: bool) -> str:
+    """What to tell of a fit on ``images`` of each class, ``fewest`` on the smaller side; or nothing."""
+    if tells_nothing:
+        return (
+            f"the likelihood ratios tell nothing: on the validation images {list(images)} they do not rise with the class, and "
+            "were set to one"
+        )
+    return f"calibrated on few validation images: {list(images)} per class" if fewest < FEW_IMAGES else ""
+
+
+def too_few_images(images: tuple[int, ...], kind: str, fewest: int) -> str:
+    """The warning of ratios that stay raw, since there are fewer than ``fewest`` held-out images of a class or of the rest."""
+    return (
+        f"uncalibrated likelihood ratios: {list(images)} validation images per class; {kind} calibration expects at least "
+        f"{fewest} of each class and of the rest. Raw ratios overstate; give a larger validation split"
+    )

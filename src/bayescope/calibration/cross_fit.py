@@ -1,0 +1,95 @@
+"""Cross-fitting: calibrations and level weights judged on held-out images that they were not fitted on.
+
+Raw evidence comes from level weights fitted on the other folds of the held-out images.  Held-out images may be given in
+several augmented copies: as they are, and changed.  All copies of an image are in the same fold, and numbers told are of
+images.  A calibration fitted on perturbed images holds better under shifts that nobody has seen (Tomani et al. 2021, "Post-hoc
+uncertainty calibration for domain drift scenarios").
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+
+from bayescope.calibration import KINDS, Calibration
+from bayescope.calibration.affine import unchanged
+from bayescope.calibration.base import too_few_images
+from bayescope.config import EvidenceConfig
+from bayescope.errors import DataError
+from bayescope.evidence.bound import LevelEvidence
+from bayescope.evidence.level_weights import Weighing, choose_weighing
+from bayescope.shapes import Floats, Labels
+
+
+def cross_fitted_calibration(
+    settings: EvidenceConfig,
+    views: Sequence[LevelEvidence],
+    labels: Labels,
+    class_prior: Floats,
+    patients: Sequence[Hashable] | None = None,
+) -> Calibration:
+    """The calibration the configuration asks for, on held-out images of ``labels (n,)``; too few leave evidence as it is.
+
+    ``views``: one or more of every image.  ``class_prior``: in which the other classes are mixed where ratios are calibrated;
+    ``patients (n,)``: whose image each is.
+    """
+    images = tuple(np.bincount(labels, minlength=views[0].values.shape[1]).tolist())
+    if settings.calibration == "none":
+        return unchanged(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
+    kind = KINDS[settings.calibration]
+    if min(images) < kind.fewest_images:
+        return unchanged(images, too_few_images(images, kind.kind, kind.fewest_images))
+    evidence = np.concatenate(out_of_fold_evidence(settings, views, labels, patients))
+    if not np.isfinite(evidence).all():
+        raise DataError(
+            f"raw evidence that is not finite of {int((~np.isfinite(evidence)).any(axis=1).sum())} validation images; expected "
+            "finite values. Leave out these images"
+        )
+    return kind.fit(evidence, np.tile(labels, len(views)), class_prior, len(views))
+
+
+def out_of_fold_evidence(
+    settings: EvidenceConfig,
+    views: Sequence[LevelEvidence],
+    labels: Labels,
+    patients: Sequence[Hashable] | None = None,
+) -> Floats:
+    """Evidence of held-out images by level weights that were fitted on the other folds: nats, ``(views, n, classes)``."""
+
+    def raw(fitting: Labels, asked: Labels) -> Floats:
+        weighing = weighing_of_views(settings, [view.subset(fitting) for view in views], labels[fitting])
+        return np.stack([weighing.evidence(view.subset(asked)) for view in views], axis=1)
+
+    return out_of_fold(raw, labels, patients).swapaxes(0, 1)
+
+
+def weighing_of_views(settings: EvidenceConfig, views: Sequence[LevelEvidence], labels: Labels) -> Weighing:
+    """The weighing the configuration asks for, on all views of held-out images of ``labels (n,)``."""
+    return choose_weighing(settings, LevelEvidence.joined(views), np.tile(labels, len(views)))
+
+
+def out_of_fold(
+    predict: Callable[[Labels, Labels], Floats],
+    labels: Labels,
+    patients: Sequence[Hashable] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> Floats:
+    """Every image's answer from a fit that has seen neither it nor another image of its patient.
+
+    ``predict(fitting, asked)`` fits on the images of the first indices and answers for those of the second, ``(m, …)``;
+    folds are stratified, and hold whole ``patients (n,)`` (default: every image is another's). Serves twice: raw ratios
+    whose level weights were fitted on the other images, on which a calibration may be fitted; and calibrated ratios for an
+    honest figure on the very images of the calibration.
+    Raises DataError if a class has fewer than two images.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    counts = np.bincount(labels)
+    smallest = int(counts[counts > 0].min(initial=len(labels)))
+    if smallest < 2:
+        raise DataError(f"validation images per class: {counts.tolist()}; cross-fitting expects at least two of each class")
+    kind = StratifiedKFold if patients is None else StratifiedGroupKFold
+    splitter = kind(min(folds, smallest), shuffle=True, random_state=seed)
+    parts = [(asked, predict(fitting, asked)) for fitting, asked in splitter.split(labels, labels, patients) if len(asked)]
+    order = np.argsort(np.concatenate([asked for asked, _ in parts]))
+    return np.concatenate([answer for _, answer in parts])[order]

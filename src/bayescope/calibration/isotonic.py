@@ -1,0 +1,138 @@
+"""Isotonic calibration of each class's log-likelihood ratio against the rest.
+
+Pool adjacent violators, straight between the pooled values.  One misleading image is added at either end, or the ends would be
+infinite.  Several classes are calibrated apart, and their posteriors then normalised; so no offset of raw evidence ranks the
+classes as the posterior does, images are scored in full, and evidence maps add up to the raw ratio.
+
+The raw ratios must come from images on which nothing else was fitted: see :mod:`bayescope.calibration.cross_fit`.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy.special import logit
+
+from bayescope.calibration.base import CalibratedRatios, StandardError, no_error, post_test_probability, warning_of_fit
+from bayescope.errors import RunError
+from bayescope.evidence.level_weights import Weighing, log_likelihood_ratio
+from bayescope.shapes import Floats, Labels
+
+
+@dataclass(frozen=True)
+class MonotoneMap:
+    """Straight between the points (``raw``, ``calibrated``), both rising, nats; constant beyond the ends."""
+
+    raw: tuple[float, ...]
+    calibrated: tuple[float, ...]
+
+    def __call__(self, raw: Floats) -> Floats:
+        return np.interp(raw, self.raw, self.calibrated)
+
+
+@dataclass(frozen=True)
+class RatioCalibration:
+    """One map per class; a :class:`bayescope.calibration.base.Calibration`."""
+
+    kind: ClassVar[str] = "monotone"
+    fewest_images: ClassVar[int] = 20
+    is_additive: ClassVar[bool] = False
+
+    maps: tuple[MonotoneMap, ...]
+    images: tuple[int, ...]
+    calibrated: bool = True
+    warning: str = ""
+
+    def __call__(self, raw: Floats) -> Floats:
+        """Calibrated log-likelihood ratios of each class against the rest, from raw ones: nats, ``(n, classes)``."""
+        return np.stack([calibrate(column) for calibrate, column in zip(self.maps, raw.T, strict=True)], axis=1)
+
+    @classmethod
+    def fit(cls, evidence: Floats, labels: Labels, class_prior: Floats, n_copies: int = 1) -> Self:
+        """See :class:`bayescope.calibration.base.Calibration`."""
+        raw, _ = log_likelihood_ratio(evidence, class_prior, no_error)
+        return cls.fit_ratios(raw, labels, n_copies)
+
+    @classmethod
+    def fit_ratios(cls, raw: Floats, labels: Labels, n_copies: int = 1) -> Self:
+        """Fit on raw ratios ``(n, classes)``, nats, of each class against the rest."""
+        counts = np.bincount(labels, minlength=raw.shape[1]) // n_copies
+        fewest = int(np.minimum(counts, len(labels) // n_copies - counts).min())
+        images = tuple(counts.tolist())
+        maps = tuple(fit_monotone(raw[:, k], labels == k, n_copies) for k in range(raw.shape[1]))
+        return cls(maps, images, True, warning_of_fit(images, fewest, tells_nothing=False))
+
+    def posterior(self, raw: Floats, class_prior: Floats) -> Floats:
+        """Post-test probability of each class at prevalences ``class_prior (classes,)``: ``(n, classes)``.
+
+        Two classes sum to one by themselves; more are calibrated one against the rest, and then normalised.
+        """
+        probability = post_test_probability(self(raw), class_prior)
+        return probability / probability.sum(axis=1, keepdims=True)
+
+    def calibrate(self, evidence: Floats, class_prior: Floats, error: StandardError) -> CalibratedRatios:
+        """See :class:`bayescope.calibration.base.Calibration`."""
+        raw, raw_error = log_likelihood_ratio(evidence, class_prior, error)
+        standard_error = (self(raw + raw_error) - self(raw - raw_error)) / 2
+        posterior = self.posterior(raw, class_prior)
+        follows_ratio = len(class_prior) == 2
+        posterior_error = posterior * (1 - posterior) * standard_error if follows_ratio else np.full_like(raw, np.nan)
+        return CalibratedRatios(np.log(posterior), self(raw), standard_error, posterior_error)
+
+    def class_evidence(self, evidence: Floats) -> Floats:
+        """Raw: only ratios are calibrated."""
+        return evidence
+
+    def stopping_offset(self, class_prior: Floats) -> Floats | None:
+        """None: no offset of raw evidence ranks the classes as the posterior does."""
+        return None
+
+    def calibrated_weights(self, weighing: Weighing) -> Weighing:
+        """``weighing`` itself: calibrated ratios are no sum over noise levels."""
+        return weighing
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and words, fit for JSON."""
+        return {
+            "kind": self.kind,
+            "maps": [asdict(item) for item in self.maps],
+            "images": list(self.images),
+            "calibrated": self.calibrated,
+            "warning": self.warning,
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`.  Raises RunError if ``content`` is something else."""
+        try:
+            maps = tuple(
+                MonotoneMap(tuple(map(float, item["raw"])), tuple(map(float, item["calibrated"]))) for item in content["maps"]
+            )
+            images = tuple(int(count) for count in content["images"])
+            return cls(maps, images, bool(content["calibrated"]), str(content["warning"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"calibration of likelihood ratios cannot be read ({error!r}); expected maps, images, calibrated and warning. "
+                "Train the model again"
+            ) from None
+
+
+def fit_monotone(raw: Floats, positive: np.ndarray, views: int = 1) -> MonotoneMap:
+    """The rising map of pooled adjacent violators, with one misleading image at either end, in as many ``views`` as all are."""
+    low, high, one = np.full(views, raw.min()), np.full(views, raw.max()), np.ones(views, dtype=bool)
+    knots, ratios = pooled_log_ratio(np.r_[low, raw, high], np.r_[one, positive, ~one])
+    return MonotoneMap(tuple(knots.tolist()), tuple(ratios.tolist()))
+
+
+def pooled_log_ratio(raw: Floats, positive: np.ndarray) -> tuple[Floats, Floats]:
+    """Rising ``raw`` values, without repetition, and the log-ratio of the pool of each: nats, both ``(values,)``.
+
+    No rising map has a smaller loss on these images, whatever the proper scoring rule; an end where one side is absent is
+    infinite.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    knots, place, counts = np.unique(raw, return_inverse=True, return_counts=True)
+    frequency = isotonic_regression(np.bincount(place, positive) / counts, sample_weight=counts.astype(float))
+    with np.errstate(divide="ignore"):
+        return knots, logit(frequency.clip(0, 1)) - logit(positive.mean())
