@@ -26,7 +26,9 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from bayescope.config import NetConfig
-from bayescope.denoiser import Denoiser, ImageStatistics, LevelDenoiser, build_denoiser
+from bayescope.denoiser import Denoiser, LevelDenoiser
+from bayescope.image_statistics import ImageStatistics
+from bayescope.networks import build_denoiser
 from tables.throughput import PASSES_PER_IMAGE
 
 RESULTS = Path(__file__).parent / "results"

@@ -29,7 +29,7 @@ def rewrite(run: Path, content: dict[str, Any]) -> None:
     save_tensors(run / MODEL, load_tensors(run / MODEL)[0], {"bayescope": json.dumps(content)})
 
 
-@pytest.mark.parametrize("missing", ["scale", "class_names", "class_prior", "weights", "class_bias", "statistics"])
+@pytest.mark.parametrize("missing", ["scale", "pixel_type", "class_names", "class_prior", "post_hoc"])
 def test_incomplete_metadata(copy: Path, missing: str) -> None:
     rewrite(copy, {key: value for key, value in about(copy).items() if key != missing})
     with pytest.raises(RunError, match=rf"does not fit config.toml.*{missing}"):
@@ -41,16 +41,6 @@ def test_a_checkpoint_without_a_step(copy: Path) -> None:
     save_tensors(copy / STATE, {"other": torch.zeros(1)})
     with pytest.raises(RunError, match="holds no step"):
         started_steps(copy)
-
-
-@pytest.mark.parametrize(
-    ("scale", "pixel_type"), [([0, 255], "uint8"), ([0, 4095], "uint16"), ([0, 1000], "float32"), ([-2.5, 255], "float32")]
-)
-def test_pixel_type_of_a_model_saved_before_it_was_noted(copy: Path, scale: list[float], pixel_type: str) -> None:
-    content = about(copy)
-    assert content.pop("pixel_type") == load_model(copy).pixel_type == "uint8"
-    rewrite(copy, content | {"scale": scale})
-    assert load_model(copy).pixel_type == pixel_type
 
 
 def test_a_model_is_put_on_the_device_asked_for(tiny_run: Path) -> None:

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from bayescope.config import NetConfig
-from bayescope.denoiser import Denoiser, ImageStatistics, build_denoiser, cosine_basis
+from bayescope.denoiser import Denoiser
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
+from bayescope.image_statistics import ImageStatistics, cosine_basis
+from bayescope.networks import build_denoiser
 
 SHAPE = (2, 5, 7)
 

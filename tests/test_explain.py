@@ -7,9 +7,10 @@ import torch
 from bayescope.errors import ConfigError
 from bayescope.evidence.bound import draw_noise, level_evidence
 from bayescope.evidence.level_weights import Weighing, level_spacing
-from bayescope.explain import class_maps, counterfactual, flow
+from bayescope.explain import class_maps, counterfactual
 from bayescope.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.noise import log_spaced
+from bayescope.sampling import flow
 
 SHAPE = (2, 5, 7)
 SIGMAS = log_spaced(0.05, 5.0, 6).double().numpy()

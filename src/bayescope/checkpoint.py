@@ -23,14 +23,14 @@ from torch import Tensor
 from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import PixelScale
 from bayescope.data.intensity import Preparation
-from bayescope.denoiser import ImageStatistics, build_denoiser
+from bayescope.device import open_fabric
 from bayescope.errors import RunError, reading, writing
+from bayescope.image_statistics import ImageStatistics
 from bayescope.model import LikelihoodModel
+from bayescope.networks import build_denoiser
 from bayescope.post_hoc import PostHoc
-from bayescope.training.loop import open_fabric
 
 FORMAT = 6
-_INTEGER_ENDS = tuple(2.0**bits - 1 for bits in range(8, 17))
 CONFIG, MODEL, STATE, MANIFEST, METRICS = (
     "config.toml",
     "model.safetensors",
@@ -123,19 +123,12 @@ def _model(config: Config, tensors: dict[str, Tensor], about: dict[str, Any]) ->
         config,
         denoiser.requires_grad_(False).eval(),
         scale,
-        about.get("pixel_type") or _type_scaled(scale),
+        about["pixel_type"],
         tuple(about["class_names"]),
         np.array(about["class_prior"]),
         PostHoc.from_dict(about["post_hoc"]),
         Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
     )
-
-
-def _type_scaled(scale: PixelScale) -> str:
-    """The pixel type of a model saved before it was noted: integers are scaled from 0 to all ones."""
-    if scale.low != 0 or scale.high not in _INTEGER_ENDS:
-        return "float32"
-    return "uint8" if scale.high == _INTEGER_ENDS[0] else "uint16"
 
 
 def check_format(found: object, run: Path) -> None:

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bayescope.errors import ConfigError
@@ -16,7 +17,8 @@ Augmentation = Literal["auto", "none", "flip", "light", "strong"]
 Calibration = Literal["affine", "monotone", "none"]
 LevelWeights = Literal["bound", "power", "fitted"]
 NetKind = Literal["fast", "paper"]
-NoiseLevels = Literal["lognormal", "vp"]
+Schedule = Literal["vp", "ve", "cosine"]
+NoiseLevels = Literal["lognormal", "vp", "ve", "cosine"]
 LossWeighting = Literal["edm", "epsilon"]
 Decay = Literal["cosine", "step"]
 Optimizer = Literal["adamw", "adam"]
@@ -35,12 +37,14 @@ class _Section(BaseModel):
 class NetConfig(_Section):
     """The raw network: channel widths from fine to coarse, residual blocks per width, dropout at the coarsest.
 
-    ``kind``: the fast network, behind its preconditioning, or the paper's, which predicts the noise of a VP diffusion.
+    ``kind``: the fast network, behind its preconditioning, or the paper's, which predicts the noise of a
+    diffusion ``schedule``.
     ``patterns``: how many of the stem's filters start from common spatial patterns of the classes, for small signs in texture;
     if any do, the stem sees the image through its filters alone.
     """
 
     kind: NetKind = "fast"
+    schedule: Schedule = "vp"
     widths: tuple[int, ...] = Field((32, 64, 96), min_length=1)
     blocks: int = Field(1, ge=1)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
@@ -66,9 +70,10 @@ class TrainingConfig(_Section):
     give the density of log σ.  ``evidence_weight`` is the weight of the class cross-entropy beside the denoising loss; it sets
     in after the fraction ``evidence_from`` of the steps.
 
-    ``noise_levels`` "vp" draws the time of the VP diffusion uniformly instead.  ``loss`` "edm" weighs a level by the
-    denoiser's preconditioning, "epsilon" by 1/σ²: the squared error of the predicted noise.  ``decay`` of the learning rate is
-    half a cosine over the run, or "step": times ``decay_factor`` every ``decay_epochs`` times as many images as there are.
+    ``noise_levels`` "vp", "ve" or "cosine" draws the time of that diffusion schedule uniformly.  ``loss`` "edm" weighs a level
+    by the denoiser's preconditioning, "epsilon" by 1/σ²: the squared error of the predicted noise.  ``decay`` of the learning
+    rate is half a cosine over the run, or "step": times ``decay_factor`` every ``decay_epochs`` times as many images as
+    there are.
 
     ``augmentation`` moves images; ``intensity`` stretches their contrast by up to that factor off 1, and shifts their
     brightness by up to half that share of the range.
@@ -201,22 +206,7 @@ def read_config(path: Path) -> Config:
 
 def dump_toml(config: Config) -> str:
     """The configuration as TOML text that :func:`read_config` reads back to an equal value."""
-    values = config.model_dump(exclude_none=True)
-    sections = {name: values.pop(name) for name in ("net", "training", "evidence", "flow")}
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items()]
-    for name, section in sections.items():
-        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return repr(value)
+    return tomli_w.dumps(config.model_dump(exclude_none=True))
 
 
 def _explain(item: Any) -> str:

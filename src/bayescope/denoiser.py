@@ -19,18 +19,16 @@ The paper's network predicts the noise of a VP diffusion instead; :class:`Epsilo
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Self
 
-import numpy as np
 import torch
-from scipy.fft import dct
 from torch import Tensor, nn
 
-from bayescope.config import NetConfig
-from bayescope.nets.paper_unet import PaperUNet
-from bayescope.nets.unet import UNet
-from bayescope.noise import VP, AsDenoiser
+from bayescope.errors import ConfigError
+from bayescope.image_statistics import ImageStatistics, cosine_basis
+from bayescope.nets.backbone import Backbone
+from bayescope.nets.patterns import common_patterns
+from bayescope.nets.unet import STEM_SIDE, Stem
+from bayescope.noise import Schedule
 
 _SMALLEST_VARIANCE = 1e-5
 
@@ -46,8 +44,9 @@ class Denoiser(nn.Module, ABC):
     """
 
     mean: Tensor
+    net: Backbone
 
-    def __init__(self, net: nn.Module, statistics: "ImageStatistics") -> None:
+    def __init__(self, net: Backbone, statistics: ImageStatistics) -> None:
         super().__init__()
         self.net = net
         self.n_classes = len(statistics.class_shift) - 1
@@ -79,6 +78,13 @@ class Denoiser(nn.Module, ABC):
         """
         return x.new_zeros(len(x), self.n_classes)
 
+    def start_filters(self, x: Tensor, label: Tensor, sigma: float, count: int) -> None:
+        """Start ``count`` filters of the network from common spatial patterns of ``x (n, c, h, w)`` at level ``sigma``.
+
+        Raises ConfigError if the network has no filters for them.
+        """
+        raise ConfigError(f"{count} patterns for a network without filters for them; expected 0. Set net.patterns to 0")
+
     @abstractmethod
     def at_level(self, sigma: float) -> LevelDenoiser:
         """The denoiser of one level, with all that depends on level and class alone worked out once."""
@@ -95,13 +101,12 @@ class Denoiser(nn.Module, ABC):
 class SpectralDenoiser(Denoiser):
     """The default: preconditioned by the images' statistics."""
 
-    net: UNet
     variance: Tensor
     class_shift: Tensor
     row_basis: Tensor
     column_basis: Tensor
 
-    def __init__(self, net: UNet, statistics: "ImageStatistics") -> None:
+    def __init__(self, net: Backbone, statistics: ImageStatistics) -> None:
         super().__init__(net, statistics)
         self.register_buffer("variance", statistics.variance)
         self.register_buffer("class_shift", statistics.class_shift)
@@ -147,9 +152,11 @@ class SpectralDenoiser(Denoiser):
         class_mean = shift * (noise_variance / total)[:, None]
         return self.mean + self._inverse(skip + class_mean + self._transform(raw) * gain)
 
-    def whiten(self, x: Tensor, sigma: float) -> Tensor:
-        """What the network is shown of images ``x`` at level ``sigma``."""
-        return self._inverse(self._transform(x - self.mean) * (self.variance + sigma**2).rsqrt())
+    def start_filters(self, x: Tensor, label: Tensor, sigma: float, count: int) -> None:
+        """Start ``count`` of the stem's filters from common spatial patterns of ``x (n, c, h, w)`` at level ``sigma``."""
+        white = self._inverse(self._transform(x - self.mean) * (self.variance + sigma**2).rsqrt())
+        stem: Stem = self.net.stem  # type: ignore[attr-defined]
+        stem.start_from(common_patterns(white, label, self.n_classes, STEM_SIDE, count))
 
     def loss_weight(self, sigma: Tensor) -> Tensor:
         """1/Σ c_out²: makes the expected squared error of the linear denoiser one at every σ: ``(batch,)``."""
@@ -164,22 +171,24 @@ class SpectralDenoiser(Denoiser):
 
 
 class EpsilonDenoiser(Denoiser):
-    """A network trained to predict the noise of the paper's VP diffusion: ``D(z; σ, y) = z - σ ε(α z, t(σ), y)``.
+    """A network trained to predict the noise of a diffusion schedule: ``D(z; σ, y) = z - σ ε(α z, t(σ), y)``.
 
     Here c_out = σ (Karras et al. 2022, Table 1, VP), so the weighted loss is the unweighted error of the predicted noise.
     """
 
-    net: PaperUNet
+    def __init__(self, net: Backbone, statistics: ImageStatistics, schedule: Schedule) -> None:
+        super().__init__(net, statistics)
+        self.schedule = schedule
 
     @torch.inference_mode()
     def at_level(self, sigma: float) -> LevelDenoiser:
         """The denoiser of one level, with all that depends on level and class alone worked out once."""
-        vp, labels = VP(), torch.arange(self.n_classes + 1, device=self.mean.device)
+        labels = torch.arange(self.n_classes + 1, device=self.mean.device)
         level = torch.full(labels.shape, sigma, device=self.mean.device)
-        alpha, shifts = vp.scale(level[0]), self.net.shifts(vp.time(level), labels)
+        alpha, modulation = self.schedule.scale(level[0]), self.net.modulate(self.schedule.time(level), labels)
 
         def denoise(z: Tensor, image: Tensor, label: Tensor) -> Tensor:
-            return z[image] - sigma * self.net.under(alpha * z, image, [rows[label] for rows in shifts])
+            return z[image] - sigma * self.net.under(alpha * z, image, [rows[label] for rows in modulation])
 
         return denoise
 
@@ -187,66 +196,10 @@ class EpsilonDenoiser(Denoiser):
         return epsilon_weight(self, sigma)
 
     def _denoise(self, z: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
-        repeats = len(labels) // len(z)
-        denoised = AsDenoiser(self.net, VP())(torch.cat([z] * repeats), sigma.repeat(repeats), labels)
-        return denoised.unflatten(0, (repeats, -1)).transpose(0, 1)
+        noise = self.net(*self.schedule.to_schedule(z, sigma), labels).unflatten(0, (-1, len(z))).transpose(0, 1)
+        return z[:, None] - sigma[:, None, None, None, None] * noise
 
 
 def epsilon_weight(denoiser: Denoiser, sigma: Tensor) -> Tensor:
     """1/(σ² N), N pixels: turns ``‖D - x‖²`` into the mean squared error of the predicted noise, ``(batch,)``."""
     return 1.0 / (sigma.square() * denoiser.mean.numel())
-
-
-def cosine_basis(n: int) -> Tensor:
-    """Orthonormal DCT-II: ``(n, n)``, one frequency a row."""
-    return torch.from_numpy(dct(np.eye(n), norm="ortho", axis=0)).float()
-
-
-@dataclass(frozen=True)
-class ImageStatistics:
-    """What preconditions the network.
-
-    ``mean``: pixels, ``(channel, height, width)``; ``variance`` within classes, per cosine coefficient, the same shape;
-    ``class_shift``: cosine coefficients of each class's mean less ``mean``, ``(classes + 1, channel, height, width)``, zero for
-    no class.
-    """
-
-    mean: Tensor
-    variance: Tensor
-    class_shift: Tensor
-
-    @classmethod
-    def blank(cls, image_shape: tuple[int, ...], n_classes: int) -> Self:
-        """Of white images and classes without a difference: a place to load a trained denoiser's statistics into."""
-        return cls(torch.zeros(image_shape), torch.ones(image_shape), torch.zeros(n_classes + 1, *image_shape))
-
-    @classmethod
-    def of(cls, x: Tensor, label: Tensor, n_classes: int) -> Self:
-        """Estimate from images ``(n, channel, height, width)`` of every class.
-
-        A coefficient of a class mean is kept only where it is significant (hard threshold at √(2 ln N) standard errors,
-        Donoho & Johnstone 1994): with few images the means' noise would be taken for a difference of the classes.
-        """
-        members = torch.nn.functional.one_hot(label, n_classes).T.float()
-        counts = members.sum(dim=1)
-        means = torch.einsum("kn,nchw->kchw", members / counts[:, None], x)
-        mean = means.mean(dim=0)
-        rows, columns = cosine_basis(x.shape[-2]), cosine_basis(x.shape[-1])
-        within = rows @ (x - means[label]) @ columns.T
-        variance = within.square().mean(dim=0).clamp_min(_SMALLEST_VARIANCE)
-        shift = rows @ (means - mean) @ columns.T
-        threshold = 2 * math.log(mean.numel()) * variance / counts[:, None, None, None]
-        shift = torch.where(shift.square() > threshold, shift, 0.0)
-        return cls(mean, variance, torch.cat([shift, torch.zeros_like(shift[:1])]))
-
-
-def build_denoiser(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
-    """A denoiser with an untrained network for images of the statistics' shape."""
-    channels, n_classes = statistics.mean.shape[0], len(statistics.class_shift) - 1
-    size = config.widths, config.blocks, config.dropout
-    denoiser: Denoiser
-    if config.kind == "paper":
-        denoiser = EpsilonDenoiser(PaperUNet(channels, n_classes, *size), statistics)
-    else:
-        denoiser = SpectralDenoiser(UNet(channels, n_classes, *size, image_beside=config.patterns == 0), statistics)
-    return denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -24,7 +24,7 @@ from torch import Tensor
 from bayescope.errors import ConfigError
 from bayescope.evidence.level_weights import Weighing
 from bayescope.noise import ImageDenoiser, log_spaced
-from bayescope.ode import heun
+from bayescope.sampling import flow
 from bayescope.shapes import Floats
 
 _SIGMA_MIN = 0.01
@@ -150,14 +150,3 @@ def counterfactual(
         seen = x + sigma * noise.to(x.device)
     falling = rising.flip(0)
     return Counterfactual(flow(denoiser, seen, to_label, falling), flow(denoiser, seen, from_label, falling))
-
-
-def flow(denoiser: ImageDenoiser, z: Tensor, label: Tensor, sigmas: Tensor) -> Tensor:
-    """Carry ``z (n, c, h, w)`` along the probability flow from ``sigmas[0]`` to ``sigmas[-1]``: the shape of ``z``."""
-
-    def slope(sigma: Tensor, y: Tensor, rows: Tensor) -> Tensor:
-        here = y.to(z.dtype).unflatten(1, z.shape[1:])
-        denoised = denoiser(here, sigma.to(z.dtype), label[rows])
-        return (y - denoised.flatten(1)) / sigma[:, None]
-
-    return heun(slope, z.flatten(1), sigmas).state.to(z.dtype).reshape(z.shape)

@@ -21,6 +21,7 @@ from bayescope.checkpoint import (
 )
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.images import Dataset, PixelScale
+from bayescope.device import open_fabric
 from bayescope.evidence.sequential import check_knobs
 from bayescope.held_out import calibrated
 from bayescope.model import LikelihoodModel
@@ -29,7 +30,7 @@ from bayescope.post_hoc import PostHoc
 from bayescope.run_folder import check_run, manifest_of, open_run
 from bayescope.shapes import Floats
 from bayescope.training.augment import Augment, choose
-from bayescope.training.loop import Progress, Watch, diverged, open_fabric, start, train
+from bayescope.training.loop import Progress, Watch, diverged, start, train
 from bayescope.training.state import TrainingState
 
 

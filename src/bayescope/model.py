@@ -27,12 +27,12 @@ from bayescope.evidence.bound import (
 )
 from bayescope.evidence.level_weights import Weighing
 from bayescope.evidence.plan import LevelStatistics, Plan
-from bayescope.evidence.sample import sample
 from bayescope.evidence.sequential import check_knobs, weigh_sequentially
 from bayescope.explain import ClassMaps, class_maps
 from bayescope.noise import log_spaced
 from bayescope.novelty import NoveltyTest, drawn_first_noise, image_features
 from bayescope.post_hoc import PostHoc
+from bayescope.sampling import sample
 from bayescope.shapes import Floats, Pixels
 
 _NUMBERS_AT_ONCE = 2**23

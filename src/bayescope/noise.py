@@ -18,6 +18,8 @@ from torch import Tensor
 
 from bayescope.errors import ConfigError
 
+_SHORTEST_TIME = 1e-5
+
 ImageDenoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``(z (batch, c, h, w), sigma (batch,), label (batch,)) -> denoised (batch, c, h, w)``, each image by itself."""
 
@@ -52,6 +54,11 @@ class Schedule(ABC):
     @abstractmethod
     def time(self, sigma: Tensor) -> Tensor:
         """The time at which the schedule passes ``sigma``."""
+
+    @property
+    def last_time(self) -> float:
+        """The latest time that training draws."""
+        return 1.0
 
     def scale(self, sigma: Tensor) -> Tensor:
         """α, by which the schedule shrinks what it shows: variance preserving unless said otherwise."""
@@ -91,8 +98,8 @@ class VP(Schedule):
 class VE(Schedule):
     """Variance exploding: σ from ``sigma_min`` at t = 0 to ``sigma_max`` at t = 1, geometrically."""
 
-    sigma_min: float
-    sigma_max: float
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma_min < self.sigma_max:
@@ -112,11 +119,32 @@ class VE(Schedule):
 class Cosine(Schedule):
     """Variance preserving, α = cos(πt/2); t in [0, 1)."""
 
+    @property
+    def last_time(self) -> float:
+        """Where σ = 100: at t = 1 it is infinite."""
+        return 0.9936
+
     def sigma(self, t: Tensor) -> Tensor:
         return torch.tan(t * (math.pi / 2))
 
     def time(self, sigma: Tensor) -> Tensor:
         return torch.atan(sigma) * (2 / math.pi)
+
+
+SCHEDULES: dict[str, Callable[[], Schedule]] = {"vp": VP, "ve": VE, "cosine": Cosine}
+"""Word of the configuration to schedule; a new one is a class and a line here."""
+
+
+@dataclass(frozen=True)
+class UniformTime:
+    """Training density: the time of a schedule uniform from 1e-5 on (Song et al. 2021)."""
+
+    schedule: Schedule
+
+    def draw(self, n: int, offset: float) -> Tensor:
+        """``n`` rising levels of low discrepancy, one in each of n equal stretches of time, moved by ``offset`` in [0, 1)."""
+        share = (torch.arange(n) + offset) / n
+        return self.schedule.sigma(_SHORTEST_TIME + (self.schedule.last_time - _SHORTEST_TIME) * share)
 
 
 @dataclass(frozen=True)

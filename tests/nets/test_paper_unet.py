@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayescope.config import NetConfig, TrainingConfig
-from bayescope.denoiser import EpsilonDenoiser, ImageStatistics, build_denoiser
+from bayescope.denoiser import EpsilonDenoiser
+from bayescope.image_statistics import ImageStatistics
 from bayescope.nets.paper_unet import EMBEDDING, Block, PaperUNet
+from bayescope.networks import build_denoiser
 from bayescope.noise import VP
 from bayescope.training.loss import LOSS_WEIGHTS, generative_loss
 from bayescope.training.state import TrainingState

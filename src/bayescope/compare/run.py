@@ -17,10 +17,10 @@ from bayescope.compare.networks import find_network, load_monai
 from bayescope.compare.training import Recipe, train_network
 from bayescope.config import Config
 from bayescope.data.images import Dataset, ImageSet
+from bayescope.device import open_fabric
 from bayescope.errors import ConfigError, DataError, RunError, writing
 from bayescope.fit import fit
 from bayescope.shapes import Floats, Labels
-from bayescope.training.loop import open_fabric
 
 BAYESCOPE = "bayescope"
 RESULTS = "results"

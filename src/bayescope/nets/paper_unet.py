@@ -98,18 +98,23 @@ class PaperUNet(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        """The noise in ``x_t (batch, channel, height, width)``, the same shape; ``t``, ``label``: ``(batch,)``."""
-        return self._after_entering(self.enter.first.conv(x_t), self.shifts(t, label))
+        """The noise in ``x_t (batch, channel, height, width)`` at times ``t (batch,)`` under ``label (k * batch,)``.
 
-    def shifts(self, t: Tensor, label: Tensor) -> list[Tensor]:
+        Returns ``(k * batch, channel, height, width)``: the batch under each of k labels in turn.
+        """
+        repeats = len(label) // len(x_t)
+        convolved = torch.cat([self.enter.first.conv(x_t)] * repeats)
+        return self._after_entering(convolved, self.modulate(t.repeat(repeats), label))
+
+    def modulate(self, t: Tensor, label: Tensor) -> list[Tensor]:
         """What time and class add to each block's feature maps, in the order of the blocks: ``(rows, width)`` each."""
         embedding = self.embedding(t, label)
         blocks = [block for part in (self.enter, self.down, self.up) for block in part.modules() if isinstance(block, Block)]
         return [block.embedding(embedding) for block in blocks]
 
-    def under(self, x_t: Tensor, image: Tensor, shifts: list[Tensor]) -> Tensor:
-        """Row r: image ``x_t[image[r]]`` under row r of ready ``shifts``: ``(rows, channel, height, width)``."""
-        return self._after_entering(self.enter.first.conv(x_t)[image], shifts)
+    def under(self, x_t: Tensor, image: Tensor, modulation: list[Tensor]) -> Tensor:
+        """Row r: image ``x_t[image[r]]`` under row r of a ready ``modulation``: ``(rows, channel, height, width)``."""
+        return self._after_entering(self.enter.first.conv(x_t)[image], modulation)
 
     def _after_entering(self, convolved: Tensor, shifts: list[Tensor]) -> Tensor:
         following = iter(shifts)

@@ -16,10 +16,9 @@ from torch import Generator, Tensor
 
 from bayescope.config import Config, Decay, TrainingConfig
 from bayescope.data.images import ImageSet, PixelScale
-from bayescope.denoiser import ImageStatistics, SpectralDenoiser, build_denoiser
-from bayescope.errors import ConfigError, RunError
-from bayescope.nets.patterns import common_patterns
-from bayescope.nets.unet import STEM_SIDE
+from bayescope.errors import RunError
+from bayescope.image_statistics import ImageStatistics
+from bayescope.networks import build_denoiser
 from bayescope.shapes import Labels
 from bayescope.training.augment import choose
 from bayescope.training.draw import BalancedDraws, seeded
@@ -46,17 +45,6 @@ class Progress:
 Watch = Callable[[Progress], None]
 
 
-def open_fabric(config: Config) -> Fabric:
-    """Device and precision; ``auto`` takes a GPU when there is one.  Raises ConfigError if the device is not there."""
-    try:
-        return Fabric(accelerator=config.device, devices=1, precision=config.precision)
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).partition(". ")[0].rstrip(".!")
-        raise ConfigError(
-            f"device {config.device!r}: {reason}; expected auto, cpu, or cuda on a machine with a GPU. Give another device"
-        ) from None
-
-
 def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) -> TrainingState:
     """A fresh state: statistics of the training images, weights from the seed."""
     generator = seeded(config.seed, _STATISTICS)
@@ -70,9 +58,8 @@ def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) ->
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeded(config.seed, _WEIGHTS).initial_seed())
         denoiser = build_denoiser(statistics, config.net)
-    if config.net.patterns and isinstance(denoiser, SpectralDenoiser):
-        white = denoiser.whiten(x, math.exp(config.training.noise_mean))
-        denoiser.net.stem.start_from(common_patterns(white, labels, train.n_classes, STEM_SIDE, config.net.patterns))
+    if config.net.patterns:
+        denoiser.start_filters(x, labels, math.exp(config.training.noise_mean), config.net.patterns)
     return TrainingState.start(denoiser.to(fabric.device), config.training)
 
 

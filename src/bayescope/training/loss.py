@@ -7,7 +7,7 @@ Evidence: the denoising evidence of one level and one noise, ``-‖x - D(x + σn
 a learned temperature of the level, is a logit per class; its cross-entropy is what a wrong decision costs.  The same
 noise serves all classes.  The true class's denoising loss stays beside it, so the network stays a denoiser.
 
-What the denoising loss leaves to choose, the weight λ and the density of the levels σ, is chosen in two tables here.
+The weight λ, which the denoising loss leaves to choose, is a line of ``LOSS_WEIGHTS``.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bayescope.config import LossWeighting, NoiseLevels, TrainingConfig
+from bayescope.config import LossWeighting, TrainingConfig
 from bayescope.denoiser import Denoiser, epsilon_weight
-from bayescope.noise import VP, LogNormal
+from bayescope.noise import SCHEDULES, LogNormal, UniformTime
 
 LossWeight = Callable[[Denoiser, Tensor], Tensor]
 """λ(σ) of a denoiser at ``sigma (batch,)``: ``(batch,)``."""
@@ -30,24 +30,12 @@ LOSS_WEIGHTS: dict[LossWeighting, LossWeight] = {
     "epsilon": epsilon_weight,
 }
 
-_SHORTEST_TIME = 1e-5
-
-
-def _uniform_time(n: int, offset: float) -> Tensor:
-    """``n`` rising levels of the VP diffusion, their times uniform on [1e-5, 1] (Song et al. 2021), one in each stratum."""
-    share = (torch.arange(n) + offset) / n
-    return VP().sigma(_SHORTEST_TIME + (1 - _SHORTEST_TIME) * share)
-
-
-_LEVELS: dict[NoiseLevels, Callable[[TrainingConfig], Callable[[int, float], Tensor]]] = {
-    "lognormal": lambda settings: LogNormal(settings.noise_mean, settings.noise_std).draw,
-    "vp": lambda settings: _uniform_time,
-}
-
 
 def draw_levels(settings: TrainingConfig, n: int, offset: float) -> Tensor:
     """``n`` rising noise levels of low discrepancy from the chosen density, moved by ``offset`` in [0, 1): ``(n,)``."""
-    return _LEVELS[settings.noise_levels](settings)(n, offset)
+    if settings.noise_levels == "lognormal":
+        return LogNormal(settings.noise_mean, settings.noise_std).draw(n, offset)
+    return UniformTime(SCHEDULES[settings.noise_levels]()).draw(n, offset)
 
 
 _KNOTS = 9
