@@ -1,18 +1,16 @@
 """How passes grow with the number of classes: exact denoisers, sequential weighing at its default error rate.
 
-    python benchmarks/classes.py
+    python -m benchmarks classes
 
 Gaussian classes in 2, 5, 10 and 20 kinds, and a phantom of eight: normal texture, masses of four sizes, clusters of three.
-Kept in benchmarks/results/classes.json.
+Kept in benchmarks/results/classes.jsonl.
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from bayescope.checkpoint import write_atomically
 from bayescope.config import EvidenceConfig
 from bayescope.data.phantom import Phantom
 from bayescope.evidence.bound import draw_noise, free_evidence, level_evidence
@@ -23,8 +21,8 @@ from bayescope.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.level_statistics import fit_level_statistics
 from bayescope.noise import log_spaced
 from bayescope.shapes import Labels
+from benchmarks.store import Store
 
-TARGET = Path(__file__).parent / "results" / "classes.json"
 SETTINGS = EvidenceConfig()
 HELD_OUT, TEST = 400, 400
 SIGMAS = log_spaced(SETTINGS.sigma_min, SETTINGS.sigma_max, SETTINGS.levels).double().numpy()
@@ -94,11 +92,5 @@ def measure(oracle: GaussianMixtureDenoiser) -> dict[str, float]:
 def main() -> None:
     records = [{"problem": "Gaussian oracle", **measure(gaussian_classes(k))} for k in (2, 5, 10, 20)]
     records.append({"problem": "phantom, exact denoiser", **measure(phantom_classes())})
-    text = json.dumps(records, indent=1)
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(TARGET, (text + "\n").encode())
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+    Store("classes").put("all", records)
+    print(json.dumps(records, indent=1))

@@ -1,12 +1,12 @@
 """Estimators of the evidence side by side: same network, same test images, one run.
 
-    python benchmarks/evidence.py --data FOLDER                     # after benchmarks/medmnist.py has trained the networks
-    python benchmarks/evidence.py --data FOLDER --only breastmnist --images 25
+    python -m benchmarks evidence --data FOLDER  # after the benchmark medmnist has trained the networks
+    python -m benchmarks evidence --data FOLDER --only breastmnist --images 25
 
 Networks are those of seed 0 in runs/medmnist.  Every estimator decides with equal priors; AUC is that of its score for class
 1.  All are asked of the first test images of each class, the quick ones of all test images besides.  What stopping early costs
-is also measured on the networks of all seeds (`--seeds`).  Each row is kept as JSON in benchmarks/results/evidence; delete a
-file to measure it again.
+is also measured on the networks of all seeds (`--seeds`).  Rows are kept in
+benchmarks/results/evidence.jsonl; remove a line to measure it again.
 """
 
 import time
@@ -30,8 +30,9 @@ from bayescope.model import LikelihoodModel
 from bayescope.noise import VP
 from bayescope.ode import DormandPrince
 from bayescope.shapes import Floats, Labels
-from medmnist import FILES, kept_model
-from rows import few, keep, parse, parser
+from benchmarks.medmnist import FILES, kept_model
+from benchmarks.rows import few, parse, parser
+from benchmarks.store import Store
 
 PER_CLASS = 50
 SIGMAS = torch.tensor([0.01, 80.0])
@@ -167,18 +168,15 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--estimator", choices=ESTIMATORS, nargs="+", default=list(ESTIMATORS))
     args = parse(options)
+    store = Store("evidence", args.results)
     for data_name in [args.only] if args.only else FILES:
         test = load_dataset(args.data / FILES[data_name]).test
         model = load_model(args.models / kept_model(data_name, "bayescope", 0).name)
         for scope, split in (("", few(test, args.images or PER_CLASS)), ("-all", test)):
             for name in args.estimator if not scope else [name for name in QUICK if name in args.estimator]:
-                target = args.results / "evidence" / f"{data_name}-{name}{scope}.json"
-                keep(target, lambda n=name, m=model, s=split: measure(n, m, s))
+                row = f"{data_name}-{name}{scope}"
+                store.keep(row, lambda n=name, m=model, s=split: measure(n, m, s))
         for seed in args.seeds:
             trained = load_model(args.models / kept_model(data_name, "bayescope", seed).name)
-            target = args.results / "evidence" / f"{data_name}-stopping-{seed}.json"
-            keep(target, lambda m=trained, s=test: cost_of_stopping(m, s))
-
-
-if __name__ == "__main__":
-    main()
+            row = f"{data_name}-stopping-{seed}"
+            store.keep(row, lambda m=trained, s=test: cost_of_stopping(m, s))

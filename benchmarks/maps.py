@@ -1,15 +1,15 @@
 """Do evidence maps point at what matters?
 
-    python benchmarks/maps.py --phantom RUN            # a run folder of `bayescope demo`: the lesion's place is known
-    python benchmarks/maps.py --data FOLDER            # insertion and deletion, after benchmarks/medmnist.py
-    python benchmarks/maps.py --data FOLDER --phantom RUN --seeds 0 --images 4 --results /tmp/tried
+    python -m benchmarks maps --phantom RUN            # a run folder of `bayescope demo`: the lesion's place is known
+    python -m benchmarks maps --data FOLDER            # insertion and deletion, after python -m benchmarks medmnist
+    python -m benchmarks maps --data FOLDER --phantom RUN --seeds 0 --images 4 --results /tmp/tried
 
 On the phantom, for images with a lesion and the map of their class against normal: the share of the absolute evidence inside
 the lesion (pixels where its profile exceeds a tenth of its peak), and how often the map's smoothed maximum lies inside, beside
 the ideal observer's own map (zero where no lesion can be, by its nature).  What the calibration adds belongs to no pixel and is
 left out.  On real images: pixels in the order of the map of the winner are taken away (deletion: a blurred image takes their
 place) or put into a blurred image (insertion); the winner's posterior at every share, and the area under it.
-Kept in benchmarks/results/maps; delete a file to measure it again.
+Kept in benchmarks/results/maps.jsonl; remove a line to measure it again.
 """
 
 from pathlib import Path
@@ -21,7 +21,8 @@ from scipy.special import softmax
 from bayescope.checkpoint import load_model
 from bayescope.data.phantom import Phantom
 from bayescope.shapes import Floats, Labels
-from rows import Case, cases, few, keep, parse, parser
+from benchmarks.rows import Case, cases, few, parse, parser
+from benchmarks.store import Store
 
 LESIONS, PER_CLASS, STEPS = 60, 10, 8
 _SMOOTHING = 1.0
@@ -97,12 +98,9 @@ def curves(case: Case, per_class: int) -> dict[str, object]:
 
 def main() -> None:
     args = parse(parser(__doc__, phantom=True))
+    store = Store("maps", args.results)
     if args.phantom:
-        keep(args.results / "maps" / "phantom.json", lambda: measure_phantom(args.phantom, args.images or LESIONS))
+        store.keep("phantom", lambda: measure_phantom(args.phantom, args.images or LESIONS))
     for case in cases(args):
-        target = args.results / "maps" / f"{case.name}-{case.seed}.json"
-        keep(target, lambda c=case: curves(c, args.images or PER_CLASS))
-
-
-if __name__ == "__main__":
-    main()
+        row = f"{case.name}-{case.seed}"
+        store.keep(row, lambda c=case: curves(c, args.images or PER_CLASS))

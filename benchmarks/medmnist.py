@@ -1,9 +1,9 @@
 """Bayescope and a MONAI ResNet-18 on MedMNIST files at 28 px: AUC and accuracy, mean and spread over seeds.
 
-    python benchmarks/medmnist.py --data FOLDER               # everything that is not measured yet, then the table
-    python benchmarks/medmnist.py --data FOLDER --only breastmnist --method bayescope --seeds 0
+    python -m benchmarks medmnist --data FOLDER               # everything that is not measured yet, then the table
+    python -m benchmarks medmnist --data FOLDER --only breastmnist --method bayescope --seeds 0
 
-Each (data set, method, seed) is trained once and kept as a JSON file in benchmarks/results/medmnist; delete a file to
+Each (data set, method, seed) is trained once and kept as a row in benchmarks/results/medmnist.jsonl; remove a line to
 measure it again.  Models are kept in runs/medmnist, where the other benchmarks look for them; `--missing-models` trains those
 that are not there, and leaves rows as they are.  `--weigh-again` measures kept networks anew after a change in how images are
 weighed, not in how networks are trained: what validation images teach is learned again, and rows keep their training time.
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bayescope.checkpoint import load_model, save_model, write_atomically
+from bayescope.checkpoint import load_model, save_model
 from bayescope.compare.training import Recipe, save_network, train_network
 from bayescope.config import read_config
 from bayescope.data.images import Dataset, ImageSet
@@ -32,9 +32,10 @@ from bayescope.data.sources import load_dataset
 from bayescope.fit import fit, imitated_shift
 from bayescope.held_out import calibrated
 from bayescope.model import LikelihoodModel
+from benchmarks.store import Store
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "medmnist"
+STORE = Store("medmnist")
 MODELS = HERE.parent / "runs" / "medmnist"
 RECIPES = HERE.parent / "recipes" / "medmnist"
 FILES = {"pneumoniamnist": "pneumoniamnist_reassembled.npz", "breastmnist": "breastmnist.npz"}
@@ -46,8 +47,9 @@ def kept_model(name: str, method: str, seed: int) -> Path:
     return MODELS / (f"{name}-{seed}" if method == "bayescope" else f"{name}-{method}-{seed}.safetensors")
 
 
-def row_of(name: str, method: str, seed: int) -> Path:
-    return RESULTS / f"{name}-{method}-{seed}.json"
+def row_of(name: str, method: str, seed: int) -> str:
+    """Name of the row."""
+    return f"{name}-{method}-{seed}"
 
 
 def score(posterior: np.ndarray, split: ImageSet) -> dict[str, float]:
@@ -96,7 +98,7 @@ def weigh_again(name: str, data: Dataset, seed: int) -> dict[str, object]:
     kept = replace(kept, config=kept.config.model_copy(update={"evidence": evidence}))
     model = calibrated(kept, data.val, imitated_shift(kept.config, len(data.train)))
     save_model(run, model)
-    return json.loads(row_of(name, "bayescope", seed).read_text()) | measure(model, data)
+    return {**STORE.rows()[row_of(name, "bayescope", seed)], **measure(model, data)}
 
 
 def measure(model: LikelihoodModel, data: Dataset) -> dict[str, object]:
@@ -146,24 +148,16 @@ def main() -> None:
     parser.add_argument("--weigh-again", action="store_true", help="measure kept networks of Bayescope anew")
     parser.add_argument("--missing-models", action="store_true", help="also train what has a row but no kept model")
     args = parser.parse_args()
-    RESULTS.mkdir(parents=True, exist_ok=True)
     for name in [args.only] if args.only else FILES:
         data = load_dataset(args.data / FILES[name])
         for method in [args.method] if args.method else METHODS:
             for seed in args.seeds:
-                target, kept = row_of(name, method, seed), kept_model(name, method, seed)
-                if args.weigh_again and method == "bayescope" and kept.exists() and target.exists():
-                    keep(target, weigh_again(name, data, seed))
-                elif not target.exists() or (args.missing_models and not kept.exists()):
-                    row = (run_bayescope if method == "bayescope" else run_resnet18)(name, data, seed)
-                    if not target.exists():
-                        keep(target, row)
-                print(target.name, target.read_text().replace("\n", ""), flush=True)
-
-
-def keep(target: Path, row: dict[str, object]) -> None:
-    write_atomically(target, (json.dumps(row, indent=1) + "\n").encode())
-
-
-if __name__ == "__main__":
-    main()
+                row, kept = row_of(name, method, seed), kept_model(name, method, seed)
+                is_measured = row in STORE.rows()
+                if args.weigh_again and method == "bayescope" and kept.exists() and is_measured:
+                    STORE.put(row, weigh_again(name, data, seed))
+                elif not is_measured or (args.missing_models and not kept.exists()):
+                    record = (run_bayescope if method == "bayescope" else run_resnet18)(name, data, seed)
+                    if not is_measured:
+                        STORE.put(row, record)
+                print(row, STORE.rows()[row], flush=True)

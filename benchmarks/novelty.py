@@ -1,15 +1,15 @@
 """Are images unlike the training images told from test images?  AUROC of the novelty score, beside the ResNet-18's.
 
-    python benchmarks/novelty.py --data FOLDER         # after benchmarks/medmnist.py has trained both methods
-    python benchmarks/novelty.py --phantom RUN         # textures of another exponent, on a run folder of `bayescope demo`
-    python benchmarks/novelty.py --data FOLDER --only breastmnist --seeds 0 --images 20 --results /tmp/tried
+    python -m benchmarks novelty --data FOLDER         # after python -m benchmarks medmnist has trained both methods
+    python -m benchmarks novelty --phantom RUN         # textures of another exponent, on a run folder of `bayescope demo`
+    python -m benchmarks novelty --data FOLDER --only breastmnist --seeds 0 --images 20 --results /tmp/tried
 
 Against (a) test images of the other data set, (b) corrupted test images (benchmarks/corruptions.py, all strengths) and (c)
 phantom textures of another exponent, where a ResNet-18 is trained on 12,000 phantom images first.  Bayescope is asked for its
 score and its p-value (the score's rank among few held-out images, so coarser); the ResNet-18 for its maximum softmax
 (Hendrycks & Gimpel 2017) and the Mahalanobis distance of its last features to the nearest class mean of the training images
 (Lee et al. 2018).  The first 75 test images of each class.  Nothing is fitted on odd images.  Rows are kept in
-benchmarks/results/novelty; delete a file to measure it again.
+benchmarks/results/novelty.jsonl; remove a line to measure it again.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,10 @@ from bayescope.metrics import one_vs_rest_auc
 from bayescope.model import LikelihoodModel
 from bayescope.novelty import Verdict
 from bayescope.shapes import Floats, Pixels
-from corruptions import CORRUPTIONS, STRENGTHS, corrupted
-from medmnist import FILES
-from rows import Case, cases, few, first_of_each_class, keep, parse, parser, warned
+from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from benchmarks.medmnist import FILES
+from benchmarks.rows import Case, cases, few, first_of_each_class, parse, parser, warned
+from benchmarks.store import Store
 
 PER_CLASS = 75
 EXPONENTS = (2.0, 2.5, 3.5, 4.0)
@@ -111,15 +112,12 @@ def measure_phantom(run: Path, count: int) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     args = parse(parser(__doc__, phantom=True))
+    store = Store("novelty", args.results)
     per_class = args.images or PER_CLASS
     if args.phantom:
-        keep(args.results / "novelty" / "phantom.json", lambda: measure_phantom(args.phantom, 2 * per_class))
+        store.keep("phantom", lambda: measure_phantom(args.phantom, 2 * per_class))
     tests = {name: load_dataset(args.data / file).test for name, file in FILES.items()} if args.data else {}
     for case in cases(args):
         other = next(few(test, per_class).pixels for name, test in tests.items() if name != case.name)
-        target = args.results / "novelty" / f"{case.name}-{case.seed}.json"
-        keep(target, lambda c=case, o=other: measure(c, o, per_class))
-
-
-if __name__ == "__main__":
-    main()
+        row = f"{case.name}-{case.seed}"
+        store.keep(row, lambda c=case, o=other: measure(c, o, per_class))

@@ -1,28 +1,25 @@
 """Bayescope on the phantom beside the ideal observer, trained longer than the demo: AUC one against the rest, per class.
 
-    python benchmarks/phantom.py [--seed 0] [--steps 5000]
+    python -m benchmarks phantom [--seed 0] [--steps 5000]
 
 Fresh training images are drawn from the phantom's own law; levels and weights are chosen on a validation split; the test
-split is read once.  The result is kept in benchmarks/results/phantom and shown in docs/results.md.
+split is read once.  The result is kept in benchmarks/results/phantom.jsonl and shown in docs/results.md.
 """
 
 import argparse
 import json
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from bayescope.checkpoint import write_atomically
 from bayescope.data.images import ImageSet
 from bayescope.data.phantom import Phantom
 from bayescope.demo import BENCHMARK_IMAGES, IdealObserver, benchmark_config, phantom_dataset
 from bayescope.fit import fit
 from bayescope.metrics import accuracy, one_vs_rest_auc
 from bayescope.shapes import Floats
-
-RESULTS = Path(__file__).parent / "results" / "phantom"
+from benchmarks.store import Store
 
 
 def score(posterior: Floats, split: ImageSet) -> dict[str, object]:
@@ -53,11 +50,5 @@ def main() -> None:
     levels = model.level_evidence(data.test.pixels)
     record |= {"passes": levels.passes, "bayescope": score(model.answer(levels).posterior, data.test)}
     record["ideal"] = score(IdealObserver(phantom).posterior(data.test), data.test)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(record, indent=1)
-    write_atomically(RESULTS / f"seed-{args.seed}.json", (text + "\n").encode())
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+    Store("phantom").put(f"seed-{args.seed}", record)
+    print(json.dumps(record, indent=1))

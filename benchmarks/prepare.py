@@ -1,7 +1,7 @@
 """How fast an archive of full-field mammograms is prepared, and in how much memory, beside a plain loop.
 
-    python benchmarks/prepare.py                # 2,000 files; some minutes
-    python benchmarks/prepare.py --files 20     # a glance
+    python -m benchmarks prepare                # 2,000 files; some minutes
+    python -m benchmarks prepare --files 20     # a glance
 
 Phantom breasts of 3328 by 2560 pixels and 12 bits, as DICOM files: both sides, one in four MONOCHROME1, one in eight RLE, one
 in eight JPEG 2000, the rest uncompressed.  2,000 of them would take 30 GB, so eight distinct files stand under hard links for
@@ -10,7 +10,7 @@ all: names, tables and work are those of an archive, but reading comes from the 
 ``bayescope prepare folder`` runs as its own command on two processes; the memory is that of its whole process tree, sampled
 from /proc ten times a second: resident pages added up (shared ones counted in each process) and proportional ones.  The
 plain loop, one process, does the same with pydicom and scikit-image on the whole image: LUTs, inversion, Otsu's threshold,
-the largest piece, crop, flip, antialiased resize, 16 bits.  Kept in benchmarks/results/prepare.json.
+the largest piece, crop, flip, antialiased resize, 16 bits.  Kept in benchmarks/results/prepare.jsonl.
 """
 
 import argparse
@@ -39,7 +39,8 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.transform import resize
 
-RESULTS = Path(__file__).parent / "results"
+from benchmarks.store import RESULTS, Store
+
 SHAPE = (3328, 2560)
 DISTINCT = 8
 PLAIN_FILES = 40
@@ -197,14 +198,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where to put the archive, removed afterwards (default: the system's)")
-    parser.add_argument("--out", type=Path, default=RESULTS / "prepare.json")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the rows")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         record = measure(Path(folder), args.files, args.size, args.workers)
-    text = json.dumps(record, indent=1)
-    args.out.write_text(text + "\n")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+    Store("prepare", args.results).put("all", record)
+    print(json.dumps(record, indent=1))

@@ -1,11 +1,11 @@
-"""Write docs/results.md from the measured JSON files in benchmarks/results.
+"""Write docs/results.md from the rows kept in benchmarks/results.
 
-python benchmarks/render.py
+python -m benchmarks render
 """
 
 from importlib import import_module
 
-from tables.markdown import RESULTS
+from benchmarks.store import RESULTS
 
 PAGE = RESULTS.parent.parent / "docs" / "results.md"
 SECTIONS = (
@@ -26,13 +26,9 @@ SECTIONS = (
 
 
 def main() -> None:
-    page = ["# Results", "", "Written by `python benchmarks/render.py` from the files in `benchmarks/results`.", ""]
+    page = ["# Results", "", "Written by `python -m benchmarks render` from the rows kept in `benchmarks/results`.", ""]
     for name in SECTIONS:
-        page += import_module(f"tables.{name}").section()
+        page += import_module(f"benchmarks.tables.{name}").section()
     page += (RESULTS / "notes.md").read_text().splitlines()
     PAGE.write_text("\n".join(page) + "\n")
     print(PAGE.read_text())
-
-
-if __name__ == "__main__":
-    main()

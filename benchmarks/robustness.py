@@ -1,11 +1,11 @@
 """Corrupted PneumoniaMNIST test images: accuracy and calibration beside the ResNet-18's.
 
-    python benchmarks/robustness.py --data FOLDER      # after benchmarks/medmnist.py has trained both methods
-    python benchmarks/robustness.py --data FOLDER --seeds 0 --images 20 --results /tmp/tried
+    python -m benchmarks robustness --data FOLDER      # after python -m benchmarks medmnist has trained both methods
+    python -m benchmarks robustness --data FOLDER --seeds 0 --images 20 --results /tmp/tried
 
 Six corruptions at three strengths (benchmarks/corruptions.py), the first 200 test images of each class, so that the equal prior
 is right; default error rate.  The ResNet-18 is temperature-scaled on validation; neither method has seen a corrupted image.
-Rows are kept in benchmarks/results/robustness; delete a file to measure it again.
+Rows are kept in benchmarks/results/robustness.jsonl; remove a line to measure it again.
 """
 
 import numpy as np
@@ -15,9 +15,10 @@ from bayescope.data.images import ImageSet
 from bayescope.metrics import accuracy, expected_calibration_error, log_loss
 from bayescope.reliability import bootstrap
 from bayescope.shapes import Floats, Labels
-from corruptions import CORRUPTIONS, STRENGTHS, corrupted
-from rows import Case, cases, few, interval, keep, parse, parser, warned
-from temperature import fit_temperature
+from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from benchmarks.rows import Case, cases, few, interval, parse, parser, warned
+from benchmarks.store import Store
+from benchmarks.temperature import fit_temperature
 
 SETS = ("pneumoniamnist",)
 PER_CLASS = 200
@@ -49,14 +50,11 @@ def measure(case: Case, split: ImageSet, temperature: float, name: str, strength
 
 def main() -> None:
     args = parse(parser(__doc__, SETS))
+    store = Store("robustness", args.results)
     for case in cases(args, SETS):
         split = few(case.data.test, args.images or PER_CLASS)
         temperature = fit_temperature(case.network.logits(case.data.val.pixels), case.data.val.labels)
         for name in ("none", *CORRUPTIONS):
             for strength in STRENGTHS if name != "none" else (0,):
-                target = args.results / "robustness" / f"{case.name}-{case.seed}-{name}-{strength}.json"
-                keep(target, lambda n=name, s=strength, c=case, t=temperature, p=split: measure(c, p, t, n, s))
-
-
-if __name__ == "__main__":
-    main()
+                row = f"{case.name}-{case.seed}-{name}-{strength}"
+                store.keep(row, lambda n=name, s=strength, c=case, t=temperature, p=split: measure(c, p, t, n, s))

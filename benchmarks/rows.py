@@ -1,15 +1,13 @@
-"""What the benchmarks on trained networks share: the data, both methods' models, and rows kept as JSON files."""
+"""What the benchmarks on trained networks share: options, the data, and both methods' models."""
 
 import argparse
-import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bayescope.checkpoint import load_model, write_atomically
+from bayescope.checkpoint import load_model
 from bayescope.compare.training import TrainedNetwork, load_network
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.sources import load_dataset
@@ -17,9 +15,8 @@ from bayescope.metrics import Estimate
 from bayescope.model import LikelihoodModel
 from bayescope.novelty import Verdict
 from bayescope.shapes import Labels
-from medmnist import FILES, MODELS, kept_model
-
-RESULTS = Path(__file__).parent / "results"
+from benchmarks.medmnist import FILES, MODELS, kept_model
+from benchmarks.store import RESULTS
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def parse(options: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def cases(args: argparse.Namespace, sets: tuple[str, ...] = tuple(FILES)) -> Iterator[Case]:
-    """Every data set and seed that benchmarks/medmnist.py has trained both methods on; none without data."""
+    """Every data set and seed that python -m benchmarks medmnist has trained both methods on; none without data."""
     for name in ([args.only] if args.only else sets) if args.data else ():
         data = load_dataset(args.data / FILES[name])
         if args.images:
@@ -69,16 +66,9 @@ def cases(args: argparse.Namespace, sets: tuple[str, ...] = tuple(FILES)) -> Ite
             if run.exists() and network.exists():
                 yield Case(name, seed, data, load_model(run), load_network(network))
             else:
-                print(f"{name} seed {seed}: no kept models; run benchmarks/medmnist.py --missing-models first", flush=True)
-
-
-def keep(target: Path, measure: Callable[[], object]) -> None:
-    """Write what ``measure`` gives as JSON, unless it was measured before."""
-    began = time.perf_counter()
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, (json.dumps(measure(), indent=1) + "\n").encode())
-    print(f"{target.name} {time.perf_counter() - began:.0f} s", flush=True)
+                print(
+                    f"{name} seed {seed}: no kept models; run python -m benchmarks medmnist --missing-models first", flush=True
+                )
 
 
 def few(images: ImageSet, count: int) -> ImageSet:

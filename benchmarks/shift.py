@@ -1,7 +1,7 @@
 """How strong a shift should calibration be taught?  Chosen here, on validation images alone.
 
-    python benchmarks/shift.py --data FOLDER           # after benchmarks/medmnist.py has trained both methods
-    python benchmarks/shift.py --data FOLDER --only breastmnist --seeds 1
+    python -m benchmarks shift --data FOLDER           # after python -m benchmarks medmnist has trained both methods
+    python -m benchmarks shift --data FOLDER --only breastmnist --seeds 1
 
 Images of another hospital differ in ways that no validation split shows.  Seven changes at two strengths stand in for them:
 moved, stretched in contrast and brightness, noisy, blurred, shaded, of another gamma, and bent.  For every strength of
@@ -9,7 +9,7 @@ moved, stretched in contrast and brightness, noisy, blurred, shaded, of another 
 of the other fifth as it is and under all changes.  Copies may be moved and stretched too; the other five kinds are of no copy.
 Accuracy is balanced.  At most 135 images of each class.
 
-Rows are kept in benchmarks/results/shift; delete a file to measure it again.
+Rows are kept in benchmarks/results/shift.jsonl; remove a line to measure it again.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,8 @@ from bayescope.reliability import cllr
 from bayescope.shapes import Floats, Labels
 from bayescope.training.augment import Affine, Intensity
 from bayescope.training.draw import seeded
-from rows import Case, cases, few, keep, parse, parser
+from benchmarks.rows import Case, cases, few, parse, parser
+from benchmarks.store import Store
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
 STRENGTHS, IMITATED = (1.0, 2.0), (0.0, 1.0, 1.5, 2.0)
@@ -120,9 +121,6 @@ def measure(case: Case) -> dict[str, object]:
 
 def main() -> None:
     args = parse(parser(__doc__))
+    store = Store("shift", args.results)
     for case in cases(args):
-        keep(args.results / "shift" / f"{case.name}-{case.seed}.json", lambda c=case: measure(c))
-
-
-if __name__ == "__main__":
-    main()
+        store.keep(f"{case.name}-{case.seed}", lambda c=case: measure(c))

@@ -1,13 +1,13 @@
 """How fast images are weighed, how much of it inside convolutions and matrix products, and how much memory it takes.
 
-    python benchmarks/throughput.py                     # CPU, or the GPU when there is one
-    python benchmarks/throughput.py --sizes 28 --batches 64 256
+    python -m benchmarks throughput                     # CPU, or the GPU when there is one
+    python -m benchmarks throughput --sizes 28 --batches 64 256
 
 Untrained default networks (speed does not depend on the weights).  Prints, per image side and batch: network passes per
 second, images per second of a decision between two classes that stops early, the share of the time inside convolutions and
 matrix products, achieved FLOP/s over the device's own matrix product rate measured in the same run, and peak memory after
 one batch and after four.  Every row is measured by a process of its own, whose peak is that row's alone.  On a GPU: bf16,
-channels_last, compiled.  Kept in benchmarks/results/throughput-<device>.json.
+channels_last, compiled.  Kept in benchmarks/results/throughput.jsonl, a row for each kind of device.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from bayescope.config import NetConfig
 from bayescope.denoiser import Denoiser, LevelDenoiser
 from bayescope.image_statistics import ImageStatistics
 from bayescope.networks import build_denoiser
-from tables.throughput import PASSES_PER_IMAGE
+from benchmarks.store import RESULTS, Store
+from benchmarks.tables.throughput import PASSES_PER_IMAGE
 
-RESULTS = Path(__file__).parent / "results"
 Found = TypeVar("Found")
 HEAVY = ("conv", "mm", "gemm", "bmm", "linear")
 
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[28, 128, 384])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64, 256])
     parser.add_argument("--seconds", type=float, default=2.0, help="of calls per row")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the file")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the rows")
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     matmul = in_own_process(matmul_flops, device, args.seconds)
@@ -151,10 +151,5 @@ def main() -> None:
         "matmul_gflops": matmul / 1e9,
         "rows": [in_own_process(measure, size, batch, device, matmul, args.seconds) for size, batch in pairs],
     }
-    text = json.dumps(record, indent=1)
-    (args.out / f"throughput-{device.type}.json").write_text(text + "\n")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+    Store("throughput", args.results).put(device.type, record)
+    print(json.dumps(record, indent=1))

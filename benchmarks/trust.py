@@ -1,7 +1,7 @@
 """Do the numbers mean what they say?  Calibration of the likelihood ratios, error bars, abstention, sets and counterfactuals.
 
-    python benchmarks/trust.py --data FOLDER           # after benchmarks/medmnist.py has trained both methods
-    python benchmarks/trust.py --data FOLDER --only breastmnist --seeds 0 --images 20 --results /tmp/tried
+    python -m benchmarks trust --data FOLDER           # after python -m benchmarks medmnist has trained both methods
+    python -m benchmarks trust --data FOLDER --only breastmnist --seeds 0 --images 20 --results /tmp/tried
 
 On the test split, every image weighed in full.  Bayescope before and after its calibration on validation; the ResNet-18 before
 and after temperature scaling on validation.
@@ -14,7 +14,7 @@ and after temperature scaling on validation.
 - Sets and abstention of Bayescope are those kept with the model, which rest on validation answers out of fold; the ResNet-18's
   on validation answers that also chose when its training stopped and its temperature.  Equal prior.
 
-Rows are kept in benchmarks/results/trust; delete a file to measure it again.
+Rows are kept in benchmarks/results/trust.jsonl; remove a line to measure it again.
 """
 
 from dataclasses import replace
@@ -40,8 +40,9 @@ from bayescope.reliability import (
     resample_to_prevalence,
 )
 from bayescope.shapes import Floats, Labels
-from rows import Case, cases, first_of_each_class, interval, keep, parse, parser
-from temperature import fit_temperature
+from benchmarks.rows import Case, cases, first_of_each_class, interval, parse, parser
+from benchmarks.store import Store
+from benchmarks.temperature import fit_temperature
 
 DISEASE = {"pneumoniamnist": 1, "breastmnist": 0}
 PREVALENCES, RESAMPLED = (0.01, 0.1, 0.5), 200
@@ -236,9 +237,6 @@ def measure(case: Case) -> dict[str, object]:
 
 def main() -> None:
     args = parse(parser(__doc__))
+    store = Store("trust", args.results)
     for case in cases(args):
-        keep(args.results / "trust" / f"{case.name}-{case.seed}.json", lambda c=case: measure(c))
-
-
-if __name__ == "__main__":
-    main()
+        store.keep(f"{case.name}-{case.seed}", lambda c=case: measure(c))

@@ -12,8 +12,6 @@ from bayescope.checkpoint import MODEL, STATE, load_model, load_tensors, save_te
 from bayescope.errors import ConfigError, RunError
 from bayescope.run_folder import started_steps
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-
 
 @pytest.fixture
 def copy(tiny_run: Path, tmp_path: Path) -> Path:
@@ -49,10 +47,3 @@ def test_a_model_is_put_on_the_device_asked_for(tiny_run: Path) -> None:
     assert load_model(tiny_run).denoiser.mean.device.type == "cpu"
     with pytest.raises(ConfigError, match=r"device 'abacus'.*expected auto, cpu"):
         load_model(tiny_run, "abacus")
-
-
-@pytest.mark.parametrize("name", ["medmnist", "classes", "phantom"])
-def test_benchmarks_keep_their_results_atomically(name: str) -> None:
-    source = (BENCHMARKS / f"{name}.py").read_text()
-    assert "write_atomically(" in source
-    assert ".write_text(" not in source

@@ -1,6 +1,6 @@
 """Passes against the number of classes."""
 
-from tables.markdown import read, table
+from benchmarks.tables.markdown import read, table
 
 HEADER = ("problem", "classes", "passes per image", "passes in full", "disagreement with full", "accuracy", "accuracy in full")
 
@@ -17,13 +17,13 @@ def section() -> list[str]:
             f"{r['accuracy']:.3f}",
             f"{r['accuracy_in_full']:.3f}",
         ]
-        for records in read("classes.json")
+        for records in read("classes")
         for r in records
     ]
     return [
         "## Passes and the number of classes",
         "",
-        "    python benchmarks/classes.py",
+        "    python -m benchmarks classes",
         "",
         "Sequential weighing with exact denoisers at the default error rate, 0.04; free evidence drops classes before the",
         "first pass, and the two ahead are drawn three times at least.",

@@ -1,14 +1,14 @@
 """Bayescope beside discriminative networks, and the learning curve, from what `bayescope compare --json` printed."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 from bayescope.compare.page import COLUMNS, cells, interval, protocol
 from bayescope.compare.statistics import Scores
 from bayescope.compare.summary import Comparison, Row
 from bayescope.metrics import Estimate
-from tables.markdown import DATA_SETS, RESULTS, read, table
+from benchmarks.store import Store
+from benchmarks.tables.markdown import DATA_SETS, table
 
 WHERE = {
     "above": "wins (its AUC is higher, the 95 % interval of the paired difference above zero)",
@@ -79,10 +79,10 @@ def learning_curve(found: Comparison) -> list[str]:
     return table(header, [[method, *(shown(method, f) for f in fractions)] for method in methods])
 
 
-def _of(path: Path, content: dict[str, Any]) -> list[str]:
+def _of(name: str, content: dict[str, Any]) -> list[str]:
     found = comparison(content)
     whole = [row for row in found.rows if row.fraction == found.fractions[0]]
-    lines = [f"### {DATA_SETS.get(path.stem, path.stem)}", "", verdict(found), "", *table(COLUMNS, map(cells, whole))]
+    lines = [f"### {DATA_SETS.get(name, name)}", "", verdict(found), "", *table(COLUMNS, map(cells, whole))]
     if len(found.fractions) > 1:
         lines += learning_curve(found)
     return [*lines, *(f"- {line}" for line in protocol(found)), ""]
@@ -94,10 +94,10 @@ def section() -> list[str]:
         "## Beside discriminative networks",
         "",
         "    bayescope compare DATA --out OUT --config recipes/medmnist/NAME.toml --networks resnet18 --seeds 0 --steps 300 \\",
-        "        --fractions 0.1,0.25,0.5,1 --json > benchmarks/results/compare/NAME.json",
+        "        --fractions 0.1,0.25,0.5,1 --json > compared.json && python -m benchmarks record compare NAME compared.json",
         "",
     ]
-    paths = sorted(RESULTS.glob("compare/*.json"))
-    for path in paths:
-        lines += _of(path, read(f"compare/{path.name}")[0])
-    return lines if paths else [*lines, "Not measured yet.", ""]
+    rows = Store("compare").rows()
+    for name, content in rows.items():
+        lines += _of(name, content)
+    return lines if rows else [*lines, "Not measured yet.", ""]

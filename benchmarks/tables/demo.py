@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tables.markdown import read, table
+from benchmarks.tables.markdown import read, table
 
 
 def _cell(estimate: dict[str, float]) -> str:
@@ -12,7 +12,7 @@ def _cell(estimate: dict[str, float]) -> str:
 def section() -> list[str]:
     """Every measured run."""
     rows: list[list[Any]] = []
-    for record in read("demo*.json"):
+    for record in read("demo"):
         cost = (f"{record['seconds']}", f"{record['passes']:.0f}")
         title = f"Bayescope, seed {record['seed']}, {record['steps']} steps"
         for name, observer, tail in ((title, "bayescope", cost), ("ideal observer, same images", "ideal", ("", ""))):
@@ -20,7 +20,7 @@ def section() -> list[str]:
     return [
         "## Demo",
         "",
-        "    make demo && cp demo-run/measures.json benchmarks/results/demo.json",
+        "    make demo && python -m benchmarks record demo seed-0 demo-run/measures.json",
         "",
         "Mean one-vs-rest AUC and accuracy on 1,000 phantom test images, with 95 % intervals; all but the report in seconds.",
         "Aim: mean AUC of 0.78 or more within five minutes on two cores.",

@@ -1,6 +1,6 @@
 """Estimators of the evidence side by side."""
 
-from tables.markdown import DATA_SETS, RESULTS, read, spread, table
+from benchmarks.tables.markdown import DATA_SETS, read, spread, table
 
 TITLES = {
     "flow-released": "the paper's released estimator: RK45 1e-5, a fresh Gaussian probe for each image and class",
@@ -30,8 +30,7 @@ def _of(name: str) -> list[str]:
 
 
 def _rows(name: str, scope: str) -> list[list[object]]:
-    files = {key: RESULTS / f"evidence/{name}-{key}{scope}.json" for key in TITLES}
-    found = {key: read(f"evidence/{file.name}")[0] for key, file in files.items() if file.exists()}
+    found = {key: record for key in TITLES for record in read("evidence", f"{name}-{key}{scope}")}
     if "sequential" not in found:
         return []
     ours = found["sequential"]
@@ -52,7 +51,7 @@ def _rows(name: str, scope: str) -> list[list[object]]:
 
 def _stopping(name: str) -> list[object]:
     """Means over seeds: what is lost against either full evaluation, passes, disagreement."""
-    records = read(f"evidence/{name}-stopping-*.json")
+    records = read("evidence", f"{name}-stopping-*")
     if not records:
         return [DATA_SETS[name], "not measured yet"]
     lost = [
@@ -68,7 +67,7 @@ def section() -> list[str]:
     return [
         "## Evidence: what a decision costs",
         "",
-        "    python benchmarks/evidence.py --data FOLDER",
+        "    python -m benchmarks evidence --data FOLDER",
         "",
         "Same network (seed 0), same test images, one run; a backward pass counts as two.  The quick estimators also on all",
         "test images.  Aim: sequential within 0.005 AUC and 0.01 accuracy of the full bound at 8 passes or fewer, and",

@@ -1,26 +1,26 @@
 """Evidence maps against the lesion's place, and insertion and deletion on real images."""
 
-from tables.markdown import DATA_SETS, read, spread, table
+from benchmarks.tables.markdown import DATA_SETS, read, spread, table
 
 
 def section() -> list[str]:
     """The phantom, and real images."""
     pointing = [
         [title, f"{r['share']:.3f}", f"{r['pointing']:.3f}", f"{r['area']:.3f}"]
-        for record in read("maps/phantom.json")
+        for record in read("maps", "phantom")
         for title, r in record.items()
     ]
     curves = []
     for name, title in DATA_SETS.items():
-        records = read(f"maps/{name}-*.json")
+        records = read("maps", f"{name}-*")
         if records:
             keys = ("deletion, map", "deletion, random", "insertion, map", "insertion, random")
             curves.append([title, *(spread([r[key] for r in records]) for key in keys), records[0]["images"], len(records)])
     return [
         "## Evidence maps",
         "",
-        "    python benchmarks/maps.py --phantom RUN",
-        "    python benchmarks/maps.py --data FOLDER",
+        "    python -m benchmarks maps --phantom RUN",
+        "    python -m benchmarks maps --data FOLDER",
         "",
         "Phantom (a run folder of `bayescope demo`): share of the absolute evidence inside the lesion, how often the maximum",
         "lies inside, and the lesion's share of the image, which is what chance would give.",

@@ -1,19 +1,18 @@
 """What the sections share: where measured files are, titles of the data sets, and tables."""
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-RESULTS = Path(__file__).parent.parent / "results"
+from benchmarks.store import Store
+
 DATA_SETS = {"pneumoniamnist": "PneumoniaMNIST (reassembled), 28 px", "breastmnist": "BreastMNIST, 28 px"}
 
 
-def read(pattern: str) -> list[dict[str, Any]]:
-    """Measured files that fit a pattern under benchmarks/results, by name."""
-    return [json.loads(file.read_text()) for file in sorted(RESULTS.glob(pattern))]
+def read(benchmark: str, pattern: str = "*") -> list[Any]:
+    """Measured rows of a benchmark whose names fit a pattern, in order of their names."""
+    return list(Store(benchmark).rows(pattern).values())
 
 
 def spread(values: list[float], digits: int = 3) -> str:

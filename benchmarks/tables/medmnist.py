@@ -1,7 +1,7 @@
 """Bayescope and the ResNet-18 on MedMNIST, beside the aims and the published numbers."""
 
-from medmnist import recipe_mark
-from tables.markdown import DATA_SETS, read, spread, table
+from benchmarks.medmnist import recipe_mark
+from benchmarks.tables.markdown import DATA_SETS, read, spread, table
 
 BARS = {"pneumoniamnist": (0.978, 0.940), "breastmnist": (0.920, 0.870)}
 VARIANTS = {
@@ -32,7 +32,7 @@ HEADER = ("method", "AUC", "accuracy", "validation AUC", "validation accuracy", 
 
 
 def _measured(name: str, method: str) -> list[object]:
-    records = read(f"medmnist/{name}-{method}-*.json")
+    records = read("medmnist", f"{name}-{method}-*")
     if not records:
         return [METHODS[method], "not measured yet", *[""] * 6]
     seconds = max(record["train_seconds"] for record in records)
@@ -49,7 +49,7 @@ def _measured(name: str, method: str) -> list[object]:
 
 
 def _variant(name: str, variant: str) -> list[object]:
-    records = read(f"medmnist/{name}-bayescope-*.json")
+    records = read("medmnist", f"{name}-bayescope-*")
     splits = (f"test_{variant}", f"val_{variant}")
     scores = [spread([r[split][key] for r in records]) for split in splits for key in ("auc", "accuracy")]
     return [VARIANTS[variant], *scores, len(records), "", ""]
@@ -69,7 +69,7 @@ def section() -> list[str]:
     return [
         "## MedMNIST",
         "",
-        "    python benchmarks/medmnist.py --data FOLDER",
+        "    python -m benchmarks medmnist --data FOLDER",
         "",
         "Mean and standard deviation over seeds. Levels, weights, epochs and recipes come from train and validation;",
         "validation columns are of images that weights and calibration were fitted on. Equal class prior, and, from the",

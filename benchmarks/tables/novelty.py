@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tables.markdown import DATA_SETS, read, spread, table
+from benchmarks.tables.markdown import DATA_SETS, read, spread, table
 
 SCORES = ("bayescope", "bayescope, p-value", "maximum softmax", "Mahalanobis")
 TITLES = ("Bayescope, score", "Bayescope, p-value", "ResNet-18, maximum softmax", "ResNet-18, Mahalanobis")
@@ -13,15 +13,15 @@ def section() -> list[str]:
     lines = [
         "## Novelty: images unlike the training images",
         "",
-        "    python benchmarks/novelty.py --data FOLDER",
-        "    python benchmarks/novelty.py --phantom RUN",
+        "    python -m benchmarks novelty --data FOLDER",
+        "    python -m benchmarks novelty --phantom RUN",
         "",
         "AUROC against ordinary test images, mean over seeds; corruptions at strengths 1, 2, 3 (`benchmarks/corruptions.py`).",
         "Aims: 0.99 against the other modality, 0.95 on average over the corruptions at full strength.",
         "",
     ]
     for name, title in DATA_SETS.items():
-        records = read(f"novelty/{name}-*.json")
+        records = read("novelty", f"{name}-*")
         lines += [f"### {title}", ""]
         if not records:
             lines += ["Not measured yet.", ""]
@@ -40,7 +40,7 @@ def section() -> list[str]:
         lines += table(("odd images", *TITLES, "warned of by Bayescope"), rows)
         false = spread([r["false_warnings"] for r in records])
         lines += [f"Ordinary test images warned of: {false}; {len(records)} seed(s).", ""]
-    phantom = [_texture(name, auroc) for record in read("novelty/phantom.json") for name, auroc in record.items()]
+    phantom = [_texture(name, auroc) for record in read("novelty", "phantom") for name, auroc in record.items()]
     return [*lines, "### Phantom textures of another exponent (trained on 3)", "", *table(("texture", *TITLES), phantom)]
 
 

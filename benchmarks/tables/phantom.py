@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tables.markdown import read, table
+from benchmarks.tables.markdown import read, table
 
 HEADER = ("observer", "AUC", "mean AUC", "accuracy", "training, s", "passes per image")
 
@@ -15,14 +15,14 @@ def _row(title: str, entry: dict[str, Any], *cost: object) -> list[object]:
 def section() -> list[str]:
     """Every measured seed."""
     rows = []
-    for record in read("phantom/seed-*.json"):
+    for record in read("phantom", "seed-*"):
         title = f"Bayescope, seed {record['seed']}, {record['steps']} steps"
         rows.append(_row(title, record["bayescope"], record["train_seconds"], record["passes"]))
         rows.append(_row("ideal observer, same images", record["ideal"], "", ""))
     return [
         "## Phantom: masses and microcalcifications in 1/f³ texture",
         "",
-        "    python benchmarks/phantom.py",
+        "    python -m benchmarks phantom",
         "",
         "AUC of normal / mass / microcalcifications against the rest, their mean, and accuracy, on test images read once.",
         "Aim: mean AUC of 0.87 or more in at most an hour on two cores.",

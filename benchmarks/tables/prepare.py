@@ -1,14 +1,14 @@
 """Preparation of an archive: speed and memory."""
 
-from tables.markdown import read, table
+from benchmarks.tables.markdown import read, table
 
 HEADER = ("", "processes", "files", "files per second", "peak memory of all processes, MiB")
 
 
 def section() -> list[str]:
     """Our command beside the plain loop."""
-    lines = ["## Preparing an archive", "", "    python benchmarks/prepare.py", ""]
-    records = read("prepare.json")
+    lines = ["## Preparing an archive", "", "    python -m benchmarks prepare", ""]
+    records = read("prepare")
     for r in records:
         times = r["files_per_second"] / r["plain_files_per_second"]
         lines += [

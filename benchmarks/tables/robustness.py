@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tables.markdown import read, table
+from benchmarks.tables.markdown import read, table
 
 KINDS = ("inverted", "rotated", "blurred", "noisy", "blank", "half-masked")
 MEASURES, METHODS = ("accuracy", "ece", "log_loss"), ("bayescope", "resnet18")
@@ -18,10 +18,10 @@ def _mean(records: list[dict[str, Any]], method: str, measure: str) -> float:
 def section() -> list[str]:
     """PneumoniaMNIST."""
     rows, pairs = [], [(measure, method) for measure in MEASURES for method in METHODS]
-    usual = read("robustness/pneumoniamnist-*-none-0.json")
+    usual = read("robustness", "pneumoniamnist-*-none-0")
     for kind, strengths in [("none", (0,)), *((kind, (1, 2, 3)) for kind in KINDS)]:
         for strength in strengths:
-            records = read(f"robustness/pneumoniamnist-*-{kind}-{strength}.json")
+            records = read("robustness", f"pneumoniamnist-*-{kind}-{strength}")
             if not records:
                 continue
             values = [_mean(records, method, measure) for measure, method in pairs]
@@ -35,7 +35,7 @@ def section() -> list[str]:
     return [
         "## Robustness: corrupted PneumoniaMNIST",
         "",
-        "    python benchmarks/robustness.py --data FOLDER",
+        "    python -m benchmarks robustness --data FOLDER",
         "",
         "Mean over seeds, and in brackets the change against the images as they are; 200 test images of each class, equal",
         "prior; the ResNet-18 is temperature-scaled, on images as they are; the last column is the share of images that",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tables.markdown import DATA_SETS, read, table
+from benchmarks.tables.markdown import DATA_SETS, read, table
 
 HEADER = (
     "`imitated_shift`",
@@ -20,7 +20,7 @@ def section() -> list[str]:
     lines = [
         "## Calibration under shift: validation images",
         "",
-        "    python benchmarks/shift.py --data FOLDER",
+        "    python -m benchmarks shift --data FOLDER",
         "",
         "Validation images alone, out of fold: level weights and calibration, fitted with copies of the images changed as",
         "in training at so many times its ranges, asked of images as they are and under seven changes at two strengths. Two",
@@ -31,7 +31,7 @@ def section() -> list[str]:
         "",
     ]
     for name, title in DATA_SETS.items():
-        records = read(f"shift/{name}-*.json")
+        records = read("shift", f"{name}-*")
         if not records:
             continue
         other = [not change.startswith(_COPIED) for change in records[0]["asked"]]

@@ -1,6 +1,6 @@
 """Speed of the network against what the device can do."""
 
-from tables.markdown import read, table
+from benchmarks.tables.markdown import read, table
 
 PASSES_PER_IMAGE = 6
 """Of a decision between two classes that stops early as soon as it may: three draws under each."""
@@ -24,9 +24,9 @@ def mebibytes(peak: float | None) -> str:
 
 def section() -> list[str]:
     """Every device measured."""
-    lines = ["## Throughput", "", "    python benchmarks/throughput.py", ""]
+    lines = ["## Throughput", "", "    python -m benchmarks throughput", ""]
     lines += [f"Images: decided between two classes in {PASSES_PER_IMAGE} passes, the fewest. –: no peak of the row's own.", ""]
-    for record in read("throughput-*.json"):
+    for record in read("throughput"):
         rows = [
             [
                 r["size"],

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tables.markdown import DATA_SETS, read, spread, table
+from benchmarks.tables.markdown import DATA_SETS, read, spread, table
 
 Record = dict[str, Any]
 MEASURES = ("Cllr", "minCllr", "calibration loss", "ECE", "Brier score", "log loss")
@@ -114,7 +114,7 @@ def section() -> list[str]:
     lines = [
         "## Trust: calibration, error bars, abstention",
         "",
-        "    python benchmarks/trust.py --data FOLDER",
+        "    python -m benchmarks trust --data FOLDER",
         "",
         "Test split, weighed in full; means over seeds, of the intervals' ends too.  Cllr and its parts in bits; ECE, Brier",
         "score and log loss (nats) at the class frequencies of the test images, then at other priors.  *If it were perfect*:",
@@ -129,7 +129,7 @@ def section() -> list[str]:
         "",
     ]
     for name, title in DATA_SETS.items():
-        records = read(f"trust/{name}-*.json")
+        records = read("trust", f"{name}-*")
         lines += [f"### {title}, {len(records)} seed(s)", ""]
         parts = (_calibration, _priors, _prevalence, _decisions, _rest)
         lines += [line for part in parts for line in part(records)] if records else ["Not measured yet.", ""]

@@ -1,19 +1,15 @@
 """The results page on a comparison: from the JSON of the command to tables and a verdict that follows from the numbers."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from benchmarks.tables import compare as page
 
 from bayescope.compare.statistics import Scores
 from bayescope.compare.summary import Comparison, Row
 from bayescope.metrics import Estimate
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-
-from tables import compare as page
 
 NAN = float("nan")
 
