@@ -66,9 +66,7 @@ def cases(args: argparse.Namespace, sets: tuple[str, ...] = tuple(FILES)) -> Ite
             if run.exists() and network.exists():
                 yield Case(name, seed, data, load_model(run), load_network(network))
             else:
-                print(
-                    f"{name} seed {seed}: no kept models; run python -m benchmarks medmnist --missing-models first", flush=True
-                )
+                print(f"{name} seed {seed}: no kept models; first run the benchmark medmnist with --missing-models", flush=True)
 
 
 def few(images: ImageSet, count: int) -> ImageSet:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from benchmarks.store import Store
 from benchmarks.tables import compare as page
 
 from bayescope.compare.statistics import Scores
@@ -47,16 +48,14 @@ def test_verdict_says_where_it_wins_and_where_not() -> None:
 
 
 def test_section_of_what_the_command_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "compare").mkdir()
     perfect = row("Bayescope", 1.0, 1.0, None)
     text = json.dumps(asdict(comparison(perfect, *ROWS[1:])))
     content = json.loads(text, parse_constant=lambda nan: None)
-    (tmp_path / "compare" / "breastmnist.json").write_text(json.dumps(content))
-    monkeypatch.setattr(page, "RESULTS", tmp_path)
-    monkeypatch.setattr("tables.markdown.RESULTS", tmp_path)
+    monkeypatch.setattr("benchmarks.store.RESULTS", tmp_path)
+    Store("compare").put("breastmnist", content)
     lines = page.section()
     assert "### BreastMNIST, 28 px" in lines
     assert "| Bayescope | **0.700 (0.650 to 0.750)** | **1.000 (–)** |" in lines
     assert "| AUC with | 10 images (10 %) | 100 images (100 %) |" in lines
-    monkeypatch.setattr(page, "RESULTS", tmp_path / "nothing")
+    monkeypatch.setattr("benchmarks.store.RESULTS", tmp_path / "nothing")
     assert "Not measured yet." in page.section()
