@@ -22,6 +22,12 @@ Call = Callable[..., "Told"]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes into the cache of decoded images of whoever runs it."""
+    monkeypatch.setenv("BAYESCOPE_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "decoded"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real public data; a missing one skips, or fails where BAYESCOPE_REQUIRE_DATA is set."""

@@ -42,7 +42,15 @@ Manifest = dict[str, Any]
 
 def manifest_of(data: Dataset, path: Path | None = None) -> Manifest:
     """What ``run.json`` tells of the data, and of where they lie if ``path`` is given."""
-    about: Manifest = {"format": FORMAT, "source": data.source, "fingerprint": data.fingerprint, "notes": list(data.notes)}
+    about: Manifest = {
+        "format": FORMAT,
+        "source": data.source,
+        "fingerprint": data.fingerprint,
+        "notes": list(data.notes),
+        "warnings": list(data.warnings),
+    }
+    if data.files.found:
+        about["files"] = data.files.to_dict()
     return about if path is None else about | {"path": str(path.resolve())}
 
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydicom import dcmread
 
-from bayescope.data.archive import COLUMNS, choose_copy, find_table, list_files
+from bayescope.data.archive import COLUMNS, choose_copy, find_table
 from bayescope.data.cbis_ddsm import TASKS, read_cbis_ddsm
 from bayescope.data.division import OFFICIAL, Split, settle_official
+from bayescope.data.walk import walk
 from bayescope.errors import ConfigError, DataError
 from cbis_archive import (
     CROP,
@@ -175,9 +176,9 @@ def test_files_are_listed_once_and_hidden_ones_left_out(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "loop").symlink_to(tmp_path)
-    assert [path.name for path in list_files(tmp_path)] == ["1.png", "2.dcm"]
-    assert choose_copy(list_files(tmp_path))[0] == tmp_path / "b/2.dcm"
-    assert find_table(list_files(tmp_path), "1.PNG") == tmp_path / "a/1.png"
+    assert [path.name for path in walk(tmp_path).files] == ["1.png", "2.dcm"]
+    assert choose_copy(walk(tmp_path).files)[0] == tmp_path / "b/2.dcm"
+    assert find_table(walk(tmp_path).files, "1.PNG") == tmp_path / "a/1.png"
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["train", "test"])), min_size=1))

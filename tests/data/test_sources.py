@@ -9,8 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from bayescope.data.files import fit_square, read_image
+from bayescope.data.files import read_image
 from bayescope.data.images import PixelScale
+from bayescope.data.resize import fit_square
 from bayescope.data.sources import load_dataset
 from bayescope.errors import DataError
 
@@ -128,7 +129,7 @@ def test_broken_files_are_named_and_sizes_must_agree(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Give --size"):
         load_dataset(root)
     assert load_dataset(root, size=6).train.image_shape == (1, 6, 6)
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(root / "benign" / "0.png")
+    Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(root / "benign" / "0.png")
     with pytest.raises(DataError, match="all grey or all RGB"):
         load_dataset(root)
 

@@ -53,7 +53,8 @@ def command(
     from bayescope.metrics import measure
 
     model = load_model(run, device)
-    images = labelled_split(model, data, split).images
+    found_split = labelled_split(model, data, split)
+    images = found_split.images
     answers = answer(model, images, prior_from_text(prevalence, model.class_names), error_rate, max_passes)
     measures = measure(answers.posterior, images.labels, images.groups) | {"AURC": aurc(answers, images)}
     found, decided = trust(model, answers, images), decisions(model, answers, images)
@@ -66,7 +67,8 @@ def command(
             "calibrated": model.calibration.calibrated,
             "calibration_images": dict(zip(model.class_names, model.calibration.images, strict=True)),
             "decisions": decided,
-            "warnings": [model.calibration.warning] if model.calibration.warning else [],
+            "files": found_split.data.files.to_dict(),
+            "warnings": [text for text in (*found_split.data.warnings, model.calibration.warning) if text],
             "measures": {name: asdict(estimate) for name, estimate in measures.items()},
             "trust": {name: {what: asdict(row) for what, row in rows.items()} for name, rows in found.items()},
         }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayescope.cli.events import tensorboard_log
-from bayescope.cli.output import say, warn
+from bayescope.cli.output import complain, say, warn
 from bayescope.cli.progress import counter, training_bars
 
 if TYPE_CHECKING:
@@ -77,11 +77,16 @@ def _warn_of_validation(data: Dataset) -> None:
 
 
 def load(data: Path, size: int | None, seed: int) -> Dataset:
-    """Read ``data`` with a progress bar."""
+    """Read ``data`` with a progress bar; says which files of a folder were used, and prints the warnings of reading."""
     from bayescope.data.sources import load_dataset
 
     with counter("reading images") as count:
-        return load_dataset(data, size, seed, count)
+        found = load_dataset(data, size, seed, count)
+    if found.files.found:
+        complain(f"{data}: {found.files}", "yellow" if found.files.left_out else "dim")
+    for text in found.warnings:
+        warn(text)
+    return found
 
 
 def _override(config: Any, given: dict[str, Any]) -> Any:

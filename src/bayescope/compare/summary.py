@@ -1,7 +1,7 @@
 """Results summed up: one row for each method and share of the training images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from bayescope.compare.networks import NETWORKS
 from bayescope.compare.run import BAYESCOPE, Result, patient_numbers
 from bayescope.compare.statistics import Scores, compare_observers
 from bayescope.config import Config
+from bayescope.data.file_account import FileAccount
 from bayescope.data.images import Dataset
 
 
@@ -43,6 +44,8 @@ class Comparison:
     batch_size: int
     device: str
     rows: tuple[Row, ...]
+    warnings: tuple[str, ...] = ()
+    files: FileAccount = field(default_factory=FileAccount)
 
     @property
     def fractions(self) -> tuple[float, ...]:
@@ -75,6 +78,8 @@ def summarise(data: Dataset, config: Config, results: Sequence[Result]) -> Compa
         config.training.batch_size,
         ", ".join(sorted({f"{result.device}, {result.threads} threads" for result in results})),
         tuple(rows),
+        data.warnings,
+        data.files,
     )
 
 

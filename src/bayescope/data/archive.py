@@ -7,8 +7,8 @@ findings of the image, NaN where there is none.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ import pandas as pd
 from bayescope.data import dicom
 from bayescope.data.cases import SPLITS
 from bayescope.data.division import Split, divide
-from bayescope.data.files import SUFFIXES
-from bayescope.errors import ConfigError, DataError, reading
+from bayescope.data.file_account import FileAccount
+from bayescope.data.folders import is_image
+from bayescope.data.walk import LeftOut, Walk
+from bayescope.errors import ConfigError, DataError
 
 BOX = ("x_min", "y_min", "x_max", "y_max")
 COLUMNS = ("path", "label", "patient", "side", "view", "split", "lesion", "kind", *BOX)
@@ -29,6 +31,7 @@ class Summary:
     """What was found, what was used, what was left out and why: ``found`` is ``used`` plus all of ``left_out``.
 
     ``left_out`` counts by reason, ``counts`` by split and label, ``patients`` by split; ``unit`` is what is counted.
+    ``files``: what lay in the folder; empty if a table named the images.
     """
 
     archive: str
@@ -41,10 +44,11 @@ class Summary:
     counts: dict[str, dict[str, int]]
     patients: dict[str, int]
     notes: tuple[str, ...]
+    files: FileAccount = field(default_factory=FileAccount)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON can hold them."""
-        return asdict(self) | {"notes": list(self.notes)}
+        return asdict(self) | {"notes": list(self.notes), "files": self.files.to_dict()}
 
     def __str__(self) -> str:
         lines = [
@@ -52,6 +56,7 @@ class Summary:
             f"found {self.found} {self.unit}, used {self.used}, left out {self.found - self.used}",
         ]
         lines += [f"  left out {n}: {reason}" for reason, n in self.left_out.items()]
+        lines += [str(self.files)] if self.files.found and self.unit != "files" else []
         for name, n_patients in self.patients.items():
             labels = ", ".join(f"{n} {label}" for label, n in self.counts[name].items())
             lines.append(f"  {name}: {labels}; {n_patients} patients")
@@ -66,36 +71,12 @@ class Archive:
     summary: Summary
 
 
-def list_files(source: Path) -> list[Path]:
-    """Every file under ``source``, in order of path, links followed, hidden files left out.  DataError if it is no folder."""
-    with reading(source):
-        if not source.is_dir():
-            raise DataError(f"{source}: no such folder; expected the folder of the archive. Check the path")
-        return list(_walk(source.resolve(), set()))
-
-
-def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    if (real := folder.resolve()) in seen:
-        return
-    seen.add(real)
-    for child in sorted(folder.iterdir()):
-        if child.is_dir() and not child.name.startswith("."):
-            yield from _walk(child, seen)
-        elif child.is_file() and not child.name.startswith("."):
-            yield child
-
-
-def is_picture(path: Path) -> bool:
-    """Whether the name is that of a DICOM file or of another image that is read."""
-    return path.suffix.lower() in (*dicom.SUFFIXES, *SUFFIXES)
-
-
 def choose_copy(files: Collection[Path]) -> tuple[Path | None, str | None]:
     """The file to read among copies of one image, DICOM before others, or else the reason why there is none."""
     whole = [path for path in files if path.stat().st_size]
     if not whole:
         return None, "file is empty" if files else "file not found"
-    return min(whole, key=lambda path: (path.suffix.lower() not in dicom.SUFFIXES, path)), None
+    return min(whole, key=lambda path: (not dicom.is_dicom(path), path)), None
 
 
 def find_table(files: Sequence[Path], name: str) -> Path | None:
@@ -143,20 +124,37 @@ def birads_groups(task: str, highest: int) -> dict[str, str]:
     return classes
 
 
-def finish(archive: str, task: str, unit: str, table: pd.DataFrame, split: Split, notes: Sequence[str]) -> Archive:
-    """Draw the splits, drop the rows left out, count.
+def finish(
+    archive: str, task: str, unit: str, table: pd.DataFrame, split: Split, notes: Sequence[str], found: Walk | None = None
+) -> Archive:
+    """Draw the splits, drop the rows left out, count; ``found``: all that lies in the archive's folder.
 
     ``table`` has ``COLUMNS`` and ``left_out``, the reason or None; ``split`` in it is the official one, train or test, and not
     read where folds are drawn; ``label`` is None where the task has no class for the case.  Raises DataError if nothing is
     left or if patients are too few to draw from.
     """
-    return account(
-        archive, task, unit, table.assign(split=divide(table[table["label"].notna()], split, archive)), str(split), notes
-    )
+    divided = table.assign(split=divide(table[table["label"].notna()], split, archive))
+    files = FileAccount() if found is None else _files_used(found, divided.loc[divided["left_out"].isna(), "path"])
+    return account(archive, task, unit, divided, str(split), notes, files)
 
 
-def account(archive: str, task: str, unit: str, table: pd.DataFrame, split: str, notes: Sequence[str]) -> Archive:
-    """Drop the rows left out and count; ``table`` as for :func:`finish`, in its final division, which ``split`` describes."""
+def _files_used(found: Walk, paths: Iterable[Path]) -> FileAccount:
+    used = set(map(Path, paths))
+    others = [LeftOut(path, _why_unused(path)) for path in found.files if path not in used]
+    return found.account(len(found.files) - len(others), others)
+
+
+def _why_unused(path: Path) -> str:
+    return "image that the task does not use" if is_image(path) else "table, or no image"
+
+
+def account(
+    archive: str, task: str, unit: str, table: pd.DataFrame, split: str, notes: Sequence[str], files: FileAccount | None = None
+) -> Archive:
+    """Drop the rows left out and count; ``table`` as for :func:`finish`, in its final division, which ``split`` describes.
+
+    ``files``: what lay in the folder that the images come from.
+    """
     kept = table["left_out"].isna()
     if not kept.any():
         why = "; ".join(f"{n} {reason}" for reason, n in table["left_out"].value_counts().items())
@@ -178,5 +176,6 @@ def account(archive: str, task: str, unit: str, table: pd.DataFrame, split: str,
         counts={name: {label: int((rows["label"] == label).sum()) for label in labels} for name, rows in by_split.items()},
         patients={name: int(rows["patient"].nunique()) for name, rows in by_split.items()},
         notes=tuple(notes),
+        files=files or FileAccount(),
     )
     return Archive(cases, summary)

@@ -65,7 +65,7 @@ def read_cache(folder: Path) -> Dataset:
         start = end
     summary = manifest.summary
     note = f"{summary.archive}, task {summary.task}, split {summary.split}"
-    return Dataset(sets[0], sets[1], sets[2], folder.name, (note, *summary.notes), manifest.preparation)
+    return Dataset(sets[0], sets[1], sets[2], folder.name, (note, *summary.notes), preparation=manifest.preparation)
 
 
 def _check_parts(folder: Path, table: pd.DataFrame, pixels: Pixels, class_names: Sequence[str]) -> None:

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from bayescope.data.files import SUFFIXES, read_images
+from bayescope.data.file_account import FileAccount
+from bayescope.data.image_files import read_images
 from bayescope.data.images import Dataset, ImageSet, check_labels
-from bayescope.errors import DataError, reading
+from bayescope.data.names import existing, printable
+from bayescope.errors import DataError
 
 SPLITS = ("train", "val", "test")
 VAL_FRACTION, TEST_FRACTION = 0.1, 0.2
@@ -25,11 +27,6 @@ Callback = Callable[[int, int], None]
 def read_table(path: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
     """A CSV or Parquet table; paths are relative to its folder.  Raises DataError if it cannot be used."""
     return to_dataset(table_cases(path), path.name, size, seed, callback)
-
-
-def read_folder(folder: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
-    """Class folders of images, or ``train``, ``val`` and ``test`` folders of class folders."""
-    return to_dataset(folder_cases(folder), folder.name, size, seed, callback)
 
 
 def table_cases(path: Path) -> pd.DataFrame:
@@ -53,19 +50,12 @@ def table_cases(path: Path) -> pd.DataFrame:
         raise DataError(f"{path.name}: {blank.sum()} rows with a blank field; expected none. Fill in or remove them")
     if text.empty:
         raise DataError(f"{path.name}: no rows; expected one for each image. Add path and label of the images")
-    return text.assign(path=[str(path.parent / p) for p in text["path"]])
+    return text.assign(path=[str(existing(path.parent / p)) for p in text["path"]])
 
 
-def folder_cases(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> pd.DataFrame:
-    """The cases of class folders, with a split where folders give one.  Raises DataError if there are none."""
-    with reading(folder):
-        table = _split_folders(folder, suffixes) if _has_splits(folder) else _class_folders(folder, suffixes)
-    if table.empty:
-        raise DataError(
-            f"{folder.name}: no image in class folders; expected {folder.name}/<class>/<image> with images of type "
-            f"{', '.join(suffixes)}. Sort the images into one folder for each class"
-        )
-    return table
+def split_of(name: str) -> str:
+    """``train``, ``val`` or ``test`` for a usual word for it; any other word in lower case."""
+    return _SPLIT_WORDS.get(name.lower(), name.lower())
 
 
 def divide(table: pd.DataFrame, source: str, seed: int) -> tuple[pd.DataFrame, str]:
@@ -91,64 +81,33 @@ def class_indices(table: pd.DataFrame, class_names: tuple[str, ...]) -> np.ndarr
     return table["label"].map({name: k for k, name in enumerate(class_names)}).to_numpy(np.int64)
 
 
-def to_dataset(table: pd.DataFrame, source: str, size: int | None, seed: int, callback: Callback) -> Dataset:
-    """Read and split the cases of ``table``.  Raises DataError if a patient or a class is in the wrong place."""
+def to_dataset(
+    table: pd.DataFrame, source: str, size: int | None, seed: int, callback: Callback, files: FileAccount | None = None
+) -> Dataset:
+    """Read and split the cases of ``table``.  Raises DataError if a patient or a class is in the wrong place.
+
+    ``files``: what lay in the folder that they come from.
+    """
     table, note = divide(table, source, seed)
-    pixels = read_images([Path(path) for path in table["path"]], size, callback)
+    warnings: list[str] = []
+    pixels = read_images([Path(path) for path in table["path"]], size, callback, warnings.append)
     class_names = tuple(sorted(table["label"].unique()))
     labels, split = class_indices(table, class_names), table["split"].to_numpy()
     sets = []
     for name in SPLITS:
         chosen = np.flatnonzero(split == name)
-        image_names = tuple(Path(table["path"][i]).name for i in chosen)
+        image_names = tuple(printable(Path(table["path"][i]).name) for i in chosen)
         groups = tuple(map(str, table["patient"][chosen])) if "patient" in table.columns else None
         sets.append(ImageSet(pixels[chosen], labels[chosen], class_names, image_names, groups))
     return Dataset(
-        sets[0], sets[1], sets[2], source=source, notes=(note,) if size is None else (note, f"resized to {size}x{size} pixels")
+        sets[0],
+        sets[1],
+        sets[2],
+        source=printable(source),
+        notes=(note,) if size is None else (note, f"resized to {size}x{size} pixels"),
+        warnings=tuple(map(printable, warnings)),
+        files=files or FileAccount(),
     )
-
-
-def _has_splits(folder: Path) -> bool:
-    """Whether folders are splits and not classes.  Raises DataError if they are splits, but not all, or others beside them."""
-    found = [child.name for child in _visible_folders(folder)]
-    splits = {_split_of(name) for name in found}
-    known = splits & set(SPLITS)
-    if splits != set(SPLITS) and known and (known == splits or len(known) > 1):
-        raise DataError(
-            f"{folder.name}: folders {', '.join(found)}; expected the splits train, val and test and no others, each with "
-            f"class folders. Add or move what differs, or put the class folders into {folder.name} itself to have a split drawn"
-        )
-    return splits == set(SPLITS)
-
-
-def _split_folders(folder: Path, suffixes: tuple[str, ...]) -> pd.DataFrame:
-    parts = [_class_folders(child, suffixes).assign(split=_split_of(child.name)) for child in _visible_folders(folder)]
-    return pd.concat(parts, ignore_index=True)
-
-
-def _split_of(name: str) -> str:
-    return _SPLIT_WORDS.get(name.lower(), name.lower())
-
-
-def _class_folders(folder: Path, suffixes: tuple[str, ...]) -> pd.DataFrame:
-    rows = []
-    for child in _visible_folders(folder):
-        images = [path for path in sorted(child.rglob("*")) if _is_image(path, suffixes)]
-        if not images:
-            raise DataError(
-                f"{folder.name}: no image in class folder {child.name}; expected files of type {', '.join(suffixes)} in each. "
-                "Add images, or remove the folder"
-            )
-        rows += [(str(path), child.name) for path in images]
-    return pd.DataFrame(rows, columns=["path", "label"])
-
-
-def _visible_folders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def _is_image(path: Path, suffixes: tuple[str, ...]) -> bool:
-    return path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
 
 
 def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:

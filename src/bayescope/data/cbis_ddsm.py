@@ -24,11 +24,11 @@ from bayescope.data.archive import (
     choose_copy,
     find_table,
     finish,
-    is_picture,
-    list_files,
     read_rows,
 )
 from bayescope.data.division import OFFICIAL, Split, settle_official
+from bayescope.data.folders import is_image
+from bayescope.data.walk import walk
 from bayescope.errors import ConfigError, DataError
 
 TASKS = tuple(f"{lesions}-{kind}" for lesions in ("mass", "calc", "both") for kind in ("roi", "full"))
@@ -52,7 +52,8 @@ def read_cbis_ddsm(source: Path, task: str, split: Split = OFFICIAL) -> Archive:
     if task not in TASKS:
         raise ConfigError(f"task {task!r}; expected one of {', '.join(TASKS)}. Choose one of these")
     lesion_type, kind = task.split("-")
-    files = list_files(source)
+    found = walk(source.resolve())
+    files = found.files
     lesions = _read_lesions(files, ("mass", "calc") if lesion_type == "both" else (lesion_type,))
     lesions["split"], leaks = settle_official(lesions["split"], lesions["patient"], split.scheme)
     subjects, n_unknown = _files_by_subject(files, lesions)
@@ -69,7 +70,7 @@ def read_cbis_ddsm(source: Path, task: str, split: Split = OFFICIAL) -> Archive:
     table[["path", "left_out"]] = pd.DataFrame(located, table.index, dtype=object)
     table.loc[table["label"].isna(), "left_out"] = "no pathology"
     table = table.assign(kind=kind, **dict.fromkeys(BOX, np.nan))
-    return finish("CBIS-DDSM", task, "lesions" if kind == "roi" else "images", table, split, [*notes, *more])
+    return finish("CBIS-DDSM", task, "lesions" if kind == "roi" else "images", table, split, [*notes, *more], found)
 
 
 def _read_lesions(files: Sequence[Path], lesion_types: Sequence[str]) -> pd.DataFrame:
@@ -121,7 +122,7 @@ def _files_by_subject(files: Sequence[Path], lesions: pd.DataFrame) -> tuple[Map
     of_series = {series: subject for subject, series in np.concatenate(pairs)}
     of_folder = dict(_listed_folders(find_table(files, "metadata.csv")))
     found: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in filter(is_picture, files):
+    for path in filter(is_image, files):
         found[_subject(path, of_series, of_folder)].append(path)
     return found, len(found.pop("", []))
 
@@ -135,7 +136,7 @@ def _subject(path: Path, of_series: Mapping[str, str], of_folder: Mapping[Path, 
         return of_series.get(uid, uid)
     if path.parent in of_folder:
         return of_folder[path.parent]
-    return _describe(path).subject if path.suffix.lower() in dicom.SUFFIXES else ""
+    return _describe(path).subject if dicom.is_dicom(path) else ""
 
 
 def _listed_folders(table: Path | None) -> Iterator[tuple[Path, str]]:
@@ -157,7 +158,7 @@ class _Picture:
 def _describe(path: Path) -> _Picture:
     """From the header alone; without pixels (``n_pixels`` 0) if it cannot be read."""
     try:
-        if path.suffix.lower() not in dicom.SUFFIXES:
+        if not dicom.is_dicom(path):
             with Image.open(path) as image:
                 return _Picture(path, series=path.parent.name, n_pixels=image.width * image.height)
         subject, series, description, rows, columns = dicom.read_header(path, *_DESCRIBING)
@@ -168,7 +169,7 @@ def _describe(path: Path) -> _Picture:
 
 def _is_binary(path: Path) -> bool:
     """Whether all but a hundredth of the pixels are at either end of the range, as in a mask, compressed or not."""
-    if path.suffix.lower() in dicom.SUFFIXES:
+    if dicom.is_dicom(path):
         pixels = dicom.stored_pixels(path).astype(np.float32)
     else:
         with Image.open(path) as image:

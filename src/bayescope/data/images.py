@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayescope.data.file_account import FileAccount
 from bayescope.data.intensity import Preparation
 from bayescope.errors import DataError
 from bayescope.shapes import Labels, Pixels
@@ -61,8 +62,12 @@ class Dataset:
     test: ImageSet
     source: str
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What whoever uses the images should know before trusting results; commands print each once."""
     preparation: Preparation | None = None
     """How the images were prepared from mammograms; None if they were not."""
+    files: FileAccount = field(default_factory=FileAccount)
+    """What lay in the folder that was read; empty if the images came from anything else."""
 
     @property
     def n_classes(self) -> int:

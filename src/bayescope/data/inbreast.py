@@ -22,16 +22,16 @@ from bayescope.data.archive import (
     clean_rows,
     find_table,
     finish,
-    is_picture,
-    list_files,
     read_rows,
 )
 from bayescope.data.division import FOLDS, Split
+from bayescope.data.folders import is_image
+from bayescope.data.walk import walk
 from bayescope.errors import ConfigError, DataError
 
 TASKS = ("1-3/4-6", "1-2/4-6")
 _COLUMNS = ("File Name", "Laterality", "View", "Bi-Rads")
-_IMAGE_NAME = re.compile(r"(\d+)(?:_([0-9a-z]+)_MG_([LR])_[A-Z]+_ANON)?\..+", re.IGNORECASE)
+_IMAGE_NAME = re.compile(r"(\d+)(?:_([0-9a-z]+)_MG_([LR])_[A-Z]+_ANON)?(?:\..+)?", re.IGNORECASE)
 
 
 def read_inbreast(source: Path, task: str = TASKS[0], split: Split = FOLDS) -> Archive:
@@ -43,7 +43,8 @@ def read_inbreast(source: Path, task: str = TASKS[0], split: Split = FOLDS) -> A
     classes = birads_groups(task, highest=6)
     if split.scheme != "folds":
         raise ConfigError(f"split {split.scheme!r}; expected folds, as INbreast has no official split. Choose folds")
-    files = list_files(source)
+    found = walk(source.resolve())
+    files = found.files
     rows, notes = _read_table(files)
     images = _images_by_name(files)
     outlines = {path.stem: path for path in files if path.suffix.lower() == ".xml"}
@@ -51,7 +52,7 @@ def read_inbreast(source: Path, task: str = TASKS[0], split: Split = FOLDS) -> A
     if n_broken := int(table.pop("outline_broken").sum()):
         notes.append(f"outlines that cannot be read: {n_broken}, the images used without box")
     notes.insert(0, "labels are BI-RADS categories given on reading, not biopsies")
-    return finish("INbreast", task, "images", table.assign(split=None, kind="full"), split, notes)
+    return finish("INbreast", task, "images", table.assign(split=None, kind="full"), split, notes, found)
 
 
 def _read_table(files: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
@@ -83,7 +84,7 @@ def _read_sheet(path: Path) -> pd.DataFrame:
 def _images_by_name(files: Sequence[Path]) -> Mapping[str, list[tuple[Path, str, str]]]:
     """Path, patient and side, blank where the file name does not tell, of the copies of each image."""
     found: defaultdict[str, list[tuple[Path, str, str]]] = defaultdict(list)
-    for path in filter(is_picture, files):
+    for path in filter(is_image, files):
         if match := _IMAGE_NAME.fullmatch(path.name):
             name, patient, side = match.groups(default="")
             found[name].append((path, patient.lower(), side.upper()))

@@ -1,14 +1,17 @@
 """Folders or tables of grey picture files, DICOM among them, as an archive."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from bayescope.data import dicom
-from bayescope.data.archive import COLUMNS, Archive, account
-from bayescope.data.cases import divide, folder_cases, table_cases
-from bayescope.data.files import SUFFIXES
+from bayescope.data.archive import COLUMNS, Archive, Summary, account
+from bayescope.data.cases import divide, table_cases
+from bayescope.data.file_account import FileAccount
+from bayescope.data.folders import read_class_folders
+from bayescope.data.names import printable
 from bayescope.errors import DataError, reading
 
 
@@ -19,8 +22,10 @@ def read_picture_archive(source: Path, seed: int = 0) -> Archive:
     """
     with reading(source):
         is_folder, is_file = source.is_dir(), source.is_file()
+    files = FileAccount()
     if is_folder:
-        table = folder_cases(source.resolve(), (*dicom.SUFFIXES, *SUFFIXES))
+        found = read_class_folders(source.resolve(), with_dicom=True)
+        table, files = found.cases, found.files
     elif source.suffix.lower() in (".csv", ".parquet") and is_file:
         table = table_cases(source)
     else:
@@ -30,7 +35,16 @@ def read_picture_archive(source: Path, seed: int = 0) -> Archive:
     blank = divided.reindex(columns=[*COLUMNS, "left_out"]).astype({"left_out": object})
     blank["left_out"] = [_why_left_out(Path(path)) for path in blank["path"]]
     blank = blank.replace({np.nan: None})
-    return account(source.name, "its classes", "images", blank, how, notes)
+    archive = account(printable(source.name), "its classes", "images", blank, how, notes, files)
+    return archive if not is_folder else replace(archive, summary=_of_files(archive.summary))
+
+
+def _of_files(summary: Summary) -> Summary:
+    """The summary of a folder counts files: what was found is all that lies there."""
+    left_out = dict(summary.left_out)
+    for reason, n in summary.files.left_out.items():
+        left_out[reason] = left_out.get(reason, 0) + n
+    return replace(summary, unit="files", found=summary.found + sum(summary.files.left_out.values()), left_out=left_out)
 
 
 def _why_left_out(path: Path) -> str | None:

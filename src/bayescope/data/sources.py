@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from bayescope.data.cache import is_cache, read_cache
-from bayescope.data.cases import Callback, read_folder, read_table
+from bayescope.data.cases import Callback, read_table, to_dataset
+from bayescope.data.folders import read_class_folders
 from bayescope.data.images import Dataset
 from bayescope.data.medmnist import read_npz
 from bayescope.errors import DataError, reading
@@ -28,7 +29,9 @@ def load_dataset(path: Path, size: int | None = None, seed: int = 0, callback: C
         _check_size(data, path, size, "prepare one of that size")
         return data
     if is_folder:
-        return read_folder(path.resolve(), size, seed, callback)  # "." has no name to report
+        folder = path.resolve()  # "." has no name to report
+        found = read_class_folders(folder)
+        return to_dataset(found.cases, folder.name, size, seed, callback, found.files)
     if suffix in (".csv", ".parquet"):
         return read_table(path, size, seed, callback)
     if suffix != ".npz":

@@ -18,11 +18,11 @@ from bayescope.data.archive import (
     choose_copy,
     find_table,
     finish,
-    is_picture,
-    list_files,
     read_rows,
 )
 from bayescope.data.division import OFFICIAL, Split, settle_official
+from bayescope.data.folders import is_image
+from bayescope.data.walk import walk
 from bayescope.errors import DataError
 
 TASKS = ("1-3/4-5", "1-2/4-5")
@@ -40,12 +40,13 @@ def read_vindr(source: Path, task: str = TASKS[0], split: Split = OFFICIAL) -> A
     breast-level table is missing or unlike the official one, or no image is found.
     """
     classes = birads_groups(task, highest=5)
-    files = list_files(source)
+    found = walk(source.resolve())
+    files = found.files
     table = _read_breasts(files)
     table["split"], leaks = settle_official(table["split"], table["patient"], split.scheme)
     findings, notes = _read_findings(files)
     copies: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in filter(is_picture, files):
+    for path in filter(is_image, files):
         copies[path.name.partition(".")[0].lower()].append(path)
     located = [choose_copy(copies[image]) for image in table["image"]]
     category = table["birads"].str.extract(r"(\d)$", expand=False)
@@ -56,7 +57,7 @@ def read_vindr(source: Path, task: str = TASKS[0], split: Split = OFFICIAL) -> A
     table["left_out"] = table["left_out"].mask(unlabelled, given + ", in no group of the task")
     table = table.join(findings, on="image").assign(kind="full")
     about = ("labels are BI-RADS categories given on reading, not biopsies", "a study stands for a patient")
-    return finish("VinDr-Mammo", task, "images", table, split, [*about, *leaks, *notes])
+    return finish("VinDr-Mammo", task, "images", table, split, [*about, *leaks, *notes], found)
 
 
 def _read_breasts(files: Sequence[Path]) -> pd.DataFrame:
