@@ -1,8 +1,4 @@
-"""DICOM images: one grey frame as a workstation shows it, and what the header says of it.
-
-Every step from stored pixel to shown one, PS3.4 N.2.1, is a function of the stored value alone.  It is computed by pydicom
-once for each value that can be stored, 65,536 at most, and then looked up: the result is that of pydicom on the whole image.
-"""
+"""DICOM images: one grey frame as a workstation shows it, and what the header says of it."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,54 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from bayescope.data import codecs
-from bayescope.data.dicom_checks import check_encoded, check_header, check_size
+from bayescope.data.dicom_bits import stored_values
+from bayescope.data.dicom_checks import check_encoded, check_header, check_size, check_syntax, is_color
+from bayescope.data.dicom_content import has_mark, is_dicom, why_not_dicom
+from bayescope.data.dicom_header import FrameHeader
+from bayescope.data.dicom_values import darkened, padding_range, shown_values
 from bayescope.data.frame import INTENTS, Frame
 from bayescope.errors import DataError
 from bayescope.shapes import Pixels
 
-SUFFIXES = (".dcm", ".dicom")
-_VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
-    **dict.fromkeys(("399162004", "R-10242"), "CC"),
-    **dict.fromkeys(("399368009", "R-10226"), "MLO"),
-    **dict.fromkeys(("399260004", "R-10224"), "ML"),
-    **dict.fromkeys(("399352003", "R-10228"), "LM"),
-    **dict.fromkeys(("399099002", "R-10230"), "LMO"),
-    **dict.fromkeys(("399196006", "R-10244"), "FB"),
-    **dict.fromkeys(("399188001", "R-102D0"), "SIO"),
-    **dict.fromkeys(("441555000", "R-40AAA"), "ISO"),
-    **dict.fromkeys(("399265009", "R-102CF"), "XCC"),
-    **dict.fromkeys(("399192008", "R-1024A"), "XCCL"),
-    **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
-}
+__all__ = ["frame_count", "is_dicom", "read_dicom", "read_header", "stored_pixels"]
+
 _ROWS_AT_ONCE = 64
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the name ends as a DICOM file's, or the file carries the DICM mark."""
-    return path.suffix.lower() in SUFFIXES or _has_mark(path)
 
 
 def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Frame:
     """One frame: Modality LUT, VOI LUT or else window (number ``window`` of several), MONOCHROME1 inverted, padding darkest.
 
-    ``frame`` counts from 0 and is needed where the file has several.  Raises DataError, with the reason, for what is no whole
-    grey image of 8 or 16 bits a pixel, or has more than ``dicom_checks.MAX_PIXELS``.
+    ``frame`` counts from 0 and is needed where the file has several.  An image in colour is read where its channels are equal,
+    without windows, which are of grey images alone.  Raises DataError, with the reason, for what is no whole grey image of 8 or
+    16 bits a pixel, or has more than ``dicom_checks.MAX_PIXELS``.
     """
     with _refusing(path):
-        stored, header = _read(path, frame)
-        table, applied = _shown_values(header, window, stored.dtype, path.name)
+        header, decoded = _decoded(path, frame)
+        pixels, applied = (_of_color if is_color(header.dataset) else _of_grey)(header, decoded, window)
         return Frame(
-            pixels=_looked_up(table, stored, _stored_range(header)[0]),
-            bits_stored=header.BitsStored,
-            spacing=_spacing(header),
-            laterality=_first(header, ("ImageLaterality", "Laterality"), among=("L", "R")),
-            view=_view(header),
+            pixels=pixels,
+            bits_stored=int(header.dataset.BitsStored),
+            spacing=header.spacing,
+            pixel_aspect=header.pixel_aspect,
+            laterality=header.laterality,
+            view=header.view,
             patient=str(header.get("PatientID") or "").strip() or None,
-            presentation=_first(header, ("PresentationIntentType",), among=INTENTS),
+            presentation=header.word("PresentationIntentType", among=INTENTS),
             applied=applied,
         )
 
@@ -68,23 +54,23 @@ def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Fram
 def stored_pixels(path: Path, *, frame: int | None = None) -> Pixels:
     """One frame as stored, before any LUT: ``(height, width)``, signed or unsigned, 8 or 16 bit.  Raises as read_dicom."""
     with _refusing(path):
-        return _read(path, frame)[0]
+        header, decoded = _decoded(path, frame)
+        return _grey_channel(header, decoded) if is_color(header.dataset) else _stored(header, decoded)
+
+
+def frame_count(path: Path) -> int:
+    """How many frames the file says it holds.  Raises DataError if its header is damaged."""
+    (count,) = read_header(path, "NumberOfFrames")
+    return int(count) if count.isdigit() else 1
 
 
 def read_header(path: Path, *keywords: str) -> tuple[str, ...]:
     """Elements of the header as text, blank where there is none; no pixels are read.  Raises DataError if it is damaged."""
     with _refusing(path):
+        _check_content(path)
         check_size(path)  # a deflated file is inflated whole, whatever is asked of it
-        header = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+        header = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords), force=True)
         return tuple(str(header.get(keyword) or "").strip() for keyword in keywords)
-
-
-def _has_mark(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
 
 
 @contextmanager
@@ -98,20 +84,71 @@ def _refusing(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".replace(str(path), path.name).split())
-        raise DataError(f"{path.name}: cannot be read ({reason:.200}); expected a whole DICOM image. Replace it") from None
+        raise DataError(
+            f"{path.name}: cannot be read ({reason:.200}); expected a whole DICOM image. Export it again, or leave it out"
+        ) from None
 
 
-def _read(path: Path, frame: int | None) -> tuple[Pixels, Dataset]:
+def _check_content(path: Path) -> None:
     if not path.is_file():
-        raise DataError(f"{path.name}: no such file; expected a DICOM image. Check the path")
-    if not _has_mark(path):
-        raise DataError(f"{path.name}: no DICM mark after 128 bytes; expected a DICOM file. Leave it out")
+        raise DataError(f"{path}: no such file; expected a DICOM image. Check the path")
+    if reason := why_not_dicom(path):
+        raise DataError(f"{path.name}: {reason}")
+
+
+def _decoded(path: Path, frame: int | None) -> tuple[FrameHeader, Pixels]:
+    _check_content(path)
     check_size(path)
-    header = dcmread(path)
-    number = check_header(header, frame, path.name)
-    check_encoded(header, number, path.name)
+    dataset = _read(path)
+    check_syntax(dataset, path.name)
+    number = check_header(dataset, frame, path.name)
+    check_encoded(dataset, number, path.name)
     codecs.register()
-    return pixel_array(header, index=number), header
+    return FrameHeader(dataset, number, path.name), pixel_array(dataset, index=number, correct_unused_bits=False)
+
+
+def _read(path: Path) -> Dataset:
+    """All of a file; one without File Meta Information is of the encoding that its first elements tell."""
+    dataset = dcmread(path, force=True)
+    if not has_mark(path) and "TransferSyntaxUID" not in dataset.file_meta and "PixelData" in dataset:
+        is_implicit, is_little = dataset.original_encoding
+        plain = ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+        if not dataset["PixelData"].is_undefined_length:  # compressed, in a way that nothing tells
+            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else plain
+    return dataset
+
+
+def _of_grey(header: FrameHeader, decoded: Pixels, window: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    stored, shown = _stored(header, decoded), shown_values(header, window)
+    pixels, applied = _looked_up(shown.values, stored, shown.lowest), shown.applied
+    if (padding := padding_range(header, decoded.dtype)) is not None:
+        first, last = padding
+        fits = shown.lowest <= first and last < shown.lowest + len(shown.values)
+        of = stored if fits else decoded  # a value that the bits stored cannot hold stands beside them
+        pixels = darkened(pixels, (of >= first) & (of <= last), header.name)
+        applied = (*applied, f"padding {first} to {last} darkest")
+    return pixels, applied
+
+
+def _of_color(header: FrameHeader, decoded: Pixels, window: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    if window:
+        raise DataError(f"{header.name}: no window {window} in a colour image; expected 0. Leave --window out")
+    name = str(header.get("PhotometricInterpretation"))
+    return _grey_channel(header, decoded).astype(np.float32), (f"{name}, all channels equal",)
+
+
+def _grey_channel(header: FrameHeader, decoded: Pixels) -> Pixels:
+    name = str(header.get("PhotometricInterpretation"))
+    color = apply_color_lut(decoded, header.dataset) if name == "PALETTE COLOR" else decoded
+    channels = np.moveaxis(color, -1, 0)
+    if any((channel != channels[0]).any() for channel in channels[1:3]):
+        raise DataError(f"{header.name}: a {name} image in colour; expected a grey one. Convert it to grey, or leave it out")
+    return np.asarray(channels[0])
+
+
+def _stored(header: FrameHeader, decoded: Pixels) -> Pixels:
+    is_compressed = header.dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    return stored_values(np.ascontiguousarray(decoded), header.dataset, is_compressed, header.name)
 
 
 def _looked_up(table: NDArray[np.float32], stored: Pixels, lowest: int) -> NDArray[np.float32]:
@@ -121,80 +158,3 @@ def _looked_up(table: NDArray[np.float32], stored: Pixels, lowest: int) -> NDArr
         rows = slice(start, start + _ROWS_AT_ONCE)
         np.take(table, stored[rows].astype(np.intp) - lowest, mode="clip", out=shown[rows])
     return shown
-
-
-def _stored_range(header: Dataset) -> tuple[int, int]:
-    """Lowest value the bits stored can hold, and how many there are."""
-    n_values = 2**header.BitsStored
-    return (-n_values // 2 if header.PixelRepresentation else 0), n_values
-
-
-def _shown_values(
-    header: Dataset, window: int, stored_type: np.dtype, name: str
-) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """What each value that can be stored is shown as, ``(values,)`` from the lowest up, and the steps that led there."""
-    lowest, n_values = _stored_range(header)
-    stored = np.arange(lowest, lowest + n_values)
-    applied = []
-    shown = apply_modality_lut(stored, header)
-    if header.get("ModalityLUTSequence"):
-        applied.append("Modality LUT")
-        shown = shown.astype(np.int64)
-    elif shown.dtype != stored.dtype:
-        applied.append(f"rescale {header.RescaleSlope} {header.RescaleIntercept}")
-    if choice := _voi_choice(header, window, name):
-        applied.append(choice)
-        _widen_luts(header)
-        shown = apply_voi_lut(shown, header, index=window)
-    shown = shown.astype(np.float32)
-    if header.PhotometricInterpretation == "MONOCHROME1":
-        applied.append("MONOCHROME1 inverted")
-        shown = shown.min() + shown.max() - shown
-    if header.get("PixelPaddingValue") is not None:
-        ends = [header.PixelPaddingValue, header.get("PixelPaddingRangeLimit", header.PixelPaddingValue)]
-        first, last = np.sort(np.array(ends, dtype=np.int64).astype(stored_type))  # a signed one may be written unsigned
-        padding = (stored >= first) & (stored <= last)
-        applied.append(f"padding {first} to {last} darkest")
-        shown[padding] = shown[~padding].min()
-    return shown, tuple(applied)
-
-
-def _widen_luts(header: Dataset) -> None:
-    """Declare the entries of 8-bit VOI LUTs as 16-bit: pydicom counts entries in their own type, so past 255 from 0 again."""
-    for item in header.get("VOILUTSequence") or ():
-        n_entries, first, _ = item.LUTDescriptor
-        item.LUTDescriptor = [n_entries, first, 16]
-
-
-def _voi_choice(header: Dataset, window: int, name: str) -> str | None:
-    """In words, the VOI LUT or window that pydicom will apply; None if there is none.  DataError if it is not there."""
-    n_luts = len(header.get("VOILUTSequence") or ())
-    has_window = header.get("WindowCenter") is not None and header.get("WindowWidth") is not None
-    available = n_luts or (min(header["WindowCenter"].VM, header["WindowWidth"].VM) if has_window else 0)
-    if not 0 <= window < max(1, available):
-        raise DataError(f"{name}: no window {window}; expected 0 to {max(1, available) - 1}. Choose another")
-    return f"{'VOI LUT' if n_luts else 'window'} {window + 1} of {available}" if available else None
-
-
-def _spacing(header: Dataset) -> tuple[float, float] | None:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        try:
-            row, column = (float(value) for value in header.get(keyword) or ())
-        except (TypeError, ValueError):
-            continue
-        if 0 < row < np.inf and 0 < column < np.inf:
-            return row, column
-    return None
-
-
-def _view(header: Dataset) -> str | None:
-    codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or ()]
-    position = str(header.get("ViewPosition") or "").strip().upper()
-    coded = next((_VIEWS[code] for code in codes if code in _VIEWS), None)
-    return position or coded or _first(header, ("PatientOrientation",), among=tuple(_VIEWS.values()))
-
-
-def _first(header: Dataset, keywords: tuple[str, ...], among: tuple[str, ...]) -> str | None:
-    """The first of the elements that holds one of these words."""
-    words = (str(header.get(keyword) or "").strip().upper() for keyword in keywords)
-    return next((word for word in words if word in among), None)
