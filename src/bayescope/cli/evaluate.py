@@ -147,8 +147,8 @@ def labelled_split(model: LikelihoodModel, path: Path, name: str) -> LabelledSpl
 
     Raises ConfigError for an unknown split, DataError for data of other classes, another type or another preparation.
     """
-    from bayescope.data.cases import SPLITS
     from bayescope.data.images import as_stored
+    from bayescope.data.labelled import SPLITS
     from bayescope.errors import ConfigError, DataError
 
     if name not in SPLITS:

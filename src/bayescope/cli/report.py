@@ -67,7 +67,7 @@ def _drawn_again(run: Path, seed: int) -> Dataset | None:
 
 
 def _demo_split(drawn: Dataset, name: str) -> LabelledSplit:
-    from bayescope.data.cases import SPLITS
+    from bayescope.data.labelled import SPLITS
 
     if name not in SPLITS:
         raise ConfigError(f"split {name!r}; expected train, val or test")

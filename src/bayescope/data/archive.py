@@ -3,7 +3,7 @@
 The case table has the columns ``COLUMNS``, one row for each image.  ``path`` is absolute; ``label`` the class name; ``side``
 L or R; ``view`` CC, MLO, ...; ``split`` train, val or test; ``lesion`` what is to be seen, in the archive's words, or None;
 ``kind`` full (a whole mammogram) or roi (a lesion cut out); the box, in pixels of the file, is the smallest around all
-findings of the image, NaN where there is none.
+findings of the image, NaN where there is none; ``frame`` is the number of a frame in its file, from 0, NaN for a file of one.
 """
 
 import re
@@ -15,15 +15,16 @@ from typing import Any
 import pandas as pd
 
 from bayescope.data import dicom
-from bayescope.data.cases import SPLITS
+from bayescope.data.class_names import sort_class_names
 from bayescope.data.division import Split, divide
 from bayescope.data.file_account import FileAccount
 from bayescope.data.folders import is_image
+from bayescope.data.labelled import SPLITS
 from bayescope.data.walk import LeftOut, Walk
 from bayescope.errors import ConfigError, DataError
 
 BOX = ("x_min", "y_min", "x_max", "y_max")
-COLUMNS = ("path", "label", "patient", "side", "view", "split", "lesion", "kind", *BOX)
+COLUMNS = ("path", "label", "patient", "side", "view", "split", "lesion", "kind", "frame", *BOX)
 
 
 @dataclass(frozen=True)
@@ -161,9 +162,9 @@ def account(
         raise DataError(
             f"{archive}: no image for task {task} ({why or 'no rows'}); expected some. Check the folder and the task"
         )
-    cases = table.loc[kept, list(COLUMNS)].reset_index(drop=True)
-    cases = cases.astype(dict.fromkeys(BOX, float)).assign(path=cases["path"].map(str))
-    labels = sorted(cases["label"].unique())
+    cases = table.loc[kept].reindex(columns=list(COLUMNS)).reset_index(drop=True)
+    cases = cases.astype(dict.fromkeys((*BOX, "frame"), float)).assign(path=cases["path"].map(str))
+    labels = sort_class_names(cases["label"])
     by_split = {name: cases[cases["split"] == name] for name in SPLITS}
     summary = Summary(
         archive=archive,

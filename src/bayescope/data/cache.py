@@ -20,8 +20,9 @@ import pandas as pd
 from numpy.lib.format import open_memmap
 
 from bayescope.data.archive import BOX
-from bayescope.data.cases import SPLITS, class_indices
-from bayescope.data.images import Dataset, ImageSet, check_labels
+from bayescope.data.cases import class_indices
+from bayescope.data.images import ImageSet
+from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.manifest import MANIFEST, read_manifest
 from bayescope.errors import DataError, reading
 from bayescope.shapes import Pixels
@@ -40,32 +41,40 @@ def is_cache(folder: Path) -> bool:
         return folder.is_dir() and [path.name for path in folder.iterdir()] == [PARTIAL]
 
 
-def read_cache(folder: Path) -> Dataset:
+def read_cache(folder: Path) -> LabelledImages:
     """The prepared images, mapped from the file.  Raises DataError if the cache is unfinished or its parts do not agree."""
     manifest = read_manifest(folder)
     try:
-        table = pd.read_parquet(folder / CASES, columns=["path", "label", "patient", "split"])
+        table = pd.read_parquet(folder / CASES, columns=["path", "label", "patient", "split", "frame"])
         pixels = np.load(folder / IMAGES, mmap_mode="r")
     except Exception as error:
         raise DataError(
             f"{folder}: cannot be read ({error}); expected {IMAGES} and {CASES}. Prepare the images again, with --force"
         ) from None
     _check_parts(folder, table, pixels, manifest.class_names)
-    labels, split = class_indices(table, manifest.class_names), table["split"].to_numpy()
-    check_labels(labels[split == "train"], manifest.class_names, folder.name)
-    groups = None if table["patient"].isna().any() else table["patient"].astype(str).to_numpy()
-    brief = table["path"].map(lambda path: Path(path).name)
-    all_names = (table["path"] if brief.duplicated().any() else brief).tolist()
-    sets, start = [], 0
-    for name in SPLITS:
-        end = start + int((split == name).sum())
-        names = tuple(all_names[start:end])
-        owners = None if groups is None else tuple(groups[start:end])
-        sets.append(ImageSet(pixels[start:end, None], labels[start:end], manifest.class_names, names, owners))
-        start = end
     summary = manifest.summary
-    note = f"{summary.archive}, task {summary.task}, split {summary.split}"
-    return Dataset(sets[0], sets[1], sets[2], folder.name, (note, *summary.notes), preparation=manifest.preparation)
+    return LabelledImages(
+        ImageSet(
+            pixels[:, None],
+            class_indices(table, manifest.class_names),
+            manifest.class_names,
+            _names(table),
+            None if table["patient"].isna().any() else tuple(table["patient"].astype(str)),
+        ),
+        table["split"].to_numpy(dtype=str),
+        folder.name,
+        (f"{summary.archive}, task {summary.task}, split {summary.split}", *summary.notes),
+        preparation=manifest.preparation,
+    )
+
+
+def _names(table: pd.DataFrame) -> tuple[str, ...]:
+    """File names, with their folders where these tell them apart, and the number of the frame of several."""
+    frames = ["" if pd.isna(frame) else f"#{int(frame)}" for frame in table["frame"]]
+    brief = [Path(path).name + frame for path, frame in zip(table["path"], frames, strict=True)]
+    if len(set(brief)) == len(brief):
+        return tuple(brief)
+    return tuple(path + frame for path, frame in zip(table["path"], frames, strict=True))
 
 
 def _check_parts(folder: Path, table: pd.DataFrame, pixels: Pixels, class_names: Sequence[str]) -> None:

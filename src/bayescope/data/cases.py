@@ -1,77 +1,67 @@
-"""From a list of labelled files to train, validation and test: the case table and its splits.
+"""From a list of labelled files to images, and to train, validation and test.
 
-A case is a row ``path, label[, patient][, split]``.  A split is drawn with a seed, stratified by label; where patients
-are known, whole patients are drawn, so that no patient is in two splits.  The same file twice is refused for the same reason.
+A case is a row ``path, label[, patient][, split]``.  A split is drawn with a seed, stratified by label; where patients are
+known, whole patients are drawn, and images with identical pixels stay together too, so that neither is in two splits.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
+from bayescope.data.class_names import sort_class_names
+from bayescope.data.copies import copy_groups, pixel_hashes
 from bayescope.data.file_account import FileAccount
 from bayescope.data.image_files import read_images
 from bayescope.data.images import Dataset, ImageSet, check_labels
-from bayescope.data.names import existing, printable
+from bayescope.data.labelled import SPLITS, LabelledImages, split_of
+from bayescope.data.names import printable
+from bayescope.data.spelling import unify
+from bayescope.data.table import check_files
 from bayescope.errors import DataError
 
-SPLITS = ("train", "val", "test")
 VAL_FRACTION, TEST_FRACTION = 0.1, 0.2
-_SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 Callback = Callable[[int, int], None]
 
 
-def read_table(path: Path, size: int | None, seed: int, callback: Callback) -> Dataset:
-    """A CSV or Parquet table; paths are relative to its folder.  Raises DataError if it cannot be used."""
-    return to_dataset(table_cases(path), path.name, size, seed, callback)
+@dataclass(frozen=True)
+class Cases:
+    """The ``table`` of the cases of ``source``, and what is known of them beside."""
 
+    table: pd.DataFrame
+    source: str
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    files: FileAccount = field(default_factory=FileAccount)
 
-def table_cases(path: Path) -> pd.DataFrame:
-    """The cases of a CSV or Parquet table, paths made absolute.  Raises DataError if it cannot be used."""
-    try:
-        # A class may be named "None" or "NA": only an empty field is blank.
-        parquet = path.suffix.lower() == ".parquet"
-        table = pd.read_parquet(path) if parquet else pd.read_csv(path, dtype=str, keep_default_na=False)
-    except Exception as error:
-        raise DataError(f"{path.name}: cannot be read as a table ({error}); expected CSV or Parquet. Export it again") from None
-    missing = {"path", "label"} - set(table.columns)
-    if missing:
-        raise DataError(
-            f"{path.name}: columns {list(table.columns)}; expected path,label[,patient][,split], missing {sorted(missing)}. "
-            "Name the columns so"
+    def spelt_alike(self, normalise: bool) -> "Cases":
+        """The same with classes that differ in spelling only unified, or refused by DataError unless ``normalise``."""
+        labels, note = unify(self.table["label"].tolist(), "classes", self.source, normalise)
+        return (
+            self
+            if not note
+            else Cases(self.table.assign(label=labels), self.source, (*self.notes, note), self.warnings, self.files)
         )
-    table = table[[column for column in ("path", "label", "patient", "split") if column in table.columns]]
-    text = table.astype(str).apply(lambda column: column.str.strip())
-    blank = (table.isna() | (text == "")).any(axis=1)
-    if blank.any():
-        raise DataError(f"{path.name}: {blank.sum()} rows with a blank field; expected none. Fill in or remove them")
-    if text.empty:
-        raise DataError(f"{path.name}: no rows; expected one for each image. Add path and label of the images")
-    return text.assign(path=[str(existing(path.parent / p)) for p in text["path"]])
-
-
-def split_of(name: str) -> str:
-    """``train``, ``val`` or ``test`` for a usual word for it; any other word in lower case."""
-    return _SPLIT_WORDS.get(name.lower(), name.lower())
 
 
 def divide(table: pd.DataFrame, source: str, seed: int) -> tuple[pd.DataFrame, str]:
     """The cases with the split they give, or one drawn, and how it came about.
 
-    Raises DataError if a file is named twice, or a patient or a class is in the wrong place.
+    Raises DataError if a patient or a class is in the wrong place.
     """
     table = table.reset_index(drop=True)
-    if repeated := int(table["path"].duplicated().sum()):
-        raise DataError(f"{source}: {repeated} rows repeat a file; expected each file once, with one label. Remove the repeats")
-    class_names = tuple(sorted(table["label"].unique()))
+    class_names = sort_class_names(table["label"])
     labels = class_indices(table, class_names)
     if "split" in table.columns:
         split, note = _given_split(table, source), "splits as given"
     else:
-        split, note = _draw_split(table, labels, source, seed)
+        patients = table["patient"].to_numpy() if "patient" in table.columns else None
+        split, note = draw_split(labels, patients, source, seed)
     check_labels(labels[split == "train"], class_names, source)
     return table.assign(split=split), note
 
@@ -81,37 +71,53 @@ def class_indices(table: pd.DataFrame, class_names: tuple[str, ...]) -> np.ndarr
     return table["label"].map({name: k for k, name in enumerate(class_names)}).to_numpy(np.int64)
 
 
-def to_dataset(
-    table: pd.DataFrame, source: str, size: int | None, seed: int, callback: Callback, files: FileAccount | None = None
-) -> Dataset:
-    """Read and split the cases of ``table``.  Raises DataError if a patient or a class is in the wrong place.
-
-    ``files``: what lay in the folder that they come from.
-    """
-    table, note = divide(table, source, seed)
-    warnings: list[str] = []
+def read_cases(cases: Cases, size: int | None, callback: Callback) -> LabelledImages:
+    """All images of the cases, with the split they give.  Raises DataError if one is missing or cannot be read."""
+    table = cases.table.reset_index(drop=True)
+    check_files(table, cases.source)
+    warnings = list(cases.warnings)
     pixels = read_images([Path(path) for path in table["path"]], size, callback, warnings.append)
-    class_names = tuple(sorted(table["label"].unique()))
-    labels, split = class_indices(table, class_names), table["split"].to_numpy()
-    sets = []
-    for name in SPLITS:
-        chosen = np.flatnonzero(split == name)
-        image_names = tuple(printable(Path(table["path"][i]).name) for i in chosen)
-        groups = tuple(map(str, table["patient"][chosen])) if "patient" in table.columns else None
-        sets.append(ImageSet(pixels[chosen], labels[chosen], class_names, image_names, groups))
-    return Dataset(
-        sets[0],
-        sets[1],
-        sets[2],
-        source=printable(source),
-        notes=(note,) if size is None else (note, f"resized to {size}x{size} pixels"),
-        warnings=tuple(map(printable, warnings)),
-        files=files or FileAccount(),
+    class_names = sort_class_names(table["label"])
+    return LabelledImages(
+        ImageSet(
+            pixels,
+            class_indices(table, class_names),
+            class_names,
+            tuple(printable(Path(path).name) for path in table["path"]),
+            tuple(map(str, table["patient"])) if "patient" in table.columns else None,
+        ),
+        _known_split(table, cases.source) if "split" in table.columns else None,
+        printable(cases.source),
+        (*cases.notes, *(() if size is None else (f"resized to {size}x{size} pixels",))),
+        tuple(map(printable, warnings)),
+        files=cases.files,
     )
 
 
+def divided_cases(cases: Cases, size: int | None, seed: int, callback: Callback) -> Dataset:
+    """Read and split the cases.  Raises DataError if a patient or a class is in the wrong place."""
+    divided, note = divide(cases.table, cases.source, seed)  # first: reading takes long, and is not needed to refuse a table
+    found = read_cases(cases, size, callback)
+    split = divided["split"].to_numpy(dtype=str)
+    if found.split is None:
+        groups, n_copies = copy_groups(pixel_hashes(found.images.pixels), found.images.groups)
+        if n_copies:
+            split, note = draw_split(found.images.labels, groups, cases.source, seed)
+            note += f"; {n_copies} copies of images kept with them"
+    return found.dataset(split, note)
+
+
+def _known_split(table: pd.DataFrame, source: str) -> NDArray[np.str_]:
+    split = table["split"].map(split_of)
+    if unknown := sorted(set(split) - set(SPLITS)):
+        raise DataError(
+            f"{source}: splits {', '.join(unknown)}; expected train, val and test. Correct the column, or remove it"
+        )
+    return split.to_numpy(dtype=str)
+
+
 def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:
-    split = table["split"].str.lower().replace(_SPLIT_WORDS)
+    split = table["split"].map(split_of)
     unknown = sorted(set(split) - set(SPLITS))
     absent = sorted(set(SPLITS) - set(split))
     if unknown or absent:
@@ -129,18 +135,22 @@ def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:
     return split.to_numpy(dtype=str)
 
 
-def _draw_split(table: pd.DataFrame, labels: np.ndarray, source: str, seed: int) -> tuple[np.ndarray, str]:
-    everyone = np.arange(len(table))
-    patients = table["patient"].to_numpy() if "patient" in table.columns else everyone
-    by_class = [len(np.unique(patients[labels == k])) for k in range(labels.max() + 1)]
+def draw_split(labels: NDArray[np.int64], patients: NDArray | None, source: str, seed: int) -> tuple[NDArray[np.str_], str]:
+    """Train, val or test for each image of ``labels (n,)``, whole ``patients (n,)`` if they are known, and how in words.
+
+    Raises DataError if there are too few of a class to draw from.
+    """
+    everyone = np.arange(len(labels))
+    owners = everyone if patients is None else patients
+    by_class = [len(np.unique(owners[labels == k])) for k in range(labels.max() + 1)]
     if min(by_class) < round(1 / VAL_FRACTION):
-        unit = "patients" if "patient" in table.columns else "images"
+        unit = "images" if patients is None else "patients"
         raise DataError(
             f"{source}: {min(by_class)} {unit} of the rarest class; expected at least {round(1 / VAL_FRACTION)} to draw "
             "a split. Add some, or give a split column"
         )
-    split = np.full(len(table), "train", dtype="U5")
-    if "patient" in table.columns:
+    split = np.full(len(labels), "train", dtype="U5")
+    if patients is not None:
         folds = StratifiedGroupKFold(round(1 / VAL_FRACTION), shuffle=True, random_state=seed)
         held_out = [fold for _, fold in folds.split(everyone, labels, patients)]
         split[held_out[0]] = "val"

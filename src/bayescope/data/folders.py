@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayescope.data.cases import SPLITS, split_of
 from bayescope.data.dicom import is_dicom
 from bayescope.data.file_account import FileAccount
 from bayescope.data.files import SUFFIXES
+from bayescope.data.labelled import SPLITS, split_of
 from bayescope.data.names import class_name, printable
 from bayescope.data.walk import LeftOut, Walk, visible_folders, walk
 from bayescope.errors import DataError
@@ -30,13 +30,15 @@ class ClassFolders:
     files: FileAccount
 
 
-def read_class_folders(folder: Path, with_dicom: bool = False) -> ClassFolders:
+def read_class_folders(folder: Path, with_dicom: bool = False, all_splits: bool = True) -> ClassFolders:
     """The images in class folders under ``folder``; ``with_dicom``: DICOM files too, told by their content.
+
+    ``all_splits``: folders of splits must be all three; otherwise one of them will do.
 
     Class names are in composed Unicode (NFC) without blanks at their ends.  Raises DataError if there is no image, if a class
     folder has none, if folders of one class lie side by side, or if a link puts an image in a second class or split.
     """
-    has_splits = _has_splits(folder)
+    has_splits = _has_splits(folder, all_splits)
     tops = visible_folders(folder)
     places = _places(tops) if not has_splits else [place for top in tops for place in _places(visible_folders(top), top.name)]
     found = walk(folder)
@@ -169,11 +171,13 @@ def _remedy(others: list[LeftOut], with_dicom: bool) -> str:
     return "Make a cache of the DICOM files with `bayescope prepare folder`, and train on that"
 
 
-def _has_splits(folder: Path) -> bool:
+def _has_splits(folder: Path, all_splits: bool) -> bool:
     """Whether folders are splits and not classes.  Raises DataError if they are splits, but not all, or others beside them."""
     found = [child.name for child in visible_folders(folder)]
     splits = {split_of(name) for name in found}
     known = splits & set(SPLITS)
+    if not all_splits and known and known == splits:
+        return True
     if splits != set(SPLITS) and known and (known == splits or len(known) > 1):
         raise DataError(
             f"{folder}: folders {', '.join(map(printable, found))}; expected the splits train, val and test and no others, "

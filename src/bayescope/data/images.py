@@ -39,11 +39,13 @@ class ImageSet:
         return channels, height, width
 
     def subset(self, indices: NDArray[np.integer] | Sequence[int]) -> "ImageSet":
-        """The images at ``indices``, in that order."""
-        chosen = np.asarray(indices)
+        """The images at ``indices``, in that order; one stretch of them stays mapped from its file."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        is_stretch = len(chosen) > 0 and (np.diff(chosen) == 1).all()
+        pixels = self.pixels[chosen[0] : chosen[-1] + 1] if is_stretch else self.pixels[chosen]
         names = tuple(self.names[i] for i in chosen)
         groups = None if self.groups is None else tuple(self.groups[i] for i in chosen)
-        return ImageSet(self.pixels[chosen], self.labels[chosen], self.class_names, names, groups)
+        return ImageSet(pixels, self.labels[chosen], self.class_names, names, groups)
 
     def fingerprint(self) -> str:
         """SHA-256 of pixels, shape, type and labels."""

@@ -10,7 +10,7 @@ from bayescope.data.archive import Summary
 from bayescope.data.intensity import Preparation
 from bayescope.errors import DataError
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "cache.json"
 _PENDING = f".{MANIFEST}"
 

@@ -6,39 +6,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.images import Dataset, ImageSet, check_labels
+from bayescope.data.images import ImageSet
+from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.errors import DataError
 from bayescope.shapes import Labels, Pixels
 
-_SPLITS = ("train", "val", "test")
-_KEYS = {f"{split}_{part}" for split in _SPLITS for part in ("images", "labels")}
+_KEYS = {f"{split}_{part}" for split in SPLITS for part in ("images", "labels")}
 _SHOWN = 5
+_MOST_CLASSES = 1000
 _KNOWN_NAMES = {"breastmnist": ("malignant", "normal or benign"), "pneumoniamnist": ("normal", "pneumonia")}
 
 
-def read_npz(path: Path) -> Dataset:
-    """Read ``{train,val,test}_{images,labels}``.  Raises DataError if anything is missing, damaged or inconsistent."""
+def read_npz(path: Path) -> LabelledImages:
+    """Read ``{train,val,test}_{images,labels}``, of one split or more.
+
+    Raises DataError if anything is damaged or inconsistent.
+    """
     arrays = _arrays(path)
-    pixels = {split: _pixels(arrays[f"{split}_images"], f"{path.name}: {split}_images") for split in _SPLITS}
-    labels = {split: _labels(arrays[f"{split}_labels"], f"{path.name}: {split}_labels") for split in _SPLITS}
-    for split in _SPLITS:
+    splits = [split for split in SPLITS if f"{split}_images" in arrays]
+    pixels = {split: _pixels(arrays[f"{split}_images"], f"{path.name}: {split}_images") for split in splits}
+    labels = {split: _labels(arrays[f"{split}_labels"], f"{path.name}: {split}_labels") for split in splits}
+    first = splits[0]
+    for split in splits:
         if len(pixels[split]) != len(labels[split]):
             raise DataError(
                 f"{path.name}: {len(pixels[split])} {split} images and {len(labels[split])} labels; "
                 "expected one label per image. Write the file again"
             )
-        if (pixels[split].shape[1:], pixels[split].dtype) != (pixels["train"].shape[1:], pixels["train"].dtype):
+        if (pixels[split].shape[1:], pixels[split].dtype) != (pixels[first].shape[1:], pixels[first].dtype):
             raise DataError(
-                f"{path.name}: {split} images {pixels[split].shape[1:]} {pixels[split].dtype}, train images "
-                f"{pixels['train'].shape[1:]} {pixels['train'].dtype}; expected one shape and type. Write the file again"
+                f"{path.name}: {split} images {pixels[split].shape[1:]} {pixels[split].dtype}, {first} images "
+                f"{pixels[first].shape[1:]} {pixels[first].dtype}; expected one shape and type. Write the file again"
             )
-    names = _class_names(path, _count_classes(labels, path.name))
-    check_labels(labels["train"], names, path.name)
-    sets = [
-        ImageSet(pixels[split], labels[split], names, tuple(f"{split}/{i}" for i in range(len(labels[split]))))
-        for split in _SPLITS
-    ]
-    return Dataset(sets[0], sets[1], sets[2], source=path.name, notes=("the file's own splits",))
+    class_names = _class_names(path, _count_classes(labels, path.name))
+    names = tuple(f"{split}/{i}" for split in splits for i in range(len(labels[split])))
+    images = ImageSet(np.concatenate([*pixels.values()]), np.concatenate([*labels.values()]), class_names, names)
+    given = np.repeat(splits, [len(labels[split]) for split in splits])
+    return LabelledImages(images, given, path.name, ("the file's own splits",))
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -50,7 +54,9 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(
             f"{path.name}: not a readable .npz file ({error}); expected a whole MedMNIST file. Download it again"
         ) from None
-    if missing := sorted(_KEYS - keys):
+    whole = [split for split in SPLITS if {f"{split}_images", f"{split}_labels"} <= keys]
+    if not whole or len(arrays) != 2 * len(whole):
+        missing = sorted(_KEYS - keys)
         raise DataError(f"{path.name}: keys {sorted(keys)}; expected {sorted(_KEYS)}, missing {missing}. Give a MedMNIST file")
     return arrays
 
@@ -96,9 +102,14 @@ def _labels(labels: NDArray[Any], name: str) -> Labels:
 
 
 def _count_classes(labels: dict[str, Labels], source: str) -> int:
-    """How many classes the training labels name.  Raises DataError unless all labels are 0 … n-1 with these n."""
-    trained = np.unique(labels["train"])
+    """How many classes the training labels name.  Raises DataError unless all labels are 0 … n-1 with these n.
+
+    Without training labels, as many as the highest label tells.
+    """
     found = np.unique(np.concatenate(list(labels.values())))
+    if "train" not in labels and len(found) and found[-1] < _MOST_CLASSES:
+        return int(found[-1]) + 1
+    trained = np.unique(labels.get("train", found))
     if not np.array_equal(found, np.arange(len(trained))):
         # Named before any list as long as the largest label is made: a stray label may be huge.
         wanting = np.setdiff1d(np.append(np.arange(len(trained)), found), trained)
@@ -112,6 +123,6 @@ def _count_classes(labels: dict[str, Labels], source: str) -> int:
 
 def _class_names(path: Path, n_classes: int) -> tuple[str, ...]:
     for prefix, names in _KNOWN_NAMES.items():
-        if path.name.startswith(prefix) and len(names) == n_classes:
+        if path.name.startswith(prefix) and n_classes <= len(names):
             return names
     return tuple(str(k) for k in range(n_classes))

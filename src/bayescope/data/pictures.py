@@ -1,42 +1,82 @@
-"""Folders or tables of grey picture files, DICOM among them, as an archive."""
+"""Folders or tables of grayscale image files, DICOM among them, as an archive."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from bayescope.data import dicom
 from bayescope.data.archive import COLUMNS, Archive, Summary, account
-from bayescope.data.cases import divide, table_cases
-from bayescope.data.file_account import FileAccount
+from bayescope.data.cases import Cases, divide
 from bayescope.data.folders import read_class_folders
 from bayescope.data.names import printable
+from bayescope.data.table import SUFFIXES, read_case_table
 from bayescope.errors import DataError, reading
 
 
-def read_picture_archive(source: Path, seed: int = 0) -> Archive:
-    """Class folders, DICOM among them, or a table ``path,label[,patient][,split]``, as ``bayescope train`` takes them.
+def read_picture_archive(
+    source: Path,
+    seed: int = 0,
+    frame: int | Literal["all"] | None = None,
+    normalise_labels: bool = False,
+    all_test: bool = False,
+) -> Archive:
+    """Class folders, DICOM among them, or a table ``path,label[,patient][,split][,frame]``, as ``bayescope train`` takes them.
 
-    Where the table names no patients, DICOM headers do: no patient is in two splits, as far as the files tell.
+    Where the table names no patients, DICOM headers do: no patient is in two splits, as far as the files tell.  ``frame``:
+    which
+    frame of DICOM files that hold several, from 0, or "all" for a case each; a column frame goes before.  ``normalise_labels``
+    as of :func:`bayescope.data.sources.load_dataset`.  ``all_test``: no split is drawn, every image is for testing.
     """
-    with reading(source):
-        is_folder, is_file = source.is_dir(), source.is_file()
-    files = FileAccount()
-    if is_folder:
-        found = read_class_folders(source.resolve(), with_dicom=True)
-        table, files = found.cases, found.files
-    elif source.suffix.lower() in (".csv", ".parquet") and is_file:
-        table = table_cases(source)
+    cases = _cases_of(source, normalise_labels)
+    table, notes = _with_patients(_with_frames(cases.table, frame))
+    if all_test:
+        divided, how = table.assign(split="test"), "all for testing"
     else:
-        raise DataError(f"{source}: no such folder or table; expected class folders, or .csv or .parquet. Check the path")
-    table, notes = _with_patients(table)
-    divided, how = divide(table, source.name, seed)
+        divided, how = divide(table, str(source), seed)
     blank = divided.reindex(columns=[*COLUMNS, "left_out"]).astype({"left_out": object})
     blank["left_out"] = [_why_left_out(Path(path)) for path in blank["path"]]
     blank = blank.replace({np.nan: None})
-    archive = account(printable(source.name), "its classes", "images", blank, how, notes, files)
-    return archive if not is_folder else replace(archive, summary=_of_files(archive.summary))
+    told = (*cases.notes, *cases.warnings, *notes)
+    archive = account(printable(cases.source), "its classes", "images", blank, how, told, cases.files)
+    return replace(archive, summary=_of_files(archive.summary)) if cases.files.found else archive
+
+
+def _cases_of(source: Path, normalise_labels: bool) -> Cases:
+    with reading(source):
+        is_folder, is_file = source.is_dir(), source.is_file()
+    if is_folder:
+        found = read_class_folders(source.resolve(), with_dicom=True)
+        return Cases(found.cases, source.resolve().name, files=found.files).spelt_alike(normalise_labels)
+    if source.suffix.lower() in SUFFIXES and is_file:
+        table = read_case_table(source, normalise_labels)
+        return Cases(table.cases, source.name, table.notes, table.warnings)
+    raise DataError(f"{source}: no such folder or table; expected class folders, or {', '.join(SUFFIXES)}. Check the path")
+
+
+def _with_frames(table: pd.DataFrame, frame: int | Literal["all"] | None) -> pd.DataFrame:
+    """A row for each frame that is asked for, numbered in a column frame; without numbers where files hold one frame."""
+    given = table["frame"].tolist() if "frame" in table.columns else [""] * len(table)
+    rows = []
+    for (_, row), text in zip(table.iterrows(), given, strict=True):
+        if text:
+            numbers: list[int | None] = [int(text)]
+        elif frame is None or (count := _frames(Path(row["path"]))) == 1:
+            numbers = [None]
+        else:
+            numbers = [*range(count)] if frame == "all" else [frame]
+        rows += [{**row.to_dict(), "frame": number} for number in numbers]
+    return pd.DataFrame(rows)
+
+
+def _frames(path: Path) -> int:
+    """1 for what is not DICOM, or is broken: then it is listed once its pixels are to be read."""
+    try:
+        return dicom.frame_count(path) if dicom.is_dicom(path) else 1
+    except DataError:
+        return 1
 
 
 def _of_files(summary: Summary) -> Summary:

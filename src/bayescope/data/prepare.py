@@ -18,9 +18,10 @@ import pandas as pd
 
 from bayescope.data import cache, progress
 from bayescope.data.archive import Archive, Summary
-from bayescope.data.cases import SPLITS
+from bayescope.data.class_names import sort_class_names
 from bayescope.data.frame import FOR_PROCESSING
 from bayescope.data.intensity import Preparation
+from bayescope.data.labelled import SPLITS
 from bayescope.data.manifest import FORMAT, MANIFEST, Manifest, publish, read_manifest, write_pending
 from bayescope.data.workers import Broken, Done, Outcome, outcomes_of
 from bayescope.errors import DataError, RunError, reading, writing
@@ -152,7 +153,7 @@ def _finish(
         format=FORMAT,
         digest=wanted,
         images=len(done),
-        class_names=tuple(sorted(table["label"].unique())),
+        class_names=sort_class_names(table["label"]),
         preparation=preparation,
         summary=summary,
         broken=broken,

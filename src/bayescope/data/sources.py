@@ -3,49 +3,99 @@
 from pathlib import Path
 
 from bayescope.data.cache import is_cache, read_cache
-from bayescope.data.cases import Callback, read_table, to_dataset
+from bayescope.data.cases import Callback, Cases, divided_cases, read_cases
 from bayescope.data.folders import read_class_folders
 from bayescope.data.images import Dataset
+from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.medmnist import read_npz
+from bayescope.data.table import SUFFIXES, read_case_table
 from bayescope.errors import DataError, reading
 
 
-def load_dataset(path: Path, size: int | None = None, seed: int = 0, callback: Callback = lambda done, total: None) -> Dataset:
-    """Open what ``path`` is.  ``size`` brings images of a folder or table to ``size`` by ``size`` pixels; ``seed`` draws
-    the split where none is given; ``callback(done, total)`` hears of files read.
+def load_dataset(
+    path: Path,
+    size: int | None = None,
+    seed: int = 0,
+    callback: Callback = lambda done, total: None,
+    normalise_labels: bool = False,
+) -> Dataset:
+    """Open what ``path`` is, in three splits.
 
-    Raises DataError saying what was found, what was expected and what to do.
+    ``size`` brings images of a folder or table to ``size`` by ``size`` pixels; ``seed`` draws the split where none is given;
+    ``callback(done, total)`` hears of files read; ``normalise_labels``: labels and patients that differ in spelling only are
+    taken for the same.  Raises DataError saying what was found, what was expected and what to do.
     """
+    path = _checked(path)
+    if (cases := _cases(path, normalise_labels, all_splits=True)) is not None:
+        return divided_cases(cases, size, seed, callback)
+    found = _whole(path, size)
+    assert found.split is not None
+    if absent := [name for name in SPLITS if name not in found.split]:
+        raise DataError(
+            f"{path.name}: no images for {', '.join(absent)}; expected train, val and test. Give data with all three to train "
+            "on"
+        )
+    return found.dataset(found.split)
+
+
+def load_images(
+    path: Path,
+    size: int | None = None,
+    callback: Callback = lambda done, total: None,
+    normalise_labels: bool = False,
+) -> LabelledImages:
+    """All images of what ``path`` is, with the split it gives, if any: no split is drawn, and none must be there.
+
+    Arguments and errors as of :func:`load_dataset`.
+    """
+    path = _checked(path)
+    if (cases := _cases(path, normalise_labels, all_splits=False)) is not None:
+        return read_cases(cases, size, callback)
+    return _whole(path, size)
+
+
+def _checked(path: Path) -> Path:
     path = Path(path)
     with reading(path):
-        exists, is_folder = path.exists(), path.is_dir()
+        exists = path.exists()
     if not exists:
         raise DataError(
             f"{path}: no such file or folder; expected a .npz file, a folder of class folders, or a table. Check the path"
         )
-    suffix = path.suffix.lower()
-    if is_folder and is_cache(path):
-        data = read_cache(path.resolve())
-        _check_size(data, path, size, "prepare one of that size")
-        return data
-    if is_folder:
+    return path
+
+
+def _cases(path: Path, normalise_labels: bool, all_splits: bool) -> Cases | None:
+    """The cases of a folder or table; None for anything else."""
+    if path.is_dir() and not is_cache(path):
         folder = path.resolve()  # "." has no name to report
-        found = read_class_folders(folder)
-        return to_dataset(found.cases, folder.name, size, seed, callback, found.files)
-    if suffix in (".csv", ".parquet"):
-        return read_table(path, size, seed, callback)
-    if suffix != ".npz":
+        found = read_class_folders(folder, all_splits=all_splits)
+        return Cases(found.cases, folder.name, files=found.files).spelt_alike(normalise_labels)
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        table = read_case_table(path, normalise_labels)
+        if "frame" in table.cases.columns:
+            raise DataError(
+                f"{path}: a column frame, which is for DICOM; expected none for plain images. Make a cache with `bayescope "
+                "prepare folder`, and give that"
+            )
+        return Cases(table.cases, path.name, table.notes, table.warnings)
+    return None
+
+
+def _whole(path: Path, size: int | None) -> LabelledImages:
+    """A cache or a MedMNIST file."""
+    if path.is_dir():
+        data, otherwise = read_cache(path.resolve()), "prepare one of that size"
+    elif path.suffix.lower() == ".npz":
+        data, otherwise = read_npz(path), "give the file of that size"
+    else:
         raise DataError(
-            f"{path.name}: a {path.suffix or 'nameless'} file; expected .npz, .csv, .parquet or a folder. Give one of these"
+            f"{path.name}: a {path.suffix or 'nameless'} file; expected .npz, {', '.join(SUFFIXES)} or a folder. Give one of "
+            "these"
         )
-    data = read_npz(path)
-    _check_size(data, path, size, "give the file of that size")
+    shape = data.images.image_shape[1:]
+    if size is not None and shape != (size, size):
+        raise DataError(
+            f"{path.name}: images of {shape} pixels; --size {size} cannot change them. Leave --size out, or {otherwise}"
+        )
     return data
-
-
-def _check_size(data: Dataset, path: Path, size: int | None, otherwise: str) -> None:
-    if size is not None and data.train.image_shape[1:] != (size, size):
-        raise DataError(
-            f"{path.name}: images of {data.train.image_shape[1:]} pixels; --size {size} cannot change them. "
-            f"Leave --size out, or {otherwise}"
-        )

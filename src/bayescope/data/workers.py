@@ -43,12 +43,17 @@ class Broken:
 Outcome = Done | Broken
 
 
-def prepare_file(path: Path, preparation: Preparation, box: Sequence[float] | None = None) -> tuple[np.ndarray, Done]:
-    """One file prepared ``(size, size)``, and what was done; ``box`` is (top, left, bottom, right) in its own pixels."""
-    frame = read_grey(path, preparation.window)
-    prepared = preparation.apply(frame.pixels, path.name)
+def prepare_file(
+    path: Path, preparation: Preparation, box: Sequence[float] | None = None, frame: int | None = None
+) -> tuple[np.ndarray, Done]:
+    """One file prepared ``(size, size)``, and what was done.
+
+    ``box`` is (top, left, bottom, right) in the file's own pixels; ``frame`` counts from 0, where the file has several.
+    """
+    read = read_grey(path, preparation.window, frame)
+    prepared = preparation.apply(read.pixels, path.name, read.pixel_aspect)
     moved = None if box is None else tuple(prepared.record.box_to_prepared(box).tolist())
-    return prepared.pixels, Done(frame.shown, prepared.record, moved)
+    return prepared.pixels, Done(read.shown, prepared.record, moved)
 
 
 def outcomes_of(
@@ -59,7 +64,16 @@ def outcomes_of(
     Raises RunError if a process was killed.
     """
     boxes = cases[["y_min", "x_min", "y_max", "x_max"]].astype(float)
-    tasks = iter((i, cases["path"][i], None if boxes.iloc[i].isna().any() else boxes.iloc[i].tolist()) for i in waiting)
+    frames = cases["frame"].tolist()
+    tasks = iter(
+        (
+            i,
+            cases["path"][i],
+            None if boxes.iloc[i].isna().any() else boxes.iloc[i].tolist(),
+            None if frames[i] != frames[i] or frames[i] is None else int(frames[i]),
+        )
+        for i in waiting
+    )
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, max(1, len(waiting))), mp_context=context) as pool:
         pending: set[Future[tuple[int, Outcome]]] = set()
@@ -80,9 +94,11 @@ def outcomes_of(
             pool.shutdown(cancel_futures=True)
 
 
-def _prepare_row(i: int, path: str, box: list[float] | None, preparation: Preparation, pixels: Path) -> tuple[int, Outcome]:
+def _prepare_row(
+    i: int, path: str, box: list[float] | None, frame: int | None, preparation: Preparation, pixels: Path
+) -> tuple[int, Outcome]:
     try:
-        image, done = prepare_file(Path(path), preparation, box)
+        image, done = prepare_file(Path(path), preparation, box, frame)
     except DataError as error:
         return i, Broken(str(error))
     except Exception as error:  # one file must not stop the others, whatever its reader meets

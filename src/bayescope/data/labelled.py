@@ -1,0 +1,49 @@
+"""Labelled images before they are split: all of a source, with the split it gives, if any."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayescope.data.file_account import FileAccount
+from bayescope.data.images import Dataset, ImageSet, check_labels
+from bayescope.data.intensity import Preparation
+
+SPLITS = ("train", "val", "test")
+_SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """All ``images`` of ``source``; ``split (n,)``: train, val or test as the source gives it, None if it gives none.
+
+    ``notes``, ``warnings``, ``preparation`` and ``files`` as of :class:`bayescope.data.images.Dataset`.
+    """
+
+    images: ImageSet
+    split: NDArray[np.str_] | None
+    source: str
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    preparation: Preparation | None = None
+    files: FileAccount = field(default_factory=FileAccount)
+
+    def dataset(self, split: NDArray[np.str_], *notes: str) -> Dataset:
+        """Divided by ``split (n,)``.  Raises DataError if a class has no training image."""
+        train, val, test = (self.images.subset(np.flatnonzero(split == name)) for name in SPLITS)
+        check_labels(train.labels, train.class_names, self.source)
+        return Dataset(
+            train,
+            val,
+            test,
+            source=self.source,
+            notes=(*notes, *self.notes),
+            warnings=self.warnings,
+            preparation=self.preparation,
+            files=self.files,
+        )
+
+
+def split_of(name: str) -> str:
+    """``train``, ``val`` or ``test`` for a usual word for it; any other word in lower case."""
+    return _SPLIT_WORDS.get(name.lower(), name.lower())
