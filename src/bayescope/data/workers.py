@@ -43,12 +43,17 @@ class Broken:
 Outcome = Done | Broken
 
 
-def prepare_file(path: Path, preparation: Preparation, box: Sequence[float] | None = None) -> tuple[np.ndarray, Done]:
-    """One file prepared ``(size, size)``, and what was done; ``box`` is (top, left, bottom, right) in its own pixels."""
-    frame = read_grey(path, preparation.window)
-    prepared = preparation.apply(frame.pixels, path.name)
+def prepare_file(
+    path: Path, preparation: Preparation, box: Sequence[float] | None = None, frame: int | None = None
+) -> tuple[np.ndarray, Done]:
+    """One file prepared ``(size, size)``, and what was done; ``box`` is (top, left, bottom, right) in its own pixels.
+
+    ``frame`` counts from 0 and is needed where a DICOM file has several.
+    """
+    read = read_grey(path, preparation.window, frame)
+    prepared = preparation.apply(read.pixels, path.name)
     moved = None if box is None else tuple(prepared.record.box_to_prepared(box).tolist())
-    return prepared.pixels, Done(frame.shown, prepared.record, moved)
+    return prepared.pixels, Done(read.shown, prepared.record, moved)
 
 
 def outcomes_of(
