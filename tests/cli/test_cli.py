@@ -66,11 +66,16 @@ def test_prevalence_moves_the_posterior_by_the_prior_odds(cli: Any, tiny_run: Pa
 def test_classify_reports_bad_files_and_goes_on(cli: Any, tiny_run: Path, pictures: list[Path], tmp_path: Path) -> None:
     (tmp_path / "empty.png").write_bytes(b"")
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "small.png")
-    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(tmp_path / "colour.png")
+    Image.fromarray(np.arange(288, dtype=np.uint8).reshape(8, 12, 3)).save(tmp_path / "colour.png")
     bad = [tmp_path / name for name in ("empty.png", "small.png", "colour.png", "missing.png")]
     result = cli("classify", tiny_run, bad[0], pictures[0], *bad[1:], pictures[1], "--json")
     assert result.code == 1
-    assert len(result.out.splitlines()) == 2
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert [line["image"] for line in lines if "class" in line] == [str(path) for path in pictures[:2]]
+    errors = {line["image"]: line["error"] for line in lines if "error" in line}
+    assert list(errors) == [str(path) for path in bad]
+    assert all(error.startswith(f"{path}: ") for path, error in errors.items())
+    assert len(lines) == 2 + len(bad)
     for name in ("empty.png", "small.png", "colour.png", "missing.png"):
         assert name in result.err
 

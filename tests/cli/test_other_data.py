@@ -11,12 +11,13 @@ import tifffile
 from PIL import Image
 
 from bayescope.checkpoint import load_model, save_model
-from bayescope.cli.classify import prepare
 from bayescope.cli.evaluate import class_numbers, labelled_split
 from bayescope.config import Config
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.errors import DataError
 from bayescope.fit import fit_run
+from bayescope.model import LikelihoodModel
+from bayescope.reading import read_for_model
 from conftest import write_npz
 
 
@@ -34,6 +35,12 @@ def runs(tiny_data: Dataset, tiny_config: Config, tmp_path_factory: pytest.TempP
     for name, kind in kinds.items():
         fit_run(with_pixels(tiny_data, *kind), tiny_config, folder / name)
     return {name: folder / name for name in kinds}
+
+
+def prepare(model: LikelihoodModel, path: Path) -> np.ndarray:
+    """One file as the model takes it ``(channel, height, width)``."""
+    (pixels,) = read_for_model(model, [path]).pixels
+    return np.asarray(pixels)
 
 
 def save_picture(path: Path, pixels: np.ndarray) -> Path:

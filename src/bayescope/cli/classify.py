@@ -12,14 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from bayescope.cli.evaluate import labelled_split, rests_on
-from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
+from bayescope.cli.options import Device, ErrorRate, Frame, MaxPasses, Prevalence, frame_from_text, prior_from_text
 from bayescope.cli.output import add_row, complain, console, new_table, print_json, warn
-from bayescope.cli.progress import bar
+from bayescope.cli.progress import bar, late_counter
+from bayescope.data.names import printable
 
 if TYPE_CHECKING:
     from bayescope.answers import Answers
     from bayescope.model import LikelihoodModel
+    from bayescope.reading import ModelInput
     from bayescope.shapes import Pixels
+
+    Names = tuple[str, ...]
+    Remarks = tuple[tuple[str, ...], ...]
 
 NAME = "classify"
 
@@ -29,9 +34,11 @@ def command(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Image files: PNG, JPEG, TIFF, or DICOM for a prepared model; or one CACHE of `bayescope prepare`."
+            help="Image files: PNG, JPEG, TIFF, BMP, WebP, GIF, PGM, or DICOM for a prepared model; folders of them; or one "
+            "CACHE of `bayescope prepare`."
         ),
     ],
+    frame: Frame = None,
     split: Annotated[str, typer.Option(help="Of a cache: train, val or test.")] = "test",
     prevalence: Prevalence = None,
     error_rate: ErrorRate = None,
@@ -40,9 +47,9 @@ def command(
         bool, typer.Option("--no-novelty", help="Skip the check for unfamiliar images: saves up to a pass per noise level.")
     ] = False,
     device: Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each image and unreadable file.")] = False,
 ) -> None:
-    """Classify image files. Exit code 1 if some could not be read.
+    """Classify image files, and all images in folders. Exit code 1 if some could not be read.
 
     Example: bayescope classify runs/breast a.png b.png --prevalence 0.01,0.99 --json
     """
@@ -51,9 +58,14 @@ def command(
     model = load_model(run, device)
     prior = prior_from_text(prevalence, model.class_names)
     of_cache = _cached(model, images, split)
-    paths, stack = of_cache or read_images(model, images)
-    if paths:
-        with bar("weighing images", len(paths), quiet=len(paths) < 4) as advance:
+    found = None
+    if of_cache:
+        names, stack, remarks = of_cache
+    else:
+        found = read_images(model, images, frame)
+        names, stack, remarks = found.names, found.pixels, found.remarks
+    if names:
+        with bar("weighing images", len(names), quiet=len(names) < 4) as advance:
             answers = model.classify(stack, prior, error_rate, max_passes, advance, test_novelty=not no_novelty)
         if no_novelty:
             answers = replace(answers, novelty=None)
@@ -64,71 +76,52 @@ def command(
             warn("no prediction sets: they need calibrated ratios and at least ten validation images of each class")
         else:
             warn(model.decisions.abstention.warning)
-        _print_records(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
-    if of_cache is None and len(paths) < len(images):
+        _print_records(names, remarks, model, answers) if as_json else console.print(_table(names, model, answers))
+    if found is not None and as_json:
+        print_left_out(found)
+    if found is not None and found.failed:
         raise typer.Exit(1)
 
 
-def _cached(model: LikelihoodModel, images: list[Path], split: str) -> tuple[list[Path], Pixels] | None:
+def _cached(model: LikelihoodModel, images: list[Path], split: str) -> tuple[Names, Pixels, Remarks] | None:
     """The images of one split of a prepared cache, mapped from its file; None if files are asked for."""
     from bayescope.data.cache import is_cache
 
     if len(images) != 1 or not is_cache(images[0]):
         return None
     found = labelled_split(model, images[0], split).images
-    return [images[0] / name for name in found.names], found.pixels
+    return tuple(printable(images[0] / name) for name in found.names), found.pixels, ((),) * len(found)
 
 
-def read_images(model: LikelihoodModel, images: list[Path]) -> tuple[list[Path], Pixels]:
-    """The files that can be read and their pixels ``(n, channel, height, width)``; says which are passed over and why."""
-    import numpy as np
+def read_images(model: LikelihoodModel, images: list[Path], frame: str | None) -> ModelInput:
+    """Read files and folders with a progress bar; says what is passed over and why, and what to know of the others."""
+    from bayescope.reading import read_for_model
 
-    from bayescope.errors import DataError
-
-    paths, pixels = [], []
-    for path in images:
-        try:
-            pixels.append(prepare(model, path))
-            paths.append(path)
-        except DataError as error:
-            complain(f"skipped: {error}")
-    return paths, np.stack(pixels) if pixels else np.empty((0, *model.image_shape))
-
-
-def prepare(model: LikelihoodModel, path: Path) -> Pixels:
-    """Read one file as the model's training images were read.  Raises DataError if it does not fit the model."""
-    from bayescope.data.dicom import is_dicom
-    from bayescope.data.files import read_image
-    from bayescope.data.frame import FOR_PROCESSING
-    from bayescope.data.images import as_stored
-    from bayescope.data.workers import prepare_file
-    from bayescope.errors import DataError
-
-    if model.preparation:
-        prepared, done = prepare_file(path, model.preparation)
-        if done.shown.presentation == FOR_PROCESSING:
-            warn(f"{path.name}: a FOR PROCESSING image; expected FOR PRESENTATION, as readers see it. Its answer may mislead")
-        return prepared[None]
-    if is_dicom(path):
-        raise DataError(
-            f"{path.name}: a DICOM file; the model was trained on plain images. Train on a cache of "
-            "`bayescope prepare`: its model prepares DICOM files in the same way"
-        )
-    pixels = read_image(path, model.config.size)
-    if pixels.shape != model.image_shape:
-        raise DataError(
-            f"{path.name}: {pixels.shape[0]} channel(s), {pixels.shape[1]}x{pixels.shape[2]} pixels; the model expects "
-            f"{model.image_shape[0]} channel(s), {model.image_shape[1]}x{model.image_shape[2]}. Convert it first"
-        )
-    return as_stored(pixels, model.pixel_type, model.scale, path.name)
+    with late_counter("reading images") as count:
+        found = read_for_model(model, images, frame_from_text(frame), count)
+    for file in found.failed:
+        complain(f"skipped: {file.reason}")
+    for text in found.warnings:
+        warn(text)
+    if len(found.left_out) > len(found.failed):
+        complain(str(found.files), "yellow")
+    return found
 
 
-def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) -> None:
+def print_left_out(found: ModelInput) -> None:
+    """A JSON object for each file that could not be read; last, where some were left out of folders, the account of all."""
+    for file in found.failed:
+        print_json({"image": printable(file.path), "error": file.reason})
+    if len(found.left_out) > len(found.failed):
+        print_json({"summary": found.files.to_dict()})
+
+
+def _print_records(names: Names, remarks: Remarks, model: LikelihoodModel, answers: Answers) -> None:
     """One JSON object a line."""
     novelty, decided = _novelty_warnings(answers), model.decide(answers)
-    for i, path in enumerate(paths):
+    for i, name in enumerate(names):
         record = {
-            "image": str(path),
+            "image": name,
             "class": model.class_names[int(answers.posterior[i].argmax())],
             "posterior": by_class(model, answers.posterior[i].tolist()),
             "posterior_error": by_class(model, answers.posterior_error[i].tolist()),
@@ -140,7 +133,7 @@ def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) 
             "prediction_set": None if decided is None else decided.members(model.class_names, i),
             "withheld": None if decided is None or decided.answered is None else not decided.answered[i],
             "novelty_p_value": None if answers.novelty is None else float(answers.novelty.p_value[i]),
-            "warnings": [text for text in (model.calibration.warning, novelty[i]) if text],
+            "warnings": [text for text in (*remarks[i], model.calibration.warning, novelty[i]) if text],
             "passes": int(answers.passes[i]),
         }
         print_json(record)
@@ -151,7 +144,7 @@ def by_class(model: LikelihoodModel, values: Sequence[float]) -> dict[str, float
     return dict(zip(model.class_names, values, strict=True))
 
 
-def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table:
+def _table(names: Names, model: LikelihoodModel, answers: Answers) -> Table:
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
     columns = ("image", "class", "probability", "LLR ± standard error", "set", "novelty", "passes")
     caption = (
@@ -162,14 +155,14 @@ def _table(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Table
     )
     table = new_table(*columns, caption=caption, right=("probability", "passes"))
     warnings, decided = _novelty_warnings(answers), model.decide(answers)
-    for i, path in enumerate(paths):
+    for i, name in enumerate(names):
         k = int(answers.posterior[i].argmax())
         ratio = f"{answers.log_likelihood_ratio[i, k]:+.2f} ± {answers.standard_error[i, k]:.2f}"
         probability = _percent(answers.posterior[i, k], answers.posterior_error[i, k])
         novelty = _novelty(answers, i, warnings[i])
         add_row(
             table,
-            str(path),
+            name,
             model.class_names[k],
             probability,
             ratio,

@@ -147,9 +147,9 @@ def labelled_split(model: LikelihoodModel, path: Path, name: str) -> LabelledSpl
 
     Raises ConfigError for an unknown split, DataError for data of other classes, another type or another preparation.
     """
-    from bayescope.data.images import as_stored
     from bayescope.data.labelled import SPLITS
     from bayescope.errors import ConfigError, DataError
+    from bayescope.reading import as_model_takes, told_once
 
     if name not in SPLITS:
         raise ConfigError(f"split {name!r}; expected train, val or test")
@@ -161,8 +161,11 @@ def labelled_split(model: LikelihoodModel, path: Path, name: str) -> LabelledSpl
         )
     images: ImageSet = getattr(data, name)
     number = np.array(class_numbers(images.class_names, model.class_names, path.name))
-    pixels = as_stored(images.pixels, model.pixel_type, model.scale, path.name)
+    pixels, remarks = as_model_takes(model, images.pixels, path.name)
+    data = replace(data, warnings=(*data.warnings, *told_once(images.names, remarks)))
     images = replace(images, pixels=pixels, labels=number[images.labels], class_names=model.class_names)
+    for text in told_once(images.names, remarks):
+        warn(text)
     return LabelledSplit(images, name, data)
 
 

@@ -25,8 +25,9 @@ NAME = "explain"
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
-    image: Annotated[Path, typer.Argument(help="Image file, as for `bayescope classify`.")],
+    image: Annotated[Path, typer.Argument(help="Image file, as for `bayescope classify`; no folder.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures and the array, made if need be.")],
+    frame: Annotated[str | None, typer.Option(help="Which frame of a DICOM file of several, counted from 1.")] = None,
     against: Annotated[
         str | None, typer.Option(help="Class to hold the most probable one against (default: the rest).")
     ] = None,
@@ -53,9 +54,11 @@ def command(
     model = load_model(run, device)
     prior = prior_from_text(prevalence, model.class_names)
     rival = None if against is None else _class(model, against)
-    paths, pixels = read_images(model, [image])
-    if not paths:
+    _check_one_image(image, frame)
+    found_image = read_images(model, [image], frame)
+    if not found_image.names:
         raise typer.Exit(1)
+    pixels = found_image.pixels
     answers = model.classify(pixels, prior, error_rate=0.0)
     *_, second, first = answers.log_posterior[0].argsort()
     _check_rival(model, int(first), rival)
@@ -83,9 +86,21 @@ def command(
         ratio, error = per_nat * early.log_likelihood_ratio[0, first], per_nat * early.standard_error[0, first]
         say(f"(weighed in full; `bayescope classify`, which stops early, tells {ratio:+.4f} ± {error:.4f} {unit})")
     for ending, content in pictures.items():
-        write_atomically(out / f"{image.stem}-{ending}", content)
-        say(str(out / f"{image.stem}-{ending}"))
+        target = out / (f"{image.stem}-{ending}" if frame is None else f"{image.stem}-frame{frame}-{ending}")
+        write_atomically(target, content)
+        say(str(target))
     warn(model.calibration.warning)
+
+
+def _check_one_image(image: Path, frame: str | None) -> None:
+    from bayescope.errors import ConfigError, DataError, reading
+
+    with reading(image):
+        is_folder = image.is_dir()
+    if is_folder:
+        raise DataError(f"{image}: a folder; expected one image. Give one of its files")
+    if frame == "all":
+        raise ConfigError("--frame all; expected the number of one frame, from 1 on. Explain one frame at a time")
 
 
 def _class(model: LikelihoodModel, name: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,12 +17,29 @@ ErrorRate = Annotated[
     ),
 ]
 MaxPasses = Annotated[int | None, typer.Option(help="Most network passes per image.")]
+Frame = Annotated[
+    str | None,
+    typer.Option(help="Which frame of a DICOM file of several, counted from 1, or all: each is then answered as FILE#NUMBER."),
+]
 Prevalence = Annotated[
     str | None,
     typer.Option(
         help="Class probabilities, e.g. 0.9,0.1 (default: the model's own, equal unless fitted or saved with another)."
     ),
 ]
+
+
+def frame_from_text(text: str | None) -> int | Literal["all"] | None:
+    """A frame's number, from 1, or ``all``; None for None.  Raises ConfigError if it holds anything else."""
+    from bayescope.errors import ConfigError
+
+    if text is None:
+        return None
+    if text == "all":
+        return "all"
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"frame {text!r}; expected a number from 1 on, or all")
+    return int(text)
 
 
 def prior_from_text(text: str | None, class_names: tuple[str, ...]) -> Floats | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -32,6 +33,14 @@ def counter(title: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*_COLUMNS, console=errors, transient=True) as progress:
         task = progress.add_task(title, total=None, visible=False)
         yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)
+
+
+@contextmanager
+def late_counter(title: str, seconds: float = 2.0) -> Iterator[Callable[[int, int], None]]:
+    """As :func:`counter`, shown only once it has taken ``seconds``."""
+    start = time.monotonic()
+    with counter(title) as count:
+        yield lambda done, total: count(done, total) if time.monotonic() - start > seconds else None
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def read_cache(folder: Path) -> LabelledImages:
 
 def _names(table: pd.DataFrame) -> tuple[str, ...]:
     """File names, with their folders where these tell them apart, and the number of the frame of several."""
-    frames = ["" if pd.isna(frame) else f"#{int(frame)}" for frame in table["frame"]]
+    frames = ["" if pd.isna(frame) else f"#{int(frame) + 1}" for frame in table["frame"]]
     brief = [Path(path).name + frame for path, frame in zip(table["path"], frames, strict=True)]
     if len(set(brief)) == len(brief):
         return tuple(brief)

@@ -62,9 +62,9 @@ def check_header(header: Dataset, frame: int | None, name: str) -> int:
         raise DataError(f"{name}: {header.Rows}x{header.Columns} pixels; expected {MAX_PIXELS} at most. Check the header")
     n_frames = int(header.get("NumberOfFrames") or 1)
     if frame is None and n_frames > 1:
-        raise DataError(f"{name}: {n_frames} frames; expected one. Give --frame 0 to {n_frames - 1}, or --frame all for each")
+        raise DataError(f"{name}: {n_frames} frames; expected one. Give --frame 1 to {n_frames}, or --frame all for each")
     if frame is not None and not 0 <= frame < n_frames:
-        raise DataError(f"{name}: no frame {frame}; expected 0 to {n_frames - 1}. Give another --frame")
+        raise DataError(f"{name}: no frame {frame + 1}; expected 1 to {n_frames}. Give another --frame")
     _check_length(header, n_frames, name)
     return frame or 0
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bayescope.data import dicom
+from bayescope.data.channels import is_grey
 from bayescope.data.files import read_image
 from bayescope.data.frame import Frame
 from bayescope.errors import DataError
@@ -17,11 +18,12 @@ def read_grey(path: Path, window: int = 0, frame: int | None = None) -> Frame:
     """
     if dicom.is_dicom(path):
         return dicom.read_dicom(path, window=window, frame=frame)
+    if frame:
+        raise DataError(f"{path}: no frame {frame + 1}, not being DICOM; expected a picture's only one. Leave --frame out")
     if window:
         raise DataError(f"{path.name}: no window {window}, not being DICOM; expected 0. Leave --window out, or the file")
-    if frame:
-        raise DataError(f"{path.name}: no frame {frame}, not being DICOM; expected 0. Leave --frame out, or the file")
-    pixels = read_image(path)
-    if any((channel != pixels[0]).any() for channel in pixels[1:]):
+    remarks: list[str] = []
+    pixels = read_image(path, warn=remarks.append)
+    if not is_grey(pixels):
         raise DataError(f"{path.name}: a colour image; expected a grey one. Convert it")
-    return Frame(pixels=pixels[0].astype(np.float32), bits_stored=8 * pixels.itemsize)
+    return Frame(pixels=pixels[0].astype(np.float32), bits_stored=8 * pixels.itemsize, applied=tuple(remarks))

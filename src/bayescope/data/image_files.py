@@ -7,6 +7,7 @@ import numpy as np
 
 from bayescope.data.channels import is_grey
 from bayescope.data.decoded import DecodedImages
+from bayescope.data.remarks import Remarks
 from bayescope.errors import DataError
 from bayescope.shapes import Pixels
 
@@ -28,10 +29,10 @@ def read_images(
     three channels are mixed and some are in colour.
     """
     images, broken, kept = [], [], DecodedImages.opened()
-    told: dict[str, list[Path]] = {}
+    remarks = Remarks()
     for number, path in enumerate(paths, start=1):
         try:
-            images.append(kept.read(path, size, _noting(told, path)))
+            images.append(kept.read(path, size, remarks.of(str(path))))
         except DataError as error:
             broken.append(str(error))
         callback(number, len(paths))
@@ -44,7 +45,7 @@ def read_images(
         )
     images = _of_one_kind(paths, images, warn)
     _check_sizes(paths, images)
-    for text in filter(None, (*map(_of_several, told.items()), depth_warning(images), range_warning(paths, images))):
+    for text in filter(None, (*remarks.lines(), depth_warning(images), range_warning(paths, images))):
         warn(text)
     if any(image.dtype == np.uint16 for image in images):
         images = [image if image.dtype == np.uint16 else image.astype(np.uint16) * np.uint16(257) for image in images]
@@ -79,15 +80,6 @@ def _check_sizes(paths: Sequence[Path], images: Sequence[Pixels]) -> None:
                 f"{path} is {image.shape[1]}x{image.shape[2]} and {paths[0]} {first[1]}x{first[2]} pixels; "
                 "expected one size. Give --size N to bring all to N by N"
             )
-
-
-def _noting(told: dict[str, list[Path]], path: Path) -> Callable[[str], None]:
-    return lambda text: told.setdefault(text, []).append(path)
-
-
-def _of_several(told: tuple[str, list[Path]]) -> str:
-    text, paths = told
-    return f"{len(paths)} images, such as {paths[0]}: {text}"
 
 
 def depth_warning(images: Sequence[Pixels]) -> str:

@@ -129,6 +129,16 @@ def as_stored(pixels: Pixels, pixel_type: str, scale: PixelScale, name: str) -> 
     )
 
 
+def unlike_training(pixels: Pixels, scale: PixelScale) -> str:
+    """What to tell of an image of integers with values beyond those ``scale`` is of, or that fill little of it; or blank."""
+    highest, usual = int(pixels.max()), int(scale.high)
+    if highest > usual:
+        return f"values above {usual}, the most that the training images can hold: it may be of more bits than they are"
+    if 0 < highest < (usual + 1) // 16:
+        return f"values below a sixteenth of the training images' 0 to {usual}: it may be of fewer bits than they are"
+    return ""
+
+
 def check_labels(train_labels: Labels, class_names: tuple[str, ...], source: str) -> None:
     """Raise DataError unless there are two classes or more, each with a training image."""
     if len(class_names) < 2:

@@ -27,7 +27,7 @@ def read_picture_archive(
 
     Where the table names no patients, DICOM headers do: no patient is in two splits, as far as the files tell.  ``frame``:
     which
-    frame of DICOM files that hold several, from 0, or "all" for a case each; a column frame goes before.  ``normalise_labels``
+    frame of DICOM files that hold several, from 1, or "all" for a case each; a column frame goes before.  ``normalise_labels``
     as of :func:`bayescope.data.sources.load_dataset`.  ``all_test``: no split is drawn, every image is for testing.
     """
     cases = _cases_of(source, normalise_labels)
@@ -62,11 +62,11 @@ def _with_frames(table: pd.DataFrame, frame: int | Literal["all"] | None) -> pd.
     rows = []
     for (_, row), text in zip(table.iterrows(), given, strict=True):
         if text:
-            numbers: list[int | None] = [int(text)]
+            numbers: list[int | None] = [int(text) - 1]
         elif frame is None or (count := _frames(Path(row["path"]))) == 1:
             numbers = [None]
         else:
-            numbers = [*range(count)] if frame == "all" else [frame]
+            numbers = [*range(count)] if frame == "all" else [frame - 1]
         rows += [{**row.to_dict(), "frame": number} for number in numbers]
     return pd.DataFrame(rows)
 

@@ -200,8 +200,10 @@ def _check_labels(path: Path, labels: Sequence[str], rows: Sequence[int]) -> lis
 
 
 def _check_frames(path: Path, frames: Sequence[str], rows: Sequence[int]) -> None:
-    if wrong := [row for row, frame in zip(rows, frames, strict=True) if frame and not frame.isdecimal()]:
-        raise DataError(f"{path}: column frame in {rows_in_words(wrong)} is no number; expected 0, 1, … or blank. Correct it")
+    if wrong := [row for row, frame in zip(rows, frames, strict=True) if frame and (not frame.isdecimal() or int(frame) < 1)]:
+        raise DataError(
+            f"{path}: column frame in {rows_in_words(wrong)} is no number from 1 on; expected 1, 2, … or blank. Correct it"
+        )
 
 
 def _located(table: Path, text: str, row: int) -> Path:

@@ -40,11 +40,15 @@ SYSTEM_NAMES = frozenset(
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that was not used, and why; ``same_as`` is what a link leads to, if that was found under another name."""
+    """A file that was not used, and why.
+
+    ``same_as`` is what a link leads to, if that was found under another name; ``failed``: it should have been used, but cannot.
+    """
 
     path: Path
     reason: str
     same_as: Path | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,21 @@
+"""What is to be told of images, the same words of several of them told once."""
+
+from collections.abc import Callable
+
+
+class Remarks:
+    """Remarks on images by their words; ``lines`` tells each once, with the number of images and the first one's name."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+
+    def of(self, name: str) -> Callable[[str], None]:
+        """What hears remarks on the image ``name``."""
+        return lambda text: self._names.setdefault(text, []).append(name)
+
+    def lines(self) -> tuple[str, ...]:
+        """One line for each remark, in the order in which they were first made."""
+        return tuple(
+            f"{names[0]}: {text}" if len(names) == 1 else f"{len(names)} images, such as {names[0]}: {text}"
+            for text, names in self._names.items()
+        )
