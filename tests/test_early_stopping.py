@@ -7,7 +7,7 @@ import pytest
 
 from bayescope.config import parse_config
 from bayescope.data.images import Dataset
-from bayescope.data.medmnist import read_npz
+from bayescope.data.sources import load_dataset
 from bayescope.errors import ConfigError
 from bayescope.fit import fit
 from bayescope.held_out import calibrated
@@ -16,7 +16,7 @@ from bayescope.model import LikelihoodModel
 
 @pytest.fixture(scope="module")
 def trained(shared_data: Path) -> tuple[LikelihoodModel, Dataset]:
-    data = read_npz(shared_data / "medmnist" / "breastmnist.npz")
+    data = load_dataset(shared_data / "medmnist" / "breastmnist.npz")
     config = parse_config(
         {
             "net": {"widths": [8, 16]},

@@ -19,12 +19,13 @@ from archives import BROKEN, FOR_PROCESSING_STUDIES, phantom, write_cbis_ddsm, w
 from bayescope.checkpoint import load_model
 from bayescope.config import dump_toml, parse_config, read_config
 from bayescope.data.archive import Archive
-from bayescope.data.cache import CASES, IMAGES, read_cache
+from bayescope.data.cache import CASES, IMAGES
 from bayescope.data.cbis_ddsm import read_cbis_ddsm
 from bayescope.data.inbreast import read_inbreast
 from bayescope.data.intensity import WHITE, Preparation
 from bayescope.data.manifest import read_manifest
 from bayescope.data.prepare import prepare
+from bayescope.data.sources import load_dataset
 from bayescope.data.vindr import read_vindr
 from conftest import Call
 from mammograms import write_mammogram
@@ -89,7 +90,7 @@ def test_the_commands_of_a_recipe_run(recipe: str, tmp_path: Path, monkeypatch: 
     caches = sorted(Path("caches").iterdir())
     assert caches
     for cache in caches:
-        manifest, data = read_manifest(cache), read_cache(cache)
+        manifest, data = read_manifest(cache), load_dataset(cache)
         assert len(manifest.broken) == BROKEN[recipe]
         assert manifest.summary.left_out["file not found" if recipe != "cbis_ddsm" else "crop missing"] == 1
         groups = [set(images.groups or ()) for images in (data.train, data.val, data.test)]
@@ -103,9 +104,9 @@ def test_the_commands_of_a_recipe_run(recipe: str, tmp_path: Path, monkeypatch: 
     assert "FOR PROCESSING" not in told.err
     write_mammogram(Path("raw.dcm"), phantom(98, sick=True), PresentationIntentType="FOR PROCESSING")
     assert "raw.dcm: a FOR PROCESSING image" in cli("classify", run, "raw.dcm", "--json").err
-    trained_on = next(cache for cache in caches if read_cache(cache).preparation == load_model(run).preparation)
+    trained_on = next(cache for cache in caches if load_dataset(cache).preparation == load_model(run).preparation)
     told = cli("classify", run, trained_on, "--json", "--split", "val")
-    assert len(told.out.splitlines()) == len(read_cache(trained_on).val)
+    assert len(told.out.splitlines()) == len(load_dataset(trained_on).val)
     tables = list(Path("comparisons").rglob("compare.md"))
     assert tables
     assert all("| ResNet-18 |" in table.read_text() for table in tables)
@@ -142,7 +143,7 @@ def test_the_traps_of_an_archive_leave_no_trace(recipe: str, tmp_path: Path) -> 
         assert set(table.loc[marked, "patient"]) == {f"study{study}" for study in FOR_PROCESSING_STUDIES}
         assert any("2 frames; expected one" in reason for reason in manifest.broken.values())
     assert manifest.for_processing == marked.sum() == 2 * len(FOR_PROCESSING_STUDIES) * (recipe == "vindr")
-    warned = [note for note in read_cache(out).notes if "are FOR PROCESSING" in note]
+    warned = [note for note in load_dataset(out).notes if "are FOR PROCESSING" in note]
     assert len(warned) == (recipe == "vindr")
 
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from bayescope.compare.page import COLUMNS, cells, interval, protocol
+from bayescope.compare.page import cells, columns, interval, protocol
 from bayescope.compare.statistics import Scores
 from bayescope.compare.summary import Comparison, Row
 from bayescope.metrics import Estimate
@@ -82,7 +82,7 @@ def learning_curve(found: Comparison) -> list[str]:
 def _of(name: str, content: dict[str, Any]) -> list[str]:
     found = comparison(content)
     whole = [row for row in found.rows if row.fraction == found.fractions[0]]
-    lines = [f"### {DATA_SETS.get(name, name)}", "", verdict(found), "", *table(COLUMNS, map(cells, whole))]
+    lines = [f"### {DATA_SETS.get(name, name)}", "", verdict(found), "", *table(columns(found), map(cells, whole))]
     if len(found.fractions) > 1:
         lines += learning_curve(found)
     return [*lines, *(f"- {line}" for line in protocol(found)), ""]

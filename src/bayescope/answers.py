@@ -3,7 +3,7 @@
 log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -98,10 +98,19 @@ def tell(
     )
 
 
-def check_prior(class_prior: Sequence[float] | Floats, class_names: tuple[str, ...]) -> Floats:
+ClassPrior = Sequence[float] | Floats | Mapping[str, float]
+"""Probability of each class: numbers in the order of the classes, or by their names."""
+
+
+def check_prior(class_prior: ClassPrior, class_names: tuple[str, ...]) -> Floats:
     """``class_prior`` as an array ``(classes,)`` that sums to one.  Raises ConfigError otherwise."""
-    prior = np.asarray(class_prior, dtype=float)
     names = ", ".join(class_names)
+    if isinstance(class_prior, Mapping):
+        given = {str(name): value for name, value in class_prior.items()}
+        if set(given) != set(class_names):
+            raise ConfigError(f"prevalences of {', '.join(given)}; expected one for each of: {names}")
+        class_prior = [given[name] for name in class_names]
+    prior = np.asarray(class_prior, dtype=float)
     if prior.shape != (len(class_names),):
         raise ConfigError(f"{prior.size} prevalences; expected {len(class_names)}, one for each of: {names}")
     if not (prior > 0).all() or abs(prior.sum() - 1) > _PRIOR_TOLERANCE:

@@ -6,6 +6,7 @@
     model.safetensors  weights (EMA) and image statistics; its metadata holds scale, classes, weights of the levels, ...
     state.safetensors  what training needs to go on
     run.json           format version, data source, fingerprint, notes
+    images.parquet     hashes of the images and patients of each split, see :mod:`bayescope.training_record`
     metrics.jsonl      one line per validation
 """
 
@@ -31,12 +32,13 @@ from bayescope.networks import build_denoiser
 from bayescope.post_hoc import PostHoc
 
 FORMAT = 6
-CONFIG, MODEL, STATE, MANIFEST, METRICS = (
+CONFIG, MODEL, STATE, MANIFEST, METRICS, RECORD = (
     "config.toml",
     "model.safetensors",
     "state.safetensors",
     "run.json",
     "metrics.jsonl",
+    "images.parquet",
 )
 
 

@@ -22,8 +22,9 @@ from bayescope.data.images import Dataset, ImageSet
 from bayescope.errors import ConfigError, DataError, UncalibratedWarning
 from bayescope.fit import fit
 from bayescope.model import LikelihoodModel
-from bayescope.run_folder import manifest_of, read_manifest, save_run
+from bayescope.run_folder import manifest_of, read_manifest, read_record, save_run
 from bayescope.shapes import Floats, Labels, Pixels
+from bayescope.training_record import TrainingRecord
 
 _FEWEST_HELD_OUT = 8
 _ESTIMATOR = "estimator"
@@ -68,6 +69,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         What scikit-learn counts in ``X``: its second axis.  Unknown in a run folder of ``bayescope train``.
     manifest_
         Source, fingerprint and notes of the training images, as :meth:`save` keeps them.
+    record_
+        Hashes of the training and validation images, as :meth:`save` keeps them: no command counts these as unseen.
     model_
         The trained :class:`bayescope.model.LikelihoodModel`.
 
@@ -142,6 +145,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fitted = fit(data, config, prior)
         self.model_ = _rests_on_nothing(fitted, self.calibration) if none_held_out else fitted
         self.manifest_ = manifest_of(data)
+        self.record_: TrainingRecord | None = TrainingRecord.of(data)
         if not self.model_.calibration.calibrated and self.calibration != "none":
             warnings.warn(self.model_.calibration.warning, UncalibratedWarning, stacklevel=2)
         self.class_prior_ = self.model_.class_prior
@@ -197,7 +201,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         config = self.model_.config.model_copy(update={"evidence": evidence})
         prior = check_prior(np.asarray(self.class_prior_, dtype=float), self.model_.class_names)
         model = replace(self.model_, config=config, class_prior=prior)
-        save_run(Path(path), model, self.manifest_ | {_ESTIMATOR: about}, force)
+        save_run(Path(path), model, self.manifest_ | {_ESTIMATOR: about}, self.record_, force)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:
@@ -211,6 +215,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classifier.model_ = model
         classifier.class_prior_ = model.class_prior
         classifier.manifest_ = manifest
+        classifier.record_ = read_record(Path(path))
         about = manifest.get(_ESTIMATOR, {"classes": model.class_names, "dtype": "U", "n_features_in": None})
         classifier.classes_ = np.array(about["classes"], dtype=about["dtype"])
         if about["n_features_in"] is not None:

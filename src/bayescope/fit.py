@@ -32,6 +32,7 @@ from bayescope.shapes import Floats
 from bayescope.training.augment import Augment, choose
 from bayescope.training.loop import Progress, Watch, diverged, start, train
 from bayescope.training.state import TrainingState
+from bayescope.training_record import TrainingRecord
 
 
 def fit(
@@ -85,7 +86,7 @@ def fit_run(
     manifest = manifest_of(data, data_path)
     check_run(run, config, manifest, resume, force)
     training = _Training.ready(data, config)
-    open_run(run, config, manifest, resume, force)
+    open_run(run, config, manifest, TrainingRecord.of(data), resume, force)
     keeper = _Keeper(run, checkpoint_every, config.training)
     keeper.restore(training.state)
 

@@ -1,6 +1,6 @@
 """The likelihood classifier: a trained denoiser, how to weigh with it, and what its evidence is worth."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Self
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bayescope.answers import Answers, check_prior, tell
+from bayescope.answers import Answers, ClassPrior, check_prior, tell
 from bayescope.calibration import Calibration
 from bayescope.calibration.base import no_error
 from bayescope.config import Config
@@ -117,7 +117,7 @@ class LikelihoodModel:
     def classify(
         self,
         pixels: Pixels,
-        class_prior: Sequence[float] | Floats | None = None,
+        class_prior: ClassPrior | None = None,
         error_rate: float | None = None,
         max_passes: int | None = None,
         callback: Callable[[int], None] = lambda images: None,
@@ -129,6 +129,7 @@ class LikelihoodModel:
         both default to the configuration.  Without statistics of held-out images, or with a monotone calibration, every
         image is weighed in full.  ``test_novelty``: also after an early stop, at one pass more for every level at which the
         winner was not yet weighed; these come on top of ``max_passes``, and ``passes`` counts them.  In full it is always done.
+        ``class_prior``: numbers in the order of ``class_names``, or by their names.
         Raises DataError for images that do not fit the model; ConfigError for an impossible prior, rate or budget.
         """
         settings = self.config.evidence
@@ -147,9 +148,7 @@ class LikelihoodModel:
             parts = [self._answer_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
         return Answers.joined(parts)
 
-    def answer(
-        self, levels: LevelEvidence, class_prior: Sequence[float] | Floats | None = None, pixels: Pixels | None = None
-    ) -> Answers:
+    def answer(self, levels: LevelEvidence, class_prior: ClassPrior | None = None, pixels: Pixels | None = None) -> Answers:
         """Bayes' rule with ``class_prior`` (default: the model's own); tested for novelty if the ``pixels`` are given too.
 
         Raises ConfigError if the prior is no distribution.
@@ -216,7 +215,7 @@ class LikelihoodModel:
             rows.append(sample(self.denoiser, torch.full((per_class,), k), steps, seed).float().cpu().numpy())
         return np.stack(rows)
 
-    def _prior(self, class_prior: Sequence[float] | Floats | None) -> Floats:
+    def _prior(self, class_prior: ClassPrior | None) -> Floats:
         return self.class_prior if class_prior is None else check_prior(class_prior, self.class_names)
 
     def checked(self, pixels: Pixels) -> Tensor:

@@ -1,6 +1,7 @@
 """A run folder as training finds it: free, begun, to be gone on with, or to be replaced.
 
-``run.json`` is the last file of a fresh folder.  One without it, holding nothing but ``config.toml`` or parts of either, was
+``run.json`` is the last file of a fresh folder.  One without it, holding nothing but ``config.toml``, ``images.parquet`` or
+parts, was
 left by a run that was killed as it began.  In a folder to be replaced it lies from first to last, the old one and then the new:
 killed at any moment, the folder is known for a run, whatever else it holds.
 """
@@ -18,6 +19,7 @@ from bayescope.checkpoint import (
     MANIFEST,
     METRICS,
     MODEL,
+    RECORD,
     STATE,
     check_format,
     load_tensors,
@@ -29,9 +31,10 @@ from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import Dataset
 from bayescope.errors import RunError, reading, writing
 from bayescope.model import LikelihoodModel
+from bayescope.training_record import TrainingRecord
 
 REPORT = "report.html"
-_FILES = (CONFIG, MODEL, STATE, MANIFEST, METRICS)
+_FILES = (CONFIG, MODEL, STATE, MANIFEST, METRICS, RECORD)
 _PART = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\w{{8}}")
 """What `write_atomically` is writing, or was when killed."""
 _TRAINED_BY = ("seed", "size", "precision", "net", "training")
@@ -59,10 +62,17 @@ def read_manifest(run: Path) -> Manifest:
     return read_json(run / MANIFEST) if _has(run, MANIFEST) else {"format": FORMAT}
 
 
-def save_run(run: Path, model: LikelihoodModel, manifest: Manifest, force: bool = False) -> None:
+def read_record(run: Path) -> TrainingRecord | None:
+    """Which images the run was trained on; None if it keeps no record.  Raises RunError if it is damaged."""
+    return TrainingRecord.from_bytes((run / RECORD).read_bytes()) if _has(run, RECORD) else None
+
+
+def save_run(
+    run: Path, model: LikelihoodModel, manifest: Manifest, record: TrainingRecord | None = None, force: bool = False
+) -> None:
     """Write a run folder of a trained model; ``force`` replaces a run.  Raises RunError as :func:`check_run`."""
     check_run(run, model.config, manifest, force=force)
-    open_run(run, model.config, manifest, force=force)
+    open_run(run, model.config, manifest, record, force=force)
     save_model(run, model)
 
 
@@ -81,10 +91,18 @@ def check_run(run: Path, config: Config, manifest: Manifest, resume: bool = Fals
         )
 
 
-def open_run(run: Path, config: Config, manifest: Manifest, resume: bool = False, force: bool = False) -> None:
+def open_run(
+    run: Path,
+    config: Config,
+    manifest: Manifest,
+    record: TrainingRecord | None = None,
+    resume: bool = False,
+    force: bool = False,
+) -> None:
     """Make the folder ready for training that :func:`check_run` let pass: made, gone on with, or replaced.
 
-    Going on with other settings of weighing takes away the model weighed with the old ones; it is weighed again at the end.
+    ``record``: of the images it is trained on.  Going on with other settings of weighing takes away the model weighed with
+    the old ones; it is weighed again at the end.
     """
     goes_on = resume and _has(run, MANIFEST)
     with writing(run):
@@ -96,6 +114,8 @@ def open_run(run: Path, config: Config, manifest: Manifest, resume: bool = False
         if goes_on and read_config(run / CONFIG) != config:
             (run / MODEL).unlink(missing_ok=True)
     write_atomically(run / CONFIG, dump_toml(config).encode())
+    if record and not (goes_on and _has(run, RECORD)):
+        write_atomically(run / RECORD, record.to_bytes())
     if not goes_on:
         _write_manifest(run, manifest)
 
@@ -134,7 +154,7 @@ def _clear(run: Path) -> None:
     if _has(run, MODEL):
         _write_manifest(run, read_manifest(run))  # a lone model has none, and is known by it no more once it is gone
     shutil.rmtree(run / "tensorboard", ignore_errors=True)
-    for name in (REPORT, MODEL, STATE, METRICS):
+    for name in (REPORT, MODEL, STATE, METRICS, RECORD):
         (run / name).unlink(missing_ok=True)
 
 
@@ -143,7 +163,7 @@ def _write_manifest(run: Path, manifest: Manifest) -> None:
 
 
 def _is_half_begun(run: Path) -> bool:
-    return run.is_dir() and {path.name for path in run.iterdir()} <= {CONFIG, *(part.name for part in _parts(run))}
+    return run.is_dir() and {path.name for path in run.iterdir()} <= {CONFIG, RECORD, *(part.name for part in _parts(run))}
 
 
 def _parts(run: Path) -> Iterator[Path]:

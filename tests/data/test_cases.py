@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bayescope.data import cases
-from bayescope.data.cases import to_dataset
+from bayescope.data.cases import Cases, divided_cases
 from bayescope.data.images import Dataset
 from bayescope.data.sources import load_dataset
 from bayescope.errors import DataError
@@ -236,5 +236,5 @@ def test_the_callers_table_is_left_as_it_was(tmp_path: Path) -> None:
     paths = [str(tmp_path / name) for name in write_images(tmp_path, 40)]
     table = pd.DataFrame({"path": paths, "label": ["a", "b"] * 20}, index=range(100, 140))
     before = table.copy()
-    to_dataset(table, "set", None, 0, lambda done, total: None)
+    divided_cases(Cases(table, "set"), None, 0, lambda done, total: None)
     pd.testing.assert_frame_equal(table, before)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bayescope.data.images import Dataset
-from bayescope.data.medmnist import read_npz
+from bayescope.data.sources import load_dataset
 from bayescope.errors import DataError
 
 N = {"train": 8, "val": 4, "test": 6}
@@ -24,7 +24,7 @@ def write(path: Path, **changes: np.ndarray) -> Path:
 
 
 def changed(path: Path, **changes: np.ndarray) -> Dataset:
-    return read_npz(write(path, **changes))
+    return load_dataset(write(path, **changes))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
@@ -92,7 +92,7 @@ def test_a_stray_huge_label_costs_no_memory(tmp_path: Path) -> None:
     path = write(tmp_path / "a.npz", test_labels=np.array([0, 1, 0, 1, 0, 10**12]))
     tracemalloc.start()
     with pytest.raises(DataError, match="no training image of class 1000000000000"):
-        read_npz(path)
+        load_dataset(path)
     assert tracemalloc.get_traced_memory()[1] < 10**7
     tracemalloc.stop()
 
@@ -100,7 +100,7 @@ def test_a_stray_huge_label_costs_no_memory(tmp_path: Path) -> None:
 def test_missing_keys_are_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", train_images=np.zeros((2, 5, 7)), extra=np.zeros(1))
     with pytest.raises(DataError, match=r"keys \['extra', 'train_images'\]; expected .* missing \['test_images'") as caught:
-        read_npz(tmp_path / "a.npz")
+        load_dataset(tmp_path / "a.npz")
     assert "'train_images'" not in str(caught.value).split("missing")[1]
 
 
@@ -108,17 +108,17 @@ def test_an_array_under_the_wrong_name_is_no_npz(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(DataError, match=r"not a readable \.npz file"):
-        read_npz(tmp_path / "a.npz")
+        load_dataset(tmp_path / "a.npz")
 
 
 def test_a_damaged_byte_gives_a_data_error_or_sound_data(tmp_path: Path) -> None:
     path = write(tmp_path / "a.npz")
-    content, whole = path.read_bytes(), read_npz(path).fingerprint
+    content, whole = path.read_bytes(), load_dataset(path).fingerprint
     errors = 0
     for place in range(0, len(content), 5):
         path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
         try:
-            assert read_npz(path).fingerprint == whole
+            assert load_dataset(path).fingerprint == whole
         except DataError:
             errors += 1
     assert errors > len(content) // 5 // 3
@@ -126,7 +126,7 @@ def test_a_damaged_byte_gives_a_data_error_or_sound_data(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("name", "counts"), [("breastmnist.npz", (546, 78, 156)), ("pneumoniamnist_reassembled.npz", None)])
 def test_real_files(shared_data: Path, name: str, counts: tuple[int, int, int] | None) -> None:
-    data = read_npz(shared_data / "medmnist" / name)
+    data = load_dataset(shared_data / "medmnist" / name)
     assert data.train.image_shape == (1, 28, 28)
     assert data.train.pixels.dtype == np.uint8
     assert 20 < data.train.pixels.mean() < 235

@@ -17,13 +17,13 @@ from bayescope.checkpoint import load_model
 from bayescope.config import Config, dump_toml
 from bayescope.data import cache
 from bayescope.data.archive import Archive
-from bayescope.data.cache import read_cache
 from bayescope.data.dicom import read_dicom
 from bayescope.data.division import Split
 from bayescope.data.grey import read_grey
 from bayescope.data.intensity import Preparation
 from bayescope.data.pictures import read_picture_archive
 from bayescope.data.prepare import prepare
+from bayescope.data.sources import load_dataset
 from bayescope.data.vindr import read_vindr
 from bayescope.errors import ConfigError, DataError, RunError
 from conftest import Call
@@ -69,7 +69,7 @@ def test_pixels_boxes_and_splits_are_those_of_the_files(vindr: Path, tmp_path: P
     seen: list[int] = []
     result = prepare(archive, preparation, out, vindr, workers=2, callback=seen.append)
     assert (result.used, list(result.broken), sum(seen)) == (2 * STUDIES - 1, ["images/study2/02L.dicom"], 2 * STUDIES)
-    data, table = read_cache(out), pd.read_parquet(out / cache.CASES)
+    data, table = load_dataset(out), pd.read_parquet(out / cache.CASES)
     assert len(data.train) + len(data.val) + len(data.test) == result.used
     expected = archive.cases.set_index(archive.cases["path"].map(lambda path: Path(path).name))
     pixels = np.load(out / cache.IMAGES)
@@ -109,7 +109,7 @@ def test_goes_on_after_a_kill(vindr: Path, tmp_path: Path) -> None:
     process.wait()
     assert not (cut / cache.MANIFEST).exists()
     with pytest.raises(DataError, match="has not finished"):
-        read_cache(cut)
+        load_dataset(cut)
     done = progress.read_text().count("\n") - 1
     progress.write_text(progress.read_text() + '{"i": 7, "rec')
     seen: list[int] = []
@@ -135,7 +135,7 @@ def test_too_many_broken_files_stop_it_and_mended_ones_are_read_again(vindr: Pat
     assert (result.used, result.broken) == (24, {})
     (out / cache.CASES).unlink()
     with pytest.raises(DataError, match="Prepare the images again"):
-        read_cache(out)
+        load_dataset(out)
 
 
 def test_a_folder_that_is_no_cache_is_left_alone(vindr: Path, tmp_path: Path, cli: Call) -> None:
@@ -160,7 +160,7 @@ def test_prepare_train_classify_evaluate_by_command(vindr: Path, tmp_path: Path,
     told = cli("classify", run, path, next(vindr.rglob("02L.dicom")), "--json")
     assert told.code == 1
     assert "skipped" in told.err
-    data = read_cache(out)
+    data = load_dataset(out)
     model, index = load_model(run), data.test.names.index("27R.dicom")
     expected = model.classify(data.test.pixels[index : index + 1]).posterior[0]
     np.testing.assert_allclose(list(json.loads(told.out)["posterior"].values()), expected, rtol=1e-5)
@@ -180,7 +180,7 @@ def test_the_window_by_command(tmp_path: Path, cli: Call) -> None:
     assert "no window 1; expected 0 to 0" in answer["broken"]["ill/0.dcm"]
     assert "no window 1, not being DICOM" in answer["broken"]["ill/plain.png"]
     preparation, table = Preparation(SIZE, window=1), pd.read_parquet(out / cache.CASES)
-    assert read_cache(out).preparation == preparation
+    assert load_dataset(out).preparation == preparation
     assert set(table["applied"]) == {"window 2 of 2"}
     assert set(table["bits_stored"]) == {12}
     pixels = np.load(out / cache.IMAGES)
@@ -201,14 +201,14 @@ def test_folds_by_command_test_every_patient_once(vindr: Path, tmp_path: Path, c
         out = tmp_path / str(fold)
         told = cli(*arguments, "--out", out, "--split", "folds", "--folds", 3, "--fold", fold)
         assert told.code == 0, told.err
-        tested += set(read_cache(out).test.groups or ())
+        tested += set(load_dataset(out).test.groups or ())
     assert sorted(tested) == sorted(f"study{study}" for study in range(STUDIES))
     told = cli(*arguments, "--out", tmp_path / "other", "--fold", 1)
     assert told.code == 2
     assert "Add --split folds" in told.err
     told = cli(*arguments, "--out", tmp_path / "other", "--val-fraction", 0.25)
     assert told.code == 0
-    data = read_cache(tmp_path / "other")
+    data = load_dataset(tmp_path / "other")
     assert len(data.val) == pytest.approx(len(data.train) / 3, abs=3)
     told = cli("prepare", "folder", vindr, "--size", 16, "--out", tmp_path / "other", "--folds", 3)
     assert told.code == 2

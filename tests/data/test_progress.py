@@ -19,9 +19,9 @@ import pandas as pd
 import pytest
 
 from bayescope.data import cache, manifest, prepare, workers
-from bayescope.data.cache import read_cache
 from bayescope.data.intensity import Preparation
 from bayescope.data.pictures import read_picture_archive
+from bayescope.data.sources import load_dataset
 from bayescope.errors import DataError, RunError
 from conftest import Call
 from mammograms import mammogram, write_mammogram
@@ -83,7 +83,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, in_this_process: None) 
 def check(case: Case, out: Path) -> None:
     """Finished, as if nothing had happened, with nothing left over."""
     assert content(out) == content(case.finished)
-    assert read_cache(out).fingerprint == read_cache(case.finished).fingerprint
+    assert load_dataset(out).fingerprint == load_dataset(case.finished).fingerprint
     assert {path.name for path in out.iterdir()} == {cache.IMAGES, cache.CASES, cache.PROGRESS, manifest.MANIFEST}
     assert run(case.source, out)[0].unchanged
 
@@ -106,7 +106,7 @@ def test_a_kill_at_the_end_loses_nothing(case: Case, tmp_path: Path, moment: str
             with pytest.raises(Killed):
                 run(case.source, out)
             with pytest.raises(DataError, match="has not finished"):
-                read_cache(out)
+                load_dataset(out)
         else:
             run(case.source, out)
     result, done = run(case.source, out)
@@ -136,7 +136,7 @@ def test_a_real_kill(tmp_path: Path, moment: str, done: int) -> None:
     killed = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert run(source, out)[1] == done
-    assert len(read_cache(out).train) > 0
+    assert len(load_dataset(out).train) > 0
 
 
 @contextmanager
@@ -254,7 +254,7 @@ def test_pixels_cut_short_are_done_again(case: Case, tmp_path: Path) -> None:
 
 def test_a_finished_cache_whose_progress_is_lost_is_not_prepared_anew_unasked(case: Case) -> None:
     (case.finished / cache.PROGRESS).unlink()
-    assert len(read_cache(case.finished).train)
+    assert len(load_dataset(case.finished).train)
     with pytest.raises(RunError, match=r"progress\.jsonl: missing or damaged, 0 files of 24 told; expected .*--force"):
         run(case.source, case.finished)
 
@@ -275,7 +275,7 @@ def test_a_damaged_manifest_is_named(case: Case, damage: str, cli: Call) -> None
     kept = json.dumps({name: value for name, value in changed.items() if value is not None}).encode()
     raw = {"no JSON": kept[:-9], "a list": b"[1]", "bytes": b"\xff\xfe\0", "brackets": b"[" * 100_000}
     path.write_bytes(raw.get(damage, kept))
-    for use in (lambda: read_cache(case.finished), lambda: run(case.source, case.finished)):
+    for use in (lambda: load_dataset(case.finished), lambda: run(case.source, case.finished)):
         with pytest.raises(DataError, match=r"cache\.json: damaged .*; expected .*--force"):
             use()
     told = cli("train", case.finished, "--out", case.finished.parent / "run")
@@ -286,7 +286,7 @@ def test_a_damaged_manifest_is_named(case: Case, damage: str, cli: Call) -> None
 def test_a_cache_of_the_former_format_is_refused_by_name(case: Case) -> None:
     path = case.finished / manifest.MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
-    for use in (lambda: read_cache(case.finished), lambda: run(case.source, case.finished)):
+    for use in (lambda: load_dataset(case.finished), lambda: run(case.source, case.finished)):
         with pytest.raises(DataError, match=r"cache of format 1; expected 2\. Prepare the images again, with --force"):
             use()
 
@@ -302,7 +302,7 @@ def test_parts_that_do_not_agree_are_refused(case: Case) -> None:
     ):
         changed.to_parquet(path, index=False)
         with pytest.raises(DataError, match=reason):
-            read_cache(case.finished)
+            load_dataset(case.finished)
 
 
 def test_whatever_one_file_raises_is_listed_and_the_others_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from bayescope.cli.evaluate import labelled_split, rests_on
-from bayescope.cli.options import Device, ErrorRate, Frame, MaxPasses, Prevalence, frame_from_text, prior_from_text
-from bayescope.cli.output import add_row, complain, console, new_table, print_json, warn
+from bayescope.cli.options import (
+    Device,
+    ErrorRate,
+    Frame,
+    MaxPasses,
+    Prevalence,
+    check_new_file,
+    frame_from_text,
+    prior_from_text,
+)
+from bayescope.cli.output import add_row, complain, console, finite, in_words, new_table, print_json, warn
 from bayescope.cli.progress import bar, late_counter
 from bayescope.data.names import printable
 
@@ -39,7 +48,7 @@ def command(
         ),
     ],
     frame: Frame = None,
-    split: Annotated[str, typer.Option(help="Of a cache: train, val or test.")] = "test",
+    split: Annotated[str, typer.Option(help="Of a cache: train, val, test or all.")] = "test",
     prevalence: Prevalence = None,
     error_rate: ErrorRate = None,
     max_passes: MaxPasses = None,
@@ -47,15 +56,20 @@ def command(
         bool, typer.Option("--no-novelty", help="Skip the check for unfamiliar images: saves up to a pass per noise level.")
     ] = False,
     device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON lines to this file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each image and unreadable file.")] = False,
 ) -> None:
     """Classify image files, and all images in folders. Exit code 1 if some could not be read.
 
-    Example: bayescope classify runs/breast a.png b.png --prevalence 0.01,0.99 --json
+    Example: bayescope classify runs/breast a.png b.png --prevalence "malignant=0.01,normal or benign=0.99" --json
     """
-    from bayescope.checkpoint import load_model
+    from bayescope.checkpoint import load_model, write_atomically
+    from bayescope.run_folder import read_record
 
+    check_new_file(out, force)
     model = load_model(run, device)
+    record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
     of_cache = _cached(model, images, split)
     found = None
@@ -76,21 +90,47 @@ def command(
             warn("no prediction sets: they need calibrated ratios and at least ten validation images of each class")
         else:
             warn(model.decisions.abstention.warning)
-        _print_records(names, remarks, model, answers) if as_json else console.print(_table(names, model, answers))
-    if found is not None and as_json:
-        print_left_out(found)
+        seen = ["" if split == "test" else split for split in record.splits_of(stack)] if record else [""] * len(names)
+        _warn_of_seen(seen)
+    lines = list(_records(names, remarks, model, answers, seen)) if names else []
+    lines += left_out_records(found) if found is not None else []
+    if out is not None:
+        write_atomically(out, "".join(json.dumps(finite(line), allow_nan=False) + "\n" for line in lines).encode())
+    if as_json:
+        for line in lines:
+            print_json(line)
+    elif names:
+        console.print(_table(names, model, answers, seen))
     if found is not None and found.failed:
         raise typer.Exit(1)
 
 
 def _cached(model: LikelihoodModel, images: list[Path], split: str) -> tuple[Names, Pixels, Remarks] | None:
     """The images of one split of a prepared cache, mapped from its file; None if files are asked for."""
+    import numpy as np
+
+    from bayescope.choice import load_for_model
     from bayescope.data.cache import is_cache
+    from bayescope.data.labelled import SPLITS
+    from bayescope.errors import ConfigError, DataError
 
     if len(images) != 1 or not is_cache(images[0]):
         return None
-    found = labelled_split(model, images[0], split).images
+    if split not in (*SPLITS, "all"):
+        raise ConfigError(f"split {split!r}; expected one of {', '.join(SPLITS)}, all")
+    data = load_for_model(model, images[0])
+    assert data.split is not None
+    chosen = np.arange(len(data.images)) if split == "all" else np.flatnonzero(data.split == split)
+    if not len(chosen):
+        raise DataError(f"{images[0]}: no image of split {split}; expected some. Give another --split, or --split all")
+    found = data.images.subset(chosen)
     return tuple(printable(images[0] / name) for name in found.names), found.pixels, ((),) * len(found)
+
+
+def _warn_of_seen(seen: list[str]) -> None:
+    for split, role in (("train", "trained"), ("val", "validated")):
+        if n := seen.count(split):
+            warn(f"the run was {role} on {n} of these {len(seen)} images: their answers say nothing of new images")
 
 
 def read_images(model: LikelihoodModel, images: list[Path], frame: str | None) -> ModelInput:
@@ -108,21 +148,24 @@ def read_images(model: LikelihoodModel, images: list[Path], frame: str | None) -
     return found
 
 
-def print_left_out(found: ModelInput) -> None:
-    """A JSON object for each file that could not be read; last, where some were left out of folders, the account of all."""
-    for file in found.failed:
-        print_json({"image": printable(file.path), "error": file.reason})
+def left_out_records(found: ModelInput) -> list[dict[str, Any]]:
+    """A record of each file that could not be read; last, where some were left out of folders, the account of all."""
+    records: list[dict[str, Any]] = [{"image": printable(file.path), "error": file.reason} for file in found.failed]
     if len(found.left_out) > len(found.failed):
-        print_json({"summary": found.files.to_dict()})
+        records.append({"summary": found.files.to_dict()})
+    return records
 
 
-def _print_records(names: Names, remarks: Remarks, model: LikelihoodModel, answers: Answers) -> None:
-    """One JSON object a line."""
+def _records(
+    names: Names, remarks: Remarks, model: LikelihoodModel, answers: Answers, seen: list[str]
+) -> Iterator[dict[str, Any]]:
+    """One record an image."""
     novelty, decided = _novelty_warnings(answers), model.decide(answers)
     for i, name in enumerate(names):
         record = {
             "image": name,
             "class": model.class_names[int(answers.posterior[i].argmax())],
+            "prevalence": by_class(model, answers.class_prior.tolist()),
             "posterior": by_class(model, answers.posterior[i].tolist()),
             "posterior_error": by_class(model, answers.posterior_error[i].tolist()),
             "log_likelihood_ratio": by_class(model, answers.log_likelihood_ratio[i].tolist()),
@@ -134,9 +177,10 @@ def _print_records(names: Names, remarks: Remarks, model: LikelihoodModel, answe
             "withheld": None if decided is None or decided.answered is None else not decided.answered[i],
             "novelty_p_value": None if answers.novelty is None else float(answers.novelty.p_value[i]),
             "warnings": [text for text in (*remarks[i], model.calibration.warning, novelty[i]) if text],
+            "seen": seen[i] or None,
             "passes": int(answers.passes[i]),
         }
-        print_json(record)
+        yield record
 
 
 def by_class(model: LikelihoodModel, values: Sequence[float]) -> dict[str, float]:
@@ -144,11 +188,15 @@ def by_class(model: LikelihoodModel, values: Sequence[float]) -> dict[str, float
     return dict(zip(model.class_names, values, strict=True))
 
 
-def _table(names: Names, model: LikelihoodModel, answers: Answers) -> Table:
+def _table(names: Names, model: LikelihoodModel, answers: Answers, seen: list[str]) -> Table:
+    from bayescope.evaluation import rests_on
+
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
     columns = ("image", "class", "probability", "LLR ± standard error", "set", "novelty", "passes")
+    prevalence = in_words(by_class(model, answers.class_prior.tolist()))
     caption = (
-        f"LLR: {kind} log-likelihood ratio of the class against the rest, nats"
+        f"probability: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
+        "rest, nats"
         f"{', resting on validation images: ' + rests_on(model) if model.calibration.calibrated else ''}; "
         f"{_promise(model)}novelty: probability of as odd an image among ones like the training images; passes: network passes "
         "spent"
@@ -162,7 +210,7 @@ def _table(names: Names, model: LikelihoodModel, answers: Answers) -> Table:
         novelty = _novelty(answers, i, warnings[i])
         add_row(
             table,
-            name,
+            name + (f" (seen in {seen[i]})" if seen[i] else ""),
             model.class_names[k],
             probability,
             ratio,

@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from bayescope.cli.options import NormaliseLabels, Positive, Strict
 from bayescope.cli.output import add_row, console, new_table, print_json, say
 from bayescope.cli.progress import bar
 from bayescope.cli.train import load
@@ -34,6 +35,9 @@ def command(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Training steps of every method (overrides the configuration).")
     ] = None,
+    positive: Positive = None,
+    normalise_labels: NormaliseLabels = False,
+    strict: Strict = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Measure again what --out holds.")] = False,
 ) -> None:
@@ -46,10 +50,12 @@ def command(
     from dataclasses import asdict
 
     from bayescope.checkpoint import write_atomically
-    from bayescope.compare.page import COLUMNS, cells, markdown, render, verdict
+    from bayescope.compare.page import cells, columns, markdown, render, verdict
     from bayescope.compare.run import compare, plan
     from bayescope.compare.summary import summarise
     from bayescope.config import Config, read_config
+    from bayescope.data.copies import unseen_test
+    from bayescope.evaluation import check_class
 
     settings = read_config(config) if config else Config()
     if steps is not None:
@@ -57,16 +63,17 @@ def command(
     names = _several(networks, str, "networks")
     wanted = names, _several(seeds, int, "seeds"), _several(fractions, float, "fractions")
     n_cells = len(plan(*wanted))
-    dataset = load(data, settings.size, settings.seed)
+    dataset = unseen_test(load(data, settings.size, settings.seed, normalise_labels, strict))
+    check_class(positive, dataset.class_names)
     with bar("training and measuring", n_cells) as done:
         results = compare(dataset, settings, *wanted, out, force, done)
-    found = summarise(dataset, settings, results)
+    found = summarise(dataset, settings, results, positive)
     write_atomically(out / PAGE, render(found).encode())
     write_atomically(out / TABLE, markdown(found).encode())
     if as_json:
         print_json(asdict(found))
         return
-    table = new_table(*COLUMNS, title=f"{found.source}: {found.test_images} test images")
+    table = new_table(*columns(found), title=f"{found.source}: {found.test_images} test images")
     for row in found.rows:
         add_row(table, *cells(row))
     console.print(table)

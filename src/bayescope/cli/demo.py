@@ -9,9 +9,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from bayescope.cli.evaluate import LabelledSplit, answer, measures_table
+from bayescope.cli.evaluate import class_table, measures_table
 from bayescope.cli.output import console, finite, say
-from bayescope.cli.progress import training_bars
+from bayescope.cli.progress import bar, training_bars
 
 NAME = "demo"
 MEASURES = "measures.json"
@@ -30,9 +30,10 @@ def command(
     Example: bayescope demo --out demo-run
     """
     from bayescope.checkpoint import write_atomically
-    from bayescope.cli.report import write
+    from bayescope.cli.report import demo_images, write
     from bayescope.data.phantom import Phantom
     from bayescope.demo import IdealObserver, attained, demo_config, demo_dataset
+    from bayescope.evaluation import evaluate
     from bayescope.fit import fit_run
     from bayescope.metrics import measure
     from bayescope.run_folder import REPORT
@@ -42,25 +43,26 @@ def command(
     data = demo_dataset(seed)
     with training_bars(data, config) as (step, weighed):
         model = fit_run(data, config, out, watch=step, weighed=weighed, force=force)
-    answers = answer(model, data.test)
+    with bar("scoring images", len(data.test)) as advance:
+        found = evaluate(model, data.test, callback=advance)
     seconds = round(time.perf_counter() - began)
     ideal = IdealObserver(Phantom()).posterior(data.test)
-    ours, best = measure(answers.posterior, data.test.labels), measure(ideal, data.test.labels)
+    ours, best = measure(found.answers.posterior, data.test.labels), measure(ideal, data.test.labels)
+    target = out / REPORT
+    record: dict[str, object] = {
+        "seed": seed,
+        "steps": config.training.steps,
+        "seconds": seconds,
+        "passes": found.answers.mean_passes,
+    }
+    for observer, measures in (("bayescope", ours), ("ideal", best)):
+        record[observer] = {name: asdict(estimate) for name, estimate in measures.items()}
+    write_atomically(out / MEASURES, json.dumps(finite(record), indent=1).encode())
+    write(out, found, demo_images(data, out, "test"), target, {"ideal observer": np.asarray(ideal)})
     title = f"{len(data.test)} phantom images: {', '.join(data.class_names)}"
     console.print(measures_table(title, ours, ideal_observer=best))
     for name, chance in (("AUC", 0.5), ("accuracy", 1 / data.n_classes)):
         share = attained(ours[name].value, best[name].value, chance)
         say(f"{name}: {100 * share:.0f} % of what is attainable above chance")
-    target = out / REPORT
-    shown = LabelledSplit(data.test, "test", data)
-    write(out, model, shown, answers, target, {"ideal observer": np.asarray(ideal)})
-    record: dict[str, object] = {
-        "seed": seed,
-        "steps": config.training.steps,
-        "seconds": seconds,
-        "passes": answers.mean_passes,
-    }
-    for observer, found in (("bayescope", ours), ("ideal", best)):
-        record[observer] = {name: asdict(estimate) for name, estimate in found.items()}
-    write_atomically(out / MEASURES, json.dumps(finite(record), indent=1).encode())
+    console.print(class_table(found))
     say(f"Report: {target}")

@@ -1,245 +1,158 @@
-"""``bayescope evaluate`` and the measured answers that ``report`` and ``demo`` share with it."""
+"""``bayescope evaluate``."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 from rich.table import Table
 
-from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
-from bayescope.cli.output import add_row, console, new_table, print_json, say, warn
-from bayescope.cli.progress import bar
-from bayescope.cli.train import load
+from bayescope.cli.options import (
+    Device,
+    ErrorRate,
+    MaxPasses,
+    NormaliseLabels,
+    Positive,
+    Prevalence,
+    Strict,
+    check_new_file,
+    heed,
+    prior_from_text,
+)
+from bayescope.cli.output import add_row, console, finite, in_words, new_table, print_json, say
+from bayescope.cli.progress import bar, late_counter
 
 if TYPE_CHECKING:
-    from bayescope.answers import Answers
-    from bayescope.data.images import Dataset, ImageSet
-    from bayescope.data.intensity import Preparation
+    from bayescope.choice import ChosenImages
+    from bayescope.evaluation import Evaluation, Trust
     from bayescope.metrics import Estimate
     from bayescope.model import LikelihoodModel
-    from bayescope.shapes import Floats
 
 NAME = "evaluate"
-_TINY = 1e-9
-
-
-@dataclass(frozen=True)
-class Trust:
-    """A measure of calibration, and what it would be of exactly right probabilities on as many images."""
-
-    measured: Estimate
-    expected_if_calibrated: Estimate
 
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
     data: Annotated[Path, typer.Argument(help="The data the run was trained on, or other data of the same classes and size.")],
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="auto: all images of data the run was not trained on, or else its own test images; all: every image it was "
+            "not trained or validated on; test, val, train."
+        ),
+    ] = "auto",
+    positive: Positive = None,
     prevalence: Prevalence = None,
     error_rate: ErrorRate = None,
     max_passes: MaxPasses = None,
+    normalise_labels: NormaliseLabels = False,
+    strict: Strict = False,
     device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON to this file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure a trained classifier on labelled images.
+    """Measure a trained classifier on labelled images it has not seen.
 
-    Example: bayescope evaluate runs/breast breastmnist.npz --prevalence 0.3,0.7
+    Example: bayescope evaluate runs/breast breastmnist.npz --positive malignant
+
+    Example: bayescope evaluate runs/breast other-hospital --prevalence "malignant=0.01,normal or benign=0.99" --json
     """
-    from bayescope.checkpoint import load_model
-    from bayescope.metrics import measure
+    from bayescope.checkpoint import load_model, write_atomically
+    from bayescope.evaluation import check_class, evaluate
 
+    check_new_file(out, force)
     model = load_model(run, device)
-    found_split = labelled_split(model, data, split)
-    images = found_split.images
-    answers = answer(model, images, prior_from_text(prevalence, model.class_names), error_rate, max_passes)
-    measures = measure(answers.posterior, images.labels, images.groups) | {"AURC": aurc(answers, images)}
-    found, decided = trust(model, answers, images), decisions(model, answers, images)
+    check_class(positive, model.class_names)
+    prior = prior_from_text(prevalence, model.class_names)
+    chosen = unseen_images(model, run, data, split, normalise_labels, strict)
+    with bar("scoring images", len(chosen.images)) as advance:
+        found = evaluate(model, chosen.images, prior, error_rate, max_passes, positive, advance)
+    heed([model.calibration.warning])
+    record = finite(found.to_dict(chosen))
+    if out is not None:
+        write_atomically(out, (json.dumps(record, indent=1) + "\n").encode())
     if as_json:
-        record = {
-            "split": split,
-            "images": len(images),
-            "passes": answers.mean_passes,
-            "patients": None if images.groups is None else len(set(images.groups)),
-            "calibrated": model.calibration.calibrated,
-            "calibration_images": dict(zip(model.class_names, model.calibration.images, strict=True)),
-            "decisions": decided,
-            "files": found_split.data.files.to_dict(),
-            "warnings": [text for text in (*found_split.data.warnings, model.calibration.warning) if text],
-            "measures": {name: asdict(estimate) for name, estimate in measures.items()},
-            "trust": {name: {what: asdict(row) for what, row in rows.items()} for name, rows in found.items()},
-        }
         print_json(record)
     else:
-        title = f"{data.name}, {split}: {len(images)} images, {answers.mean_passes:.1f} passes each on average"
-        console.print(measures_table(title, measures))
-        for name, rows in found.items():
+        _print_tables(found, chosen)
+
+
+def unseen_images(
+    model: LikelihoodModel, run: Path, data: Path, split: str, normalise_labels: bool = False, strict: bool = False
+) -> ChosenImages:
+    """The images of ``data`` to measure the run on; says what to know of them, or raises DataError for it if ``strict``."""
+    from bayescope.choice import choose_images, load_for_model
+    from bayescope.run_folder import read_record
+
+    with late_counter("reading images") as count:
+        found = load_for_model(model, data, count, normalise_labels)
+    chosen = choose_images(found, read_record(run), split)
+    heed(chosen.warnings, strict)
+    return chosen
+
+
+def measures_table(title: str, measures: Mapping[str, Estimate], **others: Mapping[str, Estimate]) -> Table:
+    """A table of measures with their intervals, other observers beside."""
+    table = new_table("measure", "value (95 % interval)", *(name.replace("_", " ") for name in others), title=title)
+    for key, estimate in measures.items():
+        add_row(table, key, str(estimate), *(str(other[key]) for other in others.values()))
+    return table
+
+
+def class_table(found: Evaluation) -> Table:
+    """What belongs to a class, under its name: of the positive class, or of all."""
+    title = "Each class against the rest" if found.positive is None else f"{found.positive} against the rest"
+    caption = f"predictive values at prevalence {in_words(found.prevalence)}; an image is called its most probable class"
+    table = new_table("measure", "value (95 % interval)", "images", title=title, caption=caption)
+    for name, rows in found.by_class.items():
+        if found.positive in (None, name):
+            for what, estimate in rows.items():
+                add_row(table, f"{what}, {name}", str(estimate), str(found.class_counts[name]))
+    return table
+
+
+def _print_tables(found: Evaluation, chosen: ChosenImages) -> None:
+    from bayescope.evaluation import decision_rows, rests_on
+
+    model, answers = found.model, found.answers
+    seen = ", SEEN in training" if chosen.seen else ""
+    title = f"{chosen.data.source}, {chosen.name}{seen}: {len(found.images)} images, {answers.mean_passes:.1f} passes each"
+    console.print(measures_table(title, found.measures))
+    console.print(class_table(found))
+    console.print(_confusion_table(found))
+    for name, rows in found.trust.items():
+        if found.positive in (None, name):
             console.print(_trust_table(name, rows, model.calibration.calibrated))
-        if model.calibration.calibrated:
-            say(f"Calibration rests on validation images: {rests_on(model)}")
-        if decided:
-            table = new_table(
-                "sets and abstention",
-                "promised",
-                "measured",
-                title="Decisions at the model's own prior; promises hold with --error-rate 0",
-            )
-            for row in decision_rows(decided):
-                add_row(table, *row)
-            console.print(table)
-        warn(model.calibration.warning)
-
-
-def aurc(answers: Answers, images: ImageSet) -> Estimate:
-    """Mean share of errors over all shares of images answered, the surest first."""
-    from bayescope.decision import risk_coverage
-    from bayescope.reliability import bootstrap
-
-    posterior, labels = answers.posterior, images.labels
-    return bootstrap(
-        lambda chosen: np.array([risk_coverage(posterior[chosen], labels[chosen]).area]), len(labels), images.groups
-    )[0]
-
-
-def trust(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[str, dict[str, Trust]]:
-    """Whether ratios and probabilities mean what they say: for each class against the rest (of two: the second), each measure.
-
-    Probabilities are those at the class frequencies of these very images, so that a prevalence given amiss is no fault of the
-    ratios.
-    """
-    from bayescope.reliability import assess, expected_if_calibrated
-
-    counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
-    posterior = answers.posterior_at(counts / counts.sum())
-    measured = assess(answers.log_likelihood_ratio, posterior, images.labels, images.groups)
-    found = {}
-    for k in range(images.n_classes) if images.n_classes > 2 else (1,):
-        expected = expected_if_calibrated(posterior[:, k].clip(_TINY, 1 - _TINY))
-        found[model.class_names[k]] = {what: Trust(value, expected[what]) for what, value in measured[k].items()}
-    return found
-
-
-def decisions(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[str, Any] | None:
-    """What prediction sets and abstention promise, and how they did; None if the model has none."""
-    decided = model.decide(answers)
-    if model.decisions is None or decided is None:
-        return None
-    sets, abstention = model.decisions.sets, model.decisions.abstention
-    promised = {"miscoverage": sets.miscoverage, "risk": abstention.risk, "warning": abstention.warning}
-    found = decided.measured(images.labels)
-    return promised | found | {"set coverage": dict(zip(model.class_names, found["set coverage"], strict=True))}
-
-
-@dataclass(frozen=True)
-class LabelledSplit:
-    """``images``, with classes and pixels as the model has them: split ``name`` of ``data``."""
-
-    images: ImageSet
-    name: str
-    data: Dataset
-
-
-def labelled_split(model: LikelihoodModel, path: Path, name: str) -> LabelledSplit:
-    """One split of the data at ``path``, brought to the model's order of classes and type of pixels.
-
-    Raises ConfigError for an unknown split, DataError for data of other classes, another type or another preparation.
-    """
-    from bayescope.data.labelled import SPLITS
-    from bayescope.errors import ConfigError, DataError
-    from bayescope.reading import as_model_takes, told_once
-
-    if name not in SPLITS:
-        raise ConfigError(f"split {name!r}; expected train, val or test")
-    data = load(path, model.config.size, model.config.seed)
-    if data.preparation != model.preparation:
-        raise DataError(
-            f"{path.name}: images prepared otherwise ({_told(data.preparation)}) than the model's "
-            f"({_told(model.preparation)}). Give a cache of `bayescope prepare` with the settings of the one trained on"
+    if model.calibration.calibrated:
+        say(f"Calibration rests on validation images: {rests_on(model)}")
+    if found.decisions:
+        table = new_table(
+            "sets and abstention",
+            "promised",
+            "measured",
+            title="Decisions at the model's own prior; promises hold with --error-rate 0",
         )
-    images: ImageSet = getattr(data, name)
-    number = np.array(class_numbers(images.class_names, model.class_names, path.name))
-    pixels, remarks = as_model_takes(model, images.pixels, path.name)
-    data = replace(data, warnings=(*data.warnings, *told_once(images.names, remarks)))
-    images = replace(images, pixels=pixels, labels=number[images.labels], class_names=model.class_names)
-    for text in told_once(images.names, remarks):
-        warn(text)
-    return LabelledSplit(images, name, data)
+        for row in decision_rows(found.decisions):
+            add_row(table, *row)
+        console.print(table)
 
 
-def _told(preparation: Preparation | None) -> str:
-    return "not at all" if preparation is None else ", ".join(f"{k} {v}" for k, v in preparation.to_dict().items())
+def _confusion_table(found: Evaluation) -> Table:
+    names = found.model.class_names
+    table = new_table("true class", *(f"called {name}" for name in names), title="Images by true class and class called")
+    for name, row in found.confusion.items():
+        add_row(table, name, *(str(row[other]) for other in names))
+    return table
 
 
-def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str) -> list[int]:
-    """For each class ``found`` its number among those ``expected``.
-
-    By name; where one side has bare numbers 0, 1, … instead of names, by these, and a warning says so.  Raises DataError if
-    they are other classes.
-    """
-    from bayescope.errors import DataError
-
-    if set(found) == set(expected):
-        return [expected.index(name) for name in found]
-    numbers = [str(k) for k in range(len(expected))]
-    if len(found) != len(expected) or sorted(numbers) not in (sorted(found), sorted(expected)):
-        raise DataError(
-            f"{source}: classes {', '.join(found)}; the model expects {', '.join(expected)}. Name the classes alike, or give "
-            "data of the model's classes"
-        )
-    order = [int(name) for name in found] if sorted(found) == sorted(numbers) else [expected.index(name) for name in numbers]
-    pairs = ", ".join(f"{name} as {expected[k]}" for name, k in zip(found, order, strict=True))
-    warn(f"{source}: classes without names on one side; taken by number: {pairs}")
-    return order
-
-
-def answer(
-    model: LikelihoodModel,
-    images: ImageSet,
-    class_prior: Floats | None = None,
-    error_rate: float | None = None,
-    max_passes: int | None = None,
-    test_novelty: bool = False,
-) -> Answers:
-    """Weigh the images with a progress bar."""
-    with bar("weighing images", len(images)) as advance:
-        return model.classify(images.pixels, class_prior, error_rate, max_passes, advance, test_novelty)
-
-
-def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
-    """What was promised of sets and abstention and what was measured, in words; none for a model without."""
-    if decided is None:
-        return []
-    rows = [
-        (f"sets that hold {name}, where it is true", f"≥ {1 - decided['miscoverage']:.3g}", f"{share:.3f}")
-        for name, share in decided["set coverage"].items()
-    ]
-    rows.append(("classes in a set", "", f"{decided['classes in a set']:.2f}"))
-    if decided["warning"]:
-        return [*rows, ("answered", "", "none: " + decided["warning"])]
-    rows.append(("answered", "", f"{decided['answered']:.3f}"))
-    return [*rows, ("wrong among the answered", f"≤ {decided['risk']:.3g}", f"{decided['wrong among answered']:.3f}")]
-
-
-def rests_on(model: LikelihoodModel) -> str:
-    """Validation images of each class that the calibration rests on, in words."""
-    return ", ".join(f"{n} {name}" for name, n in zip(model.class_names, model.calibration.images, strict=True))
-
-
-def _trust_table(name: str, rows: dict[str, Trust], calibrated: bool) -> Table:
+def _trust_table(name: str, rows: Mapping[str, Trust], calibrated: bool) -> Table:
     title = f"{name} against the rest{'' if calibrated else ': UNCALIBRATED likelihood ratios'}"
     columns = ("measure", "value (95 % interval)", "expected if calibrated (95 % range)")
     table = new_table(*columns, title=title, caption="Cllr: bits; expected: of exactly right answers on as many images")
     for what, row in rows.items():
         add_row(table, what, str(row.measured), str(row.expected_if_calibrated))
-    return table
-
-
-def measures_table(title: str, measures: dict[str, Estimate], **others: dict[str, Estimate]) -> Table:
-    """A table of measures with their intervals, other observers beside."""
-    table = new_table("measure", "value (95 % interval)", *(name.replace("_", " ") for name in others), title=title)
-    for key, estimate in measures.items():
-        add_row(table, key, str(estimate), *(str(other[key]) for other in others.values()))
     return table

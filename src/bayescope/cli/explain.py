@@ -10,7 +10,7 @@ import typer
 
 from bayescope.cli.classify import read_images
 from bayescope.cli.options import Device, Prevalence, prior_from_text
-from bayescope.cli.output import say, warn
+from bayescope.cli.output import in_words, say, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,7 @@ def command(
     name = model.class_names[first]
     kind = "UNCALIBRATED log-likelihood ratio" if is_raw(model, rival) else "log-likelihood ratio"
     title = f"{name} against {against or 'the rest'}: {kind} {total.sum():+.4f} {unit}"
+    prevalence = in_words(dict(zip(model.class_names, answers.class_prior.tolist(), strict=True)))
     by_level = found.scaled(per_nat).levels[0]
     pictures = {
         "evidence.png": overlay(_picture(model, pixels), total, title, unit),
@@ -80,14 +81,17 @@ def command(
         pictures["counterfactual.png"] = _counterfactual(model, pixels, int(first), other, sigma)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
+    stem = image.stem if frame is None else f"{image.stem}-frame{frame}"
+    targets = {out / f"{stem}-{ending}": content for ending, content in pictures.items()}
+    for target, content in targets.items():
+        write_atomically(target, content)
     say(title)
+    say(f"the rest mixed at prevalence {prevalence}" if against is None else f"at prevalence {prevalence}", style="dim")
     early = model.classify(pixels, prior)
     if against is None and early.mean_passes < answers.mean_passes:
         ratio, error = per_nat * early.log_likelihood_ratio[0, first], per_nat * early.standard_error[0, first]
         say(f"(weighed in full; `bayescope classify`, which stops early, tells {ratio:+.4f} ± {error:.4f} {unit})")
-    for ending, content in pictures.items():
-        target = out / (f"{image.stem}-{ending}" if frame is None else f"{image.stem}-frame{frame}-{ending}")
-        write_atomically(target, content)
+    for target in targets:
         say(str(target))
     warn(model.calibration.warning)
 

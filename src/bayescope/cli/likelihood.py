@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from bayescope.cli.classify import by_class, print_left_out, read_images
+from bayescope.cli.classify import by_class, left_out_records, read_images
 from bayescope.cli.options import Device, Frame
 from bayescope.cli.output import add_row, console, new_table, print_json, warn
 from bayescope.cli.progress import bar
@@ -51,7 +51,8 @@ def command(
         warn(blur_warning(model, settings, float(given_images.grey_steps.min())))
         _print_json(given_images, model, found) if as_json else console.print(_table(given_images.names, model, found))
     if as_json:
-        print_left_out(given_images)
+        for record in left_out_records(given_images):
+            print_json(record)
     if given_images.failed:
         raise typer.Exit(1)
 

@@ -6,6 +6,7 @@ import typer
 
 from bayescope import __version__
 from bayescope.cli import classify, compare, demo, evaluate, explain, likelihood, prepare, report, sample, train
+from bayescope.cli.output import complain, never_fail_to_encode
 from bayescope.errors import BayescopeError
 
 app = typer.Typer(
@@ -34,7 +35,9 @@ def _options(
 
 
 def run() -> None:
-    """Entry point.  Exit code 0: done; 1: done, but some images failed; 2: not done; 70: a defect of Bayescope."""
+    """Entry point.  Exit code 0: done; 1: done, but some images failed; 2: not done; 130: interrupted; 70: a defect of
+    Bayescope."""
+    never_fail_to_encode()
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -43,10 +46,15 @@ def run() -> None:
     except BayescopeError as error:
         if debug:
             raise
-        typer.echo(f"error: {error}", err=True)
+        complain(f"error: {error}", "")
         sys.exit(2)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        complain("interrupted; what was written before is intact. Training goes on with --resume, preparing if run again", "")
+        sys.exit(130)
     except Exception as error:
         if debug:
             raise
-        typer.echo(f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", err=True)
+        complain(f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", "")
         sys.exit(70)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bayescope.cli.output import complain, in_words, warn
+
 if TYPE_CHECKING:
     from bayescope.shapes import Floats
 
-Device = Annotated[str, typer.Option(help="Where to weigh: auto (a GPU if there is one), cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="Where to score images: auto (a GPU if there is one), cpu or cuda.")]
 ErrorRate = Annotated[
     float | None,
     typer.Option(
@@ -24,8 +28,22 @@ Frame = Annotated[
 Prevalence = Annotated[
     str | None,
     typer.Option(
-        help="Class probabilities, e.g. 0.9,0.1 (default: the model's own, equal unless fitted or saved with another)."
+        help="Class probabilities by name, e.g. cancer=0.01,normal=0.99 (default: the model's own, equal unless fitted or "
+        "saved with another). Bare numbers are taken in the order of the classes, which is then told."
     ),
+]
+Positive = Annotated[
+    str | None,
+    typer.Option(help="Class of the headline: sensitivity, specificity and predictive values (default: each class)."),
+]
+NormaliseLabels = Annotated[
+    bool,
+    typer.Option(
+        "--normalise-labels", help="Take classes and patients that differ in case, blanks or number format for the same."
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse data with warnings, such as images or patients in more than one split.")
 ]
 
 
@@ -43,16 +61,78 @@ def frame_from_text(text: str | None) -> int | Literal["all"] | None:
 
 
 def prior_from_text(text: str | None, class_names: tuple[str, ...]) -> Floats | None:
-    """``0.9,0.1`` as probabilities of the classes; None for None.  Raises ConfigError if it holds anything else."""
-    import numpy as np
+    """``cancer=0.1,normal=0.9``, or numbers alone, as probabilities of the classes; None for None.
 
+    Says on standard error which class has which.  Raises ConfigError if it holds anything else.
+    """
     from bayescope.answers import check_prior
-    from bayescope.errors import ConfigError
 
     if text is None:
         return None
+    prior = check_prior(_named(text, class_names) if "=" in text else _bare(text, class_names), class_names)
+    complain(f"prevalence: {in_words(dict(zip(class_names, prior.tolist(), strict=True)))}", "dim")
+    return prior
+
+
+def heed(warnings: Iterable[str], strict: bool = False) -> None:
+    """Say each warning on standard error.  Raises DataError for them if ``strict``."""
+    from bayescope.errors import DataError
+
+    told = [text for text in warnings if text]
+    if told and strict:
+        raise DataError("; ".join(told) + ". With --strict this is refused; mend the data, or leave --strict out")
+    for text in told:
+        warn(text)
+
+
+def check_new_file(path: Path | None, force: bool) -> None:
+    """Raise RunError if ``path`` exists and ``force`` is not given."""
+    from bayescope.errors import RunError, reading
+
+    if path is None:
+        return
+    with reading(path, RunError):
+        exists = path.exists()
+    if exists and not force:
+        raise RunError(f"{path}: exists already; give --force to replace it, or another --out")
+
+
+def _bare(text: str, class_names: tuple[str, ...]) -> list[float]:
+    from bayescope.errors import ConfigError
+
     try:
-        given = np.array([float(part) for part in text.split(",")])
+        return [float(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"prevalence {text!r}; expected numbers separated by commas, e.g. 0.9,0.1") from None
-    return check_prior(given, class_names)
+        raise ConfigError(f"prevalence {text!r}; expected numbers separated by commas, e.g. {_example(class_names)}") from None
+
+
+def _named(text: str, class_names: tuple[str, ...]) -> dict[str, float]:
+    """Numbers by class; a name may hold commas and equal signs itself."""
+    from bayescope.errors import ConfigError
+
+    found: dict[str, float] = {}
+    pending = ""
+    for part in text.split(","):
+        pending = f"{pending},{part}" if pending else part
+        name, equals, number = (piece.strip() for piece in pending.rpartition("="))
+        try:
+            value = float(number) if equals else None
+        except ValueError:
+            value = None
+        if value is None or name not in class_names:
+            continue
+        if name in found:
+            raise ConfigError(f"prevalence {text!r} gives {name} twice; expected each class once, e.g. {_example(class_names)}")
+        found[name], pending = value, ""
+    if pending or set(found) != set(class_names):
+        wrong = (
+            f"{pending!r} is no class with a number" if pending else f"no number for {', '.join(set(class_names) - set(found))}"
+        )
+        raise ConfigError(f"prevalence {text!r}: {wrong}; expected one for each class, e.g. {_example(class_names)}")
+    return found
+
+
+def _example(class_names: tuple[str, ...]) -> str:
+    shares = [f"{name}={1 / len(class_names):.3g}" for name in class_names[:-1]]
+    rest = 1 - sum(float(share.rpartition("=")[2]) for share in shares)
+    return f'"{",".join([*shares, f"{class_names[-1]}={rest:.3g}"])}"'

@@ -1,15 +1,96 @@
-"""What commands print.  Names, paths and classes are a user's words: never markup, and never broken over lines."""
+"""What commands print.  Names, paths and classes are a user's words: never markup, and never broken over lines.
+
+No result is lost for want of a character: what the encoding of the stream lacks is written in ASCII.
+"""
 
 import json
-from typing import Any
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-console = Console()
-errors = Console(stderr=True)
+_ASCII = {
+    "±": "+/-",
+    "–": "-",
+    "—": "-",
+    "×": "x",
+    "≥": ">=",
+    "≤": "<=",
+    "σ": "sigma",
+    "δ": "delta",
+    "…": "...",
+    "·": "-",
+    "½": "1/2",
+    "√": "sqrt",
+    "→": "->",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "\N{NO-BREAK SPACE}": " ",
+}
+
+
+class _Spelling:
+    """A stream's text with what its encoding lacks spelt in ASCII."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(encodable(text, self._stream.encoding or "utf-8"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """``text`` as ``encoding`` can hold it: ``±`` becomes ``+/-`` where it is missing, other characters ``\\xe9``."""
+    try:
+        text.encode(encoding)
+        return text
+    except UnicodeEncodeError:
+        pass
+    except LookupError:
+        encoding = "ascii"
+    return "".join(_character(character, encoding) for character in text)
+
+
+def _character(character: str, encoding: str) -> str:
+    for spelling in (character, _ASCII.get(character, character)):
+        try:
+            spelling.encode(encoding)
+            return spelling
+        except UnicodeEncodeError:
+            continue
+    return character.encode(encoding, "backslashreplace").decode(encoding)
+
+
+class _Console(Console):
+    """Prints to the standard stream of the moment, whatever its encoding; draws boxes in ASCII where that has no lines."""
+
+    @property
+    def file(self) -> Any:
+        return _Spelling(super().file)  # type: ignore[arg-type]
+
+    @file.setter
+    def file(self, new_file: Any) -> None:
+        self._file = new_file
+
+
+console = _Console()
+errors = _Console(stderr=True)
+
+
+def never_fail_to_encode() -> None:
+    """Let the standard streams write what their encoding lacks as ``\\xe9``: also what other libraries print."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(text: str, style: str = "") -> None:
@@ -29,7 +110,7 @@ def warn(text: str) -> None:
 
 
 def print_json(record: dict[str, Any]) -> None:
-    """One line of strict JSON: what is no finite number is null."""
+    """One line of strict JSON in ASCII: what is no finite number is null."""
     typer.echo(json.dumps(finite(record), allow_nan=False))
 
 
@@ -37,6 +118,11 @@ def finite(record: dict[str, Any]) -> dict[str, Any]:
     """``record`` as JSON holds it, with null for NaN and infinities."""
     content: dict[str, Any] = json.loads(json.dumps(record), parse_constant=lambda constant: None)
     return content
+
+
+def in_words(numbers: Mapping[str, float]) -> str:
+    """Numbers by class: ``cancer 0.01, normal 0.99``."""
+    return ", ".join(f"{name} {number:.4g}" for name, number in numbers.items())
 
 
 def new_table(*columns: str, title: str = "", caption: str = "", right: tuple[str, ...] = ()) -> Table:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bayescope.cli.options import NormaliseLabels, Strict, frame_from_text, heed
 from bayescope.cli.output import print_json, say, warn
 from bayescope.cli.progress import bar
 from bayescope.config import LARGEST_SEED
@@ -34,6 +35,7 @@ class Scheme(StrEnum):
     OFFICIAL = "official"
     LEAK_FREE = "leak-free"
     FOLDS = "folds"
+    TEST = "test"
 
 
 def command(
@@ -48,7 +50,11 @@ def command(
         ),
     ] = None,
     split: Annotated[
-        Scheme | None, typer.Option(help="Division of the cases (default: the official one; inbreast: folds).")
+        Scheme | None,
+        typer.Option(
+            help="Division of the cases (default: the official one; inbreast: folds; folder: as given, or drawn); test: "
+            "a folder all for testing, as an outside set is."
+        ),
     ] = None,
     fold: Annotated[
         int | None, typer.Option(min=0, help="Which of the folds to test on, from 0 (default: 0); with --split folds.")
@@ -70,6 +76,14 @@ def command(
     window: Annotated[
         int, typer.Option(min=0, help="Which of several VOI windows or LUTs of a DICOM file to apply, from 0.")
     ] = 0,
+    frame: Annotated[
+        str | None,
+        typer.Option(
+            help="folder: which frame of DICOM files of several, counted from 1, or all (a column frame goes before)."
+        ),
+    ] = None,
+    normalise_labels: NormaliseLabels = False,
+    strict: Strict = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one for each core).")] = None,
     max_broken: Annotated[int, typer.Option(min=0, help="Most files that may be broken.")] = 20,
     force: Annotated[bool, typer.Option("--force", help="Replace the cache in --out.")] = False,
@@ -88,7 +102,8 @@ def command(
         _check_replaceable(out)
     if not as_json:
         say(f"reading {source}", style="dim")
-    found = _read(archive, source, task, split, fold, folds, val_fraction, seed)
+    found = _read(archive, source, task, split, fold, folds, val_fraction, seed, frame, normalise_labels)
+    heed(_leaks(found), strict)
     if force:
         _remove(out)
     of_whole = bool((found.cases["kind"] != "roi").all())
@@ -106,6 +121,15 @@ def command(
     _warn_of_broken(result)
 
 
+def _leaks(found: "Archive") -> list[str]:
+    """What to tell of patients in more than one split, as an archive's official division may have them."""
+    by_split = found.cases.dropna(subset=["patient"]).groupby("patient")["split"].nunique()
+    leaking = int((by_split > 1).sum())
+    return (
+        [f"{leaking} of {len(by_split)} patients are in more than one split: results on test are too good"] if leaking else []
+    )
+
+
 def _read(
     archive: Kind,
     source: Path,
@@ -115,6 +139,8 @@ def _read(
     folds: int | None,
     val_fraction: float | None,
     seed: int,
+    frame: str | None,
+    normalise_labels: bool,
 ) -> "Archive":
     from bayescope.data import cbis_ddsm, inbreast, vindr
     from bayescope.data.division import Split
@@ -122,12 +148,17 @@ def _read(
     from bayescope.errors import ConfigError
 
     if archive is Kind.FOLDER:
-        if any(option is not None for option in (task, split, fold, folds, val_fraction)):
+        if any(option is not None for option in (task, fold, folds, val_fraction)) or split not in (None, Scheme.TEST):
             raise ConfigError(
-                "--task, --split, --fold, --folds or --val-fraction; expected none for a folder: its classes and splits are "
-                "those it has"
+                "--task, --split, --fold, --folds or --val-fraction; expected none for a folder but --split test: its classes "
+                "and "
+                "splits are those it has"
             )
-        return read_picture_archive(source, seed)
+        return read_picture_archive(source, seed, frame_from_text(frame), normalise_labels, split is Scheme.TEST)
+    if frame is not None or normalise_labels or split is Scheme.TEST:
+        raise ConfigError(
+            f"--frame, --normalise-labels or --split test with {archive}; expected them with folder only. Leave them out"
+        )
     readers = {
         Kind.CBIS_DDSM: (cbis_ddsm.read_cbis_ddsm, cbis_ddsm.TASKS, Scheme.OFFICIAL),
         Kind.INBREAST: (inbreast.read_inbreast, inbreast.TASKS, Scheme.FOLDS),

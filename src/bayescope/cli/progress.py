@@ -44,6 +44,19 @@ def late_counter(title: str, seconds: float = 2.0) -> Iterator[Callable[[int, in
 
 
 @contextmanager
+def late_bar(title: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
+    """A bar whose total is told first; the value is a function of the total to one that hears of items done."""
+    with Progress(*_COLUMNS, console=errors, transient=True) as progress:
+        task = progress.add_task(title, total=None, visible=False)
+
+        def started(total: int) -> Callable[[int], None]:
+            progress.update(task, total=total, visible=True)
+            return lambda done: progress.advance(task, done)
+
+        yield started
+
+
+@contextmanager
 def training_bars(data: Dataset, config: Config, done: int = 0) -> Iterator[tuple[loop.Watch, Callable[[int], None]]]:
     """Bars for training and for weighing the validation images: the two callbacks of ``fit``."""
     from bayescope.fit import images_to_weigh

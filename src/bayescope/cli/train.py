@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bayescope.cli.events import tensorboard_log
+from bayescope.cli.options import NormaliseLabels, Strict, heed
 from bayescope.cli.output import complain, say, warn
 from bayescope.cli.progress import counter, training_bars
 
@@ -37,6 +39,8 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace the run in --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 250,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")] = False,
+    normalise_labels: NormaliseLabels = False,
+    strict: Strict = False,
 ) -> None:
     """Train a likelihood classifier.
 
@@ -52,7 +56,7 @@ def command(
         source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
     given = {"size": size, "seed": seed, "device": device, "training": {"steps": steps}, "evidence": {"levels": levels}}
     settings = _override(read_config(source) if source else Config(), given)
-    dataset = load(data, settings.size, settings.seed)
+    dataset = load(data, settings.size, settings.seed, normalise_labels, strict)
     _warn_of_validation(dataset)
     done = started_steps(out) if resume else 0
     folder = out / "tensorboard" if tensorboard else None
@@ -76,16 +80,20 @@ def _warn_of_validation(data: Dataset) -> None:
         )
 
 
-def load(data: Path, size: int | None, seed: int) -> Dataset:
-    """Read ``data`` with a progress bar; says which files of a folder were used, and prints the warnings of reading."""
+def load(data: Path, size: int | None, seed: int, normalise_labels: bool = False, strict: bool = False) -> Dataset:
+    """Read ``data`` with a progress bar; says which files of a folder were used, and what to know of the images.
+
+    With ``strict`` a warning is a DataError.
+    """
+    from bayescope.data.copies import overlaps
     from bayescope.data.sources import load_dataset
 
     with counter("reading images") as count:
-        found = load_dataset(data, size, seed, count)
+        found = load_dataset(data, size, seed, count, normalise_labels)
     if found.files.found:
         complain(f"{data}: {found.files}", "yellow" if found.files.left_out else "dim")
-    for text in found.warnings:
-        warn(text)
+    found = replace(found, warnings=(*found.warnings, *overlaps(found)))
+    heed(found.warnings, strict)
     return found
 
 

@@ -6,23 +6,16 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bayescope import __version__
-from bayescope.compare.statistics import SPECIFICITY
 from bayescope.compare.summary import Comparison, Row
 from bayescope.metrics import Estimate
 from bayescope.report.figures import PALETTE, _axes, _svg
 
-COLUMNS = (
-    "method",
-    "training images",
-    "AUC",
-    "spread over seeds",
-    "balanced accuracy",
-    f"sensitivity at {100 * SPECIFICITY:.0f} % specificity",
-    "lead of Bayescope in AUC",
-    "training, s",
-    "images per s",
-    "passes per image",
-)
+
+def columns(comparison: Comparison) -> tuple[str, ...]:
+    """Heads of the table; the sensitivity names its class."""
+    _, *others = comparison.rows[0].scores.measures
+    costs = ("training, s", "images per s", "passes per image")
+    return ("method", "training images", "AUC", "spread over seeds", *others, "lead of Bayescope in AUC", *costs)
 
 
 def render(comparison: Comparison) -> str:
@@ -32,7 +25,7 @@ def render(comparison: Comparison) -> str:
     return environment.get_template("page.html.j2").render(
         c=comparison,
         version=__version__,
-        columns=COLUMNS,
+        columns=columns(comparison),
         cells=cells,
         summary=verdict(comparison),
         curve=learning_curve(comparison) if len(comparison.fractions) > 1 else "",
@@ -44,13 +37,13 @@ def render(comparison: Comparison) -> str:
 def markdown(comparison: Comparison) -> str:
     """The same table for a README, and what it stands on."""
     lines = [f"## {comparison.source}: Bayescope and discriminative networks", "", *verdict(comparison), ""]
-    lines += ["| " + " | ".join(COLUMNS) + " |", "|" + " --- |" * len(COLUMNS)]
+    lines += ["| " + " | ".join(columns(comparison)) + " |", "|" + " --- |" * len(columns(comparison))]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in comparison.rows]
     return "\n".join([*lines, "", *(f"- {line}" for line in protocol(comparison))]) + "\n"
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as text, in the order of :data:`COLUMNS`."""
+    """A row as text, in the order of :func:`columns`."""
     measured = [interval(estimate) for estimate in row.scores.measures.values()]
     deviation = row.scores.seed_deviation
     return (

@@ -10,8 +10,9 @@ Images of one patient are not independent: pulls are added up within a patient f
 two classes: the mean AUC, sensitivity and pull of each class against the rest.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -67,16 +68,32 @@ def balanced_accuracy(posterior: Floats, labels: Labels, weights: Floats) -> Flo
     return _ratio(weights @ hit, weights @ member).mean(axis=1)
 
 
-def sensitivity_at_specificity(posterior: Floats, labels: Labels, weights: Floats) -> Floats:
-    """Largest sensitivity of a threshold whose specificity is at least 90 %, as :func:`balanced_accuracy`."""
-    shown = [1] if posterior.shape[1] == 2 else range(posterior.shape[1])
+def sensitivity_at_specificity(posterior: Floats, labels: Labels, weights: Floats, positive: int | None = None) -> Floats:
+    """Largest sensitivity of a threshold whose specificity is at least 90 %, as :func:`balanced_accuracy`.
+
+    Of class ``positive``, or the mean over classes.
+    """
+    shown = range(posterior.shape[1]) if positive is None else [positive]
     return np.mean([_sensitivity(posterior[:, k], labels == k, weights) for k in shown], axis=0)
 
 
-MEASURES: dict[str, Callable[[Floats, Labels, Floats], Floats]] = {
-    "balanced accuracy": balanced_accuracy,
-    "sensitivity at 90 % specificity": sensitivity_at_specificity,
-}
+Measure = Callable[[Floats, Labels, Floats], Floats]
+
+
+def measures_of(class_names: Sequence[str], positive: str | None) -> dict[str, Measure]:
+    """What is measured beside the AUC, by name.
+
+    The sensitivity is of the ``positive`` class, of each of two classes, or the mean of more; its name says which.
+    """
+    end = f"at {100 * SPECIFICITY:.0f} % specificity"
+    names = list(class_names)
+    told = [positive] if positive is not None else names if len(names) == 2 else []
+    found: dict[str, Measure] = {"balanced accuracy": balanced_accuracy}
+    for name in told:
+        found[f"sensitivity, {name}, {end}"] = partial(sensitivity_at_specificity, positive=names.index(name))
+    if not told:
+        found[f"mean sensitivity of the classes {end}"] = sensitivity_at_specificity
+    return found
 
 
 def compare_observers(
@@ -86,8 +103,9 @@ def compare_observers(
     reference: str | None = None,
     seed: int = 0,
     n_bootstrap: int = N_BOOTSTRAP,
+    measures: Mapping[str, Measure] | None = None,
 ) -> dict[str, Scores]:
-    """Measures of each observer, ``(seeds, n, classes)`` by name, and the ``reference``'s lead over the others.
+    """The AUC and ``measures`` of each observer, ``(seeds, n, classes)`` by name, and the ``reference``'s lead over the others.
 
     Intervals, 95 %, are over patients (default: images), of the mean over the seeds at hand.  AUC: DeLong, on the scale of its
     log odds, NaN where it is 0 or 1; its difference: DeLong.  Others: percentiles of a bootstrap that draws the same patients
@@ -96,20 +114,23 @@ def compare_observers(
     whose = np.arange(len(labels)) if patients is None else patients
     aucs = {name: np.array([mean_auc(one, labels) for one in many]) for name, many in posteriors.items()}
     pulled = {name: np.mean([pulls(one, labels, whose) for one in many], axis=0) for name, many in posteriors.items()}
-    values = _mean_measures(posteriors, labels, chain(np.ones((1, 1, len(labels))), _resamples(whose, n_bootstrap, seed)))
+    measures = measures or measures_of((), None)
+    values = _mean_measures(
+        posteriors, labels, measures, chain(np.ones((1, 1, len(labels))), _resamples(whose, n_bootstrap, seed))
+    )
 
     def lead(name: str) -> dict[str, Estimate]:
         if reference is None or name == reference:
             return {}
         difference = float(aucs[reference].mean() - aucs[name].mean())
         reach = _Z * float(np.linalg.norm(pulled[reference] - pulled[name]))
-        rows = {what: _percentiles(values[reference, what] - values[name, what]) for what in MEASURES}
+        rows = {what: _percentiles(values[reference, what] - values[name, what]) for what in measures}
         return {"AUC": Estimate(difference, difference - reach, difference + reach)} | rows
 
     return {
         name: Scores(
             {"AUC": _log_odds_interval(float(aucs[name].mean()), float(np.linalg.norm(pulled[name])))}
-            | {what: _percentiles(values[name, what]) for what in MEASURES},
+            | {what: _percentiles(values[name, what]) for what in measures},
             float(aucs[name].std(ddof=1)) if len(many) > 1 else float("nan"),
             lead(name),
         )
@@ -117,12 +138,14 @@ def compare_observers(
     }
 
 
-def _mean_measures(posteriors: dict[str, Floats], labels: Labels, resamples: Iterable[Floats]) -> dict[tuple[str, str], Floats]:
+def _mean_measures(
+    posteriors: dict[str, Floats], labels: Labels, measures: Mapping[str, Measure], resamples: Iterable[Floats]
+) -> dict[tuple[str, str], Floats]:
     """Each observer's measures, the mean over its seeds, under each row of each resample's weights."""
-    found: dict[tuple[str, str], list[Floats]] = {(name, what): [] for name in posteriors for what in MEASURES}
+    found: dict[tuple[str, str], list[Floats]] = {(name, what): [] for name in posteriors for what in measures}
     for weights in resamples:
         for (name, what), rows in found.items():
-            rows.append(np.mean([MEASURES[what](one, labels, weights) for one in posteriors[name]], axis=0))
+            rows.append(np.mean([measures[what](one, labels, weights) for one in posteriors[name]], axis=0))
     return {key: np.concatenate(rows) for key, rows in found.items()}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from bayescope.compare.networks import NETWORKS
 from bayescope.compare.run import BAYESCOPE, Result, patient_numbers
-from bayescope.compare.statistics import Scores, compare_observers
+from bayescope.compare.statistics import Scores, compare_observers, measures_of
 from bayescope.config import Config
 from bayescope.data.file_account import FileAccount
 from bayescope.data.images import Dataset
@@ -46,6 +46,8 @@ class Comparison:
     rows: tuple[Row, ...]
     warnings: tuple[str, ...] = ()
     files: FileAccount = field(default_factory=FileAccount)
+    positive: str | None = None
+    """The one class whose sensitivity is told, if one was named."""
 
     @property
     def fractions(self) -> tuple[float, ...]:
@@ -53,8 +55,12 @@ class Comparison:
         return tuple(dict.fromkeys(row.fraction for row in self.rows))
 
 
-def summarise(data: Dataset, config: Config, results: Sequence[Result]) -> Comparison:
-    """Measures with intervals over patients, Bayescope's lead over each network, and costs."""
+def summarise(data: Dataset, config: Config, results: Sequence[Result], positive: str | None = None) -> Comparison:
+    """Measures with intervals over patients, Bayescope's lead over each network, and costs.
+
+    ``positive``: the class whose sensitivity is told; by default each of two classes, or the mean of more.
+    """
+    measures = measures_of(data.class_names, positive)
     patients = patient_numbers(data.test)
     rows: list[Row] = []
     for fraction in dict.fromkeys(result.fraction for result in results):
@@ -63,7 +69,7 @@ def summarise(data: Dataset, config: Config, results: Sequence[Result]) -> Compa
             if result.fraction == fraction:
                 by_method.setdefault(result.method, []).append(result)
         posteriors = {name: np.array([result.posterior for result in several]) for name, several in by_method.items()}
-        scores = compare_observers(posteriors, data.test.labels, patients, BAYESCOPE)
+        scores = compare_observers(posteriors, data.test.labels, patients, BAYESCOPE, measures=measures)
         rows += [_row(several, scores[name], len(data.test)) for name, several in by_method.items()]
     return Comparison(
         data.source,
@@ -80,6 +86,7 @@ def summarise(data: Dataset, config: Config, results: Sequence[Result]) -> Compa
         tuple(rows),
         data.warnings,
         data.files,
+        positive,
     )
 
 

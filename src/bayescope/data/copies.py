@@ -6,6 +6,7 @@ An image is known by the SHA-256 of its pixels, whatever its name or file format
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -54,6 +55,24 @@ def overlaps(data: Dataset) -> list[str]:
     if torn := sum(len(found) > 1 for found in labels.values()):
         told.append(f"{torn} images are there under several labels")
     return told
+
+
+def unseen_test(data: Dataset) -> Dataset:
+    """``data`` without test images that are in training or validation too, themselves or by their patient; a warning says
+    so."""
+    seen = {found for images in (data.train, data.val) for found in pixel_hashes(images.pixels)}
+    patients = {patient for images in (data.train, data.val) for patient in images.groups or ()}
+    is_seen = np.array([found in seen for found in pixel_hashes(data.test.pixels)], dtype=bool)
+    is_known = np.array([patient in patients for patient in data.test.groups or ()] or [False] * len(data.test), dtype=bool)
+    left = np.flatnonzero(~(is_seen | is_known))
+    if len(left) == len(data.test):
+        return data
+    text = (
+        f"left out: {int(is_seen.sum())} test images identical to one in training or validation, and "
+        f"{int((is_known & ~is_seen).sum())} "
+        "more of patients there"
+    )
+    return replace(data, test=data.test.subset(left), warnings=(*data.warnings, text))
 
 
 def _pairs(known: dict[str, set[str]], of_image: dict[str, list[str]], what: str) -> Iterator[str]:

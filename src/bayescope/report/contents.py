@@ -24,8 +24,10 @@ class ReportContents:
     ``p_value``: of novelty, ``(n,)``; ``explained``: some images, by their number; ``sets``: what the prediction set of each
     image is, in words, and ``decisions``: what sets and abstention promise and how they did, rows of three cells;
     ``split`` of ``source``: train, val or test; ``trained_on``: what to tell of the model's own data;
-    ``trust``: for each class its measures of calibration, each beside what it is of exactly right answers; ``warning``: what
-    to tell of the calibration; ``rests_on``: the validation images it rests on;
+    ``by_class``: measures of each class against the rest, predictive values at ``prevalence``; ``positive``: the class of the
+    headline, if one was named;
+    ``trust``: for each class its measures of calibration, each beside what it is of exactly right answers; ``warnings``:
+    what to know before trusting the numbers; ``rests_on``: the validation images it rests on;
     ``patients``: whose image each is, over whom intervals are then.
     """
 
@@ -38,6 +40,8 @@ class ReportContents:
     standard_error: Floats
     passes: float
     measures: dict[str, Estimate]
+    by_class: dict[str, dict[str, Estimate]]
+    prevalence: dict[str, float]
     pictures: dict[int, NDArray[np.uint8]]
     samples: NDArray[np.uint8]
     curve: list[dict[str, Any]]
@@ -56,7 +60,8 @@ class ReportContents:
     rests_on: str = ""
     patients: tuple[str, ...] | None = None
     trust: dict[str, dict[str, tuple[Estimate, Estimate]]] = field(default_factory=dict)
-    warning: str = ""
+    warnings: tuple[str, ...] = ()
+    positive: str | None = None
 
 
 @dataclass(frozen=True)

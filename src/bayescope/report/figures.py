@@ -35,7 +35,7 @@ def picture(pixels: NDArray[np.uint8], side: int = 128) -> str:
 
 
 def roc(contents: ReportContents) -> str:
-    """ROC curve of class 1, or of each class against the rest; reference observers dashed."""
+    """ROC curve of each class against the rest, or of the positive class; reference observers dashed."""
     figure, axes = _axes("False positive rate", "True positive rate")
     axes.plot([0, 1], [0, 1], color=_GRID, linewidth=1)
     for k in _shown_classes(contents):
@@ -45,7 +45,7 @@ def roc(contents: ReportContents) -> str:
             if not np.isfinite(area):
                 continue
             false, true, _ = roc_curve(positive, posterior[:, k])
-            label = f"{contents.class_names[k]}{', ' + name if name else ''}: AUC {area:.3f}"
+            label = f"{contents.class_names[k]} against the rest{', ' + name if name else ''}: AUC {area:.3f}"
             axes.plot(false, true, color=_colour(k), linestyle="--" if name else "-", linewidth=1.8, label=label)
     axes.set_aspect("equal")
     if axes.get_legend_handles_labels()[0]:
@@ -151,7 +151,9 @@ def training_curve(contents: ReportContents) -> str | None:
 
 
 def _shown_classes(contents: ReportContents) -> list[int]:
-    return [1] if len(contents.class_names) == 2 else list(range(len(contents.class_names)))
+    """The positive class if one was named, or else all."""
+    names = contents.class_names
+    return list(range(len(names))) if contents.positive is None else [names.index(contents.positive)]
 
 
 def _colour(k: int) -> str:

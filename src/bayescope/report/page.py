@@ -48,7 +48,7 @@ def _slider(contents: ReportContents) -> dict[str, Any]:
     """What the page's script needs: each class's ratios, and which images are of it."""
     return {
         "names": list(contents.class_names),
-        "first": 1 if len(contents.class_names) == 2 else 0,
+        "first": contents.class_names.index(contents.positive) if contents.positive else 0,
         "ratios": contents.log_likelihood_ratio.T.round(3).tolist(),
         "labels": contents.labels.tolist(),
     }

@@ -1,0 +1,204 @@
+"""Which labelled images a trained model is measured on: never one it was trained or validated on, unless asked for by name."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayescope.data.cases import Callback
+from bayescope.data.images import ImageSet
+from bayescope.data.intensity import Preparation
+from bayescope.data.labelled import SPLITS, LabelledImages
+from bayescope.data.sources import load_images
+from bayescope.errors import ConfigError, DataError
+from bayescope.model import LikelihoodModel
+from bayescope.reading import as_model_takes, told_once
+from bayescope.training_record import TrainingRecord
+
+CHOICES = ("auto", "all", *SPLITS)
+_SEEN = ("train", "val")
+_REASONS = {
+    ("image", "train"): "images the run was trained on",
+    ("image", "val"): "images the run was validated on",
+    ("patient", "train"): "images of patients the run was trained on",
+    ("patient", "val"): "images of patients the run was validated on",
+}
+
+
+@dataclass(frozen=True)
+class ChosenImages:
+    """The ``images`` to measure, of the split ``name`` of ``data``; ``all`` where it is every unseen image.
+
+    ``seen``: whether the run was trained or validated on them, so that they say nothing of new images; ``left_out``: images
+    that were passed over, by reason; ``warnings``: what to know before trusting the result.
+    """
+
+    images: ImageSet
+    name: str
+    data: LabelledImages
+    seen: bool
+    left_out: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+def load_for_model(
+    model: LikelihoodModel,
+    path: Path,
+    callback: Callback = lambda done, total: None,
+    normalise_labels: bool = False,
+) -> LabelledImages:
+    """The labelled images at ``path`` with classes, channels and type of pixels as the model has them.
+
+    No split is drawn, and classes may be absent.  Raises DataError for other classes, another type or another preparation.
+    """
+    data = load_images(path, model.config.size, callback, normalise_labels)
+    if data.preparation != model.preparation:
+        raise DataError(
+            f"{path.name}: images prepared otherwise ({_told(data.preparation)}) than the model's "
+            f"({_told(model.preparation)}). Give a cache of `bayescope prepare` with the settings of the one trained on"
+        )
+    numbers, warning = class_numbers(data.images.class_names, model.class_names, path.name)
+    pixels, remarks = as_model_takes(model, data.images.pixels, path.name)
+    images = replace(data.images, pixels=pixels, labels=np.array(numbers)[data.images.labels], class_names=model.class_names)
+    told = (*data.warnings, *told_once(data.images.names, remarks), *filter(None, [warning]))
+    return replace(data, images=images, warnings=told)
+
+
+def choose_images(data: LabelledImages, record: TrainingRecord | None, split: str = "auto") -> ChosenImages:
+    """The images to measure a run on, by the ``record`` of what it was given (None: it keeps none).
+
+    ``auto``: of data that hold no image the run was trained or validated on, all images, whatever splits they have; of the data
+    it was trained on, those that were its test images, and test images that were added.  ``all``: every unseen image.
+    ``test``,
+    ``train``, ``val``: that split of the run, or, for other data, as they give it.  Images of patients whom the run was trained
+    on count as seen, too.  Raises ConfigError for an unknown split or one that the data do not give, DataError if no unseen
+    image is left.
+    """
+    if split not in CHOICES:
+        raise ConfigError(f"split {split!r}; expected one of {', '.join(CHOICES)}")
+    known = _known(data, record)
+    if split in _SEEN:
+        return _seen(data, record, known.of_image, split)
+    everything = split == "all" or (split == "auto" and not known.is_source)
+    wanted = np.ones(len(data.images), bool) if everything else _test_images(data, known, split)
+    seen = known.of_image != ""
+    seen &= known.of_image != "test"
+    seen |= np.isin(known.of_patient, _SEEN)
+    chosen = np.flatnonzero(wanted & ~seen)
+    left_out = _reasons(known, wanted if everything or split == "test" else np.ones_like(wanted))
+    warnings = list(data.warnings)
+    if record is None:
+        warnings.append("the run keeps no record of its training images: whether these are unseen is not known")
+    if not len(chosen):
+        why = "; ".join(f"{n} {reason}" for reason, n in left_out.items()) or "none of the split"
+        raise DataError(
+            f"{data.source}: no unseen image of {len(data.images)} ({why}); expected some. Give images that the run was not "
+            "trained "
+            "on, or --split train to measure it on its own"
+        )
+    added = int((~wanted & (known.of_image == "")).sum()) if known.is_source else 0
+    if added:
+        warnings.append(
+            f"{added} images were added since training and are not measured; --split all measures every image not trained on"
+        )
+    if left_out:
+        described = "; ".join(f"{n} {reason}" for reason, n in left_out.items())
+        if everything or known.n_new_or_moved:
+            warnings.append(f"left out: {described}")
+    return ChosenImages(data.images.subset(chosen), "all" if everything else "test", data, False, left_out, tuple(warnings))
+
+
+def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str) -> tuple[list[int], str]:
+    """For each class ``found`` its number among those ``expected``, and a warning if they were taken by number.
+
+    By name; where one side has bare numbers 0, 1, … instead of names, by these.  Raises DataError if there are other classes.
+    """
+    if set(found) <= set(expected):
+        return [expected.index(name) for name in found], ""
+    numbers = [str(k) for k in range(len(expected))]
+    if set(found) <= set(numbers):
+        order = [int(name) for name in found]
+    elif set(expected) == set(numbers) and len(found) == len(expected):
+        order = list(range(len(found)))
+    else:
+        raise DataError(
+            f"{source}: classes {', '.join(found)}; the model expects {', '.join(expected)}. {_remedy(found, expected)}"
+        )
+    pairs = ", ".join(f"{name} as {expected[k]}" for name, k in zip(found, order, strict=True))
+    return order, f"{source}: classes without names on one side; taken by number: {pairs}"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the run knows of each image and its patient: the split it was in, or blank."""
+
+    of_image: NDArray[np.str_]
+    of_patient: NDArray[np.str_]
+
+    @property
+    def is_source(self) -> bool:
+        """Whether the run was trained or validated on some of the images."""
+        return bool(np.isin(self.of_image, _SEEN).any())
+
+    @property
+    def n_new_or_moved(self) -> int:
+        return int((self.of_image == "").sum())
+
+
+def _known(data: LabelledImages, record: TrainingRecord | None) -> _Known:
+    nothing = np.full(len(data.images), "", dtype="U5")
+    if record is None:
+        return _Known(nothing, nothing)
+    of_image = record.splits_of(data.images.pixels)
+    if data.images.groups is None:
+        return _Known(of_image, nothing)
+    return _Known(of_image, record.splits_of_patients(data.images.groups, same_source=bool((of_image != "").any())))
+
+
+def _test_images(data: LabelledImages, known: _Known, split: str) -> NDArray[np.bool_]:
+    """Recorded test images, and those that the data give as test."""
+    wanted = known.of_image == "test"
+    if data.split is not None:
+        wanted |= data.split == "test"
+    elif not wanted.any() and not known.is_source:
+        raise ConfigError(f"split {split!r} of {data.source}, which gives no splits; expected all. Give --split all")
+    return wanted
+
+
+def _seen(data: LabelledImages, record: TrainingRecord | None, of_image: NDArray[np.str_], split: str) -> ChosenImages:
+    recorded = record is not None and bool((of_image != "").any())
+    if recorded:
+        chosen = of_image == split
+    elif data.split is not None:
+        chosen = data.split == split
+    else:
+        raise ConfigError(f"split {split!r} of {data.source}, which gives no splits; expected all. Give --split all")
+    if not chosen.any():
+        raise DataError(f"{data.source}: no image of split {split}; expected some. Give another --split")
+    role = "trained" if split == "train" else "validated"
+    told = (f"measured on images the run was {role} on: this says nothing of new images",) if recorded else ()
+    return ChosenImages(data.images.subset(np.flatnonzero(chosen)), split, data, recorded, {}, (*data.warnings, *told))
+
+
+def _reasons(known: _Known, among: NDArray[np.bool_]) -> dict[str, int]:
+    """How many images are left out, by reason."""
+    counts = {}
+    not_seen_itself = ~np.isin(known.of_image, _SEEN)
+    for split in _SEEN:
+        counts[_REASONS["image", split]] = int((among & (known.of_image == split)).sum())
+        counts[_REASONS["patient", split]] = int((among & not_seen_itself & (known.of_patient == split)).sum())
+    return {reason: n for reason, n in counts.items() if n}
+
+
+def _told(preparation: Preparation | None) -> str:
+    return "not at all" if preparation is None else ", ".join(f"{k} {v}" for k, v in preparation.to_dict().items())
+
+
+def _remedy(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    def plain(names: tuple[str, ...]) -> set[str]:
+        return {"".join(name.casefold().split()) for name in names}
+
+    if plain(found) <= plain(expected):
+        return "They differ in spelling: rename the classes of the data as the model has them"
+    return "Name the classes alike, or give data of the model's classes"
