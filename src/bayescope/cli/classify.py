@@ -103,16 +103,16 @@ def read_images(model: LikelihoodModel, images: list[Path], frame: str | None) -
         complain(f"skipped: {file.reason}")
     for text in found.warnings:
         warn(text)
-    if len(found.left_out) > len(found.failed):
-        complain(str(found.files), "yellow")
+    if found.from_folders:
+        complain(str(found.files), "yellow" if found.left_out else "dim")
     return found
 
 
 def print_left_out(found: ModelInput) -> None:
-    """A JSON object for each file that could not be read; last, where some were left out of folders, the account of all."""
+    """A JSON object for each file that could not be read; last, where folders were given, the account of all files."""
     for file in found.failed:
         print_json({"image": printable(file.path), "error": file.reason})
-    if len(found.left_out) > len(found.failed):
+    if found.from_folders:
         print_json({"summary": found.files.to_dict()})
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from bayescope.data import dicom
-from bayescope.data.cases import SPLITS
+from bayescope.data.cases import SPLITS, path_column
 from bayescope.data.division import Split, divide
 from bayescope.data.file_account import FileAccount
 from bayescope.data.folders import is_image
@@ -162,7 +162,7 @@ def account(
             f"{archive}: no image for task {task} ({why or 'no rows'}); expected some. Check the folder and the task"
         )
     cases = table.loc[kept, list(COLUMNS)].reset_index(drop=True)
-    cases = cases.astype(dict.fromkeys(BOX, float)).assign(path=cases["path"].map(str))
+    cases = cases.astype(dict.fromkeys(BOX, float)).assign(path=path_column(cases["path"]))
     labels = sorted(cases["label"].unique())
     by_split = {name: cases[cases["split"] == name] for name in SPLITS}
     summary = Summary(

@@ -4,7 +4,7 @@ A case is a row ``path, label[, patient][, split]``.  A split is drawn with a se
 are known, whole patients are drawn, so that no patient is in two splits.  The same file twice is refused for the same reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,12 @@ def table_cases(path: Path) -> pd.DataFrame:
         raise DataError(f"{path.name}: {blank.sum()} rows with a blank field; expected none. Fill in or remove them")
     if text.empty:
         raise DataError(f"{path.name}: no rows; expected one for each image. Add path and label of the images")
-    return text.assign(path=[str(existing(path.parent / p)) for p in text["path"]])
+    return text.assign(path=path_column((existing(path.parent / p) for p in text["path"]), text.index))
+
+
+def path_column(paths: Iterable[str | Path], index: pd.Index | None = None) -> pd.Series:
+    """Paths as a column of a table; pandas' own type of text takes none that are no UTF-8."""
+    return pd.Series([str(path) for path in paths], index=index, dtype=object)
 
 
 def split_of(name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayescope.data.cases import SPLITS, split_of
+from bayescope.data.cases import SPLITS, path_column, split_of
 from bayescope.data.dicom import is_dicom
 from bayescope.data.file_account import FileAccount
 from bayescope.data.files import SUFFIXES
@@ -47,7 +47,7 @@ def read_class_folders(folder: Path, with_dicom: bool = False) -> ClassFolders:
     for place in places:
         if place not in {row[0] for row in rows}:
             raise DataError(_no_image_in(place.folder, with_dicom, [*others, *found.left_out]))
-    table = pd.DataFrame({"path": [str(path) for _, path in rows], "label": [place.label for place, _ in rows]})
+    table = pd.DataFrame({"path": path_column(path for _, path in rows), "label": [place.label for place, _ in rows]})
     if has_splits:
         table["split"] = [place.split for place, _ in rows]
     return ClassFolders(table, found.account(len(rows), [*others, *loose]))
