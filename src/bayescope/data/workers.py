@@ -92,9 +92,9 @@ def _prepare_row(i: int, path: str, box: list[float] | None, preparation: Prepar
     except DataError as error:
         return i, Broken(printable(str(error)))
     except Exception as error:  # one file must not stop the others, whatever its reader meets
-        reason = " ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split())
+        reason = printable(" ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split()))
         return i, Broken(
-            f"{printable(Path(path).name)}: cannot be prepared ({printable(reason):.200}); expected a whole grey image. Replace it"
+            f"{printable(Path(path).name)}: cannot be prepared ({reason:.200}); expected a whole grey image. Replace it"
         )
     rows = np.load(pixels, mmap_mode="r+")
     rows[i] = image
