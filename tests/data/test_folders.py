@@ -102,6 +102,15 @@ def test_a_link_within_a_class_is_counted_once(tmp_path: Path) -> None:
     assert (len(found.cases), found.files.left_out) == (24, {"read already under another name": 1})
 
 
+def test_a_lone_split_is_taken_where_that_is_wanted(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        write(tmp_path / "set" / "Testing" / label, 2)
+    with pytest.raises(DataError, match=rf"{tmp_path}/set: folders Testing; expected the splits"):
+        read_class_folders(tmp_path / "set")
+    found = read_class_folders(tmp_path / "set", partial=True).cases
+    assert (sorted(set(found["label"])), set(found["split"])) == (["a", "b"], {"test"})
+
+
 def test_class_names_are_composed_and_stripped(tmp_path: Path) -> None:
     for split, form in (("train", "NFC"), ("val", "NFD"), ("test", "NFD")):
         for label in ("bösartig", "gutartig"):

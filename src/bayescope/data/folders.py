@@ -30,13 +30,14 @@ class ClassFolders:
     files: FileAccount
 
 
-def read_class_folders(folder: Path, with_dicom: bool = False) -> ClassFolders:
+def read_class_folders(folder: Path, with_dicom: bool = False, partial: bool = False) -> ClassFolders:
     """The images in class folders under ``folder``; ``with_dicom``: DICOM files too, told by their content.
 
+    ``partial``: a lone ``test`` folder of class folders is a split too, or any of the three.
     Class names are in composed Unicode (NFC) without blanks at their ends.  Raises DataError if there is no image, if a class
     folder has none, if folders of one class lie side by side, or if a link puts an image in a second class or split.
     """
-    has_splits = _has_splits(folder)
+    has_splits = _has_splits(folder, partial)
     tops = visible_folders(folder)
     places = _places(tops) if not has_splits else [place for top in tops for place in _places(visible_folders(top), top.name)]
     found = walk(folder)
@@ -169,11 +170,16 @@ def _remedy(others: list[LeftOut], with_dicom: bool) -> str:
     return "Make a cache of the DICOM files with `bayescope prepare folder`, and train on that"
 
 
-def _has_splits(folder: Path) -> bool:
-    """Whether folders are splits and not classes.  Raises DataError if they are splits, but not all, or others beside them."""
+def _has_splits(folder: Path, partial: bool) -> bool:
+    """Whether folders are splits and not classes.
+
+    Raises DataError if they are splits, but not all (unless ``partial``), or others beside them.
+    """
     found = [child.name for child in visible_folders(folder)]
     splits = {split_of(name) for name in found}
     known = splits & set(SPLITS)
+    if partial and known and known == splits:
+        return True
     if splits != set(SPLITS) and known and (known == splits or len(known) > 1):
         raise DataError(
             f"{folder}: folders {', '.join(map(printable, found))}; expected the splits train, val and test and no others, "
