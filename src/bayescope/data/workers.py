@@ -51,7 +51,8 @@ def prepare_file(
 
     ``frame`` counts from 0 and is needed where a DICOM file has several.
     """
-    read = read_grey(path, preparation.window, frame)
+    chosen = {} if frame is None else {"frame": frame}
+    read = read_grey(path, preparation.window, **chosen)
     prepared = preparation.apply(read.pixels, path.name)
     moved = None if box is None else tuple(prepared.record.box_to_prepared(box).tolist())
     return prepared.pixels, Done(read.shown, prepared.record, moved)
