@@ -50,6 +50,8 @@ class ModelInput:
         What to know of each image before trusting its answer: a tuple for each.
     warnings
         The same, told once of all images that it concerns.
+    from_folders
+        Whether some of the images were found in folders.
     left_out
         The files that were not read, and why: those of a folder that are no images, and those that ``failed``.
     files
@@ -62,6 +64,7 @@ class ModelInput:
     grey_steps: Floats
     remarks: tuple[tuple[str, ...], ...]
     warnings: tuple[str, ...]
+    from_folders: bool
     left_out: tuple[LeftOut, ...]
     files: FileAccount
 
@@ -124,6 +127,7 @@ def read_for_model(
         np.array(steps, dtype=np.float64),
         told,
         warnings.lines(),
+        any(map(_is_folder, sources)),
         (*failed, *left_out),
         FileAccount.of(len(files) - len(failed), [*(file.reason for file in left_out), *["cannot be read"] * len(failed)]),
     )
@@ -200,8 +204,8 @@ def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[s
         prepared, done = prepare_file(path, model.preparation, frame=frame)
         if done.shown.presentation == FOR_PROCESSING:
             remarks.append("a FOR PROCESSING image; expected FOR PRESENTATION, as readers see it. Its answer may mislead")
-        if not is_dicom(path):
-            remarks += done.shown.applied
+        steps = done.shown.applied
+        remarks += [step for step in steps if "left out" in step or "without" in step] if is_dicom(path) else steps
         return prepared[None], 1.0
     if is_dicom(path):
         raise DataError(

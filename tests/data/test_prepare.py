@@ -163,7 +163,9 @@ def test_prepare_train_classify_evaluate_by_command(vindr: Path, tmp_path: Path,
     data = load_dataset(out)
     model, index = load_model(run), data.test.names.index("27R.dicom")
     expected = model.classify(data.test.pixels[index : index + 1]).posterior[0]
-    np.testing.assert_allclose(list(json.loads(told.out)["posterior"].values()), expected, rtol=1e-5)
+    answered, failed = map(json.loads, told.out.splitlines())
+    np.testing.assert_allclose(list(answered["posterior"].values()), expected, rtol=1e-5)
+    assert (Path(failed["image"]).name, "02L.dicom" in failed["error"]) == ("02L.dicom", True)
 
 
 def test_the_window_by_command(tmp_path: Path, cli: Call) -> None:

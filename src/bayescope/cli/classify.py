@@ -143,15 +143,15 @@ def read_images(model: LikelihoodModel, images: list[Path], frame: str | None) -
         complain(f"skipped: {file.reason}")
     for text in found.warnings:
         warn(text)
-    if len(found.left_out) > len(found.failed):
-        complain(str(found.files), "yellow")
+    if found.from_folders:
+        complain(str(found.files), "yellow" if found.left_out else "dim")
     return found
 
 
 def left_out_records(found: ModelInput) -> list[dict[str, Any]]:
-    """A record of each file that could not be read; last, where some were left out of folders, the account of all."""
+    """A record of each file that could not be read; last, where folders were given, the account of all files."""
     records: list[dict[str, Any]] = [{"image": printable(file.path), "error": file.reason} for file in found.failed]
-    if len(found.left_out) > len(found.failed):
+    if found.from_folders:
         records.append({"summary": found.files.to_dict()})
     return records
 

@@ -20,6 +20,7 @@ from bayescope.data.division import Split, divide
 from bayescope.data.file_account import FileAccount
 from bayescope.data.folders import is_image
 from bayescope.data.labelled import SPLITS
+from bayescope.data.table import path_column
 from bayescope.data.walk import LeftOut, Walk
 from bayescope.errors import ConfigError, DataError
 
@@ -163,7 +164,7 @@ def account(
             f"{archive}: no image for task {task} ({why or 'no rows'}); expected some. Check the folder and the task"
         )
     cases = table.loc[kept].reindex(columns=list(COLUMNS)).reset_index(drop=True)
-    cases = cases.astype(dict.fromkeys((*BOX, "frame"), float)).assign(path=cases["path"].map(str))
+    cases = cases.astype(dict.fromkeys((*BOX, "frame"), float)).assign(path=path_column(cases["path"]))
     labels = sort_class_names(cases["label"])
     by_split = {name: cases[cases["split"] == name] for name in SPLITS}
     summary = Summary(

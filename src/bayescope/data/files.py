@@ -81,7 +81,15 @@ def _read_pillow(path: Path, warn: Warn) -> NDArray[Any]:
             image = image.convert("L")
         elif image.mode not in ("L", "RGB", "F") and not image.mode.startswith("I"):
             image = image.convert("RGB")
+        if opened.format == "WEBP" and _is_nearly_grey(image):
+            image = image.convert("L")
         return np.asarray(image)
+
+
+def _is_nearly_grey(image: Image.Image) -> bool:
+    """WebP has no grey, and decodes what was grey, if compressed with loss, to channels that differ by one here and there."""
+    red, green, blue = (np.asarray(channel, dtype=np.int16) for channel in image.split())
+    return bool((red == blue).all() and (abs(red - green) <= 1).all())
 
 
 def _is_deep(opened: ImageFile.ImageFile) -> bool:

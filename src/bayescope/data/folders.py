@@ -15,6 +15,7 @@ from bayescope.data.file_account import FileAccount
 from bayescope.data.files import SUFFIXES
 from bayescope.data.labelled import SPLITS, split_of
 from bayescope.data.names import class_name, printable
+from bayescope.data.table import path_column
 from bayescope.data.walk import LeftOut, Walk, visible_folders, walk
 from bayescope.errors import DataError
 
@@ -30,15 +31,14 @@ class ClassFolders:
     files: FileAccount
 
 
-def read_class_folders(folder: Path, with_dicom: bool = False, all_splits: bool = True) -> ClassFolders:
+def read_class_folders(folder: Path, with_dicom: bool = False, partial: bool = False) -> ClassFolders:
     """The images in class folders under ``folder``; ``with_dicom``: DICOM files too, told by their content.
 
-    ``all_splits``: folders of splits must be all three; otherwise one of them will do.
-
+    ``partial``: a lone ``test`` folder of class folders is a split too, or any of the three.
     Class names are in composed Unicode (NFC) without blanks at their ends.  Raises DataError if there is no image, if a class
     folder has none, if folders of one class lie side by side, or if a link puts an image in a second class or split.
     """
-    has_splits = _has_splits(folder, all_splits)
+    has_splits = _has_splits(folder, partial)
     tops = visible_folders(folder)
     places = _places(tops) if not has_splits else [place for top in tops for place in _places(visible_folders(top), top.name)]
     found = walk(folder)
@@ -49,7 +49,7 @@ def read_class_folders(folder: Path, with_dicom: bool = False, all_splits: bool 
     for place in places:
         if place not in {row[0] for row in rows}:
             raise DataError(_no_image_in(place.folder, with_dicom, [*others, *found.left_out]))
-    table = pd.DataFrame({"path": [str(path) for _, path in rows], "label": [place.label for place, _ in rows]})
+    table = pd.DataFrame({"path": path_column(path for _, path in rows), "label": [place.label for place, _ in rows]})
     if has_splits:
         table["split"] = [place.split for place, _ in rows]
     return ClassFolders(table, found.account(len(rows), [*others, *loose]))
@@ -171,12 +171,15 @@ def _remedy(others: list[LeftOut], with_dicom: bool) -> str:
     return "Make a cache of the DICOM files with `bayescope prepare folder`, and train on that"
 
 
-def _has_splits(folder: Path, all_splits: bool) -> bool:
-    """Whether folders are splits and not classes.  Raises DataError if they are splits, but not all, or others beside them."""
+def _has_splits(folder: Path, partial: bool) -> bool:
+    """Whether folders are splits and not classes.
+
+    Raises DataError if they are splits, but not all (unless ``partial``), or others beside them.
+    """
     found = [child.name for child in visible_folders(folder)]
     splits = {split_of(name) for name in found}
     known = splits & set(SPLITS)
-    if not all_splits and known and known == splits:
+    if partial and known and known == splits:
         return True
     if splits != set(SPLITS) and known and (known == splits or len(known) > 1):
         raise DataError(

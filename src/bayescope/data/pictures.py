@@ -12,7 +12,7 @@ from bayescope.data.archive import COLUMNS, Archive, Summary, account
 from bayescope.data.cases import Cases, divide
 from bayescope.data.folders import read_class_folders
 from bayescope.data.names import printable
-from bayescope.data.table import SUFFIXES, read_case_table
+from bayescope.data.table import SUFFIXES, path_column, read_case_table
 from bayescope.errors import DataError, reading
 
 
@@ -68,7 +68,8 @@ def _with_frames(table: pd.DataFrame, frame: int | Literal["all"] | None) -> pd.
         else:
             numbers = [*range(count)] if frame == "all" else [frame - 1]
         rows += [{**row.to_dict(), "frame": number} for number in numbers]
-    return pd.DataFrame(rows)
+    found = pd.DataFrame([{key: value for key, value in row.items() if key != "path"} for row in rows])
+    return found.assign(path=path_column(row["path"] for row in rows))
 
 
 def _frames(path: Path) -> int:

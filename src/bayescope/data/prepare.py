@@ -23,6 +23,7 @@ from bayescope.data.frame import FOR_PROCESSING
 from bayescope.data.intensity import Preparation
 from bayescope.data.labelled import SPLITS
 from bayescope.data.manifest import FORMAT, MANIFEST, Manifest, publish, read_manifest, write_pending
+from bayescope.data.names import printable
 from bayescope.data.workers import Broken, Done, Outcome, outcomes_of
 from bayescope.errors import DataError, RunError, reading, writing
 
@@ -149,6 +150,10 @@ def _finish(
     table.to_parquet(out / cache.CASES, index=False)
     for_processing = sum(outcome.shown.presentation == FOR_PROCESSING for outcome in done.values())
     summary = _with_note(archive.summary, for_processing, len(done))
+    transparent = sum("transparent pixels" in step for outcome in done.values() for step in outcome.shown.applied)
+    if transparent:
+        note = f"{transparent} images have transparent pixels, read in the colours they are stored with"
+        summary = replace(summary, notes=(*summary.notes, note))
     manifest = Manifest(
         format=FORMAT,
         digest=wanted,
@@ -212,4 +217,4 @@ def _versions() -> dict[str, str]:
 
 def _relative(path: str, source: Path) -> str:
     root = source.resolve()
-    return str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else Path(path).name
+    return printable(Path(path).relative_to(root) if Path(path).is_relative_to(root) else Path(path).name)

@@ -26,7 +26,7 @@ def load_dataset(
     taken for the same.  Raises DataError saying what was found, what was expected and what to do.
     """
     path = _checked(path)
-    if (cases := _cases(path, normalise_labels, all_splits=True)) is not None:
+    if (cases := _cases(path, normalise_labels, partial=False)) is not None:
         return divided_cases(cases, size, seed, callback)
     found = _whole(path, size)
     assert found.split is not None
@@ -49,7 +49,7 @@ def load_images(
     Arguments and errors as of :func:`load_dataset`.
     """
     path = _checked(path)
-    if (cases := _cases(path, normalise_labels, all_splits=False)) is not None:
+    if (cases := _cases(path, normalise_labels, partial=True)) is not None:
         return read_cases(cases, size, callback)
     return _whole(path, size)
 
@@ -65,11 +65,11 @@ def _checked(path: Path) -> Path:
     return path
 
 
-def _cases(path: Path, normalise_labels: bool, all_splits: bool) -> Cases | None:
+def _cases(path: Path, normalise_labels: bool, partial: bool) -> Cases | None:
     """The cases of a folder or table; None for anything else."""
     if path.is_dir() and not is_cache(path):
         folder = path.resolve()  # "." has no name to report
-        found = read_class_folders(folder, all_splits=all_splits)
+        found = read_class_folders(folder, partial=partial)
         return Cases(found.cases, folder.name, files=found.files).spelt_alike(normalise_labels)
     if path.suffix.lower() in SUFFIXES and path.is_file():
         table = read_case_table(path, normalise_labels)

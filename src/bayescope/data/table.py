@@ -6,7 +6,7 @@ Rows are numbered as a spreadsheet shows them, the header being row 1.  What wou
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,8 @@ def read_case_table(path: Path, normalise_labels: bool = False) -> CaseTable:
             table, notes = table.assign(**{column: values}), [*notes, *filter(None, [note])]
     if "frame" in table.columns:
         _check_frames(path, table["frame"].tolist(), rows)
-    table = table.assign(path=[str(_located(path, text, row)) for text, row in zip(table["path"], rows, strict=True)])
+    located = [_located(path, text, row) for text, row in zip(table["path"], rows, strict=True)]
+    table = table.assign(path=path_column(located, table.index))
     _check_repeats(path, table, rows)
     return CaseTable(table.reset_index(drop=True), tuple(warnings), tuple(notes))
 
@@ -241,6 +242,11 @@ def _resolved(name: str) -> Path:
         return Path(name).resolve()
     except (OSError, RuntimeError):  # a loop of links: reading it tells why
         return Path(name)
+
+
+def path_column(paths: Iterable[str | Path], index: pd.Index | None = None) -> pd.Series:
+    """Paths as a column of a table; pandas' own type of text takes none that are no UTF-8."""
+    return pd.Series([str(path) for path in paths], index=index, dtype=object)
 
 
 def check_files(table: pd.DataFrame, source: str) -> None:

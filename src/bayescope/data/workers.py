@@ -16,6 +16,7 @@ import numpy as np
 from bayescope.data.frame import Shown
 from bayescope.data.grey import read_grey
 from bayescope.data.intensity import Preparation, Record
+from bayescope.data.names import printable
 from bayescope.errors import DataError, RunError
 
 if TYPE_CHECKING:
@@ -100,10 +101,12 @@ def _prepare_row(
     try:
         image, done = prepare_file(Path(path), preparation, box, frame)
     except DataError as error:
-        return i, Broken(str(error))
+        return i, Broken(printable(str(error)))
     except Exception as error:  # one file must not stop the others, whatever its reader meets
-        reason = " ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split())
-        return i, Broken(f"{Path(path).name}: cannot be prepared ({reason:.200}); expected a whole grey image. Replace it")
+        reason = printable(" ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split()))
+        return i, Broken(
+            f"{printable(Path(path).name)}: cannot be prepared ({reason:.200}); expected a whole grey image. Replace it"
+        )
     rows = np.load(pixels, mmap_mode="r+")
     rows[i] = image
     rows.flush()
