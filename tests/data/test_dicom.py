@@ -1,11 +1,14 @@
 """DICOM files: what pydicom reads is what is read, what is shown follows the standard, the rest is refused with a reason."""
 
+import gzip
+import io
 import signal
 import subprocess
 import sys
 import warnings
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,17 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis.strategies import binary, sampled_from
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -29,8 +36,10 @@ from pydicom.uid import (
 )
 
 from bayescope.data import dicom_checks
-from bayescope.data.dicom import is_dicom, read_dicom, read_header, stored_pixels
+from bayescope.data.dicom import frame_count, is_dicom, read_dicom, read_header, stored_pixels
+from bayescope.data.dicom_file import begins_with_elements
 from bayescope.data.frame import Frame
+from bayescope.data.grey import read_grey
 from bayescope.errors import DataError
 
 OWN_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -59,6 +68,12 @@ def lut(entries: list[int], first: int, bits: int) -> Dataset:
     item.LUTDescriptor = [len(entries), first, bits]
     item.add_new("LUTData", "US", entries)
     return item
+
+
+def zipped(content: bytes) -> bytes:
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as archive:
+        archive.writestr("IM0001", content)
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -347,8 +362,75 @@ def test_is_dicom(path: Path, tmp_path: Path) -> None:
     renamed = path.rename(tmp_path / "IM0001")
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     answers = [is_dicom(tmp_path / name) for name in ("x.dcm", "x.DICOM", "IM0001", "a.png", "absent", "")]
-    assert answers == [True, True, True, False, False, False]
+    assert answers == [False, False, True, False, False, False]  # by content: the names alone are of no file
     assert read_dicom(renamed).view is None
-    for name, reason in (("a.png", "no DICM mark"), ("absent", "no such file")):
+    for name, reason in (("a.png", "no DICM mark"), ("absent", "no such file"), ("x.dcm", "no such file")):
         with pytest.raises(DataError, match=reason):
             read_dicom(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian], ids=["implicit", "explicit", "big endian"]
+)
+def test_without_preamble(path: Path, tmp_path: Path, syntax: str) -> None:
+    write(path, STORED.astype(STORED.dtype.newbyteorder(">")) if syntax == ExplicitVRBigEndian else STORED, syntax=syntax)
+    whole = path.read_bytes()
+    no_preamble, data_set = tmp_path / "no_preamble.txt", tmp_path / "data_set"
+    no_preamble.write_bytes(whole[132:])
+    data_set.write_bytes(whole[144 + int.from_bytes(whole[140:144], "little") :])
+    for bare in (no_preamble, data_set):
+        assert is_dicom(bare)
+        np.testing.assert_array_equal(read_dicom(bare).pixels, STORED)
+        assert read_header(bare, "Modality") == ("MG",)
+        assert frame_count(bare) == 1
+
+
+def test_deflated_without_preamble(path: Path) -> None:
+    write(path, syntax=DeflatedExplicitVRLittleEndian)
+    path.write_bytes(path.read_bytes()[132:])
+    np.testing.assert_array_equal(read_dicom(path).pixels, STORED)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x08\x00",
+        b"path,label\na.png,ill\n" * 80,
+        bytes(range(256)) * 8,
+        b"\x08\x00" * 999,
+        b"\x08\x00\x05\x00" + bytes(999),
+        bytes(2000),
+        b"\x89PNG\r\n\x1a\n" + bytes(999),
+    ],
+)
+def test_other_content_is_not_dicom_whatever_its_name(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    assert not is_dicom(path)
+    with pytest.raises(DataError, match=r"^case\.dcm: no DICM mark"):
+        read_dicom(path)
+
+
+@given(content=binary(max_size=1500), mark=sampled_from([b"", b"\x08\x00", b"\x02\x00", b"\x00\x08"]))
+def test_no_random_content_is_dicom(content: bytes, mark: bytes) -> None:
+    assert not begins_with_elements(mark + content)
+
+
+@pytest.mark.parametrize(("pack", "advice"), [(gzip.compress, "gunzip case.dcm"), (zipped, "unzip case.dcm")])
+def test_packed_files_are_to_be_unpacked(path: Path, pack: Callable[[bytes], bytes], advice: str) -> None:
+    path.write_bytes(pack(write(path).read_bytes()))
+    assert not is_dicom(path)
+    with pytest.raises(DataError, match=advice):
+        read_dicom(path)
+
+
+def test_frame_count(path: Path, tmp_path: Path) -> None:
+    assert frame_count(write(path)) == 1
+    assert frame_count(write(path, NumberOfFrames="")) == 1
+    assert frame_count(write(path, np.stack([STORED] * 3), NumberOfFrames=3)) == 3
+    with pytest.raises(DataError, match=r"3 frames; expected one\. Give --frame 0 to 2, or --frame all"):
+        read_grey(path)
+    np.testing.assert_array_equal(read_grey(path, frame=2).pixels, STORED)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    with pytest.raises(DataError, match="no DICM mark"):
+        frame_count(tmp_path / "a.png")

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
 from bayescope.data import codecs
-from bayescope.data.dicom_checks import check_encoded, check_header, check_size
+from bayescope.data.dicom_checks import check_encoded, check_header, check_size, frames_in
+from bayescope.data.dicom_file import check_is_dicom, is_dicom, read_data_set
 from bayescope.data.frame import INTENTS, Frame
 from bayescope.errors import DataError
 from bayescope.shapes import Pixels
+
+__all__ = ["SUFFIXES", "frame_count", "is_dicom", "read_dicom", "read_header", "stored_pixels"]
 
 SUFFIXES = (".dcm", ".dicom")
 _VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
@@ -37,11 +39,6 @@ _VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
     **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
 }
 _ROWS_AT_ONCE = 64
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the name ends as a DICOM file's, or the file carries the DICM mark."""
-    return path.suffix.lower() in SUFFIXES or _has_mark(path)
 
 
 def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Frame:
@@ -74,17 +71,20 @@ def stored_pixels(path: Path, *, frame: int | None = None) -> Pixels:
 def read_header(path: Path, *keywords: str) -> tuple[str, ...]:
     """Elements of the header as text, blank where there is none; no pixels are read.  Raises DataError if it is damaged."""
     with _refusing(path):
-        check_size(path)  # a deflated file is inflated whole, whatever is asked of it
-        header = dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+        header = _read_header(path, *keywords)
         return tuple(str(header.get(keyword) or "").strip() for keyword in keywords)
 
 
-def _has_mark(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+def frame_count(path: Path) -> int:
+    """Frames that the file holds, from its header; no pixels are read.  Raises DataError if it is damaged or no DICOM."""
+    with _refusing(path):
+        return frames_in(_read_header(path, "NumberOfFrames"))
+
+
+def _read_header(path: Path, *keywords: str) -> Dataset:
+    check_is_dicom(path)
+    check_size(path)  # a deflated file is inflated whole, whatever is asked of it
+    return read_data_set(path, list(keywords), stop_before_pixels=True)
 
 
 @contextmanager
@@ -102,12 +102,9 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path, frame: int | None) -> tuple[Pixels, Dataset]:
-    if not path.is_file():
-        raise DataError(f"{path.name}: no such file; expected a DICOM image. Check the path")
-    if not _has_mark(path):
-        raise DataError(f"{path.name}: no DICM mark after 128 bytes; expected a DICOM file. Leave it out")
+    check_is_dicom(path)
     check_size(path)
-    header = dcmread(path)
+    header = read_data_set(path)
     number = check_header(header, frame, path.name)
     check_encoded(header, number, path.name)
     codecs.register()

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.uid import RLELossless
 
 from bayescope.data import codestream
+from bayescope.data.dicom_file import deflated_at
 from bayescope.errors import DataError
 
 MAX_FILE_BYTES = 3 * 2**28
@@ -21,11 +21,10 @@ _CHUNK_BYTES = 2**20
 def check_size(path: Path) -> None:
     """Raise DataError if the file, inflated where it is deflated, has more than MAX_FILE_BYTES."""
     n_bytes = path.stat().st_size
-    meta = read_file_meta_info(path)
-    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        with path.open("rb") as file:
-            file.seek(144 + meta.FileMetaInformationGroupLength)
+    with path.open("rb") as file:
+        if (start := deflated_at(file)) is not None:
+            inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+            file.seek(start)
             encoded = file.read(_CHUNK_BYTES)
             while encoded and not inflater.eof and n_bytes <= MAX_FILE_BYTES:
                 n_bytes += len(inflater.decompress(encoded, _CHUNK_BYTES))
@@ -47,12 +46,17 @@ def check_header(header: Dataset, frame: int | None, name: str) -> int:
         )
     if header.Rows * header.Columns > MAX_PIXELS:
         raise DataError(f"{name}: {header.Rows}x{header.Columns} pixels; expected {MAX_PIXELS} at most. Check the header")
-    n_frames = int(header.get("NumberOfFrames") or 1)
+    n_frames = frames_in(header)
     if frame is None and n_frames > 1:
-        raise DataError(f"{name}: {n_frames} frames; expected one. Name the frame to read")
+        raise DataError(f"{name}: {n_frames} frames; expected one. Give --frame 0 to {n_frames - 1}, or --frame all")
     if frame is not None and not 0 <= frame < n_frames:
         raise DataError(f"{name}: no frame {frame}; expected 0 to {n_frames - 1}. Name another")
     return frame or 0
+
+
+def frames_in(header: Dataset) -> int:
+    """Number of Frames; 1 where it is absent or empty."""
+    return int(header.get("NumberOfFrames") or 1)
 
 
 def check_encoded(header: Dataset, frame: int, name: str) -> None:
@@ -60,7 +64,7 @@ def check_encoded(header: Dataset, frame: int, name: str) -> None:
     syntax = header.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         return
-    encoded = get_frame(header.PixelData, frame, number_of_frames=int(header.get("NumberOfFrames") or 1))
+    encoded = get_frame(header.PixelData, frame, number_of_frames=frames_in(header))
     if syntax == RLELossless:
         expected = header.Rows * header.Columns * header.BitsAllocated // 8
         if len(encoded) > 2 * expected + 1024 or codestream.rle_bytes(encoded, MAX_RLE_BYTES) > MAX_RLE_BYTES:

@@ -10,12 +10,17 @@ from bayescope.data.frame import Frame
 from bayescope.errors import DataError
 
 
-def read_grey(path: Path, window: int = 0) -> Frame:
-    """One grey image, with number ``window`` of the windows it gives.  DataError for what cannot be read, or is in colour."""
-    if dicom.is_dicom(path):
-        return dicom.read_dicom(path, window=window)
+def read_grey(path: Path, window: int = 0, frame: int | None = None) -> Frame:
+    """One grey image, with number ``window`` of the windows it gives and, of several frames, number ``frame``, both from 0.
+
+    Raises DataError for what cannot be read, is in colour, or has several frames and none named.
+    """
+    if dicom.is_dicom(path) or path.suffix.lower() in dicom.SUFFIXES:
+        return dicom.read_dicom(path, window=window, frame=frame)
     if window:
         raise DataError(f"{path.name}: no window {window}, not being DICOM; expected 0. Leave the window out, or the file")
+    if frame:
+        raise DataError(f"{path.name}: no frame {frame}, not being DICOM; expected 0. Leave the frame out, or the file")
     pixels = read_image(path)
     if any((channel != pixels[0]).any() for channel in pixels[1:]):
         raise DataError(f"{path.name}: a colour image; expected a grey one. Convert it")
