@@ -1,7 +1,6 @@
 """DICOM images: one grey frame as a workstation shows it, and what the header says of it.
 
-Every step from stored pixel to shown one, PS3.4 N.2.1, is a function of the stored value alone.  It is computed by pydicom
-once for each value that can be stored, 65,536 at most, and then looked up: the result is that of pydicom on the whole image.
+:mod:`bayescope.data.dicom_pixels` tells which bits are stored, :mod:`bayescope.data.dicom_values` how they are shown.
 """
 
 import warnings
@@ -9,15 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-from pydicom.pixels.utils import pixel_array
 
-from bayescope.data import codecs
-from bayescope.data.dicom_checks import check_encoded, check_header, check_size, frames_in
+from bayescope.data.dicom_checks import MONOCHROME, check_header, check_length, check_size, frames_in
+from bayescope.data.dicom_colour import grey_of_colour
 from bayescope.data.dicom_file import check_is_dicom, is_dicom, read_data_set
+from bayescope.data.dicom_header import apply_functional_groups, first_word, pixel_ratio, spacing, view
+from bayescope.data.dicom_pixels import read_stored
+from bayescope.data.dicom_values import ShownPixels, shown_pixels
 from bayescope.data.frame import INTENTS, Frame
 from bayescope.errors import DataError
 from bayescope.shapes import Pixels
@@ -25,47 +23,49 @@ from bayescope.shapes import Pixels
 __all__ = ["SUFFIXES", "frame_count", "is_dicom", "read_dicom", "read_header", "stored_pixels"]
 
 SUFFIXES = (".dcm", ".dicom")
-_VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
-    **dict.fromkeys(("399162004", "R-10242"), "CC"),
-    **dict.fromkeys(("399368009", "R-10226"), "MLO"),
-    **dict.fromkeys(("399260004", "R-10224"), "ML"),
-    **dict.fromkeys(("399352003", "R-10228"), "LM"),
-    **dict.fromkeys(("399099002", "R-10230"), "LMO"),
-    **dict.fromkeys(("399196006", "R-10244"), "FB"),
-    **dict.fromkeys(("399188001", "R-102D0"), "SIO"),
-    **dict.fromkeys(("441555000", "R-40AAA"), "ISO"),
-    **dict.fromkeys(("399265009", "R-102CF"), "XCC"),
-    **dict.fromkeys(("399192008", "R-1024A"), "XCCL"),
-    **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
-}
-_ROWS_AT_ONCE = 64
 
 
 def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Frame:
     """One frame: Modality LUT, VOI LUT or else window (number ``window`` of several), MONOCHROME1 inverted, padding darkest.
 
-    ``frame`` counts from 0 and is needed where the file has several.  Raises DataError, with the reason, for what is no whole
-    grey image of 8 or 16 bits a pixel, or has more than ``dicom_checks.MAX_PIXELS``.
+    ``frame`` counts from 0 and is needed where the file has several; what functional groups say of it holds for it.  Raises
+    DataError, with the reason, for what is no whole image of 8 or 16 bits a pixel, is in colour, contradicts itself, or has
+    more than ``dicom_checks.MAX_PIXELS``.
     """
     with _refusing(path):
-        stored, header = _read(path, frame)
-        table, applied = _shown_values(header, window, stored.dtype, path.name)
+        header, number = _read(path, frame)
+        if header.PhotometricInterpretation in MONOCHROME:
+            bits = header.BitsStored
+            shown = shown_pixels(read_stored(header, number, path.name), header, window, path.name)
+        else:
+            pixels, bits = grey_of_colour(header, number, path.name)
+            if window:
+                raise DataError(f"{path.name}: no window {window}; expected 0 to 0. Choose another")
+            shown = ShownPixels(pixels, (f"{header.PhotometricInterpretation} taken for grey",), ())
         return Frame(
-            pixels=_looked_up(table, stored, _stored_range(header)[0]),
-            bits_stored=header.BitsStored,
-            spacing=_spacing(header),
-            laterality=_first(header, ("ImageLaterality", "Laterality"), among=("L", "R")),
-            view=_view(header),
+            pixels=shown.pixels,
+            bits_stored=bits,
+            spacing=spacing(header),
+            pixel_ratio=pixel_ratio(header, path.name),
+            laterality=first_word(header, ("FrameLaterality", "ImageLaterality", "Laterality"), among=("L", "R")),
+            view=view(header),
             patient=str(header.get("PatientID") or "").strip() or None,
-            presentation=_first(header, ("PresentationIntentType",), among=INTENTS),
-            applied=applied,
+            presentation=first_word(header, ("PresentationIntentType",), among=INTENTS),
+            applied=shown.applied,
+            notes=shown.notes,
         )
 
 
 def stored_pixels(path: Path, *, frame: int | None = None) -> Pixels:
-    """One frame as stored, before any LUT: ``(height, width)``, signed or unsigned, 8 or 16 bit.  Raises as read_dicom."""
+    """One frame as stored, before any LUT: ``(height, width)``, signed or unsigned, 8 or 16 bit.  Raises as read_dicom, and
+    DataError for colour."""
     with _refusing(path):
-        return _read(path, frame)[0]
+        header, number = _read(path, frame)
+        if header.get("SamplesPerPixel", 1) != 1:
+            raise DataError(
+                f"{path.name}: a {header.PhotometricInterpretation} image; expected MONOCHROME1 or 2. Convert it to grey"
+            )
+        return read_stored(header, number, path.name).values
 
 
 def read_header(path: Path, *keywords: str) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def read_header(path: Path, *keywords: str) -> tuple[str, ...]:
 def frame_count(path: Path) -> int:
     """Frames that the file holds, from its header; no pixels are read.  Raises DataError if it is damaged or no DICOM."""
     with _refusing(path):
-        return frames_in(_read_header(path, "NumberOfFrames"))
+        return frames_in(_read_header(path, "NumberOfFrames"), path.name)
 
 
 def _read_header(path: Path, *keywords: str) -> Dataset:
@@ -98,100 +98,17 @@ def _refusing(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".replace(str(path), path.name).split())
-        raise DataError(f"{path.name}: cannot be read ({reason:.200}); expected a whole DICOM image. Replace it") from None
+        raise DataError(
+            f"{path.name}: cannot be read ({reason:.200}); expected a whole DICOM image. Copy it again, or leave it out"
+        ) from None
 
 
-def _read(path: Path, frame: int | None) -> tuple[Pixels, Dataset]:
+def _read(path: Path, frame: int | None) -> tuple[Dataset, int]:
+    """The header, pixels undecoded, with what functional groups say of the frame to read; and the number of that frame."""
     check_is_dicom(path)
     check_size(path)
     header = read_data_set(path)
     number = check_header(header, frame, path.name)
-    check_encoded(header, number, path.name)
-    codecs.register()
-    return pixel_array(header, index=number), header
-
-
-def _looked_up(table: NDArray[np.float32], stored: Pixels, lowest: int) -> NDArray[np.float32]:
-    """``table[stored - lowest]``, a few rows at a time: indices take eight bytes each."""
-    shown = np.empty(stored.shape, np.float32)
-    for start in range(0, len(stored), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        np.take(table, stored[rows].astype(np.intp) - lowest, mode="clip", out=shown[rows])
-    return shown
-
-
-def _stored_range(header: Dataset) -> tuple[int, int]:
-    """Lowest value the bits stored can hold, and how many there are."""
-    n_values = 2**header.BitsStored
-    return (-n_values // 2 if header.PixelRepresentation else 0), n_values
-
-
-def _shown_values(
-    header: Dataset, window: int, stored_type: np.dtype, name: str
-) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """What each value that can be stored is shown as, ``(values,)`` from the lowest up, and the steps that led there."""
-    lowest, n_values = _stored_range(header)
-    stored = np.arange(lowest, lowest + n_values)
-    applied = []
-    shown = apply_modality_lut(stored, header)
-    if header.get("ModalityLUTSequence"):
-        applied.append("Modality LUT")
-        shown = shown.astype(np.int64)
-    elif shown.dtype != stored.dtype:
-        applied.append(f"rescale {header.RescaleSlope} {header.RescaleIntercept}")
-    if choice := _voi_choice(header, window, name):
-        applied.append(choice)
-        _widen_luts(header)
-        shown = apply_voi_lut(shown, header, index=window)
-    shown = shown.astype(np.float32)
-    if header.PhotometricInterpretation == "MONOCHROME1":
-        applied.append("MONOCHROME1 inverted")
-        shown = shown.min() + shown.max() - shown
-    if header.get("PixelPaddingValue") is not None:
-        ends = [header.PixelPaddingValue, header.get("PixelPaddingRangeLimit", header.PixelPaddingValue)]
-        first, last = np.sort(np.array(ends, dtype=np.int64).astype(stored_type))  # a signed one may be written unsigned
-        padding = (stored >= first) & (stored <= last)
-        applied.append(f"padding {first} to {last} darkest")
-        shown[padding] = shown[~padding].min()
-    return shown, tuple(applied)
-
-
-def _widen_luts(header: Dataset) -> None:
-    """Declare the entries of 8-bit VOI LUTs as 16-bit: pydicom counts entries in their own type, so past 255 from 0 again."""
-    for item in header.get("VOILUTSequence") or ():
-        n_entries, first, _ = item.LUTDescriptor
-        item.LUTDescriptor = [n_entries, first, 16]
-
-
-def _voi_choice(header: Dataset, window: int, name: str) -> str | None:
-    """In words, the VOI LUT or window that pydicom will apply; None if there is none.  DataError if it is not there."""
-    n_luts = len(header.get("VOILUTSequence") or ())
-    has_window = header.get("WindowCenter") is not None and header.get("WindowWidth") is not None
-    available = n_luts or (min(header["WindowCenter"].VM, header["WindowWidth"].VM) if has_window else 0)
-    if not 0 <= window < max(1, available):
-        raise DataError(f"{name}: no window {window}; expected 0 to {max(1, available) - 1}. Choose another")
-    return f"{'VOI LUT' if n_luts else 'window'} {window + 1} of {available}" if available else None
-
-
-def _spacing(header: Dataset) -> tuple[float, float] | None:
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        try:
-            row, column = (float(value) for value in header.get(keyword) or ())
-        except (TypeError, ValueError):
-            continue
-        if 0 < row < np.inf and 0 < column < np.inf:
-            return row, column
-    return None
-
-
-def _view(header: Dataset) -> str | None:
-    codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or ()]
-    position = str(header.get("ViewPosition") or "").strip().upper()
-    coded = next((_VIEWS[code] for code in codes if code in _VIEWS), None)
-    return position or coded or _first(header, ("PatientOrientation",), among=tuple(_VIEWS.values()))
-
-
-def _first(header: Dataset, keywords: tuple[str, ...], among: tuple[str, ...]) -> str | None:
-    """The first of the elements that holds one of these words."""
-    words = (str(header.get(keyword) or "").strip().upper() for keyword in keywords)
-    return next((word for word in words if word in among), None)
+    check_length(header, number, path.name)
+    apply_functional_groups(header, number, path.name)
+    return header, number

@@ -3,14 +3,22 @@
 import zlib
 from pathlib import Path
 
+from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
 from pydicom.uid import RLELossless
 
 from bayescope.data import codestream
 from bayescope.data.dicom_file import deflated_at
+from bayescope.data.dicom_header import is_given, refusal
 from bayescope.errors import DataError
 
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+SAMPLES = {
+    **dict.fromkeys((*MONOCHROME, "PALETTE COLOR"), 1),
+    **dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"), 3),
+}
+"""Samples per Pixel of each Photometric Interpretation that is read."""
 MAX_FILE_BYTES = 3 * 2**28
 MAX_PIXELS = 2**26
 """Of one frame, 8192 by 8192."""
@@ -34,19 +42,25 @@ def check_size(path: Path) -> None:
 
 
 def check_header(header: Dataset, frame: int | None, name: str) -> int:
-    """The number of the frame to read; raise DataError unless it is a grey image of integers and of a size to hold."""
-    if header.get("Rows") is None or header.get("Columns") is None:
+    """The number of the frame to read; raise DataError unless it is an image of integers, described in full, and not too large.
+
+    Colour is let pass where it may be grey in truth.
+    """
+    if not (is_given(header, "Rows") and is_given(header, "Columns")):
         raise DataError(f"{name}: {header.get('Modality') or 'an object'} without an image; expected one. Leave it out")
-    photometric = header.get("PhotometricInterpretation")
-    if photometric not in ("MONOCHROME1", "MONOCHROME2") or header.get("SamplesPerPixel", 1) != 1:
-        raise DataError(f"{name}: a {photometric or 'nameless'} image; expected MONOCHROME1 or MONOCHROME2. Convert it to grey")
-    if header.get("BitsAllocated") not in (8, 16):
+    if is_given(header, "BitsAllocated") and header.BitsAllocated not in (8, 16):
         raise DataError(
-            f"{name}: {header.get('BitsAllocated')} bits a pixel; expected integers of 8 or 16. Leave it out, or convert it"
+            f"{name}: {header.BitsAllocated} bits a pixel; expected integers of 8 or 16. Leave it out, or convert it"
         )
-    if header.Rows * header.Columns > MAX_PIXELS:
+    _check_described(header, name)
+    if not 1 <= header.BitsStored <= header.BitsAllocated:
+        raise refusal(name, f"{header.BitsStored} bits stored of {header.BitsAllocated} allocated", "1 to as many")
+    high = header.get("HighBit")
+    if high is not None and not header.BitsStored - 1 <= high < header.BitsAllocated:
+        raise refusal(name, f"High Bit {high}, {header.BitsStored} bits stored", str(header.BitsStored - 1))
+    if header.Rows * header.Columns * header.get("SamplesPerPixel", 1) > MAX_PIXELS:
         raise DataError(f"{name}: {header.Rows}x{header.Columns} pixels; expected {MAX_PIXELS} at most. Check the header")
-    n_frames = frames_in(header)
+    n_frames = frames_in(header, name)
     if frame is None and n_frames > 1:
         raise DataError(f"{name}: {n_frames} frames; expected one. Give --frame 0 to {n_frames - 1}, or --frame all")
     if frame is not None and not 0 <= frame < n_frames:
@@ -54,22 +68,69 @@ def check_header(header: Dataset, frame: int | None, name: str) -> int:
     return frame or 0
 
 
-def frames_in(header: Dataset) -> int:
-    """Number of Frames; 1 where it is absent or empty."""
-    return int(header.get("NumberOfFrames") or 1)
-
-
-def check_encoded(header: Dataset, frame: int, name: str) -> None:
-    """Raise DataError if a compressed frame would decode to more than the header lets expect, which decoders would obey."""
-    syntax = header.file_meta.TransferSyntaxUID
-    if not syntax.is_encapsulated:
-        return
-    encoded = get_frame(header.PixelData, frame, number_of_frames=frames_in(header))
-    if syntax == RLELossless:
-        expected = header.Rows * header.Columns * header.BitsAllocated // 8
-        if len(encoded) > 2 * expected + 1024 or codestream.rle_bytes(encoded, MAX_RLE_BYTES) > MAX_RLE_BYTES:
-            raise DataError(f"{name}: runs longer than its {header.Rows}x{header.Columns} pixels; expected as many. Replace it")
-    elif (found := codestream.samples(encoded)) is not None and not 0 < found <= MAX_PIXELS:
+def _check_described(header: Dataset, name: str) -> None:
+    """Raise DataError, by name, for an element that is missing or empty and without which pixels mean nothing."""
+    photometric = header.get("PhotometricInterpretation")
+    for keyword in ("PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation"):
+        if not is_given(header, keyword):
+            raise refusal(name, f"no {dictionary_description(keyword)}", "it, as in every image")
+    n_samples = header.get("SamplesPerPixel") or (1 if photometric in MONOCHROME else None)
+    if n_samples != SAMPLES.get(photometric, 0):
         raise DataError(
-            f"{name}: {found} compressed pixels for {header.Rows}x{header.Columns}; expected {MAX_PIXELS} at most. Replace it"
+            f"{name}: a {photometric} image of {n_samples} samples a pixel; expected MONOCHROME1 or MONOCHROME2, of one, or "
+            "colour that is grey throughout. Convert it to grey"
+        )
+    if photometric not in MONOCHROME and header.get("HighBit", header.BitsStored - 1) != header.BitsStored - 1:
+        raise refusal(name, f"High Bit {header.HighBit}, {header.BitsStored} bits stored", str(header.BitsStored - 1))
+
+
+def frames_in(header: Dataset, name: str) -> int:
+    """Number of Frames; 1 where it is absent, empty or 0.  Raises DataError if it is no such number."""
+    try:
+        n_frames = int(header.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError):
+        n_frames = 0
+    if n_frames < 1:
+        raise refusal(name, f"Number of Frames {header.get('NumberOfFrames')}", "1 or more")
+    return n_frames
+
+
+def check_length(header: Dataset, frame: int, name: str) -> None:
+    """Raise DataError if pixels are missing, native frames cut short, or a compressed frame makes more than it should.
+
+    Decoders would obey what the code stream says, and make up the rest of one that was cut short.
+    """
+    if not is_given(header, "PixelData"):
+        raise DataError(f"{name}: no 'Pixel Data'; expected some. The file is cut short, or no image: copy it again")
+    if header.file_meta.TransferSyntaxUID.is_encapsulated:
+        _check_encoded(header, frame, name)
+        return
+    one = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.BitsAllocated // 8
+    if header.PhotometricInterpretation == "YBR_FULL_422":
+        one = one * 2 // 3
+    n_frames, found = frames_in(header, name), len(header.PixelData)
+    expected = one * n_frames
+    if found < expected:
+        raise DataError(
+            f"{name}: {found} bytes of pixels, less than expected, {expected}. The file is cut short: copy or export it again"
+        )
+    if found >= expected + one:
+        raise DataError(
+            f"{name}: {found} bytes of pixels, for {n_frames} frames of {one}; expected {expected}. Export it again, "
+            "with the right Number of Frames, Rows, Columns and Bits Allocated"
+        )
+
+
+def _check_encoded(header: Dataset, frame: int, name: str) -> None:
+    encoded = get_frame(header.PixelData, frame, number_of_frames=frames_in(header, name))
+    if header.file_meta.TransferSyntaxUID == RLELossless:
+        expected = header.Rows * header.Columns * header.get("SamplesPerPixel", 1) * header.BitsAllocated // 8
+        if len(encoded) > 2 * expected + 1024 or codestream.rle_bytes(encoded, MAX_RLE_BYTES) > MAX_RLE_BYTES:
+            raise refusal(name, f"runs longer than its {header.Rows}x{header.Columns} pixels", "as many")
+        return
+    if (found := codestream.samples(encoded)) is not None and not 0 < found <= MAX_PIXELS:
+        raise refusal(name, f"{found} compressed pixels for {header.Rows}x{header.Columns}", f"{MAX_PIXELS} at most")
+    if not codestream.is_complete(encoded):
+        raise DataError(
+            f"{name}: a compressed frame without its end; expected it whole. It was cut short: copy or export it again"
         )

@@ -22,6 +22,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 from bayescope.errors import DataError
 
 _MARK, _MARK_AT = b"DICM", 128
+_UID_ROOT = b"1.2.840.10008."
 _READ_AT_MOST = 1024
 _FEWEST_ELEMENTS = 3
 _GROUPS = (0x0002, 0x0008)
@@ -77,6 +78,8 @@ def _n_elements(content: bytes, order: str, explicit: bool) -> int:
         size = _element_size(content, at, tag, order, explicit)
         if size is None:
             return 0
+        if content[at : at + size].find(_UID_ROOT, 8, 12 + len(_UID_ROOT)) > 0:
+            return _FEWEST_ELEMENTS  # a UID of DICOM: SOP class or transfer syntax
         at, last, n_elements = at + size, tag, n_elements + 1
         if tag >> 16 == 0x0002 and at + 2 <= len(content) and _number(content, at, 2, order) != 0x0002:
             return n_elements  # the data set after File Meta Information may be encoded otherwise, or deflated

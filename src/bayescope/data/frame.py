@@ -14,7 +14,8 @@ class Shown:
     """What the file says of its picture, and what was done to show it.
 
     ``spacing`` is (row, column) in mm, in the detector's plane where the patient's is not given; ``presentation`` is the
-    presentation intent, one of ``INTENTS``; ``applied`` names the steps from stored to shown pixels.
+    presentation intent, one of ``INTENTS``; ``applied`` names the steps from stored to shown pixels, ``notes`` what the file
+    says that could not be taken as it says it; ``pixel_ratio`` is the height of a pixel over its width.
     """
 
     bits_stored: int
@@ -23,6 +24,8 @@ class Shown:
     view: str | None = None
     presentation: str | None = None
     applied: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    pixel_ratio: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
