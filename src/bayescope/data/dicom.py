@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from bayescope.data.dicom_checks import MONOCHROME, check_header, check_length, check_size, frames_in
 from bayescope.data.dicom_colour import grey_of_colour
 from bayescope.data.dicom_file import check_is_dicom, is_dicom, read_data_set
-from bayescope.data.dicom_header import apply_functional_groups, first_word, pixel_ratio, spacing, view
+from bayescope.data.dicom_header import apply_functional_groups, first_word, pixel_aspect, spacing, view
 from bayescope.data.dicom_pixels import read_stored
 from bayescope.data.dicom_values import ShownPixels, shown_pixels
 from bayescope.data.frame import INTENTS, Frame
@@ -46,7 +46,7 @@ def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Fram
             pixels=shown.pixels,
             bits_stored=bits,
             spacing=spacing(header),
-            pixel_ratio=pixel_ratio(header, path.name),
+            pixel_aspect=pixel_aspect(header, path.name),
             laterality=first_word(header, ("FrameLaterality", "ImageLaterality", "Laterality"), among=("L", "R")),
             view=view(header),
             patient=str(header.get("PatientID") or "").strip() or None,

@@ -62,9 +62,9 @@ def check_header(header: Dataset, frame: int | None, name: str) -> int:
         raise DataError(f"{name}: {header.Rows}x{header.Columns} pixels; expected {MAX_PIXELS} at most. Check the header")
     n_frames = frames_in(header, name)
     if frame is None and n_frames > 1:
-        raise DataError(f"{name}: {n_frames} frames; expected one. Give --frame 0 to {n_frames - 1}, or --frame all")
+        raise DataError(f"{name}: {n_frames} frames; expected one. Give --frame 1 to {n_frames}, or --frame all for each")
     if frame is not None and not 0 <= frame < n_frames:
-        raise DataError(f"{name}: no frame {frame}; expected 0 to {n_frames - 1}. Name another")
+        raise DataError(f"{name}: no frame {frame + 1}; expected 1 to {n_frames}. Give another --frame")
     return frame or 0
 
 
@@ -74,6 +74,8 @@ def _check_described(header: Dataset, name: str) -> None:
     for keyword in ("PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation"):
         if not is_given(header, keyword):
             raise refusal(name, f"no {dictionary_description(keyword)}", "it, as in every image")
+    if header.PixelRepresentation not in (0, 1):
+        raise refusal(name, f"Pixel Representation {header.PixelRepresentation}", "0, unsigned, or 1, signed")
     n_samples = header.get("SamplesPerPixel") or (1 if photometric in MONOCHROME else None)
     if n_samples != SAMPLES.get(photometric, 0):
         raise DataError(

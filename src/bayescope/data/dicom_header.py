@@ -35,8 +35,9 @@ _VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
     **dict.fromkeys(("399192008", "R-1024A"), "XCCL"),
     **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
 }
-SQUARE_WITHIN = 0.01
-"""Pixels whose sides differ by less than this share are taken for square."""
+MOST_SQUARE_PIXELS = 2**27
+_SAME_WITHIN = 0.01
+"""Two shapes of pixels that differ by less than this share are taken for one."""
 
 
 def refusal(name: str, found: str, expected: str) -> DataError:
@@ -99,16 +100,19 @@ def spacing(header: Dataset) -> tuple[float, float] | None:
     return next(filter(None, (_pair(header, keyword) for keyword in _SPACINGS)), None)
 
 
-def pixel_ratio(header: Dataset, name: str) -> float:
+def pixel_aspect(header: Dataset, name: str) -> float:
     """Height of a pixel over its width, from the spacing or else the Pixel Aspect Ratio; 1 where neither is given.
 
-    Ratios within SQUARE_WITHIN of 1 are 1.  Raises DataError if both are given, not square, and do not agree.
+    Raises DataError if both are given, not square, and do not agree, or if there were more than MOST_SQUARE_PIXELS once
+    pixels are square.
     """
     of_spacing, of_aspect = (None if pair is None else pair[0] / pair[1] for pair in (spacing(header), _aspect(header)))
     if of_spacing and of_aspect and not _is_near(of_aspect, 1) and not _is_near(of_aspect, of_spacing):
         raise refusal(name, f"spacing {spacing(header)} mm and Pixel Aspect Ratio {of_aspect:g}", "one shape of pixel")
-    ratio = of_spacing or of_aspect or 1.0
-    return 1.0 if _is_near(ratio, 1) else ratio
+    aspect = of_spacing or of_aspect or 1.0
+    if header.Rows * header.Columns * max(aspect, 1 / aspect) > MOST_SQUARE_PIXELS:
+        raise refusal(name, f"pixels {aspect:g} times as high as wide", f"{MOST_SQUARE_PIXELS} at most once they are square")
+    return aspect
 
 
 def view(header: Dataset) -> str | None:
@@ -139,4 +143,4 @@ def _pair(header: Dataset, keyword: str) -> tuple[float, float] | None:
 
 
 def _is_near(ratio: float, other: float) -> bool:
-    return abs(ratio / other - 1) < SQUARE_WITHIN
+    return abs(ratio / other - 1) < _SAME_WITHIN

@@ -116,7 +116,7 @@ def decoded(header: Dataset, frame: int, name: str) -> tuple[Pixels, str]:
     }
     decoder = get_decoder(header.file_meta.TransferSyntaxUID)
     pixels, properties = decoder.as_array(header, index=frame, raw=True, **options)
-    return pixels, str(properties["photometric_interpretation"])
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), str(properties["photometric_interpretation"])
 
 
 def read_stored(header: Dataset, frame: int, name: str) -> Stored:
@@ -143,12 +143,21 @@ def _precision(header: Dataset, frame: int, name: str) -> tuple[int, bool] | Non
     return codestream.precision(get_frame(header.PixelData, frame, number_of_frames=frames_in(header, name)))
 
 
+def _as_numbers(words: Pixels, bits: Bits) -> Pixels:
+    """All bits allocated as signed or unsigned numbers."""
+    return words.view(f"i{words.itemsize}" if bits.signed else words.dtype)
+
+
 def _extended(words: Pixels, n_bits: int, bits: Bits) -> Pixels:
     """The lowest ``n_bits`` of each word, as a number, signed or not: a new array."""
-    values = words.view(words.dtype.str.replace("u", "i") if bits.signed else words.dtype)
+    values = _as_numbers(words, bits)
     unused = values.dtype.type(bits.allocated - n_bits)
     extended: Pixels = np.left_shift(values, unused)
     return np.right_shift(extended, unused, out=extended)
+
+
+def _without_overlays(words: Pixels, bits: Bits) -> Pixels:
+    return words & words.dtype.type((2**bits.allocated - 1) & ~bits.overlays)
 
 
 def _check_precision(words: Pixels, bits: Bits, precision: int, signed: bool, name: str) -> None:
@@ -157,8 +166,8 @@ def _check_precision(words: Pixels, bits: Bits, precision: int, signed: bool, na
     if bits.unused_below and bits.high >= precision:
         raise _wrong_high_bit(bits, name)
     if bits.stored < precision < bits.allocated and not bits.unused_below:
-        beyond = (2**precision - 2**bits.stored) & ~bits.overlays
-        if (words & words.dtype.type(beyond)).any():
+        plain = _without_overlays(words, bits)
+        if not np.array_equal(_extended(plain, bits.stored, bits), _extended(plain, precision, bits)):
             raise refusal(name, f"{precision} bits in the code stream, {bits.stored} stored", f"Bits Stored {precision}")
     if precision < bits.stored and bits.signed and not signed and (words >> words.dtype.type(precision - 1)).any():
         raise refusal(name, f"signed values of {bits.stored} bits in a code stream of {precision}", "as many in both")
@@ -166,28 +175,22 @@ def _check_precision(words: Pixels, bits: Bits, precision: int, signed: bool, na
 
 def _check_high_bit(words: Pixels, bits: Bits, name: str) -> None:
     """Whether the values lie where High Bit says: not if all are whole numbers of Bits Stored with the lowest bits in use."""
-    below = (2**bits.unused_below - 1) & ~bits.overlays
-    lie_low = np.array_equal(
-        _extended(words, bits.stored, bits), words.view(words.dtype.str.replace("u", "i" if bits.signed else "u"))
-    )
-    if lie_low and (words & words.dtype.type(below)).any():
+    lie_low = np.array_equal(_extended(words, bits.stored, bits), _as_numbers(words, bits))
+    if lie_low and (_without_overlays(words, bits) & words.dtype.type(2**bits.unused_below - 1)).any():
         raise _wrong_high_bit(bits, name)
 
 
 def _check_overflow(words: Pixels, values: Pixels, bits: Bits, name: str) -> None:
     """Refuse values that run on beyond Bits Stored, unlike overlays: neighbours then lie nearer with the bits above."""
     step = max(1, words.size // _LOOKED_AT)
-    rows = words[::step] & words.dtype.type((2**bits.allocated - 1) & ~bits.overlays)
-    whole = rows.view(values.dtype).astype(np.int64)
+    whole = _as_numbers(_without_overlays(words[::step], bits), bits).astype(np.int64)
     part = values[::step].astype(np.int64)
-    above = whole != part
-    changes = above[:, 1:] | above[:, :-1]
-    changes &= (whole >> bits.stored)[:, 1:] != (whole >> bits.stored)[:, :-1]
-    if not changes.any():
-        return
-    across_whole, across_part = (np.median(np.abs(np.diff(array, axis=1)[changes])) for array in (whole, part))
-    if across_whole < across_part:
-        raise refusal(name, f"values from {whole.min()} to {whole.max()}, {bits.stored} bits stored", "values of as many bits")
+    above = whole >> bits.stored
+    changes = (above[:, 1:] != above[:, :-1]) & ((whole != part)[:, 1:] | (whole != part)[:, :-1])
+    if changes.any():
+        across_whole, across_part = (np.median(np.abs(np.diff(array, axis=1)[changes])) for array in (whole, part))
+        if across_whole < across_part:
+            raise refusal(name, f"values from {whole.min()} to {whole.max()}, {bits.stored} bits stored", "as many bits")
 
 
 def _wrong_high_bit(bits: Bits, name: str) -> DataError:

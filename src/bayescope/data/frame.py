@@ -14,8 +14,8 @@ class Shown:
     """What the file says of its picture, and what was done to show it.
 
     ``spacing`` is (row, column) in mm, in the detector's plane where the patient's is not given; ``presentation`` is the
-    presentation intent, one of ``INTENTS``; ``applied`` names the steps from stored to shown pixels, ``notes`` what the file
-    says that could not be taken as it says it; ``pixel_ratio`` is the height of a pixel over its width.
+    presentation intent, one of ``INTENTS``; ``applied`` names the steps from stored to shown pixels; ``pixel_aspect`` is the
+    height of a pixel over its width; ``notes`` tell what the file says that could not be taken as it says it.
     """
 
     bits_stored: int
@@ -24,8 +24,8 @@ class Shown:
     view: str | None = None
     presentation: str | None = None
     applied: tuple[str, ...] = ()
+    pixel_aspect: float = 1.0
     notes: tuple[str, ...] = ()
-    pixel_ratio: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

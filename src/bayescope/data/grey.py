@@ -20,7 +20,7 @@ def read_grey(path: Path, window: int = 0, frame: int | None = None) -> Frame:
     if window:
         raise DataError(f"{path.name}: no window {window}, not being DICOM; expected 0. Leave the window out, or the file")
     if frame:
-        raise DataError(f"{path.name}: no frame {frame}, not being DICOM; expected 0. Leave the frame out, or the file")
+        raise DataError(f"{path}: no frame {frame + 1}, not being DICOM; expected a picture's only one. Leave --frame out")
     pixels = read_image(path)
     if any((channel != pixels[0]).any() for channel in pixels[1:]):
         raise DataError(f"{path.name}: a colour image; expected a grey one. Convert it")

@@ -1,8 +1,8 @@
 """From a mammogram as read to one a network takes: the breast, chest wall to the left, one size, one scale, 16 bit.
 
 The breast is sought on a coarse copy; all else is one antialiased resize of the part kept.  No step goes through 8 bits.
-Positions are (row, column) in pixels and continuous: pixel i covers [i, i + 1], so that a box is (top, left, bottom, right)
-and its far sides lie where its last pixel ends.
+Pixels that are not square are made so first, along their finer side.  Positions are (row, column) in pixels and continuous:
+pixel i covers [i, i + 1], so that a box is (top, left, bottom, right) and its far sides lie where its last pixel ends.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from bayescope.errors import ConfigError, DataError
 from bayescope.shapes import Pixels
 
 WHITE = 2**16 - 1
+_NEARLY_SQUARE, _LONGEST_PIXEL = 0.005, 10.0
 _CLAHE_BINS = 1024
 """Four times scikit-image's, at a quarter of its clip limit: the same limit of contrast, finer steps of grey."""
 
@@ -26,12 +27,15 @@ _CLAHE_BINS = 1024
 class Record:
     """What was done to one image, enough to lead positions and values back.
 
-    ``box`` is the part kept, in pixels of the original after flipping; it fills ``inner`` = (height, width) pixels of the
+    ``square_shape`` is the original's with square pixels, the ``original_shape`` itself unless pixels were not square.
+    ``box`` is the part kept, in square pixels of the original after flipping; it fills ``inner`` = (height, width) pixels of
+    the
     prepared image from ``offset`` = (row, column) on.  ``low`` becomes 0 and ``high`` the top of 16 bits.  ``chest_wall`` is
     the side it was found on, "left", "right" or None; ``breast_found`` is False where all of the image was kept.
     """
 
     original_shape: tuple[int, int]
+    square_shape: tuple[int, int]
     breast_found: bool
     chest_wall: str | None
     flipped: bool
@@ -46,7 +50,8 @@ class Record:
     def scale(self) -> tuple[float, float]:
         """Prepared pixels per original pixel, along (row, column)."""
         top, left, bottom, right = self.box
-        return self.inner[0] / (bottom - top), self.inner[1] / (right - left)
+        rows, columns = self._stretch
+        return self.inner[0] / (bottom - top) * rows, self.inner[1] / (right - left) * columns
 
     @property
     def log_jacobian(self) -> float:
@@ -56,12 +61,13 @@ class Record:
 
     def to_original(self, points: ArrayLike) -> NDArray[np.float64]:
         """Positions ``(..., 2)`` in the prepared image, as positions in the original."""
-        rows_columns = (np.asarray(points, dtype=np.float64) - self.offset) / self.scale + self.box[:2]
-        return self._mirror(rows_columns)
+        square = (np.asarray(points, dtype=np.float64) - self.offset) / self._square_scale + self.box[:2]
+        return self._mirror(square) / self._stretch
 
     def to_prepared(self, points: ArrayLike) -> NDArray[np.float64]:
         """Positions ``(..., 2)`` in the original, as positions in the prepared image, or beside it if cropped away."""
-        return (self._mirror(np.array(points, dtype=np.float64)) - self.box[:2]) * self.scale + self.offset
+        square = self._mirror(np.asarray(points, dtype=np.float64) * self._stretch)
+        return (square - self.box[:2]) * self._square_scale + self.offset
 
     def box_to_original(self, box: ArrayLike) -> NDArray[np.float64]:
         """A box ``(4,)`` = (top, left, bottom, right) in the prepared image, as one in the original."""
@@ -88,8 +94,18 @@ class Record:
 
     def _mirror(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.flipped:
-            points[..., 1] = self.original_shape[1] - points[..., 1]
+            points[..., 1] = self.square_shape[1] - points[..., 1]
         return points
+
+    @property
+    def _stretch(self) -> NDArray[np.float64]:
+        """Square pixels per original pixel, along (row, column)."""
+        return np.array(self.square_shape) / np.array(self.original_shape)
+
+    @property
+    def _square_scale(self) -> NDArray[np.float64]:
+        """Prepared pixels per square pixel, along (row, column)."""
+        return np.array(self.scale) / self._stretch
 
     def _check_linear(self) -> None:
         if self.clahe:
@@ -147,13 +163,15 @@ class Preparation:
             raise ConfigError(f"preparation has {', '.join(unknown)}; expected only known names. Leave them out")
         return cls(**values)
 
-    def apply(self, pixels: Pixels, name: str = "image") -> Prepared:
+    def apply(self, pixels: Pixels, name: str = "image", pixel_aspect: float = 1.0) -> Prepared:
         """Prepare one grey image ``(height, width)`` of any real type, high being bright.
 
-        Raises DataError, under ``name``, if it has another shape, values that are not finite, or one value only.
+        ``pixel_aspect``: height of a pixel over its width.  Raises DataError, under ``name``, if it has another shape, values
+        that are not finite, one value only, or pixels ten times as long as wide.
         """
         _check(pixels, name)
-        image = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32))
+        image = _with_square_pixels(Image.fromarray(np.ascontiguousarray(pixels, dtype=np.float32)), pixel_aspect, name)
+        square_shape = image.height, image.width
         breast = find_breast(image) if self.crop or self.orient else None
         chest_wall = breast.chest_wall if breast else None
         flipped = self.orient and chest_wall == "right"
@@ -178,6 +196,7 @@ class Preparation:
         height, width = pixels.shape
         record = Record(
             original_shape=(height, width),
+            square_shape=square_shape,
             breast_found=breast is not None,
             chest_wall=chest_wall,
             flipped=flipped,
@@ -201,6 +220,20 @@ def _check(pixels: Pixels, name: str) -> None:
         raise DataError(f"{name}: values that are not finite; expected numbers. Replace it")
     if lowest == highest:
         raise DataError(f"{name}: one value only, {lowest:g}; expected a picture. Replace it")
+
+
+def _with_square_pixels(image: Image.Image, pixel_aspect: float, name: str) -> Image.Image:
+    """Interpolated along the longer side of the pixels, so that nothing is lost; as it is if they are square to half a
+    percent."""
+    if not 1 / _LONGEST_PIXEL < pixel_aspect < _LONGEST_PIXEL:
+        raise DataError(
+            f"{name}: pixels {pixel_aspect:.3g} times as high as wide; expected 1, or less than {_LONGEST_PIXEL:g} either way. "
+            "Correct the spacing in the header"
+        )
+    if abs(np.log(pixel_aspect)) < _NEARLY_SQUARE:
+        return image
+    rows, columns = max(1.0, pixel_aspect), max(1.0, 1 / pixel_aspect)
+    return image.resize((round(image.width * columns), round(image.height * rows)), Image.Resampling.BILINEAR)
 
 
 def _resize(image: Image.Image, box: tuple[int, int, int, int], size: int) -> NDArray[np.float32]:

@@ -43,12 +43,17 @@ class Broken:
 Outcome = Done | Broken
 
 
-def prepare_file(path: Path, preparation: Preparation, box: Sequence[float] | None = None) -> tuple[np.ndarray, Done]:
-    """One file prepared ``(size, size)``, and what was done; ``box`` is (top, left, bottom, right) in its own pixels."""
-    frame = read_grey(path, preparation.window)
-    prepared = preparation.apply(frame.pixels, path.name)
+def prepare_file(
+    path: Path, preparation: Preparation, box: Sequence[float] | None = None, frame: int | None = None
+) -> tuple[np.ndarray, Done]:
+    """One file prepared ``(size, size)``, and what was done.
+
+    ``box`` is (top, left, bottom, right) in the file's own pixels; ``frame`` counts from 0, where the file has several.
+    """
+    read = read_grey(path, preparation.window, frame)
+    prepared = preparation.apply(read.pixels, path.name, read.pixel_aspect)
     moved = None if box is None else tuple(prepared.record.box_to_prepared(box).tolist())
-    return prepared.pixels, Done(frame.shown, prepared.record, moved)
+    return prepared.pixels, Done(read.shown, prepared.record, moved)
 
 
 def outcomes_of(
@@ -87,7 +92,9 @@ def _prepare_row(i: int, path: str, box: list[float] | None, preparation: Prepar
         return i, Broken(str(error))
     except Exception as error:  # one file must not stop the others, whatever its reader meets
         reason = " ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split())
-        return i, Broken(f"{Path(path).name}: cannot be prepared ({reason:.200}); expected a whole grey image. Replace it")
+        return i, Broken(
+            f"{Path(path).name}: cannot be prepared ({reason:.200}); expected a whole grey image. Copy it again, or leave it out"
+        )
     rows = np.load(pixels, mmap_mode="r+")
     rows[i] = image
     rows.flush()
