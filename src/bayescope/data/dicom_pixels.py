@@ -181,7 +181,11 @@ def _check_high_bit(words: Pixels, bits: Bits, name: str) -> None:
 
 
 def _check_overflow(words: Pixels, values: Pixels, bits: Bits, name: str) -> None:
-    """Refuse values that run on beyond Bits Stored, unlike overlays: neighbours then lie nearer with the bits above."""
+    """Refuse values that run on beyond Bits Stored, unlike overlays.
+
+    Where the bits above change from a pixel to the next, values that run on change little with these bits, and go all the way
+    back without; overlays make the value leap, and leave the bits below as smooth as elsewhere.
+    """
     step = max(1, words.size // _LOOKED_AT)
     whole = _as_numbers(_without_overlays(words[::step], bits), bits).astype(np.int64)
     part = values[::step].astype(np.int64)
@@ -189,7 +193,7 @@ def _check_overflow(words: Pixels, values: Pixels, bits: Bits, name: str) -> Non
     changes = (above[:, 1:] != above[:, :-1]) & ((whole != part)[:, 1:] | (whole != part)[:, :-1])
     if changes.any():
         across_whole, across_part = (np.median(np.abs(np.diff(array, axis=1)[changes])) for array in (whole, part))
-        if across_whole < across_part:
+        if across_whole < 2 ** (bits.stored - 2) and across_part > 2 ** (bits.stored - 1):
             raise refusal(name, f"values from {whole.min()} to {whole.max()}, {bits.stored} bits stored", "as many bits")
 
 
