@@ -52,7 +52,7 @@ def apply_functional_groups(header: Dataset, frame: int, name: str) -> None:
     """
     of_frame = header.get("PerFrameFunctionalGroupsSequence") or ()
     if of_frame and frame >= len(of_frame):
-        raise refusal(name, f"functional groups of {len(of_frame)} frames, none for frame {frame}", "them for each")
+        raise refusal(name, f"functional groups of {len(of_frame)} frames, none for frame {frame + 1}", "them for each")
     groups = [*of_frame[frame : frame + 1], *(header.get("SharedFunctionalGroupsSequence") or ())[:1]]
     for macro, keywords in _MACROS.items():
         items = [item for group in groups for item in group.get(macro) or ()]
