@@ -251,3 +251,12 @@ def test_a_palette_of_greys_is_grey(path: Path, bits: int) -> None:
     palette["BluePaletteColorLookupTableData"] = (ramp // 2).tobytes()
     with pytest.raises(DataError, match="a PALETTE COLOR image in colour"):
         read_dicom(write(path, GREY, 8, **palette))
+
+
+def test_a_palette_in_segments(path: Path) -> None:
+    """PS3.3 C.7.9.2: one value, 0, then 255 in a line up to 255."""
+    palette: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour in ("Red", "Green", "Blue"):
+        palette[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 8]
+        palette[f"Segmented{colour}PaletteColorLookupTableData"] = bytes([0, 1, 0, 1, 255, 255])
+    np.testing.assert_array_equal(read_dicom(write(path, GREY, 8, **palette)).pixels, GREY)

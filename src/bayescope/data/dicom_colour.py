@@ -6,9 +6,11 @@ They are shown as they are: Modality LUT, VOI LUT, window and padding are for MO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_color_lut
 
+from bayescope.data.dicom_header import is_given
 from bayescope.data.dicom_lut import lookup_table
-from bayescope.data.dicom_pixels import decoded, read_stored
+from bayescope.data.dicom_pixels import Stored, decoded, read_stored
 from bayescope.errors import DataError
 
 _PALETTE = ("Red", "Green", "Blue")
@@ -31,15 +33,21 @@ def grey_of_colour(header: Dataset, frame: int, name: str) -> tuple[NDArray[np.f
 
 def _grey_of_palette(header: Dataset, frame: int, name: str) -> tuple[NDArray[np.float32], int]:
     stored = read_stored(header, frame, name)
-    values = np.arange(stored.lowest, stored.lowest + stored.n_values).astype(np.float64)
-    is_little_endian = bool(header.file_meta.TransferSyntaxUID.is_little_endian)
-    tables = [
-        lookup_table(_palette(header, colour), (values[0], values[-1]), is_little_endian, f"{colour} palette", name)
-        for colour in _PALETTE
-    ]
-    shown = np.stack([table.look_up(values) for table in tables])
+    shown, bits = _palettes(header, stored, name)
     _check_grey(bool((shown[:, stored.used()] == shown[0, stored.used()]).all()), header, name)
-    return stored.look_up(shown[0].astype(np.float32)), tables[0].bits
+    return stored.look_up(shown[0].astype(np.float32)), bits
+
+
+def _palettes(header: Dataset, stored: Stored, name: str) -> tuple[NDArray[np.float64], int]:
+    """What each value that can be stored is in red, green and blue ``(3, n_values)``, and the bits of an entry."""
+    values = np.arange(stored.lowest, stored.lowest + stored.n_values)
+    if is_given(header, "SegmentedRedPaletteColorLookupTableData"):
+        colours = apply_color_lut(values, header)[:, : len(_PALETTE)]
+        return colours.T.astype(np.float64), int(header.RedPaletteColorLookupTableDescriptor[2])
+    is_little_endian = bool(header.file_meta.TransferSyntaxUID.is_little_endian)
+    reach = float(values[0]), float(values[-1])
+    tables = [lookup_table(_palette(header, colour), reach, is_little_endian, f"{colour} palette", name) for colour in _PALETTE]
+    return np.stack([table.look_up(values.astype(np.float64)) for table in tables]), tables[0].bits
 
 
 def _palette(header: Dataset, colour: str) -> Dataset:
