@@ -309,10 +309,10 @@ def test_whatever_one_file_raises_is_listed_and_the_others_are_done(tmp_path: Pa
     source, out = write_source(tmp_path / "source", 0), tmp_path / "out"
     read = workers.read_grey
 
-    def moody(path: Path, window: int) -> object:
+    def moody(path: Path, window: int, frame: int | None) -> object:
         if path.name in ("4.dcm", "5.dcm"):
             raise {"4.dcm": KeyError, "5.dcm": RecursionError}[path.name](str(path))
-        return read(path, window)
+        return read(path, window, frame)
 
     monkeypatch.setattr(workers, "read_grey", moody)
     result, _ = run(source, out)

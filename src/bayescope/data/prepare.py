@@ -7,7 +7,8 @@ tells; of a finished cache, only files that have changed are done again, and tho
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -149,6 +150,7 @@ def _finish(
     table.to_parquet(out / cache.CASES, index=False)
     for_processing = sum(outcome.shown.presentation == FOR_PROCESSING for outcome in done.values())
     summary = _with_note(archive.summary, for_processing, len(done))
+    summary = replace(summary, notes=(*summary.notes, *_notes_on_headers(done.values(), len(done))))
     manifest = Manifest(
         format=FORMAT,
         digest=wanted,
@@ -196,6 +198,12 @@ def _with_note(summary: Summary, for_processing: int, n: int) -> Summary:
         "a model can take that for a sign; column presentation tells which"
     )
     return replace(summary, notes=(*summary.notes, note))
+
+
+def _notes_on_headers(done: Iterable[Done], n: int) -> list[str]:
+    """What headers say that could not be taken as they say it, with the number of images."""
+    counts = Counter(note for outcome in done for note in outcome.shown.notes)
+    return [f"{count} of {n} images: {note}" for note, count in counts.items()]
 
 
 def _hash_of_file(path: Path) -> str:

@@ -103,7 +103,7 @@ def _prepare_row(
         return i, Broken(str(error))
     except Exception as error:  # one file must not stop the others, whatever its reader meets
         reason = " ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split())
-        return i, Broken(f"{Path(path).name}: cannot be prepared ({reason:.200}); expected a whole grey image. Replace it")
+        return i, Broken(f"{Path(path).name}: cannot be prepared ({reason:.200}); expected a whole grey image. Leave it out")
     rows = np.load(pixels, mmap_mode="r+")
     rows[i] = image
     rows.flush()
