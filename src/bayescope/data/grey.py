@@ -15,7 +15,7 @@ def read_grey(path: Path, window: int = 0, frame: int | None = None) -> Frame:
 
     Raises DataError for what cannot be read, is in colour, or has several frames and none named.
     """
-    if dicom.is_dicom(path) or path.suffix.lower() in dicom.SUFFIXES:
+    if dicom.is_dicom(path):
         return dicom.read_dicom(path, window=window, frame=frame)
     if window:
         raise DataError(f"{path.name}: no window {window}, not being DICOM; expected 0. Leave the window out, or the file")
