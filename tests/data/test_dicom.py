@@ -35,7 +35,7 @@ from pydicom.uid import (
 )
 
 from bayescope.data import dicom_checks
-from bayescope.data.dicom import frame_count, is_dicom, read_dicom, read_header, stored_pixels
+from bayescope.data.dicom import frame_count, has_dicom_content, is_dicom, read_dicom, read_header, stored_pixels
 from bayescope.data.dicom_file import begins_with_elements
 from bayescope.data.frame import Frame
 from bayescope.data.grey import read_grey
@@ -335,7 +335,14 @@ def test_is_dicom(path: Path, tmp_path: Path) -> None:
     renamed = path.rename(tmp_path / "IM0001")
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     answers = [is_dicom(tmp_path / name) for name in ("x.dcm", "x.DICOM", "IM0001", "a.png", "absent", "")]
-    assert answers == [False, False, True, False, False, False]  # by content: the names alone are of no file
+    assert answers == [True, True, True, False, False, False]
+    (tmp_path / "b.dcm").write_bytes(b"\x89PNG")
+    assert [has_dicom_content(tmp_path / name) for name in ("IM0001", "b.dcm", "a.png", "absent")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
     assert read_dicom(renamed).view is None
     for name, reason in (("a.png", "no DICM mark"), ("absent", "no such file"), ("x.dcm", "no such file")):
         with pytest.raises(DataError, match=reason):
@@ -379,7 +386,7 @@ def test_deflated_without_preamble(path: Path) -> None:
 )
 def test_other_content_is_not_dicom_whatever_its_name(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    assert not is_dicom(path)
+    assert not has_dicom_content(path)
     with pytest.raises(DataError, match=r"^case\.dcm: no DICM mark"):
         read_dicom(path)
 
@@ -392,7 +399,7 @@ def test_no_random_content_is_dicom(content: bytes, mark: bytes) -> None:
 @pytest.mark.parametrize(("pack", "advice"), [(gzip.compress, "gunzip case.dcm"), (zipped, "unzip case.dcm")])
 def test_packed_files_are_to_be_unpacked(path: Path, pack: Callable[[bytes], bytes], advice: str) -> None:
     path.write_bytes(pack(write(path).read_bytes()))
-    assert not is_dicom(path)
+    assert not has_dicom_content(path)
     with pytest.raises(DataError, match=advice):
         read_dicom(path)
 

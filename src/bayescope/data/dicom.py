@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from bayescope.data.dicom_checks import MONOCHROME, check_header, check_length, check_size, frames_in
 from bayescope.data.dicom_colour import grey_of_colour
-from bayescope.data.dicom_file import check_is_dicom, is_dicom, read_data_set
+from bayescope.data.dicom_file import SUFFIXES, check_is_dicom, has_dicom_content, is_dicom, read_data_set
 from bayescope.data.dicom_header import apply_functional_groups, first_word, pixel_aspect, spacing, view
 from bayescope.data.dicom_pixels import read_stored
 from bayescope.data.dicom_values import ShownPixels, shown_pixels
@@ -20,9 +20,7 @@ from bayescope.data.frame import INTENTS, Frame
 from bayescope.errors import DataError
 from bayescope.shapes import Pixels
 
-__all__ = ["SUFFIXES", "frame_count", "is_dicom", "read_dicom", "read_header", "stored_pixels"]
-
-SUFFIXES = (".dcm", ".dicom")
+__all__ = ["SUFFIXES", "frame_count", "has_dicom_content", "is_dicom", "read_dicom", "read_header", "stored_pixels"]
 
 
 def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Frame:

@@ -21,6 +21,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
 from bayescope.errors import DataError
 
+SUFFIXES = (".dcm", ".dicom")
 _MARK, _MARK_AT = b"DICM", 128
 _UID_ROOT = b"1.2.840.10008."
 _READ_AT_MOST = 1024
@@ -31,6 +32,14 @@ _UNPACK = {"gzip": "gunzip", "zip": "unzip", "bzip2": "bunzip2", "xz": "unxz", "
 
 
 def is_dicom(path: Path) -> bool:
+    """Whether the content is DICOM, whatever the name, or the name is a DICOM file's: what is damaged is then refused by name.
+
+    At most 1024 bytes are read.
+    """
+    return path.suffix.lower() in SUFFIXES or has_dicom_content(path)
+
+
+def has_dicom_content(path: Path) -> bool:
     """Whether the content is DICOM, whatever the name: at most 1024 bytes are read.  False for what cannot be read."""
     return _first_bytes(path).is_dicom
 
