@@ -29,8 +29,22 @@ def test_equal_scikit_learn(n_classes: int, n: int, seed: int) -> None:
     assert metrics.log_loss(posterior, labels) == pytest.approx(sk.log_loss(labels, posterior, labels=range(n_classes)))
     if n_classes == 2:
         assert metrics.brier(posterior, labels) == pytest.approx(sk.brier_score_loss(labels, posterior[:, 1]))
-        assert metrics.sensitivity(posterior, labels) == pytest.approx(sk.recall_score(labels, called))
-        assert metrics.specificity(posterior, labels) == pytest.approx(sk.recall_score(labels, called, pos_label=0))
+    of_class = metrics.one_vs_rest(posterior, labels, np.bincount(labels) / n)
+    for k in range(n_classes):
+        positive, found = labels == k, called == k
+        expected = [
+            sk.roc_auc_score(positive, posterior[:, k]),
+            sk.recall_score(positive, found),
+            sk.recall_score(~positive, ~found),
+            sk.precision_score(positive, found, zero_division=np.nan),
+            sk.precision_score(~positive, ~found, zero_division=np.nan),
+        ]
+        np.testing.assert_allclose(of_class[k], expected)
+        assert metrics.sensitivity(posterior, labels, k) == pytest.approx(expected[1])
+        assert metrics.specificity(posterior, labels, k) == pytest.approx(expected[2])
+    np.testing.assert_array_equal(
+        metrics.confusion(posterior, labels), sk.confusion_matrix(labels, called, labels=range(n_classes))
+    )
 
 
 def test_ties_count_half() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bayescope.checkpoint import CONFIG, MANIFEST, METRICS, MODEL, STATE, load_model
+from bayescope.checkpoint import CONFIG, MANIFEST, METRICS, MODEL, RECORD, STATE, load_model
 from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError, RunError
@@ -60,7 +60,7 @@ def test_a_run_killed_as_it_begins_is_gone_on_with(
     assert [bool(re.fullmatch(pattern, name)) for pattern, name in zip(left, found, strict=True)] == [True] * len(left)
     assert cli(*command).code == 2
     assert cli(*command, "--resume").code == 0
-    assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, METRICS, MODEL, STATE}
+    assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, METRICS, MODEL, RECORD, STATE}
     first, second = (load_model(folder).denoiser.state_dict() for folder in (run, tiny_run))
     assert all((first[key] == second[key]).all() for key in first)
 
@@ -79,7 +79,7 @@ def test_half_begun_folders_start_anew_and_parts_of_files_go(
     assert same_weights(tiny_run, run)
     (run / ".state.safetensors.abcdefgh").write_text("part")
     fit_run(tiny_data, tiny_config, run, resume=True)
-    assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, METRICS, MODEL, STATE}
+    assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, METRICS, MODEL, RECORD, STATE}
 
 
 @pytest.mark.parametrize("options", [{}, {"resume": True}, {"force": True}])

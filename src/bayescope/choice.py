@@ -120,7 +120,7 @@ def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str
     if set(found) <= set(numbers):
         order = [int(name) for name in found]
     elif set(expected) == set(numbers) and len(found) == len(expected):
-        order = list(range(len(found)))
+        order = [expected.index(number) for number in numbers]
     else:
         raise DataError(
             f"{source}: classes {', '.join(found)}; the model expects {', '.join(expected)}. {_remedy(found, expected)}"

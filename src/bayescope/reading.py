@@ -204,8 +204,7 @@ def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[s
         prepared, done = prepare_file(path, model.preparation, frame=frame)
         if done.shown.presentation == FOR_PROCESSING:
             remarks.append("a FOR PROCESSING image; expected FOR PRESENTATION, as readers see it. Its answer may mislead")
-        steps = done.shown.applied
-        remarks += [step for step in steps if "left out" in step or "without" in step] if is_dicom(path) else steps
+        remarks += done.shown.notes if is_dicom(path) else done.shown.applied
         return prepared[None], 1.0
     if is_dicom(path):
         raise DataError(

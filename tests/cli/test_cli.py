@@ -51,7 +51,16 @@ def test_classify_prints_a_table_and_json(cli: Any, tiny_run: Path, pictures: li
     assert [line["class"] for line in lines] == ["upper", "lower", "upper"]
     assert sum(lines[0]["posterior"].values()) == pytest.approx(1)
     fields = {"image", "class", "posterior", "posterior_error", "log_likelihood_ratio", "standard_error", "passes"}
-    trust = {"calibrated", "calibration_images", "prediction_set", "withheld", "novelty_p_value", "warnings"}
+    trust = {
+        "prevalence",
+        "seen",
+        "calibrated",
+        "calibration_images",
+        "prediction_set",
+        "withheld",
+        "novelty_p_value",
+        "warnings",
+    }
     assert set(lines[0]) == fields | trust | {"raw_log_likelihood_ratio"}
 
 
@@ -181,7 +190,7 @@ def test_evaluate_with_other_classes(cli: Any, tiny_run: Path, tiny_data: Datase
     }
     path = write_npz(tmp_path / "three.npz", Dataset(**three, source="three"))
     assert "the model expects upper, lower" in cli("evaluate", tiny_run, path).err
-    assert "expected train, val or test" in cli("evaluate", tiny_run, path, "--split", "all").err
+    assert "expected one of auto, all, train, val, test" in cli("evaluate", tiny_run, path, "--split", "whole").err
 
 
 def test_help_version_and_unknown_options(cli: Any) -> None:

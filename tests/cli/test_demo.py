@@ -57,13 +57,13 @@ def test_a_report_on_a_demo_draws_its_images_again(
     run, data = tmp_path / "run", demo_dataset(3)
     fit_run(data, demo_config(3, 1), run)
     assert cli("report", run).code == 0
-    _, _, shown, answers, target, reference = written[0]
+    _, found, shown, target, reference = written[0]
     np.testing.assert_array_equal(shown.images.pixels, data.test.pixels)
     np.testing.assert_array_equal(reference["ideal observer"], IdealObserver(Phantom()).posterior(data.test))
-    assert (shown.name, len(answers.posterior), target) == ("test", 45, run / REPORT)
+    assert (shown.name, len(found.answers.posterior), target) == ("test", 45, run / REPORT)
     assert cli("report", run, "--split", "val").code == 0
     np.testing.assert_array_equal(written[1][2].images.pixels, data.val.pixels)
-    assert "split 'all'; expected train, val or test" in cli("report", run, "--split", "all").err
+    assert "split 'whole'; expected one of auto, all, train, val, test" in cli("report", run, "--split", "whole").err
 
 
 def test_a_report_on_images_that_lie_nowhere(

@@ -11,9 +11,10 @@ import tifffile
 from PIL import Image
 
 from bayescope.checkpoint import load_model, save_model
-from bayescope.cli.evaluate import class_numbers, labelled_split
+from bayescope.choice import choose_images, class_numbers, load_for_model
 from bayescope.config import Config
 from bayescope.data.images import Dataset, ImageSet
+from bayescope.data.sources import load_images
 from bayescope.errors import DataError
 from bayescope.fit import fit_run
 from bayescope.model import LikelihoodModel
@@ -121,14 +122,14 @@ def test_data_of_another_type(cli: Any, runs: dict[str, Path], tiny_run: Path, t
     ],
 )
 def test_classes_are_matched_by_name_or_number(
-    capsys: pytest.CaptureFixture[str],
     found: tuple[str, ...],
     expected: tuple[str, ...],
     order: list[int],
     warned: bool,
 ) -> None:
-    assert class_numbers(found, expected, "set") == order
-    assert ("taken by number" in capsys.readouterr().err) == warned
+    numbers, warning = class_numbers(found, expected, "set")
+    assert numbers == order
+    assert ("taken by number" in warning) == warned
 
 
 @pytest.mark.parametrize("found", [("a", "c"), ("a", "b", "c"), ("0", "1", "2"), ("1", "2"), ("0", "b")])
@@ -150,8 +151,9 @@ def test_labels_follow_names_not_their_order(
     cli: Any, tiny_run: Path, tiny_npz: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:
     folder = write_folders(tmp_path / "set", tiny_data.test, ("upper", "lower"))
-    split = labelled_split(load_model(tiny_run), folder, "test")
-    assert (split.data.class_names, split.images.class_names) == (("lower", "upper"), ("upper", "lower"))
+    loaded = load_for_model(load_model(tiny_run), folder)
+    assert load_images(folder).images.class_names == ("lower", "upper")
+    assert choose_images(loaded, None, "test").images.class_names == ("upper", "lower")
     by_name = json.loads(cli("evaluate", tiny_run, folder, "--json").out)
     by_number = cli("evaluate", tiny_run, tiny_npz, "--json")
     assert "0 as upper, 1 as lower" in by_number.err
@@ -171,7 +173,7 @@ def test_a_report_tells_whose_images_it_shows(cli: Any, tiny_npz: Path, tiny_run
     text = page.read_text()
     assert "30 validation images of elsewhere.npz" in text
     assert "Bayescope on elsewhere.npz" in text
-    assert f"Data: elsewhere.npz. SHA-256 <code>{load_dataset(other).fingerprint}" in text
+    assert f"Data: elsewhere.npz. SHA-256 <code>{load_dataset(other).val.fingerprint()}" in text
     assert "Trained on stripes, SHA-256 " in text
 
 

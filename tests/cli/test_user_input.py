@@ -89,7 +89,7 @@ def test_a_disk_that_fills_up_in_training_costs_nothing_that_was_kept(
 
     def fills_up(descriptor: int) -> None:
         calls.append(descriptor)
-        if len(calls) > 5:  # configuration, manifest, metrics, checkpoints of steps 5 and 10
+        if len(calls) > 6:  # configuration, record of images, manifest, metrics, checkpoints of steps 5 and 10
             full_disk(descriptor)
 
     with monkeypatch.context() as patch:

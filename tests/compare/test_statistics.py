@@ -121,14 +121,16 @@ def test_measures_are_those_of_scikit_learn(drawn: tuple[list[list[int]], list[b
     posterior, chosen = np.stack([1 - score, score], axis=1), np.arange(len(labels)).repeat(counts)
     if len(np.unique(labels[chosen])) < 2:
         assert np.isnan(balanced_accuracy(posterior, labels, counts[None].astype(float)))
-        assert np.isnan(sensitivity_at_specificity(posterior, labels, counts[None].astype(float)))
+        assert np.isnan(sensitivity_at_specificity(posterior, labels, counts[None].astype(float), positive=1))
         return
     weights = np.stack([counts, np.ones_like(counts)]).astype(float)
     for i, rows in enumerate((chosen, np.arange(len(labels)))):
         expected = balanced_accuracy_score(labels[rows], posterior[rows].argmax(axis=1))
         assert balanced_accuracy(posterior, labels, weights)[i] == pytest.approx(expected)
         false, true, _ = roc_curve(labels[rows], score[rows], drop_intermediate=False)
-        assert sensitivity_at_specificity(posterior, labels, weights)[i] == pytest.approx(true[false <= 0.1 + 1e-9].max())
+        assert sensitivity_at_specificity(posterior, labels, weights, positive=1)[i] == pytest.approx(
+            true[false <= 0.1 + 1e-9].max()
+        )
 
 
 def test_bootstrap_agrees_with_the_spread_of_repeated_samples() -> None:

@@ -17,7 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from bayescope.data import codestream, dicom
+from bayescope.data import codestream, dicom_pixels
 from bayescope.data.dicom import read_dicom
 from bayescope.data.dicom_checks import MAX_RLE_BYTES
 from bayescope.errors import DataError
@@ -70,7 +70,7 @@ def test_a_codestream_larger_than_the_header_is_not_decoded(
     path = write(tmp_path / "case.dcm", encoded, syntax)
     assert read_dicom(path).pixels.shape == GREY.shape
     write(path, enlarge(encoded), syntax)  # type: ignore[operator]
-    monkeypatch.setattr(dicom, "pixel_array", None)
+    monkeypatch.setattr(dicom_pixels, "get_decoder", None)
     with pytest.raises(DataError, match=r"case\.dcm: 3600000000 compressed pixels for 6x9"):
         read_dicom(path)
 
@@ -84,7 +84,7 @@ def runs(*segments: bytes) -> bytes:
 def test_runs_longer_than_the_header_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "case.dcm", runs(bytes([53]) + GREY.tobytes()), RLELossless)
     np.testing.assert_array_equal(read_dicom(path).pixels, GREY)
-    monkeypatch.setattr(dicom, "pixel_array", None)
+    monkeypatch.setattr(dicom_pixels, "get_decoder", None)
     write(path, runs(b"\x81\x00" * 2**20), RLELossless)
     with pytest.raises(DataError, match=r"case\.dcm: runs longer than its 6x9 pixels"):
         read_dicom(path)

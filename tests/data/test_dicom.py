@@ -1,11 +1,14 @@
 """DICOM files: what pydicom reads is what is read, what is shown follows the standard, the rest is refused with a reason."""
 
+import gzip
+import io
 import signal
 import subprocess
 import sys
 import warnings
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,16 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from hypothesis import given
+from hypothesis.strategies import binary, sampled_from
+from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -29,36 +35,20 @@ from pydicom.uid import (
 )
 
 from bayescope.data import dicom_checks
-from bayescope.data.dicom import is_dicom, read_dicom, read_header, stored_pixels
+from bayescope.data.dicom import frame_count, has_dicom_content, is_dicom, read_dicom, read_header, stored_pixels
+from bayescope.data.dicom_file import begins_with_elements
 from bayescope.data.frame import Frame
+from bayescope.data.grey import read_grey
 from bayescope.errors import DataError
+from dicom_files import STORED, lut, write
 
 OWN_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
-STORED = np.random.default_rng(0).integers(0, 2**12, (6, 9)).astype(np.uint16)
 
 
-def write(path: Path, pixels: np.ndarray = STORED, bits: int = 12, frames: list[bytes] | None = None, **elements: Any) -> Path:
-    """A mammogram of these stored pixels, or of these encoded frames, with the header changed by ``elements``."""
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = elements.pop("syntax", ExplicitVRLittleEndian)
-    data.SOPClassUID, data.SOPInstanceUID, data.Modality = "1.2.840.10008.5.1.4.1.1.1.2", "1.2.3", "MG"
-    data.Rows, data.Columns = pixels.shape[-2:]
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit = 8 * pixels.itemsize, bits, bits - 1
-    data.PixelRepresentation = int(pixels.dtype.kind == "i")
-    data.PixelData = encapsulate(frames) if frames else pixels.tobytes()
-    for name, value in elements.items():
-        setattr(data, name, value) if value is not None else delattr(data, name)
-    data.save_as(path, enforce_file_format=True)
-    return path
-
-
-def lut(entries: list[int], first: int, bits: int) -> Dataset:
-    item = Dataset()
-    item.LUTDescriptor = [len(entries), first, bits]
-    item.add_new("LUTData", "US", entries)
-    return item
+def zipped(content: bytes) -> bytes:
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w") as archive:
+        archive.writestr("IM0001", content)
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -85,7 +75,7 @@ def check_against_pydicom(path: Path) -> Frame | None:
         shown = apply_voi_lut(apply_modality_lut(expected, data), data)
     stored = stored_pixels(path)
     np.testing.assert_array_equal(stored, expected)
-    assert stored.dtype == expected.dtype
+    assert stored.dtype == expected.dtype.newbyteorder("=")
     assert frame.pixels.dtype == np.float32
     assert frame.pixels.shape == expected.shape
     if data.PhotometricInterpretation == "MONOCHROME2" and "PixelPaddingValue" not in data:
@@ -144,7 +134,7 @@ def test_single_frames_of_many_are_pydicoms(shared_data: Path) -> None:
     for number, expected in enumerate(pydicom.dcmread(path).pixel_array):
         np.testing.assert_array_equal(stored_pixels(path, frame=number), expected)
     for wrong in (-1, 10):
-        with pytest.raises(DataError, match="expected 0 to 9"):
+        with pytest.raises(DataError, match="expected 1 to 10"):
             read_dicom(path, frame=wrong)
     with pytest.raises(DataError, match="10 frames"):
         read_dicom(path)
@@ -205,7 +195,7 @@ def test_rescale_and_choice_of_window(path: Path) -> None:
     for window, frame in enumerate(frames):
         expected = apply_voi_lut(apply_modality_lut(STORED, data), data, index=window)
         np.testing.assert_array_equal(frame.pixels, expected.astype(np.float32))
-        assert frame.applied == ("rescale 2 -100", f"window {window + 1} of 2")
+        assert frame.applied == ("rescale 2.0 -100.0", f"window {window + 1} of 2")
     assert (frames[0].pixels != frames[1].pixels).any()
     for wrong in (-1, 2):
         with pytest.raises(DataError, match="expected 0 to 1"):
@@ -268,12 +258,11 @@ def test_what_the_header_says(path: Path) -> None:
     ("elements", "reason"),
     [
         ({"Rows": None}, "MG without an image"),
-        ({"PixelData": None}, "no PixelData"),
-        ({"SamplesPerPixel": 4, "PhotometricInterpretation": "ARGB"}, "a ARGB image of 4 samples"),
+        ({"PixelData": None}, "no 'Pixel Data'"),
         ({"BitsAllocated": 32}, "32 bits a pixel"),
-        ({"BitsStored": 20}, "Bits Stored 20; expected 1 to 16"),
+        ({"BitsStored": 20}, "20 bits stored of 16 allocated; expected 1 to as many"),
         ({"Rows": 65535, "Columns": 65535}, "65535x65535 pixels"),
-        ({"Rows": 7}, "108 bytes of pixels; expected 126"),
+        ({"Rows": 7}, "less than expected"),
         ({"PixelRepresentation": None}, "PixelRepresentation|Pixel Representation"),
     ],
 )
@@ -347,7 +336,81 @@ def test_is_dicom(path: Path, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     answers = [is_dicom(tmp_path / name) for name in ("x.dcm", "x.DICOM", "IM0001", "a.png", "absent", "")]
     assert answers == [True, True, True, False, False, False]
+    (tmp_path / "b.dcm").write_bytes(b"\x89PNG")
+    assert [has_dicom_content(tmp_path / name) for name in ("IM0001", "b.dcm", "a.png", "absent")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
     assert read_dicom(renamed).view is None
-    for name, reason in (("a.png", "no DICM mark"), ("absent", "no such file")):
+    for name, reason in (("a.png", "no DICM mark"), ("absent", "no such file"), ("x.dcm", "no such file")):
         with pytest.raises(DataError, match=reason):
             read_dicom(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian], ids=["implicit", "explicit", "big endian"]
+)
+def test_without_preamble(path: Path, tmp_path: Path, syntax: str) -> None:
+    write(path, STORED.astype(STORED.dtype.newbyteorder(">")) if syntax == ExplicitVRBigEndian else STORED, syntax=syntax)
+    whole = path.read_bytes()
+    no_preamble, data_set = tmp_path / "no_preamble.txt", tmp_path / "data_set"
+    no_preamble.write_bytes(whole[132:])
+    data_set.write_bytes(whole[144 + int.from_bytes(whole[140:144], "little") :])
+    for bare in (no_preamble, data_set):
+        assert is_dicom(bare)
+        np.testing.assert_array_equal(read_dicom(bare).pixels, STORED)
+        assert read_header(bare, "Modality") == ("MG",)
+        assert frame_count(bare) == 1
+
+
+def test_deflated_without_preamble(path: Path) -> None:
+    write(path, syntax=DeflatedExplicitVRLittleEndian)
+    path.write_bytes(path.read_bytes()[132:])
+    np.testing.assert_array_equal(read_dicom(path).pixels, STORED)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x08\x00",
+        b"path,label\na.png,ill\n" * 80,
+        bytes(range(256)) * 8,
+        b"\x08\x00" * 999,
+        b"\x08\x00\x05\x00" + bytes(999),
+        bytes(2000),
+        b"\x89PNG\r\n\x1a\n" + bytes(999),
+    ],
+)
+def test_other_content_is_not_dicom_whatever_its_name(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    assert not has_dicom_content(path)
+    with pytest.raises(DataError, match=r"^case\.dcm: no DICM mark"):
+        read_dicom(path)
+
+
+@given(content=binary(max_size=1500), mark=sampled_from([b"", b"\x08\x00", b"\x02\x00", b"\x00\x08"]))
+def test_no_random_content_is_dicom(content: bytes, mark: bytes) -> None:
+    assert not begins_with_elements(mark + content)
+
+
+@pytest.mark.parametrize(("pack", "advice"), [(gzip.compress, "gunzip case.dcm"), (zipped, "unzip case.dcm")])
+def test_packed_files_are_to_be_unpacked(path: Path, pack: Callable[[bytes], bytes], advice: str) -> None:
+    path.write_bytes(pack(write(path).read_bytes()))
+    assert not has_dicom_content(path)
+    with pytest.raises(DataError, match=advice):
+        read_dicom(path)
+
+
+def test_frame_count(path: Path, tmp_path: Path) -> None:
+    assert frame_count(write(path)) == 1
+    assert frame_count(write(path, NumberOfFrames="")) == 1
+    assert frame_count(write(path, np.stack([STORED] * 3), NumberOfFrames=3)) == 3
+    with pytest.raises(DataError, match=r"3 frames; expected one\. Give --frame 1 to 3, or --frame all"):
+        read_grey(path)
+    np.testing.assert_array_equal(read_grey(path, frame=2).pixels, STORED)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    with pytest.raises(DataError, match="no DICM mark"):
+        frame_count(tmp_path / "a.png")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from bayescope.data.pictures import read_picture_archive
 from bayescope.errors import DataError
+from dicom_files import STORED, write
 from mammograms import mammogram, write_mammogram
 
 IMAGE = mammogram(24, 16, seed=0)
@@ -95,3 +96,13 @@ def test_rows_whose_file_cannot_be_reached_are_counted(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "cases.csv", index=False)
     archive = read_picture_archive(tmp_path / "cases.csv")
     assert archive.summary.left_out == {"file cannot be reached (File name too long)": 1, "file not found": 1}
+
+
+def test_frames_of_one_file_are_in_one_split_though_no_patient_is_told(tmp_path: Path) -> None:
+    for n in range(24):
+        folder = tmp_path / ("ill", "well")[n % 2]
+        folder.mkdir(exist_ok=True)
+        write(folder / f"{n}.dcm", np.stack([STORED] * 3), NumberOfFrames=3)
+    cases = read_picture_archive(tmp_path, frame="all").cases
+    assert len(cases) == 72
+    assert (cases.groupby("path")["split"].nunique() == 1).all()

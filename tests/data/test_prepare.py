@@ -195,6 +195,16 @@ def test_the_window_by_command(tmp_path: Path, cli: Call) -> None:
         Preparation(SIZE, window=-1)
 
 
+def test_what_a_header_says_in_vain_is_noted_with_the_number(tmp_path: Path) -> None:
+    source, out = tmp_path / "pictures", tmp_path / "cache"
+    for n in range(24):
+        header = {"WindowCenter": 100, "WindowWidth": 0} if n < 3 else {}
+        write_mammogram(source / ("ill", "well")[n % 2] / f"{n}.dcm", mammogram(60, 40, seed=n), PatientID=f"P{n}", **header)
+    result = prepare(read_picture_archive(source), Preparation(16), out, source, workers=1)
+    assert result.used == 24
+    assert "3 of 24 images: window 1 of 1 ignored: Window Width 0, expected 1 or more" in result.summary.notes
+
+
 @pytest.mark.slow
 def test_folds_by_command_test_every_patient_once(vindr: Path, tmp_path: Path, cli: Call) -> None:
     arguments = ("prepare", "vindr", vindr, "--task", "1-3/4-5", "--size", 16, "--workers", 1, "--json")

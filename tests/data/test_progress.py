@@ -287,7 +287,7 @@ def test_a_cache_of_the_former_format_is_refused_by_name(case: Case) -> None:
     path = case.finished / manifest.MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
     for use in (lambda: load_dataset(case.finished), lambda: run(case.source, case.finished)):
-        with pytest.raises(DataError, match=r"cache of format 1; expected 2\. Prepare the images again, with --force"):
+        with pytest.raises(DataError, match=r"cache of format 1; expected 3\. Prepare the images again, with --force"):
             use()
 
 
@@ -309,10 +309,10 @@ def test_whatever_one_file_raises_is_listed_and_the_others_are_done(tmp_path: Pa
     source, out = write_source(tmp_path / "source", 0), tmp_path / "out"
     read = workers.read_grey
 
-    def moody(path: Path, window: int) -> object:
+    def moody(path: Path, window: int, frame: int | None) -> object:
         if path.name in ("4.dcm", "5.dcm"):
             raise {"4.dcm": KeyError, "5.dcm": RecursionError}[path.name](str(path))
-        return read(path, window)
+        return read(path, window, frame)
 
     monkeypatch.setattr(workers, "read_grey", moody)
     result, _ = run(source, out)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope.metrics import measure
+from bayescope.metrics import measure, measure_classes
 from bayescope.report.contents import ReportContents, choose_cases
 from bayescope.report.explained import Explained
 from bayescope.report.overlay import comparison, overlay, scales, tinted
 from bayescope.report.page import render
+
+NAMES = ("<b>benign</b>", "malignant", "other")
 
 
 def contents(n_classes: int = 2, n: int = 60) -> ReportContents:
@@ -24,7 +26,7 @@ def contents(n_classes: int = 2, n: int = 60) -> ReportContents:
     posterior = np.exp(evidence) / np.exp(evidence).sum(axis=1, keepdims=True)
     return ReportContents(
         title="Bayescope on <i>trial</i>",
-        class_names=("<b>benign</b>", "malignant", "other")[:n_classes],
+        class_names=NAMES[:n_classes],
         labels=labels,
         names=tuple(f"case-{i}.png" for i in range(n)),
         posterior=posterior,
@@ -32,6 +34,8 @@ def contents(n_classes: int = 2, n: int = 60) -> ReportContents:
         standard_error=np.full((n, n_classes), 0.25),
         passes=40,
         measures=measure(posterior, labels, n_bootstrap=50),
+        by_class=measure_classes(posterior, labels, NAMES[:n_classes], np.full(n_classes, 1 / n_classes), n_bootstrap=50),
+        prevalence=dict.fromkeys(NAMES[:n_classes], 1 / n_classes),
         pictures=dict(enumerate(rng.integers(0, 255, (n, 8, 8), dtype=np.uint8))),
         samples=rng.integers(0, 255, (n_classes, 3, 8, 8), dtype=np.uint8),
         curve=[

@@ -1,4 +1,4 @@
-"""How large a compressed frame will be once decoded, from its own header: it need not be what the DICOM header says.
+"""What a compressed frame says of itself, its size, precision and sign: it need not be what the DICOM header says.
 
 JPEG, JPEG-LS and lossless JPEG (ISO 10918-1, 14495-1), JPEG 2000 and HTJ2K (ISO 15444-1) say it in their first markers; the
 PackBits runs of DICOM's RLE (PS3.5 G) are counted where they could grow too long.
@@ -6,6 +6,10 @@ PackBits runs of DICOM's RLE (PS3.5 G) are counted where they could grow too lon
 
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
+_START_OF_CODESTREAM = b"\xff\x4f\xff\x51"
+_END = b"\xff\xd9"
+_LONGEST_REMAINS = 64
+"""Bytes that some leave behind the end marker."""
 _LONGEST_HEADER = 2**20
 _RUN_BYTES = 64
 """What one byte of RLE can become: two make a run of 128."""
@@ -13,12 +17,28 @@ _RUN_BYTES = 64
 
 def samples(encoded: bytes) -> int | None:
     """Samples of all components that a JPEG or JPEG 2000 frame decodes to; None if it is neither, or says no size."""
-    if encoded[4:8] == b"jP  ":  # in boxes, JP2: the codestream follows
-        start = encoded.find(b"\xff\x4f\xff\x51", 0, _LONGEST_HEADER)
-        return None if start < 0 else _of_jpeg2000(encoded, start)
-    if encoded[:4] == b"\xff\x4f\xff\x51":
-        return _of_jpeg2000(encoded, 0)
-    return _of_jpeg(encoded) if encoded[:2] == b"\xff\xd8" else None
+    if (start := _jpeg2000_at(encoded)) is not None:
+        right, bottom, left, top = (_number(encoded, start + at, 4) for at in (8, 12, 16, 20))
+        return max(0, right - left) * max(0, bottom - top) * _number(encoded, start + 40, 2)
+    if (start := _start_of_frame(encoded)) is not None:
+        return _number(encoded, start + 5, 2) * _number(encoded, start + 7, 2) * encoded[start + 9]
+    return None
+
+
+def precision(encoded: bytes) -> tuple[int, bool] | None:
+    """Bits of a sample of the first component, and whether it is signed; None as for ``samples``."""
+    if (start := _jpeg2000_at(encoded)) is not None:
+        depth = _number(encoded, start + 42, 1)
+        return (depth & 0x7F) + 1, bool(depth & 0x80)
+    if (start := _start_of_frame(encoded)) is not None:
+        return encoded[start + 4], False
+    return None
+
+
+def is_complete(encoded: bytes) -> bool:
+    """Whether a JPEG or JPEG 2000 frame has its end marker: decoders make up the rest of one cut short.  True for others."""
+    is_known = _jpeg2000_at(encoded) is not None or encoded[:2] == b"\xff\xd8"
+    return not is_known or encoded.rfind(_END) >= len(encoded) - _LONGEST_REMAINS
 
 
 def rle_bytes(encoded: bytes, limit: int) -> int:
@@ -37,19 +57,27 @@ def rle_bytes(encoded: bytes, limit: int) -> int:
     return n_bytes
 
 
-def _of_jpeg2000(encoded: bytes, start: int) -> int:
-    right, bottom, left, top = (_number(encoded, start + at, 4) for at in (8, 12, 16, 20))
-    return max(0, right - left) * max(0, bottom - top) * _number(encoded, start + 40, 2)
+def _jpeg2000_at(encoded: bytes) -> int | None:
+    """Where the codestream of a JPEG 2000 frame begins; None if it is none."""
+    if encoded[:4] == _START_OF_CODESTREAM:
+        return 0
+    if encoded[4:8] != b"jP  ":
+        return None
+    start = encoded.find(_START_OF_CODESTREAM, 0, _LONGEST_HEADER)  # in boxes, JP2
+    return None if start < 0 else start
 
 
-def _of_jpeg(encoded: bytes) -> int | None:
+def _start_of_frame(encoded: bytes) -> int | None:
+    """Where the marker of a JPEG frame that tells its size is; None if it is no JPEG, or has none."""
+    if encoded[:2] != b"\xff\xd8":
+        return None
     at = 2
     while at + 9 < len(encoded):
         if encoded[at] != 0xFF:
             return None
         marker = encoded[at + 1]
         if marker in _START_OF_FRAME:
-            return _number(encoded, at + 5, 2) * _number(encoded, at + 7, 2) * encoded[at + 9]
+            return at
         if marker == 0xFF:  # fill
             at += 1
         elif marker in _WITHOUT_LENGTH:

@@ -1,18 +1,26 @@
-"""What a DICOM header says of one frame: empty elements are absent, functional groups come before the top level.
+"""Elements of a DICOM header: empty ones are absent, numbers are numbers, and functional groups hold for their frame.
 
-An enhanced object keeps window, rescale, spacing and side of a frame in its functional groups (PS3.3 C.7.6.16): those of the
-frame itself, or those that all frames share.
+An enhanced object keeps what belongs to a frame in Shared and Per-Frame Functional Groups Sequences (PS3.3 C.7.6.16): those of
+the frame come before the shared ones, and these before what stands at top level.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import math
 
-import numpy as np
+from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 
 from bayescope.errors import DataError
 
+_RESCALE = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
+_VOI = ("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction")
+_MACROS = {  # PS3.3 C.7.6.16.2, C.8.19.6.4 for XA/XRF: the elements of a macro hold together
+    "PixelValueTransformationSequence": _RESCALE,
+    "FrameVOILUTSequence": _VOI,
+    "PixelMeasuresSequence": ("PixelSpacing",),
+    "FramePixelDataPropertiesSequence": ("ImagerPixelSpacing",),
+    "FrameAnatomySequence": ("FrameLaterality",),
+}
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
     **dict.fromkeys(("399162004", "R-10242"), "CC"),
@@ -27,92 +35,112 @@ _VIEWS = {  # PS3.16 CID 4014, in SNOMED CT and in the older SNOMED RT
     **dict.fromkeys(("399192008", "R-1024A"), "XCCL"),
     **dict.fromkeys(("399101009", "R-1024B"), "XCCM"),
 }
+MOST_SQUARE_PIXELS = 2**27
+_SAME_WITHIN = 0.01
+"""Two shapes of pixels that differ by less than this share are taken for one."""
 
 
-@dataclass(frozen=True)
-class FrameHeader:
-    """The header of number ``frame``, from 0, of ``dataset``, which was read from the file ``name``."""
-
-    dataset: Dataset
-    frame: int
-    name: str
-
-    def item(self, macro: str, keyword: str) -> Dataset:
-        """The data set that holds ``keyword`` for this frame: of the functional group ``macro``, or the top level."""
-        return next((group for group in self._groups(macro) if is_present(group, keyword)), self.dataset)
-
-    def get(self, keyword: str, macro: str = "") -> Any:
-        """The element's value, None where it is absent or empty."""
-        found = self.item(macro, keyword) if macro else self.dataset
-        return found[keyword].value if is_present(found, keyword) else None
-
-    def number(self, keyword: str, macro: str = "") -> float | None:
-        """One finite number, None where there is none.  Raises DataError for anything else."""
-        value = self.get(keyword, macro)
-        if value is None:
-            return None
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = np.nan
-        if not np.isfinite(number):
-            raise DataError(
-                f"{self.name}: {keyword} {value!s:.40}; expected one number. Export the image again, or leave it out"
-            )
-        return number
-
-    def word(self, *keywords: str, among: tuple[str, ...], macro: str = "") -> str | None:
-        """The first of the elements that holds one of these words."""
-        words = (str(self.get(keyword, macro) or "").strip().upper() for keyword in keywords)
-        return next((word for word in words if word in among), None)
-
-    @property
-    def spacing(self) -> tuple[float, float] | None:
-        """Distance of neighbouring pixels along (row, column), mm: in the patient, or else in the detector's plane."""
-        for keyword in _SPACINGS:
-            if (pair := _positive_pair(self.get(keyword, "PixelMeasuresSequence"))) is not None:
-                return pair
-        return None
-
-    @property
-    def pixel_aspect(self) -> float:
-        """Height of a pixel over its width: by the spacing, or else by the Pixel Aspect Ratio; 1 where nothing tells."""
-        pair = self.spacing or _positive_pair(self.get("PixelAspectRatio")) or (1.0, 1.0)
-        return pair[0] / pair[1]
-
-    @property
-    def laterality(self) -> str | None:
-        """L or R."""
-        own = self.word("FrameLaterality", among=("L", "R"), macro="FrameAnatomySequence")
-        return own or self.word("ImageLaterality", "Laterality", among=("L", "R"))
-
-    @property
-    def view(self) -> str | None:
-        """CC, MLO, ...: by View Position, code, or Patient Orientation."""
-        codes = [str(item.get("CodeValue")) for item in self.get("ViewCodeSequence") or ()]
-        position = str(self.get("ViewPosition") or "").strip().upper()
-        coded = next((_VIEWS[code] for code in codes if code in _VIEWS), None)
-        return position or coded or self.word("PatientOrientation", among=tuple(_VIEWS.values()))
-
-    def _groups(self, macro: str) -> Iterator[Dataset]:
-        own = self.dataset.get("PerFrameFunctionalGroupsSequence") or ()
-        shared = self.dataset.get("SharedFunctionalGroupsSequence") or ()
-        for groups in (own[self.frame : self.frame + 1], shared[:1]):
-            for group in groups:
-                yield from (group.get(macro) or ())[:1]
+def refusal(name: str, found: str, expected: str) -> DataError:
+    """The error for a header that contradicts itself or its pixels."""
+    return DataError(f"{name}: {found}; expected {expected}. Export it again from where it came, or leave it out")
 
 
-def is_present(dataset: Dataset, keyword: str) -> bool:
-    """Whether the element is there and not empty."""
-    if keyword not in dataset:
-        return False
-    value = dataset[keyword].value
-    return value is not None and not (hasattr(value, "__len__") and len(value) == 0)
+def apply_functional_groups(header: Dataset, frame: int, name: str) -> None:
+    """Put the elements that hold for ``frame``, from 0, at the top level of ``header``, in the place of those there.
+
+    Raises DataError if there are Per-Frame Functional Groups, but none for this frame.
+    """
+    of_frame = header.get("PerFrameFunctionalGroupsSequence") or ()
+    if of_frame and frame >= len(of_frame):
+        raise refusal(name, f"functional groups of {len(of_frame)} frames, none for frame {frame + 1}", "them for each")
+    groups = [*of_frame[frame : frame + 1], *(header.get("SharedFunctionalGroupsSequence") or ())[:1]]
+    for macro, keywords in _MACROS.items():
+        items = [item for group in groups for item in group.get(macro) or ()]
+        if found := next((item for item in items if any(is_given(item, keyword) for keyword in keywords)), None):
+            for keyword in keywords:
+                if keyword in header:
+                    del header[keyword]
+                if is_given(found, keyword):
+                    header[keyword] = found[keyword]
 
 
-def _positive_pair(value: Any) -> tuple[float, float] | None:
+def is_given(header: Dataset, keyword: str) -> bool:
+    """Whether the element is there and has a value, not only blanks."""
+    element = header.get_item(keyword)
+    value = None if element is None else element.value
+    return value is not None and bool(str(value).strip()) and (not hasattr(value, "__len__") or len(value) > 0)
+
+
+def numbers(header: Dataset, keyword: str, name: str) -> tuple[float | None, ...]:
+    """The values of an element, None for an empty one among several; empty if it is absent or has none at all.
+
+    Raises DataError for what is no finite number.
+    """
+    if not is_given(header, keyword):
+        return ()
     try:
-        first, second = (float(part) for part in value or ())
+        value = header[keyword].value
+        values = list(value) if isinstance(value, MultiValue | list | tuple) else [value]
+        found = tuple(None if number is None or not str(number).strip() else float(number) for number in values)
     except (TypeError, ValueError):
+        found = (math.nan,)
+    if any(number is not None and not math.isfinite(number) for number in found):
+        given = str(header.get_item(keyword).value)
+        raise refusal(name, f"{dictionary_description(keyword)} {given:.40}", "a number")
+    return found if any(number is not None for number in found) else ()
+
+
+def number(header: Dataset, keyword: str, name: str) -> float | None:
+    """The first value of an element, None if it is absent or empty.  Raises as ``numbers``."""
+    return next(iter(numbers(header, keyword, name)), None)
+
+
+def spacing(header: Dataset) -> tuple[float, float] | None:
+    """Distances of the centres of pixels along (row, column) in mm; None where no element gives two that make sense."""
+    return next(filter(None, (_pair(header, keyword) for keyword in _SPACINGS)), None)
+
+
+def pixel_aspect(header: Dataset, name: str) -> float:
+    """Height of a pixel over its width, from the spacing or else the Pixel Aspect Ratio; 1 where neither is given.
+
+    Raises DataError if both are given, not square, and do not agree, or if there were more than MOST_SQUARE_PIXELS once
+    pixels are square.
+    """
+    of_spacing, of_aspect = (None if pair is None else pair[0] / pair[1] for pair in (spacing(header), _aspect(header)))
+    if of_spacing and of_aspect and not _is_near(of_aspect, 1) and not _is_near(of_aspect, of_spacing):
+        raise refusal(name, f"spacing {spacing(header)} mm and Pixel Aspect Ratio {of_aspect:g}", "one shape of pixel")
+    aspect = of_spacing or of_aspect or 1.0
+    if header.Rows * header.Columns * max(aspect, 1 / aspect) > MOST_SQUARE_PIXELS:
+        raise refusal(name, f"pixels {aspect:g} times as high as wide", f"{MOST_SQUARE_PIXELS} at most once they are square")
+    return aspect
+
+
+def view(header: Dataset) -> str | None:
+    """View Position, or else the code of the view, or else the Patient Orientation where it tells a view."""
+    codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or ()]
+    position = str(header.get("ViewPosition") or "").strip().upper()
+    coded = next((_VIEWS[code] for code in codes if code in _VIEWS), None)
+    return position or coded or first_word(header, ("PatientOrientation",), among=tuple(_VIEWS.values()))
+
+
+def first_word(header: Dataset, keywords: tuple[str, ...], among: tuple[str, ...]) -> str | None:
+    """The first of the elements that holds one of these words."""
+    words = (str(header.get(keyword) or "").strip().upper() for keyword in keywords)
+    return next((word for word in words if word in among), None)
+
+
+def _aspect(header: Dataset) -> tuple[float, float] | None:
+    return _pair(header, "PixelAspectRatio")
+
+
+def _pair(header: Dataset, keyword: str) -> tuple[float, float] | None:
+    """Two positive numbers, or None."""
+    try:
+        first, second = numbers(header, keyword, "")
+    except (DataError, ValueError):
         return None
-    return (first, second) if 0 < first < np.inf and 0 < second < np.inf else None
+    return None if first is None or second is None or min(first, second) <= 0 else (first, second)
+
+
+def _is_near(ratio: float, other: float) -> bool:
+    return abs(ratio / other - 1) < _SAME_WITHIN

@@ -1,8 +1,8 @@
-"""What each value that can be stored is shown as: Modality LUT or rescale, VOI LUT or window, polarity, padding.
+"""From stored values to shown ones: Modality LUT, VOI LUT or window, polarity, padding (PS3.4 N.2.1, PS3.3 C.7.5.1.1.2, C.11).
 
-Every step from stored pixel to shown one (PS3.4 N.2.1) but padding is a function of the stored value alone, so it is worked out
-once for each value, 65,536 at most, and then looked up.  Windows are those of PS3.3 C.11.2.1.2 and C.11.2.1.3; they rise with
-the modality value whatever the sign of the rescale slope, which ``pydicom.pixels.apply_windowing`` of pydicom 3.0 does not.
+Each step is a function of the stored value alone.  It is computed once for each value that can be stored, 65,536 at most, and
+looked up for the pixels.  A window rises with the modality value whatever the sign of the Rescale Slope (PS3.3 C.11.2.1.2),
+which ``apply_windowing`` of pydicom 3.0 does not where that is negative.
 """
 
 from dataclasses import dataclass
@@ -11,161 +11,165 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from bayescope.data.dicom_header import FrameHeader, is_present
+from bayescope.data.dicom_header import number, numbers, refusal
+from bayescope.data.dicom_lut import lookup_table
+from bayescope.data.dicom_pixels import Stored
 from bayescope.errors import DataError
-from bayescope.shapes import Floats
 
-_TRANSFORMATION, _VOI = "PixelValueTransformationSequence", "FrameVOILUTSequence"
-_LUT_BITS = (8, *range(10, 17))
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 @dataclass(frozen=True)
-class ShownValues:
-    """``values``: float32, of every stored value from ``lowest`` up; ``applied``: the steps that led there, in words."""
+class ShownPixels:
+    """``pixels`` float32 ``(height, width)``; ``applied``: the steps that led there; ``notes``: what was not taken as it was
+    written, and why."""
 
-    values: NDArray[np.float32]
-    lowest: int
+    pixels: NDArray[np.float32]
     applied: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def shown_values(header: FrameHeader, window: int) -> ShownValues:
-    """With number ``window``, from 0, of the VOI LUTs or windows.  Raises DataError if there is none, or a step is unclear."""
-    bits, signed = int(header.get("BitsStored")), bool(header.get("PixelRepresentation"))
-    lowest = -(2 ** (bits - 1)) if signed else 0
-    stored = np.arange(lowest, lowest + 2**bits)
-    values, ends, applied = _modality(header, stored)
-    values, voi = _voi(header, values, ends, window)
-    applied += voi
-    if header.get("PhotometricInterpretation") == "MONOCHROME1":
-        applied.append("MONOCHROME1 inverted")
-        values = values.min() + values.max() - values
-    return ShownValues(values.astype(np.float32), lowest, tuple(applied))
+def shown_pixels(stored: Stored, header: Dataset, window: int, name: str) -> ShownPixels:
+    """Show stored pixels as ``header`` asks for, with number ``window`` of its VOI LUTs or windows.
+
+    Raises DataError if the header asks for what makes no picture.
+    """
+    account = _Account([], [])
+    values = np.arange(stored.lowest, stored.lowest + stored.n_values)
+    modality, (low, high) = _modality(values.astype(np.float64), header, account, name)
+    shown = _windowed(modality, (low, high), header, window, account, name)
+    if header.PhotometricInterpretation == "MONOCHROME1":
+        account.applied.append("MONOCHROME1 inverted")
+        shown = np.nanmin(shown) + np.nanmax(shown) - shown
+    is_padding, in_words = _padding(values, stored, header, account, name)
+    used = stored.used(in_words)
+    if np.isnan(shown[used & ~is_padding]).any():
+        raise refusal(name, "pixels beyond the entries of its lookup table", "an entry for each")
+    if is_padding.any() or in_words is not None:
+        there = used & ~is_padding
+        if not there.any():
+            raise DataError(f"{name}: padding in every pixel; expected an image. Leave it out")
+        shown[is_padding] = shown[there].min()
+    pixels = stored.look_up(shown.astype(np.float32))
+    if in_words is not None:
+        pixels[in_words] = shown[used & ~is_padding].min()
+    return ShownPixels(pixels, tuple(account.applied), tuple(account.notes))
 
 
-def padding_range(header: FrameHeader, stored_type: np.dtype) -> tuple[int, int] | None:
-    """First and last stored value that are padding; a signed one may be written unsigned."""
-    first = header.get("PixelPaddingValue")
-    if first is None:
-        return None
-    limit = header.get("PixelPaddingRangeLimit")
-    ends = np.array([first, first if limit is None else limit], dtype=np.int64).astype(stored_type).astype(np.int64)
-    return int(ends.min()), int(ends.max())
+@dataclass(frozen=True)
+class _Account:
+    applied: list[str]
+    notes: list[str]
+
+    def ignore(self, what: str, why: str) -> None:
+        self.applied.append(f"{what} ignored: {why}")
+        self.notes.append(f"{what} ignored: {why}")
 
 
-def darkened(shown: NDArray[np.float32], padding: NDArray[np.bool_], name: str) -> NDArray[np.float32]:
-    """``shown (height, width)`` with padding as dark as the darkest pixel that is none.  DataError if all is padding."""
-    if padding.all():
-        raise DataError(f"{name}: every pixel is padding; expected a picture. Leave it out")
-    return np.where(padding, shown[~padding].min(), shown)
+def window_linear(values: NDArray[np.float64], center: float, width: float, reach: tuple[float, float]) -> NDArray[np.float64]:
+    """PS3.3 C.11.2.1.2.1: modality values to ``reach`` = (lowest, highest); ``width`` is 1 or more."""
+    return window_linear_exact(values, center - 0.5, width - 1, reach)
 
 
-def _modality(header: FrameHeader, stored: NDArray[np.int64]) -> tuple[Floats, tuple[float, float], list[str]]:
-    """Modality values, the ends of the range that windows fill, and what was done."""
-    if items := header.get("ModalityLUTSequence"):
-        entries, first, bits, note = _lut(items[0], header, "Modality LUT")
-        return _looked_up(entries, stored - first), (0.0, 2.0**bits - 1), [f"Modality LUT{note}"]
-    slope, intercept = header.number("RescaleSlope", _TRANSFORMATION), header.number("RescaleIntercept", _TRANSFORMATION)
-    values, applied = stored.astype(float), []
+def window_linear_exact(
+    values: NDArray[np.float64], center: float, width: float, reach: tuple[float, float]
+) -> NDArray[np.float64]:
+    """PS3.3 C.11.2.1.3.2: modality values to ``reach`` = (lowest, highest); ``width`` 0 is a step behind ``center``."""
+    low, high = reach
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = ((values - center) / width + 0.5) * (high - low) + low
+    below, above = values <= center - width / 2, values > center + width / 2
+    return np.where(below, low, np.where(above, high, between))
+
+
+def window_sigmoid(values: NDArray[np.float64], center: float, width: float, reach: tuple[float, float]) -> NDArray[np.float64]:
+    """PS3.3 C.11.2.1.3.1: modality values to ``reach`` = (lowest, highest); ``width`` is above 0."""
+    low, high = reach
+    with np.errstate(over="ignore"):
+        return (high - low) / (1 + np.exp(-4 * (values - center) / width)) + low
+
+
+_WINDOWS = {"LINEAR": window_linear, "LINEAR_EXACT": window_linear_exact, "SIGMOID": window_sigmoid}
+
+
+def _modality(
+    values: NDArray[np.float64], header: Dataset, account: _Account, name: str
+) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Modality values, and the lowest and highest there can be."""
+    if luts := header.get("ModalityLUTSequence"):
+        account.applied.append("Modality LUT")
+        table = lookup_table(luts[0], (values[0], values[-1]), _is_little_endian(header), "Modality LUT", name)
+        return table.look_up(values), (0.0, 2.0**table.bits - 1)
+    slope, intercept = (number(header, keyword, name) for keyword in ("RescaleSlope", "RescaleIntercept"))
     if slope is not None or intercept is not None:
         slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
         if slope == 0:
-            raise DataError(f"{header.name}: Rescale Slope 0, which makes all pixels equal; expected another. Leave it out")
+            raise refusal(name, "Rescale Slope 0", "another number, or every pixel is the same")
+        account.applied.append(f"rescale {slope} {intercept}")
         values = values * slope + intercept
-        applied.append(f"rescale {slope:g} {intercept:g}")
-    return values, (float(values.min()), float(values.max())), applied
+    return values, (min(values[0], values[-1]), max(values[0], values[-1]))
 
 
-def _voi(header: FrameHeader, values: Floats, ends: tuple[float, float], window: int) -> tuple[Floats, list[str]]:
-    luts = header.get("VOILUTSequence", _VOI) or ()
-    item = header.item(_VOI, "WindowCenter")
-    pairs = [] if luts else _windows(item)
+def _windowed(
+    modality: NDArray[np.float64],
+    reach: tuple[float, float],
+    header: Dataset,
+    window: int,
+    account: _Account,
+    name: str,
+) -> NDArray[np.float64]:
+    """The VOI LUT or window of this number; ``modality`` where there is none, or one that cannot be applied."""
+    luts = header.get("VOILUTSequence") or ()
+    pairs = [] if luts else list(zip(*_window_numbers(header, name), strict=False))
     available = len(luts) or len(pairs)
     if not 0 <= window < max(1, available):
-        raise DataError(
-            f"{header.name}: no window {window}; expected 0 to {max(1, available) - 1}. Choose another with --window"
-        )
+        raise DataError(f"{name}: no window {window}; expected 0 to {max(1, available) - 1}. Choose another")
+    which = f"{'VOI LUT' if luts else 'window'} {window + 1} of {available}"
     if luts:
-        entries, first, _, note = _lut(luts[window], header, "VOI LUT")
-        if first >= 2**15 and values.min() < 0:
-            first -= 2**16  # signed, though written unsigned
-        return _looked_up(entries, np.trunc(values).astype(np.int64) - first), [f"VOI LUT {window + 1} of {available}{note}"]
+        account.applied.append(which)
+        met = (float(np.nanmin(modality)), float(np.nanmax(modality)))
+        table = lookup_table(luts[window], met, _is_little_endian(header), "VOI LUT", name)
+        return np.where(np.isnan(modality), np.nan, table.look_up(np.nan_to_num(modality)))
     if not pairs:
-        return values, []
-    center, width = pairs[window]
-    function = str(item.get("VOILUTFunction") or "LINEAR").strip().upper()
+        return modality
+    (center, width), function = pairs[window], _function(header, name)
+    if center is None or width is None:
+        account.ignore(which, "no Window Center or Window Width")
+    elif width < 1 if function == "LINEAR" else width <= 0:
+        account.ignore(which, f"Window Width {width:g}, expected {'1 or more' if function == 'LINEAR' else 'above 0'}")
+    else:
+        account.applied.append(which)
+        return _WINDOWS[function](modality, center, width, reach)
+    return modality
+
+
+def _window_numbers(header: Dataset, name: str) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
+    return numbers(header, "WindowCenter", name), numbers(header, "WindowWidth", name)
+
+
+def _function(header: Dataset, name: str) -> str:
+    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper() or "LINEAR"
     if function not in _FUNCTIONS:
-        raise DataError(
-            f"{header.name}: VOI LUT Function {function}; expected one of {', '.join(_FUNCTIONS)}. Export it with one"
-        )
-    least = 1 if function == "LINEAR" else 0
-    if not np.isfinite([center, width]).all() or width < least or width == 0:
-        return values, [f"window {window + 1} of {available} left out: width {width:g}, center {center:g}"]
-    low, high = ends
-    return low + (high - low) * windowed(values, center, width, function), [f"window {window + 1} of {available}"]
+        raise refusal(name, f"VOI LUT Function {function:.40}", ", ".join(_FUNCTIONS))
+    return function
 
 
-def windowed(values: Floats, center: float, width: float, function: str = "LINEAR") -> Floats:
-    """Modality values through a window, as shares of the output range, 0 to 1 (PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
-    if function == "SIGMOID":
-        return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700))))
-    if function == "LINEAR":
-        center, width = center - 0.5, width - 1
-    if width == 0:
-        return (values > center).astype(float)
-    return np.asarray(np.clip((values - center) / width + 0.5, 0.0, 1.0))
+def _is_little_endian(header: Dataset) -> bool:
+    return bool(header.file_meta.TransferSyntaxUID.is_little_endian)
 
 
-def _windows(item: Dataset) -> list[tuple[float, float]]:
-    """Center and width of each window; NaN for what is no number."""
-    if not is_present(item, "WindowCenter") or not is_present(item, "WindowWidth"):
-        return []
-    return list(zip(_numbers(item, "WindowCenter"), _numbers(item, "WindowWidth"), strict=False))
-
-
-def _numbers(item: Dataset, keyword: str) -> list[float]:
-    value = item[keyword].value
-    several = [value] if item[keyword].VM <= 1 else list(value)
-    found = []
-    for one in several:
-        try:
-            found.append(float(one))
-        except (TypeError, ValueError):
-            found.append(np.nan)
-    return found
-
-
-def _lut(item: Dataset, header: FrameHeader, what: str) -> tuple[NDArray[np.int64], int, int, str]:
-    """Entries of a lookup table, the value that the first is for, bits of an entry, and a note where entries are missing."""
-    if not is_present(item, "LUTDescriptor") or not is_present(item, "LUTData"):
-        raise DataError(f"{header.name}: a {what} without descriptor or data; expected both. Export the image again")
-    n_entries, first, bits = (int(number) for number in item.LUTDescriptor)
-    n_entries = n_entries % 2**16 or 2**16
-    if bits not in _LUT_BITS:
-        raise DataError(f"{header.name}: a {what} of {bits} bits; expected 8 or 10 to 16. Export the image without it")
-    entries = _entries(item, n_entries, bits, _is_little_endian(header.dataset))[:n_entries]
-    missing = n_entries - len(entries)
-    if missing > 1:
-        raise DataError(
-            f"{header.name}: a {what} of {len(entries)} entries; expected {n_entries}, as it declares. Export the image again"
-        )
-    return entries.astype(np.int64), first, bits, f" without its last entry of {n_entries}" if missing else ""
-
-
-def _entries(item: Dataset, n_entries: int, bits: int, little_endian: bool) -> NDArray[np.unsignedinteger]:
-    """Entries as they lie in the file: words, or bytes two to a word."""
-    data = item["LUTData"].value
-    word = np.dtype("<u2" if little_endian else ">u2")
-    raw = data if isinstance(data, bytes) else np.atleast_1d(np.asarray(data)).astype(np.int64).astype(word).tobytes()
-    if bits == 8 and len(raw) < 2 * n_entries - 2:
-        return np.frombuffer(raw, np.uint8)
-    return np.frombuffer(raw[: len(raw) // 2 * 2], word)
-
-
-def _looked_up(entries: NDArray[np.int64], place: NDArray[np.int64]) -> Floats:
-    return entries[np.clip(place, 0, len(entries) - 1)].astype(float)
-
-
-def _is_little_endian(dataset: Dataset) -> bool:
-    syntax = dataset.file_meta.TransferSyntaxUID
-    return bool(syntax.is_little_endian)
+def _padding(
+    values: NDArray[np.int64], stored: Stored, header: Dataset, account: _Account, name: str
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Which stored values are padding and, where padding lies outside them, which pixels are, found in all bits allocated."""
+    value = number(header, "PixelPaddingValue", name)
+    if value is None:
+        return np.zeros(len(values), np.bool_), None
+    limit = number(header, "PixelPaddingRangeLimit", name)
+    ends = [int(value), int(value if limit is None else limit)]
+    first, last = sorted(stored.bits.as_stored(end) for end in ends)
+    account.applied.append(f"padding {first} to {last} darkest")
+    inside = (values >= first) & (values <= last)
+    if stored.words is None or (stored.lowest <= first and last < stored.lowest + stored.n_values):
+        return inside, None
+    return inside, (stored.words >= first) & (stored.words <= last)

@@ -15,7 +15,7 @@ class Shown:
 
     ``spacing`` is (row, column) in mm, in the detector's plane where the patient's is not given; ``presentation`` is the
     presentation intent, one of ``INTENTS``; ``applied`` names the steps from stored to shown pixels; ``pixel_aspect`` is the
-    height of a pixel over its width.
+    height of a pixel over its width; ``notes`` tell what the file says that could not be taken as it says it.
     """
 
     bits_stored: int
@@ -25,6 +25,7 @@ class Shown:
     presentation: str | None = None
     applied: tuple[str, ...] = ()
     pixel_aspect: float = 1.0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

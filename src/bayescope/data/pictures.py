@@ -103,8 +103,11 @@ def _with_patients(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     n_unknown, names = told.count(""), set(told) - {""}
     if len(names) < 2:
         found = "the same patient in every file that tells one" if names else "no file tells its patient"
-        return table, (f"{found}: images of one patient may be in two splits; a column patient keeps them together",)
-    own = [patient or f"\0{row}" for row, patient in enumerate(told)]
+        kept = table
+        if table["path"].duplicated().any():  # frames of one file are of one patient
+            kept = table.assign(patient=[f"file {number + 1}" for number in pd.factorize(table["path"])[0]])
+        return kept, (f"{found}: images of one patient may be in two splits; a column patient keeps them together",)
+    own = [patient or f"\0{path}" for path, patient in zip(table["path"], told, strict=True)]
     numbered = table.assign(patient=[f"patient {number + 1}" for number in pd.factorize(np.array(own, dtype=object))[0]])
     notes = [f"{len(names)} patients as in the DICOM headers, numbered"]
     if n_unknown:

@@ -7,7 +7,8 @@ tells; of a finished cache, only files that have changed are done again, and tho
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -154,6 +155,7 @@ def _finish(
     if transparent:
         note = f"{transparent} images have transparent pixels, read in the colours they are stored with"
         summary = replace(summary, notes=(*summary.notes, note))
+    summary = replace(summary, notes=(*summary.notes, *_notes_on_headers(done.values(), len(done))))
     manifest = Manifest(
         format=FORMAT,
         digest=wanted,
@@ -201,6 +203,12 @@ def _with_note(summary: Summary, for_processing: int, n: int) -> Summary:
         "a model can take that for a sign; column presentation tells which"
     )
     return replace(summary, notes=(*summary.notes, note))
+
+
+def _notes_on_headers(done: Iterable[Done], n: int) -> list[str]:
+    """What headers say that could not be taken as they say it, with the number of images."""
+    counts = Counter(note for outcome in done for note in outcome.shown.notes)
+    return [f"{count} of {n} images: {note}" for note, count in counts.items()]
 
 
 def _hash_of_file(path: Path) -> str:

@@ -105,7 +105,7 @@ def _prepare_row(
     except Exception as error:  # one file must not stop the others, whatever its reader meets
         reason = printable(" ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split()))
         return i, Broken(
-            f"{printable(Path(path).name)}: cannot be prepared ({reason:.200}); expected a whole grey image. Replace it"
+            f"{printable(Path(path).name)}: cannot be prepared ({reason:.200}); expected a whole grey image. Leave it out"
         )
     rows = np.load(pixels, mmap_mode="r+")
     rows[i] = image
