@@ -224,7 +224,7 @@ def test_evaluate_tells_of_values_unlike_the_training_images(
     byte = load_model(tiny_run)
     save_model(run, replace(byte, scale=replace(byte.scale, high=4095.0), pixel_type="uint16"))
     told = cli("evaluate", run, data, "--json")
-    assert "warning: 40 images, such as 1.png: 8 bits, the training images 16" in told.err
+    assert "warning: 130 images, such as 1.png: 8 bits, the training images 16" in told.err
     record = json.loads(told.out)
     assert any("40 images, such as 1.png: 8 bits" in text for text in record["warnings"])
     assert record["files"] == {"found": 130, "used": 130, "left_out": {}}

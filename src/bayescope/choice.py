@@ -65,6 +65,12 @@ def load_for_model(
     return replace(data, images=images, warnings=told)
 
 
+def check_choice(split: str) -> None:
+    """Raise ConfigError unless ``split`` is one of ``CHOICES``."""
+    if split not in CHOICES:
+        raise ConfigError(f"split {split!r}; expected one of {', '.join(CHOICES)}")
+
+
 def choose_images(data: LabelledImages, record: TrainingRecord | None, split: str = "auto") -> ChosenImages:
     """The images to measure a run on, by the ``record`` of what it was given (None: it keeps none).
 
@@ -75,8 +81,7 @@ def choose_images(data: LabelledImages, record: TrainingRecord | None, split: st
     on count as seen, too.  Raises ConfigError for an unknown split or one that the data do not give, DataError if no unseen
     image is left.
     """
-    if split not in CHOICES:
-        raise ConfigError(f"split {split!r}; expected one of {', '.join(CHOICES)}")
+    check_choice(split)
     known = _known(data, record)
     if split in _SEEN:
         return _seen(data, record, known.of_image, split)

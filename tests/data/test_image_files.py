@@ -89,7 +89,8 @@ def test_a_warning_reaches_the_data_set(tmp_path: Path) -> None:
         folder = tmp_path / "set" / "ab"[i % 2]
         folder.mkdir(parents=True, exist_ok=True)
         rgba = np.dstack([GREY, GREY, GREY, np.full_like(GREY, 255 - i % 2)])
-        Image.fromarray(rgba + np.uint8(0)).save(folder / f"{i}.png")
+        rgba[0, 0, :3] = i
+        Image.fromarray(rgba).save(folder / f"{i}.png")
     data = load_dataset(tmp_path / "set")
     assert data.train.image_shape == (1, 6, 8)
     assert [text.split(":")[0] for text in data.warnings] == [f"12 images, such as {tmp_path}/set/b/1.png"]

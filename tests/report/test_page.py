@@ -117,7 +117,7 @@ def test_cases_and_their_maps_are_shown_and_the_slider_knows_every_image() -> No
         rests_on="20 benign, 30 malignant",
         raw_log_likelihood_ratio=3 * plain.log_likelihood_ratio,
         trust={"malignant": {"Cllr": (plain.measures["AUC"], plain.measures["log loss"])}},
-        warning="uncalibrated <likelihood> ratios",
+        warnings=("uncalibrated <likelihood> ratios",),
     )
     page = render(full)
     mapped = len(chosen.surest + chosen.mistaken + chosen.novel)

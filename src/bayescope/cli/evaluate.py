@@ -85,9 +85,10 @@ def unseen_images(
     model: LikelihoodModel, run: Path, data: Path, split: str, normalise_labels: bool = False, strict: bool = False
 ) -> ChosenImages:
     """The images of ``data`` to measure the run on; says what to know of them, or raises DataError for it if ``strict``."""
-    from bayescope.choice import choose_images, load_for_model
+    from bayescope.choice import check_choice, choose_images, load_for_model
     from bayescope.run_folder import read_record
 
+    check_choice(split)
     with late_counter("reading images") as count:
         found = load_for_model(model, data, count, normalise_labels)
     chosen = choose_images(found, read_record(run), split)
