@@ -13,7 +13,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bayescope import ScoreClassifier
-from bayescope.checkpoint import CONFIG, MANIFEST, MODEL
+from bayescope.checkpoint import CONFIG, MANIFEST, MODEL, RECORD
 from bayescope.data.images import Dataset
 from bayescope.errors import ConfigError, DataError, RunError, UncalibratedWarning
 from conftest import stripes
@@ -129,7 +129,7 @@ def test_saving_replaces_only_runs_and_only_when_asked(
         with pytest.raises(RunError, match="exists"):
             fitted.save(tmp_path / "mine", force=force)
     fitted.save(run, force=True)
-    assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, MODEL}
+    assert {path.name for path in run.iterdir()} == {CONFIG, MANIFEST, MODEL, RECORD}
     np.testing.assert_array_equal(ScoreClassifier.load(run).predict(x), fitted.predict(x))
     assert "give --data" in cli("report", run).err.lower()
     assert cli("report", run, "--data", tiny_npz).code == 0

@@ -226,7 +226,7 @@ def test_evaluate_tells_of_values_unlike_the_training_images(
     told = cli("evaluate", run, data, "--json")
     assert "warning: 130 images, such as 1.png: 8 bits, the training images 16" in told.err
     record = json.loads(told.out)
-    assert any("40 images, such as 1.png: 8 bits" in text for text in record["warnings"])
+    assert any("130 images, such as 1.png: 8 bits" in text for text in record["warnings"])
     assert record["files"] == {"found": 130, "used": 130, "left_out": {}}
 
 

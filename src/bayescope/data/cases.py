@@ -102,7 +102,8 @@ def divided_cases(cases: Cases, size: int | None, seed: int, callback: Callback)
     if found.split is None:
         groups, n_copies = copy_groups(pixel_hashes(found.images.pixels), found.images.groups)
         if n_copies:
-            split, note = draw_split(found.images.labels, groups, cases.source, seed)
+            unit = "different images" if found.images.groups is None else "patients without images in common"
+            split, note = draw_split(found.images.labels, groups, cases.source, seed, unit)
             note += f"; {n_copies} copies of images kept with them"
     return found.dataset(split, note)
 
@@ -135,7 +136,9 @@ def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:
     return split.to_numpy(dtype=str)
 
 
-def draw_split(labels: NDArray[np.int64], patients: NDArray | None, source: str, seed: int) -> tuple[NDArray[np.str_], str]:
+def draw_split(
+    labels: NDArray[np.int64], patients: NDArray | None, source: str, seed: int, unit: str = "patients"
+) -> tuple[NDArray[np.str_], str]:
     """Train, val or test for each image of ``labels (n,)``, whole ``patients (n,)`` if they are known, and how in words.
 
     Raises DataError if there are too few of a class to draw from.
@@ -144,7 +147,7 @@ def draw_split(labels: NDArray[np.int64], patients: NDArray | None, source: str,
     owners = everyone if patients is None else patients
     by_class = [len(np.unique(owners[labels == k])) for k in range(labels.max() + 1)]
     if min(by_class) < round(1 / VAL_FRACTION):
-        unit = "images" if patients is None else "patients"
+        unit = "images" if patients is None else unit
         raise DataError(
             f"{source}: {min(by_class)} {unit} of the rarest class; expected at least {round(1 / VAL_FRACTION)} to draw "
             "a split. Add some, or give a split column"
