@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bayescope.cli.evaluate import labelled_split, rests_on
 from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
-from bayescope.cli.output import add_row, complain, console, new_table, print_json, warn
+from bayescope.cli.output import add_row, check_free, complain, new_table, print_json, show, warn, write_json_lines
 from bayescope.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def command(
     ] = False,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image.")] = False,
+    out: Annotated[Path | None, typer.Option(help="File to write the JSON to, before anything is printed.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file in --out.")] = False,
 ) -> None:
     """Classify image files. Exit code 1 if some could not be read.
 
@@ -48,6 +50,8 @@ def command(
     """
     from bayescope.checkpoint import load_model
 
+    if out:
+        check_free(out, force)
     model = load_model(run, device)
     prior = prior_from_text(prevalence, model.class_names)
     of_cache = _cached(model, images, split)
@@ -64,7 +68,14 @@ def command(
             warn("no prediction sets: they need calibrated ratios and at least ten validation images of each class")
         else:
             warn(model.decisions.abstention.warning)
-        _print_records(paths, model, answers) if as_json else console.print(_table(paths, model, answers))
+        records = list(_records(paths, model, answers))
+        if out:
+            write_json_lines(out, records)
+        if as_json:
+            for record in records:
+                print_json(record)
+        else:
+            show(_table(paths, model, answers))
     if of_cache is None and len(paths) < len(images):
         raise typer.Exit(1)
 
@@ -123,8 +134,8 @@ def prepare(model: LikelihoodModel, path: Path) -> Pixels:
     return as_stored(pixels, model.pixel_type, model.scale, path.name)
 
 
-def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) -> None:
-    """One JSON object a line."""
+def _records(paths: list[Path], model: LikelihoodModel, answers: Answers) -> Iterator[dict[str, Any]]:
+    """One JSON object for each image."""
     novelty, decided = _novelty_warnings(answers), model.decide(answers)
     for i, path in enumerate(paths):
         record = {
@@ -143,7 +154,7 @@ def _print_records(paths: list[Path], model: LikelihoodModel, answers: Answers) 
             "warnings": [text for text in (model.calibration.warning, novelty[i]) if text],
             "passes": int(answers.passes[i]),
         }
-        print_json(record)
+        yield record
 
 
 def by_class(model: LikelihoodModel, values: Sequence[float]) -> dict[str, float]:

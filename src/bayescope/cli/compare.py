@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from bayescope.cli.output import add_row, console, new_table, print_json, say
+from bayescope.cli.output import add_row, new_table, print_json, say, show
 from bayescope.cli.progress import bar
 from bayescope.cli.train import load
 
@@ -69,7 +69,7 @@ def command(
     table = new_table(*COLUMNS, title=f"{found.source}: {found.test_images} test images")
     for row in found.rows:
         add_row(table, *cells(row))
-    console.print(table)
+    show(table)
     for line in verdict(found):
         say(line)
     say(f"Page: {out / PAGE}; table: {out / TABLE}")

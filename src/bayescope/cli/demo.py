@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from bayescope.cli.evaluate import LabelledSplit, answer, measures_table
-from bayescope.cli.output import console, finite, say
+from bayescope.cli.output import finite, say, show
 from bayescope.cli.progress import training_bars
 
 NAME = "demo"
@@ -46,11 +46,6 @@ def command(
     seconds = round(time.perf_counter() - began)
     ideal = IdealObserver(Phantom()).posterior(data.test)
     ours, best = measure(answers.posterior, data.test.labels), measure(ideal, data.test.labels)
-    title = f"{len(data.test)} phantom images: {', '.join(data.class_names)}"
-    console.print(measures_table(title, ours, ideal_observer=best))
-    for name, chance in (("AUC", 0.5), ("accuracy", 1 / data.n_classes)):
-        share = attained(ours[name].value, best[name].value, chance)
-        say(f"{name}: {100 * share:.0f} % of what is attainable above chance")
     target = out / REPORT
     shown = LabelledSplit(data.test, "test", data)
     write(out, model, shown, answers, target, {"ideal observer": np.asarray(ideal)})
@@ -63,4 +58,9 @@ def command(
     for observer, found in (("bayescope", ours), ("ideal", best)):
         record[observer] = {name: asdict(estimate) for name, estimate in found.items()}
     write_atomically(out / MEASURES, json.dumps(finite(record), indent=1).encode())
+    title = f"{len(data.test)} phantom images: {', '.join(data.class_names)}"
+    show(measures_table(title, ours, ideal_observer=best))
+    for name, chance in (("AUC", 0.5), ("accuracy", 1 / data.n_classes)):
+        share = attained(ours[name].value, best[name].value, chance)
+        say(f"{name}: {100 * share:.0f} % of what is attainable above chance")
     say(f"Report: {target}")

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from bayescope.cli.options import Device, ErrorRate, MaxPasses, Prevalence, prior_from_text
-from bayescope.cli.output import add_row, console, new_table, print_json, say, warn
+from bayescope.cli.output import add_row, check_free, new_table, print_json, say, show, warn, write_json_lines
 from bayescope.cli.progress import bar
 from bayescope.cli.train import load
 
@@ -44,6 +44,8 @@ def command(
     max_passes: MaxPasses = None,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="File to write the JSON to, before anything is printed.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file in --out.")] = False,
 ) -> None:
     """Measure a trained classifier on labelled images.
 
@@ -52,12 +54,14 @@ def command(
     from bayescope.checkpoint import load_model
     from bayescope.metrics import measure
 
+    if out:
+        check_free(out, force)
     model = load_model(run, device)
     images = labelled_split(model, data, split).images
     answers = answer(model, images, prior_from_text(prevalence, model.class_names), error_rate, max_passes)
     measures = measure(answers.posterior, images.labels, images.groups) | {"AURC": aurc(answers, images)}
     found, decided = trust(model, answers, images), decisions(model, answers, images)
-    if as_json:
+    if as_json or out:
         record = {
             "split": split,
             "images": len(images),
@@ -70,12 +74,15 @@ def command(
             "measures": {name: asdict(estimate) for name, estimate in measures.items()},
             "trust": {name: {what: asdict(row) for what, row in rows.items()} for name, rows in found.items()},
         }
-        print_json(record)
-    else:
+        if out:
+            write_json_lines(out, [record])
+        if as_json:
+            print_json(record)
+    if not as_json:
         title = f"{data.name}, {split}: {len(images)} images, {answers.mean_passes:.1f} passes each on average"
-        console.print(measures_table(title, measures))
+        show(measures_table(title, measures))
         for name, rows in found.items():
-            console.print(_trust_table(name, rows, model.calibration.calibrated))
+            show(_trust_table(name, rows, model.calibration.calibrated))
         if model.calibration.calibrated:
             say(f"Calibration rests on validation images: {rests_on(model)}")
         if decided:
@@ -87,7 +94,7 @@ def command(
             )
             for row in decision_rows(decided):
                 add_row(table, *row)
-            console.print(table)
+            show(table)
         warn(model.calibration.warning)
 
 

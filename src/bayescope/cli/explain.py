@@ -77,13 +77,14 @@ def command(
         pictures["counterfactual.png"] = _counterfactual(model, pixels, int(first), other, sigma)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
+    for ending, content in pictures.items():
+        write_atomically(out / f"{image.stem}-{ending}", content)
     say(title)
     early = model.classify(pixels, prior)
     if against is None and early.mean_passes < answers.mean_passes:
         ratio, error = per_nat * early.log_likelihood_ratio[0, first], per_nat * early.standard_error[0, first]
         say(f"(weighed in full; `bayescope classify`, which stops early, tells {ratio:+.4f} ± {error:.4f} {unit})")
-    for ending, content in pictures.items():
-        write_atomically(out / f"{image.stem}-{ending}", content)
+    for ending in pictures:
         say(str(out / f"{image.stem}-{ending}"))
     warn(model.calibration.warning)
 

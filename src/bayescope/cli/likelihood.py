@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bayescope.cli.classify import by_class, read_images
 from bayescope.cli.options import Device
-from bayescope.cli.output import add_row, console, new_table, print_json, warn
+from bayescope.cli.output import add_row, new_table, print_json, show, warn
 from bayescope.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def command(
         with bar("integrating the flow", len(paths)) as advance:
             found = exact_likelihood(model, stack, settings, callback=advance, step=step)
         warn(blur_warning(model, settings, float(step.min())))
-        _print_json(paths, model, found) if as_json else console.print(_table(paths, model, found))
+        _print_json(paths, model, found) if as_json else show(_table(paths, model, found))
     if len(paths) < len(images):
         raise typer.Exit(1)
 

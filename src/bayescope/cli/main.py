@@ -6,6 +6,7 @@ import typer
 
 from bayescope import __version__
 from bayescope.cli import classify, compare, demo, evaluate, explain, likelihood, prepare, report, sample, train
+from bayescope.cli.output import any_output, complain
 from bayescope.errors import BayescopeError
 
 app = typer.Typer(
@@ -34,19 +35,23 @@ def _options(
 
 
 def run() -> None:
-    """Entry point.  Exit code 0: done; 1: done, but some images failed; 2: not done; 70: a defect of Bayescope."""
+    """Entry point.
+
+    Exit code 0: done; 1: done, but some images failed; 2: not done; 70: a defect of Bayescope; 130: interrupted.
+    """
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-    try:
-        app()
-    except BayescopeError as error:
-        if debug:
-            raise
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    except Exception as error:
-        if debug:
-            raise
-        typer.echo(f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", err=True)
-        sys.exit(70)
+    with any_output():
+        try:
+            app()
+        except BayescopeError as error:
+            if debug:
+                raise
+            complain(f"error: {error}", style="")
+            sys.exit(2)
+        except Exception as error:
+            if debug:
+                raise
+            complain(f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", style="")
+            sys.exit(70)

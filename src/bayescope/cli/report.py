@@ -10,9 +10,9 @@ import typer
 
 from bayescope.cli.evaluate import LabelledSplit, answer, decision_rows, decisions, labelled_split, rests_on, trust
 from bayescope.cli.options import Device
-from bayescope.cli.output import say, warn
+from bayescope.cli.output import check_free, say, warn
 from bayescope.cli.progress import bar
-from bayescope.errors import ConfigError, RunError, reading
+from bayescope.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from bayescope.answers import Answers
@@ -42,10 +42,7 @@ def command(
     from bayescope.run_folder import REPORT
 
     target = out or run / REPORT
-    with reading(target, RunError):
-        exists = target.exists()
-    if exists and not force:
-        raise RunError(f"{target}: exists already; give --force to replace it, or another --out")
+    check_free(target, force)
     model = load_model(run, device)
     drawn = None if data else _drawn_again(run, model.config.seed)
     shown = _demo_split(drawn, split) if drawn else labelled_split(model, data or _training_data(run), split)
