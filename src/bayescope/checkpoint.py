@@ -12,6 +12,7 @@
 import json
 import os
 import tempfile
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
         run.mkdir(parents=True, exist_ok=True)
     about = {
         "format": FORMAT,
-        "scale": [model.scale.low, model.scale.high],
+        "scale": [end for end in astuple(model.scale) if end is not None],
         "pixel_type": model.pixel_type,
         "class_names": list(model.class_names),
         "class_prior": model.class_prior.tolist(),

@@ -15,8 +15,10 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from bayescope.answers import Answers, check_prior
 from bayescope.checkpoint import load_model
 from bayescope.config import Augmentation, Calibration, Config, LevelWeights, parse_config
-from bayescope.data.images import Dataset, ImageSet
-from bayescope.errors import ConfigError, DataError, UncalibratedWarning
+from bayescope.data.arrays import channels_first, check_layout, stacked
+from bayescope.data.images import Dataset, ImageSet, unlike_training
+from bayescope.data.units import in_training_units
+from bayescope.errors import ConfigError, DataError, UncalibratedWarning, UnitsWarning
 from bayescope.fit import fit
 from bayescope.likelihood_ratio import uncalibrated
 from bayescope.model import LikelihoodModel
@@ -34,7 +36,13 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Class-conditional score model, weighed by denoising evidence, decided by Bayes' rule.
 
     ``X`` may be images ``(n, height, width)``, ``(n, channel, height, width)`` or rows ``(n, features)``: flattened images of
-    ``image_shape=(channel, height, width)``, or without it a table, which is not augmented.
+    ``image_shape=(channel, height, width)``, or without it a table, which is not augmented.  Arrays with channels last and
+    volumes are refused (DataError).
+
+    Images to classify have to be in the units of those it was fitted on.  The same numbers in another type are taken; floats of
+    0 to 1 or standardised ones after integers, 16 bit after 8 and the like are refused (DataError); values unlike those of
+    training in the same type are warned of (:class:`bayescope.errors.UnitsWarning`).  The rules:
+    :func:`bayescope.data.units.in_training_units` and :func:`bayescope.data.images.unlike_training`.
 
     Parameters
     ----------
@@ -51,7 +59,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Probabilities of the classes, in the order of ``classes_``; None: equal.  Assign ``class_prior_`` after fitting
         to move to another prevalence without retraining.
     image_shape
-        ``(channel, height, width)`` of images given as rows.
+        ``(channel, height, width)`` of images given as rows, or of more channels than 1, 3 or 4.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     random_state
@@ -122,6 +130,9 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Warns with :class:`bayescope.errors.UncalibratedWarning` if too few images could be held out to calibrate on.
         """
+        X = stacked(X)
+        if np.ndim(X) > 2:
+            check_layout(np.shape(X), self.image_shape)
         X, y = validate_data(self, X, y, allow_nd=True, dtype="numeric")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -129,7 +140,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise DataError(f"y holds one class only ({self.classes_[0]!r}); ScoreClassifier expects at least 2 classes")
         names = tuple(str(name) for name in self.classes_)
         prior = None if self.class_prior is None else check_prior(np.asarray(self.class_prior, dtype=float), names)
-        pixels = self._pixels(np.asarray(X))
+        pixels = _as_stored_type(channels_first(np.asarray(X), self.image_shape))
         config = self._config(is_table=np.ndim(X) == 2 and self.image_shape is None)
         train, val = self._hold_out(labels, config.seed)
         none_held_out = len(val) == 0
@@ -234,16 +245,17 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _ready(self, X: ArrayLike) -> tuple[LikelihoodModel, Pixels]:
         check_is_fitted(self)
-        return self.model_, self._pixels(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
-
-    def _pixels(self, X: NDArray[Any]) -> Pixels:
-        if X.ndim == 2:
-            X = X.reshape(len(X), *(self.image_shape or (1, 1, X.shape[1])))
-        elif X.ndim == 3:
-            X = X[:, None]
-        if X.ndim != 4:
-            raise DataError(f"X of shape {X.shape}; expected (n, height, width) or (n, channel, height, width)")
-        return X if X.dtype in (np.uint8, np.uint16) else X.astype(np.float32)
+        X = stacked(X)
+        if np.ndim(X) > 2:
+            check_layout(np.shape(X), self.model_.image_shape)
+        X = np.asarray(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
+        pixels = channels_first(X, self.model_.image_shape)
+        model, stored = self.model_, in_training_units(pixels, self.model_.pixel_type, self.model_.scale, "X")
+        if stored.dtype == np.uint16 and pixels.dtype == np.uint8:
+            _warn(f"X of 8 bits, the training images of 16: values are stretched to their 0 to {model.scale.high:g}")
+        elif remarks := [text for text in (unlike_training(image, model.scale) for image in stored) if text]:
+            _warn(f"{len(remarks)} of {len(stored)} images of X: {remarks[0]}")
+        return model, stored
 
     def _hold_out(self, labels: Labels, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         everyone = np.arange(len(labels))
@@ -255,6 +267,14 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return everyone, everyone[:0]
         train, val = train_test_split(everyone, test_size=n_held_out, stratify=labels, random_state=seed)
         return train, val
+
+
+def _as_stored_type(X: NDArray[Any]) -> Pixels:
+    return X if X.dtype in (np.uint8, np.uint16) else X.astype(np.float32)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(f"{text}. Answers may be wrong; give images in the units of the training images", UnitsWarning, stacklevel=4)
 
 
 def _rests_on_nothing(model: LikelihoodModel, kind: Calibration) -> LikelihoodModel:

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from bayescope.cli.output import add_row, new_table, print_json, say, show
+from bayescope.cli.output import add_row, new_table, print_json, resumable, say, show
 from bayescope.cli.progress import bar
 from bayescope.cli.train import load
 
@@ -58,7 +58,8 @@ def command(
     wanted = names, _several(seeds, int, "seeds"), _several(fractions, float, "fractions")
     n_cells = len(plan(*wanted))
     dataset = load(data, settings.size, settings.seed)
-    with bar("training and measuring", n_cells) as done:
+    kept = resumable(lambda: f"{out} holds what was measured; go on with the same command")
+    with kept, bar("training and measuring", n_cells) as done:
         results = compare(dataset, settings, *wanted, out, force, done)
     found = summarise(dataset, settings, results)
     write_atomically(out / PAGE, render(found).encode())

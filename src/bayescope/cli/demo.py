@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from bayescope.cli.evaluate import LabelledSplit, answer, measures_table
-from bayescope.cli.output import finite, say, show
+from bayescope.cli.output import finite, resumable, say, show
 from bayescope.cli.progress import training_bars
 
 NAME = "demo"
@@ -40,7 +40,10 @@ def command(
     began = time.perf_counter()
     config = demo_config(seed, steps)
     data = demo_dataset(seed)
-    with training_bars(data, config) as (step, weighed):
+    with (
+        resumable(lambda: "the demo cannot be gone on with; start again with --force"),
+        training_bars(data, config) as (step, weighed),
+    ):
         model = fit_run(data, config, out, watch=step, weighed=weighed, force=force)
     answers = answer(model, data.test)
     seconds = round(time.perf_counter() - began)

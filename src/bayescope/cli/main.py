@@ -1,13 +1,14 @@
 """The ``bayescope`` command: its subcommands, and how an error reaches the user."""
 
 import sys
+from pathlib import Path
 
 import typer
 
 from bayescope import __version__
 from bayescope.cli import classify, compare, demo, evaluate, explain, likelihood, prepare, report, sample, train
-from bayescope.cli.output import any_output, complain
-from bayescope.errors import BayescopeError
+from bayescope.cli.output import INTERRUPTED, any_output, complain
+from bayescope.errors import BayescopeError, RunError
 
 app = typer.Typer(
     help="Classify medical images by likelihood. For research; not a medical device.",
@@ -34,6 +35,16 @@ def _options(
     """Classify medical images by likelihood. For research; not a medical device."""
 
 
+def _check_folder() -> None:
+    """Raise RunError if the current folder was deleted, without which libraries do not load."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise RunError(
+            f"the current folder cannot be used ({error.strerror or error}); expected one that exists. Change to another: `cd ~`"
+        ) from None
+
+
 def run() -> None:
     """Entry point.
 
@@ -44,12 +55,20 @@ def run() -> None:
         sys.argv.remove("--debug")
     with any_output():
         try:
+            _check_folder()
             app()
         except BayescopeError as error:
             if debug:
                 raise
             complain(f"error: {error}", style="")
             sys.exit(2)
+        except OSError as error:
+            if debug:
+                raise
+            complain(f"error: {error}; expected folders that exist, and free space. What was written before is kept", style="")
+            sys.exit(2)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
         except Exception as error:
             if debug:
                 raise

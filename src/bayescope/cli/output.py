@@ -8,11 +8,12 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,7 @@ from bayescope.errors import RunError, reading
 console = Console()
 errors = Console(stderr=True)
 
+INTERRUPTED = 130
 _IN_ASCII = "bayescope.in_ascii"
 _ASCII = {
     **{"±": "+/-", "×": "x", "÷": "/", "·": ".", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "−": "-", "→": "->", "←": "<-"},
@@ -29,6 +31,7 @@ _ASCII = {
     **{"σ": "sigma", "Σ": "Sigma", "μ": "mu", "µ": "u", "α": "alpha", "β": "beta", "λ": "lambda", "∞": "inf", "°": " deg"},
     **{"━": "-", "╸": "-", "╺": "-", "─": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+"},
 }
+_FEWEST_COLUMNS = 80
 _RAW_BYTES = range(0xDC80, 0xDD00)
 """How Python holds the bytes of a file name that is not UTF-8."""
 
@@ -109,6 +112,16 @@ def _as_text(text: str | Text, style: str = "", on: Console = console) -> Text:
 
 
 @contextmanager
+def resumable(kept: Callable[[], str]) -> Iterator[None]:
+    """Tell what is ``kept`` when the user interrupts (Ctrl-C), and how to go on; exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain(f"interrupted: {kept()}", "yellow")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
 def _printing() -> Iterator[None]:
     """Turn the system's refusal to print into a RunError; a pipe that its reader has closed is for the caller."""
     try:
@@ -130,9 +143,9 @@ def say(text: str, style: str = "") -> None:
 
 
 def show(table: Table) -> None:
-    """A table on standard output."""
+    """A table on standard output, of 80 columns at least: a narrower one would break words into letters."""
     with _printing():
-        console.print(table)
+        console.print(table, width=max(console.width, _FEWEST_COLUMNS), crop=False)
 
 
 def complain(text: str, style: str = "red") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayescope.cli.events import tensorboard_log
-from bayescope.cli.output import say, warn
+from bayescope.cli.output import resumable, say, warn
 from bayescope.cli.progress import counter, training_bars
 
 if TYPE_CHECKING:
@@ -56,7 +56,11 @@ def command(
     _warn_of_validation(dataset)
     done = started_steps(out) if resume else 0
     folder = out / "tensorboard" if tensorboard else None
-    with tensorboard_log(folder) as log, training_bars(dataset, settings, done) as (step, weighed):
+    with (
+        resumable(lambda: _kept(out)),
+        tensorboard_log(folder) as log,
+        training_bars(dataset, settings, done) as (step, weighed),
+    ):
 
         def watch(progress: Progress) -> None:
             step(progress)
@@ -65,6 +69,20 @@ def command(
         fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data, force)
     say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes: {out}")
     say(f"Next: bayescope evaluate {out} {data}", style="dim")
+
+
+def _kept(out: Path) -> str:
+    """What is in the run folder of an interrupted training."""
+    from bayescope.errors import BayescopeError
+    from bayescope.run_folder import started_steps
+
+    try:
+        steps = started_steps(out)
+    except BayescopeError:
+        steps = 0
+    if not steps:
+        return f"{out} holds no checkpoint yet (--checkpoint-every); start again with --force"
+    return f"{out} holds step {steps}; go on with the same command and --resume"
 
 
 def _warn_of_validation(data: Dataset) -> None:
