@@ -61,6 +61,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 as :func:`write_atomically`; bytes of a file name that are no UTF-8 become escapes."""
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file atomically; shared memory is copied."""
     own = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}

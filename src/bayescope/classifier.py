@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from bayescope.answers import Answers, check_prior
 from bayescope.checkpoint import load_model
 from bayescope.config import Augmentation, Calibration, Config, LevelWeights, parse_config
-from bayescope.data.arrays import channels_first, check_layout, stacked
+from bayescope.data.arrays import channels_first, check_array, stacked
 from bayescope.data.images import Dataset, ImageSet, unlike_training
 from bayescope.data.units import in_training_units
 from bayescope.errors import ConfigError, DataError, UncalibratedWarning, UnitsWarning
@@ -131,8 +131,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Warns with :class:`bayescope.errors.UncalibratedWarning` if too few images could be held out to calibrate on.
         """
         X = stacked(X)
-        if np.ndim(X) > 2:
-            check_layout(np.shape(X), self.image_shape)
+        check_array(X, self.image_shape)
         X, y = validate_data(self, X, y, allow_nd=True, dtype="numeric")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -246,8 +245,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _ready(self, X: ArrayLike) -> tuple[LikelihoodModel, Pixels]:
         check_is_fitted(self)
         X = stacked(X)
-        if np.ndim(X) > 2:
-            check_layout(np.shape(X), self.model_.image_shape)
+        check_array(X, self.model_.image_shape)
         X = np.asarray(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
         pixels = channels_first(X, self.model_.image_shape)
         model, stored = self.model_, in_training_units(pixels, self.model_.pixel_type, self.model_.scale, "X")

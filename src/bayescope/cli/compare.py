@@ -45,7 +45,7 @@ def command(
     """
     from dataclasses import asdict
 
-    from bayescope.checkpoint import write_atomically
+    from bayescope.checkpoint import write_text
     from bayescope.compare.page import COLUMNS, cells, markdown, render, verdict
     from bayescope.compare.run import compare, plan
     from bayescope.compare.summary import summarise
@@ -62,8 +62,8 @@ def command(
     with kept, bar("training and measuring", n_cells) as done:
         results = compare(dataset, settings, *wanted, out, force, done)
     found = summarise(dataset, settings, results)
-    write_atomically(out / PAGE, render(found).encode())
-    write_atomically(out / TABLE, markdown(found).encode())
+    write_text(out / PAGE, render(found))
+    write_text(out / TABLE, markdown(found))
     if as_json:
         print_json(asdict(found))
         return

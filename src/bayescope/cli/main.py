@@ -41,7 +41,8 @@ def _check_folder() -> None:
         Path.cwd()
     except OSError as error:
         raise RunError(
-            f"the current folder cannot be used ({error.strerror or error}); expected one that exists. Change to another: `cd ~`"
+            f"the current folder cannot be used ({error.strerror or error}); expected one that exists. Change to "
+            "another: `cd ~`"
         ) from None
 
 

@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 
 import typer
 from rich.console import Console
+from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -144,8 +145,9 @@ def say(text: str, style: str = "") -> None:
 
 def show(table: Table) -> None:
     """A table on standard output, of 80 columns at least: a narrower one would break words into letters."""
+    wide = console.options.update_width(max(console.width, _FEWEST_COLUMNS))
     with _printing():
-        console.print(table, width=max(console.width, _FEWEST_COLUMNS), crop=False)
+        console.print(Segments(console.render(table, wide)), crop=False)
 
 
 def complain(text: str, style: str = "red") -> None:

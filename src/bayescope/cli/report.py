@@ -104,7 +104,7 @@ def write(
     reference: dict[str, Floats] | None = None,
 ) -> None:
     """Sample from the model and write the page on its ``answers`` to the images ``shown``."""
-    from bayescope.checkpoint import METRICS, read_lines, write_atomically
+    from bayescope.checkpoint import METRICS, read_lines, write_text
     from bayescope.metrics import measure
     from bayescope.report.contents import ReportContents, choose_cases
     from bayescope.report.explained import explain_images
@@ -153,4 +153,4 @@ def write(
         warning=model.calibration.warning,
     )
     warn(model.calibration.warning)
-    write_atomically(target, render(contents).encode())
+    write_text(target, render(contents))

@@ -39,6 +39,13 @@ def check_layout(shape: Shape, declared: Shape | None = None) -> None:
         raise DataError(f"X of shape {shape}; {_EXPECTED}. {remedy}")
 
 
+def check_array(X: Any, declared: Shape | None = None) -> None:
+    """:func:`check_layout` of images in an array of any library; does nothing to rows and to what has no shape, as a list."""
+    shape = getattr(X, "shape", ())
+    if isinstance(shape, tuple) and len(shape) > 2:
+        check_layout(tuple(shape), declared)
+
+
 def stacked(X: Any) -> Any:
     """``X`` itself, or one array of the images that it lists.  Raises DataError if these differ in shape."""
     is_list = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1)
