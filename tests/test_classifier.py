@@ -177,7 +177,7 @@ def test_bad_parameters_and_images_are_refused(fitted: ScoreClassifier) -> None:
 def test_channels_last_and_volumes_are_refused_at_every_door(fitted: ScoreClassifier, shape: tuple[int, ...]) -> None:
     x, y = np.full(shape, 9, np.uint8), np.arange(20) % 2
     for refused in (ScoreClassifier(**SMALL).fit, lambda x, y: fitted.predict(x), lambda x, y: fitted.class_evidence(x)):
-        with pytest.raises(DataError, match="looks (channels last|like volumes)"):
+        with pytest.raises(DataError, match=r"looks (channels last|like volumes)"):
             refused(x, y)
 
 

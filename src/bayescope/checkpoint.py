@@ -78,7 +78,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); expected a file written by `bayescope train`") from None
+        raise RunError(
+            f"{path}: cannot be read ({error}); expected a file written by `bayescope train`. Restore it from a copy, or train "
+            "again with --force"
+        ) from None
 
 
 def save_model(run: Path, model: LikelihoodModel) -> None:
@@ -117,14 +120,20 @@ def load_model(run: Path, device: str = "cpu") -> LikelihoodModel:
     try:
         about = json.loads(metadata["bayescope"])
     except (KeyError, json.JSONDecodeError):
-        raise RunError(f"{run / MODEL}: not written by Bayescope; expected a file of `bayescope train`") from None
+        raise RunError(
+            f"{run / MODEL}: not written by Bayescope; expected a file of `bayescope train`. Restore it from a "
+            "copy, or train again with --force"
+        ) from None
     check_format(about.get("format"), run)
     config = read_config(run / CONFIG)
     place = open_fabric(Config(device=device)).device
     try:
         model = _model(config, tensors, about)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run}: {MODEL} does not fit {CONFIG} ({error}); restore the pair or train again") from None
+        raise RunError(
+            f"{run}: {MODEL} does not fit {CONFIG} ({error}); expected the pair as it was written. Restore it from "
+            "a copy, or train again with --force"
+        ) from None
     model.denoiser.to(place)
     return model
 
@@ -162,16 +171,16 @@ def check_format(found: object, run: Path) -> None:
     if found != FORMAT:
         raise RunError(
             f"{run}: run folder of format {found}; this version of Bayescope reads format {FORMAT}. "
-            "Open it with the version that wrote it, or train again"
+            "Open it with the version that wrote it, or train again with --force"
         )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises RunError if the file is missing or no JSON."""
+def read_json(path: Path, remedy: str = "Restore it from a copy, or train again with another --out") -> dict[str, Any]:
+    """Raises RunError, with the ``remedy``, if the file is missing or no JSON."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); expected a file written by `bayescope train`") from None
+        raise RunError(f"{path}: cannot be read ({error}); expected a file that Bayescope wrote. {remedy}") from None
     return content
 
 

@@ -136,7 +136,9 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise DataError(f"y holds one class only ({self.classes_[0]!r}); ScoreClassifier expects at least 2 classes")
+            raise DataError(
+                f"y holds one class only ({self.classes_[0]!r}); expected at least 2. Give images of another class too"
+            )
         names = tuple(str(name) for name in self.classes_)
         prior = None if self.class_prior is None else check_prior(np.asarray(self.class_prior, dtype=float), names)
         pixels = _as_stored_type(channels_first(np.asarray(X), self.image_shape))
@@ -258,7 +260,9 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _hold_out(self, labels: Labels, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         everyone = np.arange(len(labels))
         if not 0 <= self.validation_fraction < 1:
-            raise ConfigError(f"validation_fraction {self.validation_fraction}; expected at least 0 and below 1")
+            raise ConfigError(
+                f"validation_fraction {self.validation_fraction}; expected at least 0 and below 1. Give such a share"
+            )
         n_held_out = round(self.validation_fraction * len(labels))
         counts = np.bincount(labels)
         if n_held_out < max(_FEWEST_HELD_OUT, len(counts)) or counts.min() < 2:

@@ -90,7 +90,8 @@ def _warn_of_validation(data: Dataset) -> None:
     if min(counts) == 0:
         warn(
             f"validation images per class: {counts}; expected some of each. Levels keep their plain weights, likelihood ratios "
-            "stay uncalibrated, and there are no prediction sets. Give a larger validation split"
+            "stay uncalibrated, and there are no prediction sets. Put some of each there: by a val folder, a split column, or "
+            "`bayescope prepare --val-fraction`"
         )
 
 

@@ -150,19 +150,26 @@ def finish(archive: str, task: str, unit: str, table: pd.DataFrame, split: Split
     read where folds are drawn; ``label`` is None where the task has no class for the case.  Raises DataError if nothing is
     left or if patients are too few to draw from.
     """
+    _kept(archive, task, table)  # before patients are found to be too few to draw from
     return account(
         archive, task, unit, table.assign(split=divide(table[table["label"].notna()], split, archive)), str(split), notes
     )
 
 
-def account(archive: str, task: str, unit: str, table: pd.DataFrame, split: str, notes: Sequence[str]) -> Archive:
-    """Drop the rows left out and count; ``table`` as for :func:`finish`, in its final division, which ``split`` describes."""
+def _kept(archive: str, task: str, table: pd.DataFrame) -> pd.Series:
+    """Which rows are not left out.  Raises DataError if none is kept."""
     kept = table["left_out"].isna()
     if not kept.any():
         why = "; ".join(f"{n} {reason}" for reason, n in table["left_out"].value_counts().items())
         raise DataError(
             f"{archive}: no image for task {task} ({why or 'no rows'}); expected some. Check the folder and the task"
         )
+    return kept
+
+
+def account(archive: str, task: str, unit: str, table: pd.DataFrame, split: str, notes: Sequence[str]) -> Archive:
+    """Drop the rows left out and count; ``table`` as for :func:`finish`, in its final division, which ``split`` describes."""
+    kept = _kept(archive, task, table)
     cases = table.loc[kept, list(COLUMNS)].reset_index(drop=True)
     cases = cases.astype(dict.fromkeys(BOX, float)).assign(path=cases["path"].map(str))
     labels = sorted(cases["label"].unique())

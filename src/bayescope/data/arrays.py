@@ -34,9 +34,10 @@ def check_layout(shape: Shape, declared: Shape | None = None) -> None:
         _check_pictures(shape, declared)
     elif len(shape) == 4:
         _check_channels(shape, declared)
+    elif len(shape) > 4:
+        raise DataError(f"X of shape {shape}; {_EXPECTED}. Give one slice of each volume, such as X[:, 0, k]")
     else:
-        remedy = "Give one slice of each volume, such as X[:, 0, k]" if len(shape) > 4 else "Give an array of images"
-        raise DataError(f"X of shape {shape}; {_EXPECTED}. {remedy}")
+        raise DataError(f"X of shape {shape}; {_EXPECTED}. Give an array of images")
 
 
 def check_array(X: Any, declared: Shape | None = None) -> None:
