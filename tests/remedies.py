@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from archives import write_inbreast
 from bayescope import ScoreClassifier
 from bayescope.checkpoint import CONFIG, MANIFEST, MODEL, STATE, load_model, load_tensors, save_tensors
 from bayescope.config import Config, dump_toml, parse_config, read_config
@@ -28,6 +29,7 @@ from bayescope.data.images import Dataset
 from bayescope.data.intensity import Preparation
 from bayescope.errors import BayescopeError
 from conftest import Told, stripes, write_npz
+from mammograms import mammogram
 
 SMALL = {"steps": 2, "batch_size": 8, "widths": (8, 8), "levels": 2, "noises": 2, "imitated_shift": 0.0}
 
@@ -686,8 +688,6 @@ def not_a_cache(p: Place) -> None:
 @remedy("data.division:__post_init__", "expected 0 to 0.5. Choose another")
 @remedy("data.division:_held_out", "Take fewer folds, or another validation fraction")
 def archives(p: Place) -> None:
-    from archives import write_inbreast
-
     p.refused(*p.prepare(None, "--task", "1-3/4-6"))
     p.works(*p.prepare())
     write_inbreast(p.folder / "inbreast", 12)
@@ -735,11 +735,10 @@ def preparation(p: Place) -> None:
     p.raises(lambda: preparation.apply(np.where(image > 9, np.inf, image)))
     p.raises(lambda: preparation.apply(image[None]))
     preparation.apply(image)
-    flat = np.zeros((64, 64))
-    flat[:, :20] = 1000
-    kept = Preparation(16, True, False, low_percentile=10, high_percentile=90)
-    p.raises(lambda: kept.apply(flat))
-    Preparation(16, False, False).apply(flat)
+    breast = mammogram(120, 90, reach=0.5)
+    flat, percentiles = np.where(breast > 500, 1000, breast), {"low_percentile": 50, "high_percentile": 100}
+    p.raises(lambda: Preparation(32, True, False, **percentiles).apply(flat))
+    Preparation(32, False, False, **percentiles).apply(flat)
     p.raises(lambda: Preparation(8, False, False, clahe=True).apply(image).record.values_to_original(np.zeros(1)))
 
 
