@@ -682,7 +682,7 @@ def not_a_cache(p: Place) -> None:
 @remedy("cli.prepare:_read", "Add --split folds")
 @remedy("data.archive:list_files", "expected the folder of the archive. Check the path")
 @remedy("data.archive:birads_groups", "Group them so")
-@remedy("data.archive:account", "Check the folder and the task")
+@remedy("data.archive:_kept", "Check the folder and the task")
 @remedy("data.inbreast:read_inbreast", "Give --split folds")
 @remedy("data.division:__post_init__", "expected 2 folds or more")
 @remedy("data.division:__post_init__", "expected 0 to 0.5. Choose another")

@@ -16,8 +16,8 @@ from bayescope.answers import Answers, check_prior
 from bayescope.checkpoint import load_model
 from bayescope.config import Augmentation, Calibration, Config, LevelWeights, parse_config
 from bayescope.data.arrays import channels_first, check_array, stacked
-from bayescope.data.images import Dataset, ImageSet, unlike_training
-from bayescope.data.units import in_training_units
+from bayescope.data.images import Dataset, ImageSet
+from bayescope.data.units import as_trained_on, doubt_of_units, in_training_units
 from bayescope.errors import ConfigError, DataError, UncalibratedWarning, UnitsWarning
 from bayescope.fit import fit
 from bayescope.likelihood_ratio import uncalibrated
@@ -141,7 +141,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         names = tuple(str(name) for name in self.classes_)
         prior = None if self.class_prior is None else check_prior(np.asarray(self.class_prior, dtype=float), names)
-        pixels = _as_stored_type(channels_first(np.asarray(X), self.image_shape))
+        pixels = as_trained_on(channels_first(np.asarray(X), self.image_shape))
         config = self._config(is_table=np.ndim(X) == 2 and self.image_shape is None)
         train, val = self._hold_out(labels, config.seed)
         none_held_out = len(val) == 0
@@ -250,12 +250,10 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_array(X, self.model_.image_shape)
         X = np.asarray(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
         pixels = channels_first(X, self.model_.image_shape)
-        model, stored = self.model_, in_training_units(pixels, self.model_.pixel_type, self.model_.scale, "X")
-        if stored.dtype == np.uint16 and pixels.dtype == np.uint8:
-            _warn(f"X of 8 bits, the training images of 16: values are stretched to their 0 to {model.scale.high:g}")
-        elif remarks := [text for text in (unlike_training(image, model.scale) for image in stored) if text]:
-            _warn(f"{len(remarks)} of {len(stored)} images of X: {remarks[0]}")
-        return model, stored
+        stored = in_training_units(pixels, self.model_.pixel_type, self.model_.scale, "X")
+        if remark := doubt_of_units(pixels, stored, self.model_.scale, "X"):
+            warnings.warn(remark, UnitsWarning, stacklevel=3)
+        return self.model_, stored
 
     def _hold_out(self, labels: Labels, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         everyone = np.arange(len(labels))
@@ -269,14 +267,6 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return everyone, everyone[:0]
         train, val = train_test_split(everyone, test_size=n_held_out, stratify=labels, random_state=seed)
         return train, val
-
-
-def _as_stored_type(X: NDArray[Any]) -> Pixels:
-    return X if X.dtype in (np.uint8, np.uint16) else X.astype(np.float32)
-
-
-def _warn(text: str) -> None:
-    warnings.warn(f"{text}. Answers may be wrong; give images in the units of the training images", UnitsWarning, stacklevel=4)
 
 
 def _rests_on_nothing(model: LikelihoodModel, kind: Calibration) -> LikelihoodModel:

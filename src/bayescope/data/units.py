@@ -3,11 +3,26 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.images import PixelScale, as_stored
+from bayescope.data.images import PixelScale, as_stored, unlike_training
 from bayescope.errors import DataError
 from bayescope.shapes import Pixels
 
 _LARGEST = {"uint8": 255, "uint16": 65535}
+
+
+def as_trained_on(pixels: Pixels) -> Pixels:
+    """``pixels`` in a type that models are trained on: 8 or 16 bit as they are, all else as float32."""
+    return pixels if pixels.dtype in (np.uint8, np.uint16) else pixels.astype(np.float32)
+
+
+def doubt_of_units(given: Pixels, stored: Pixels, scale: PixelScale, name: str) -> str:
+    """What to warn of in images ``given`` and taken as ``stored``: stretched, or unlike those of training; or blank."""
+    if stored.dtype == np.uint16 and given.dtype == np.uint8:
+        doubt = f"{name} of 8 bits, the training images of 16: values are stretched to their 0 to {scale.high:g}"
+    else:
+        remarks = [text for text in (unlike_training(image, scale) for image in stored) if text]
+        doubt = f"{len(remarks)} of {len(stored)} images of {name}: {remarks[0]}" if remarks else ""
+    return doubt and f"{doubt}. Answers may be wrong; give images in the units of the training images"
 
 
 def in_training_units(pixels: Pixels, pixel_type: str, scale: PixelScale, name: str) -> Pixels:
