@@ -75,6 +75,7 @@ def test_every_command_prints_in_every_encoding(
     assert (code, "nowhere.png" in err) == (1, True)
     assert run(monkeypatch, encoding, "evaluate", folder / "σ", tiny_npz)[0] == 2
     assert run(monkeypatch, encoding, "evaluate", "--help")[0] == 0
+    assert run(monkeypatch, encoding, "evaluate", "--σ–病")[0] == 2  # what Typer itself prints
 
 
 def test_what_an_encoding_lacks_is_written_alike_and_keeps_its_columns(
