@@ -1,6 +1,7 @@
 """The scikit-learn estimator."""
 
 import shutil
+import warnings
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.base import clone
+from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bayescope import ScoreClassifier
 from bayescope.checkpoint import CONFIG, MANIFEST, MODEL, RECORD
 from bayescope.data.images import Dataset
-from bayescope.errors import ConfigError, DataError, RunError, UncalibratedWarning
+from bayescope.errors import ConfigError, DataError, RunError, UncalibratedWarning, UnitsWarning
 from conftest import stripes
 
 SMALL = {"steps": 24, "batch_size": 8, "widths": (8, 8), "levels": 4, "noises": 2}
@@ -169,3 +171,87 @@ def test_bad_parameters_and_images_are_refused(fitted: ScoreClassifier) -> None:
         ScoreClassifier().fit(np.full((20, 4, 4), np.nan), data.labels)
     with pytest.raises((DataError, ValueError), match=r"features|shape"):
         fitted.predict(np.zeros((2, 9, 9), np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(20, 8, 12, 3), (20, 8, 12, 1), (20, 8, 12, 12)])
+def test_channels_last_and_volumes_are_refused_at_every_door(fitted: ScoreClassifier, shape: tuple[int, ...]) -> None:
+    x, y = np.full(shape, 9, np.uint8), np.arange(20) % 2
+    for refused in (ScoreClassifier(**SMALL).fit, lambda x, y: fitted.predict(x), lambda x, y: fitted.class_evidence(x)):
+        with pytest.raises(DataError, match=r"looks (channels last|like volumes)"):
+            refused(x, y)
+
+
+def test_channels_moved_as_told_are_taken() -> None:
+    data = stripes(40, 1, (3, 8, 12))
+    last = np.moveaxis(data.pixels, 1, -1)
+    classifier = ScoreClassifier(**SMALL, validation_fraction=0.0)
+    with pytest.raises(DataError, match=r"Use np.moveaxis\(X, -1, 1\)"):
+        classifier.fit(last, data.labels)
+    classifier.fit(np.moveaxis(last, -1, 1), data.labels)
+    assert classifier.model_.image_shape == (3, 8, 12)
+    with pytest.raises(DataError, match="looks channels last"):
+        classifier.predict(last)
+
+
+def test_more_channels_are_taken_where_they_are_declared(tmp_path: Path) -> None:
+    data = stripes(40, 1, (5, 8, 12))
+    with pytest.raises(DataError, match=r"set image_shape=\(5, 8, 12\)"):
+        ScoreClassifier(**SMALL).fit(data.pixels, data.labels)
+    classifier = ScoreClassifier(**SMALL, validation_fraction=0.0, image_shape=(5, 8, 12)).fit(data.pixels, data.labels)
+    classifier.save(tmp_path / "run")
+    loaded = ScoreClassifier.load(tmp_path / "run")
+    np.testing.assert_array_equal(loaded.predict_proba(data.pixels[:4]), classifier.predict_proba(data.pixels[:4]))
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_images_in_other_units_are_refused_after_integers(fitted: ScoreClassifier, tmp_path: Path, saved: bool) -> None:
+    x = stripes(6, 5).pixels[:, 0]
+    classifier = fitted
+    if saved:
+        fitted.save(tmp_path / "run")
+        classifier = ScoreClassifier.load(tmp_path / "run")
+    for given in (x / 255, x / 127.5 - 1, x.astype(np.uint16), x > 120, x.astype(np.int64) * 16):
+        for answer in (classifier.predict, classifier.predict_proba, classifier.class_evidence, classifier.answer):
+            with pytest.raises(DataError, match="the model was trained on uint8"):
+                answer(given)
+    expected = classifier.predict_proba(x)
+    for same in (x.astype(np.int64), x.astype(float), x.tolist(), list(x), (x / 255 * 255).round().astype(np.uint8)):
+        np.testing.assert_array_equal(classifier.predict_proba(same), expected)
+    with pytest.warns(UnitsWarning, match="6 of 6 images of X: values below a sixteenth"):
+        classifier.predict(x // 32)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_images_in_other_units_are_told_of_after_floats(tmp_path: Path, saved: bool) -> None:
+    data = stripes(40, 1)
+    x = data.pixels / 255
+    classifier = ScoreClassifier(**SMALL, validation_fraction=0.0).fit(x, data.labels)
+    if saved:
+        classifier.save(tmp_path / "run")
+        classifier = ScoreClassifier.load(tmp_path / "run")
+    with pytest.warns(UnitsWarning, match="40 of 40 images of X: values of"):
+        classifier.predict(x * 255)
+    with pytest.raises(DataError, match=r"trained on floats of .* X / 255"):
+        classifier.predict(data.pixels)
+    with warnings.catch_warnings(action="error", category=UnitsWarning):
+        classifier.predict(data.pixels / 255)
+
+
+def test_8_bit_after_16_is_stretched_and_told_of() -> None:
+    data = stripes(40, 1)
+    deep = data.pixels.astype(np.uint16) * 16
+    classifier = ScoreClassifier(**SMALL, validation_fraction=0.0).fit(deep, data.labels)
+    assert classifier.model_.scale.high == 4095
+    with pytest.warns(UnitsWarning, match="stretched to their 0 to 4095"):
+        found = classifier.predict_proba(data.pixels)
+    np.testing.assert_allclose(found, classifier.predict_proba(deep), atol=0.05)
+
+
+def test_images_of_several_sizes_and_labels_in_a_column(fitted: ScoreClassifier) -> None:
+    data = stripes(40, 1)
+    with pytest.raises(DataError, match="2 shapes"):
+        fitted.predict([np.zeros((8, 12)), np.zeros((8, 9))])
+    with pytest.warns(DataConversionWarning):
+        ScoreClassifier(**SMALL).fit(data.pixels, data.labels[:, None])
+    with pytest.raises(ValueError, match="1d array"):
+        ScoreClassifier(**SMALL).fit(data.pixels, np.eye(2)[data.labels])

@@ -90,7 +90,7 @@ def test_json_round_trip_is_exact() -> None:
     np.testing.assert_array_equal(again(images).p_value, test(images).p_value)
     np.testing.assert_array_equal(again(images).score, test(images).score)
     for broken in ({}, {"folds": [{"mean": [1]}]}, {"folds": 3}):
-        with pytest.raises(RunError, match="Calibrate the model again"):
+        with pytest.raises(RunError, match="Weigh the images again"):
             NoveltyTest.from_dict(broken)
 
 

@@ -13,6 +13,7 @@
 import json
 import os
 import tempfile
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 as :func:`write_atomically`; bytes of a file name that are no UTF-8 become escapes."""
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
+
+
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file atomically; shared memory is copied."""
     own = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
@@ -70,7 +76,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); expected a file written by `bayescope train`") from None
+        raise RunError(
+            f"{path}: cannot be read ({error}); expected a file written by `bayescope train`. Restore it from a copy, or train "
+            "again with --force"
+        ) from None
 
 
 def save_model(run: Path, model: LikelihoodModel) -> None:
@@ -79,7 +88,7 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
         run.mkdir(parents=True, exist_ok=True)
     about = {
         "format": FORMAT,
-        "scale": [model.scale.low, model.scale.high],
+        "scale": [end for end in astuple(model.scale) if end is not None],
         "pixel_type": model.pixel_type,
         "class_names": list(model.class_names),
         "class_prior": model.class_prior.tolist(),
@@ -104,14 +113,20 @@ def load_model(run: Path, device: str = "cpu") -> LikelihoodModel:
     try:
         about = json.loads(metadata["bayescope"])
     except (KeyError, json.JSONDecodeError):
-        raise RunError(f"{run / MODEL}: not written by Bayescope; expected a file of `bayescope train`") from None
+        raise RunError(
+            f"{run / MODEL}: not written by Bayescope; expected a file of `bayescope train`. Restore it from a "
+            "copy, or train again with --force"
+        ) from None
     check_format(about.get("format"), run)
     config = read_config(run / CONFIG)
     place = open_fabric(Config(device=device)).device
     try:
         model = _model(config, tensors, about)
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run}: {MODEL} does not fit {CONFIG} ({error}); restore the pair or train again") from None
+        raise RunError(
+            f"{run}: {MODEL} does not fit {CONFIG} ({error}); expected the pair as it was written. Restore it from "
+            "a copy, or train again with --force"
+        ) from None
     model.denoiser.to(place)
     return model
 
@@ -138,16 +153,16 @@ def check_format(found: object, run: Path) -> None:
     if found != FORMAT:
         raise RunError(
             f"{run}: run folder of format {found}; this version of Bayescope reads format {FORMAT}. "
-            "Open it with the version that wrote it, or train again"
+            "Open it with the version that wrote it, or train again with --force"
         )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises RunError if the file is missing or no JSON."""
+def read_json(path: Path, remedy: str = "Restore it from a copy, or train again with another --out") -> dict[str, Any]:
+    """Raises RunError, with the ``remedy``, if the file is missing or no JSON."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); expected a file written by `bayescope train`") from None
+        raise RunError(f"{path}: cannot be read ({error}); expected a file that Bayescope wrote. {remedy}") from None
     return content
 
 

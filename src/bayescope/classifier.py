@@ -18,8 +18,10 @@ from bayescope.calibration.affine import unchanged
 from bayescope.calibration.base import too_few_images
 from bayescope.checkpoint import load_model
 from bayescope.config import Augmentation, Calibration, Config, LevelWeights, parse_config
+from bayescope.data.arrays import channels_first, check_array, stacked
 from bayescope.data.images import Dataset, ImageSet
-from bayescope.errors import ConfigError, DataError, UncalibratedWarning
+from bayescope.data.units import as_trained_on, doubt_of_units, in_training_units
+from bayescope.errors import ConfigError, DataError, UncalibratedWarning, UnitsWarning
 from bayescope.fit import fit
 from bayescope.model import LikelihoodModel
 from bayescope.run_folder import manifest_of, read_manifest, read_record, save_run
@@ -36,7 +38,13 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Class-conditional score model, weighed by denoising evidence, decided by Bayes' rule.
 
     ``X`` may be images ``(n, height, width)``, ``(n, channel, height, width)`` or rows ``(n, features)``: flattened images of
-    ``image_shape=(channel, height, width)``, or without it a table, which is not augmented.
+    ``image_shape=(channel, height, width)``, or without it a table, which is not augmented.  Arrays with channels last and
+    volumes are refused (DataError).
+
+    Images to classify have to be in the units of those it was fitted on.  The same numbers in another type are taken; floats of
+    0 to 1 or standardised ones after integers, 16 bit after 8 and the like are refused (DataError); values unlike those of
+    training in the same type are warned of (:class:`bayescope.errors.UnitsWarning`).  The rules:
+    :func:`bayescope.data.units.in_training_units` and :func:`bayescope.data.images.unlike_training`.
 
     Parameters
     ----------
@@ -53,7 +61,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Probabilities of the classes, in the order of ``classes_``; None: equal.  Assign ``class_prior_`` after fitting
         to move to another prevalence without retraining.
     image_shape
-        ``(channel, height, width)`` of images given as rows.
+        ``(channel, height, width)`` of images given as rows, or of more channels than 1, 3 or 4.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     random_state
@@ -126,14 +134,18 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Warns with :class:`bayescope.errors.UncalibratedWarning` if too few images could be held out to calibrate on.
         """
+        X = stacked(X)
+        check_array(X, self.image_shape)
         X, y = validate_data(self, X, y, allow_nd=True, dtype="numeric")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise DataError(f"y holds one class only ({self.classes_[0]!r}); ScoreClassifier expects at least 2 classes")
+            raise DataError(
+                f"y holds one class only ({self.classes_[0]!r}); expected at least 2. Give images of another class too"
+            )
         names = tuple(str(name) for name in self.classes_)
         prior = None if self.class_prior is None else check_prior(np.asarray(self.class_prior, dtype=float), names)
-        pixels = self._pixels(np.asarray(X))
+        pixels = as_trained_on(channels_first(np.asarray(X), self.image_shape))
         config = self._config(is_table=np.ndim(X) == 2 and self.image_shape is None)
         train, val = self._hold_out(labels, config.seed)
         none_held_out = len(val) == 0
@@ -240,21 +252,21 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _ready(self, X: ArrayLike) -> tuple[LikelihoodModel, Pixels]:
         check_is_fitted(self)
-        return self.model_, self._pixels(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
-
-    def _pixels(self, X: NDArray[Any]) -> Pixels:
-        if X.ndim == 2:
-            X = X.reshape(len(X), *(self.image_shape or (1, 1, X.shape[1])))
-        elif X.ndim == 3:
-            X = X[:, None]
-        if X.ndim != 4:
-            raise DataError(f"X of shape {X.shape}; expected (n, height, width) or (n, channel, height, width)")
-        return X if X.dtype in (np.uint8, np.uint16) else X.astype(np.float32)
+        X = stacked(X)
+        check_array(X, self.model_.image_shape)
+        X = np.asarray(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
+        pixels = channels_first(X, self.model_.image_shape)
+        stored = in_training_units(pixels, self.model_.pixel_type, self.model_.scale, "X")
+        if remark := doubt_of_units(pixels, stored, self.model_.scale, "X"):
+            warnings.warn(remark, UnitsWarning, stacklevel=3)
+        return self.model_, stored
 
     def _hold_out(self, labels: Labels, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         everyone = np.arange(len(labels))
         if not 0 <= self.validation_fraction < 1:
-            raise ConfigError(f"validation_fraction {self.validation_fraction}; expected at least 0 and below 1")
+            raise ConfigError(
+                f"validation_fraction {self.validation_fraction}; expected at least 0 and below 1. Give such a share"
+            )
         n_held_out = round(self.validation_fraction * len(labels))
         counts = np.bincount(labels)
         if n_held_out < max(_FEWEST_HELD_OUT, len(counts)) or counts.min() < 2:

@@ -145,7 +145,8 @@ class Decisions:
             return cls(sets, Abstention(**content["abstention"]), tuple(content["prior"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(
-                f"decisions cannot be read ({error!r}); expected prediction sets and abstention. Calibrate the model again"
+                f"decisions cannot be read ({error!r}); expected prediction sets and abstention. Weigh the images "
+                "again: `bayescope train DATA --out RUN --resume`"
             ) from None
 
 

@@ -21,6 +21,10 @@ class RunError(BayescopeError):
     """A run folder is missing, incomplete, of another version, or in the way."""
 
 
+class UnitsWarning(UserWarning):
+    """Pixel values unlike those of the training images: they may be in other units, and the answers wrong."""
+
+
 class UncalibratedWarning(UserWarning):
     """Likelihood ratios stay raw: too few images were held out to calibrate them on."""
 

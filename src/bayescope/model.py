@@ -15,6 +15,7 @@ from bayescope.calibration.base import no_error
 from bayescope.config import Config
 from bayescope.data.images import PixelScale
 from bayescope.data.intensity import Preparation
+from bayescope.data.units import in_training_units
 from bayescope.decision import Decided, Decisions
 from bayescope.denoiser import Denoiser
 from bayescope.errors import ConfigError, DataError
@@ -219,7 +220,11 @@ class LikelihoodModel:
         return self.class_prior if class_prior is None else check_prior(class_prior, self.class_names)
 
     def checked(self, pixels: Pixels) -> Tensor:
-        """Stored pixels in model units on the model's device.  Raises DataError if they do not fit the model."""
+        """Stored pixels in model units on the model's device.
+
+        Raises DataError if they do not fit the model: of another shape, not finite, or in other units than the training images,
+        see :func:`bayescope.data.units.in_training_units`.
+        """
         if pixels.ndim != 4 or pixels.shape[1:] != self.image_shape:
             raise DataError(
                 f"images of shape {pixels.shape[1:]} (channel, height, width); the model expects {self.image_shape}. "
@@ -227,7 +232,8 @@ class LikelihoodModel:
             )
         if not np.isfinite(pixels).all():
             raise DataError("pixels that are NaN or infinite; expected finite values. Mend or leave out these images")
-        return torch.from_numpy(self.scale.to_model(pixels)).to(self.denoiser.mean.device)
+        stored = in_training_units(pixels, self.pixel_type, self.scale, "images")
+        return torch.from_numpy(self.scale.to_model(stored)).to(self.denoiser.mean.device)
 
     def parts(self, pixels: Pixels) -> Iterator[Pixels]:
         """Images a few at a time, at least once: pixels mapped from a file stay there, and what is known of each is bounded."""

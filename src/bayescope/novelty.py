@@ -109,7 +109,7 @@ class NoveltyTest:
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(
                 f"novelty test cannot be read ({error!r}); expected folds of mean, covariance and scores. "
-                "Calibrate the model again"
+                "Weigh the images again: `bayescope train DATA --out RUN --resume`"
             ) from None
 
 

@@ -142,7 +142,7 @@ def as_model_takes(model: LikelihoodModel, pixels: Pixels, name: str) -> tuple[P
     taken = as_stored(found, model.pixel_type, model.scale, name)
     if taken.dtype != found.dtype:
         return taken, [_STRETCHED.format(model.scale.high)] * len(taken)
-    if model.preparation or taken.dtype == np.float32:
+    if model.preparation:
         return taken, [""] * len(taken)
     return taken, [unlike_training(image, model.scale) for image in taken]
 

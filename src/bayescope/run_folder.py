@@ -126,7 +126,9 @@ def started_steps(run: Path) -> int:
         return 0
     tensors, _ = load_tensors(run / STATE)
     if "step" not in tensors:
-        raise RunError(f"{run / STATE}: holds no step; expected a checkpoint of `bayescope train`. Start the run anew")
+        raise RunError(
+            f"{run / STATE}: holds no step; expected a checkpoint of `bayescope train`. Start the run anew with --force"
+        )
     return int(tensors["step"])
 
 

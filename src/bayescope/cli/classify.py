@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +17,20 @@ from bayescope.cli.options import (
     Frame,
     MaxPasses,
     Prevalence,
-    check_new_file,
     frame_from_text,
     prior_from_text,
 )
-from bayescope.cli.output import add_row, complain, console, finite, in_words, new_table, print_json, warn
+from bayescope.cli.output import (
+    add_row,
+    check_free,
+    complain,
+    in_words,
+    new_table,
+    print_json,
+    show,
+    warn,
+    write_json_lines,
+)
 from bayescope.cli.progress import bar, late_counter
 from bayescope.data.names import printable
 
@@ -64,10 +72,11 @@ def command(
 
     Example: bayescope classify runs/breast a.png b.png --prevalence "malignant=0.01,normal or benign=0.99" --json
     """
-    from bayescope.checkpoint import load_model, write_atomically
+    from bayescope.checkpoint import load_model
     from bayescope.run_folder import read_record
 
-    check_new_file(out, force)
+    if out is not None:
+        check_free(out, force)
     model = load_model(run, device)
     record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
@@ -95,12 +104,12 @@ def command(
     lines = list(_records(names, remarks, model, answers, seen)) if names else []
     lines += left_out_records(found) if found is not None else []
     if out is not None:
-        write_atomically(out, "".join(json.dumps(finite(line), allow_nan=False) + "\n" for line in lines).encode())
+        write_json_lines(out, lines)
     if as_json:
         for line in lines:
             print_json(line)
     elif names:
-        console.print(_table(names, model, answers, seen))
+        show(_table(names, model, answers, seen))
     if found is not None and found.failed:
         raise typer.Exit(1)
 

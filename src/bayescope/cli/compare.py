@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from bayescope.cli.options import NormaliseLabels, Positive, Strict
-from bayescope.cli.output import add_row, console, new_table, print_json, say
+from bayescope.cli.output import add_row, new_table, print_json, resumable, say, show
 from bayescope.cli.progress import bar
 from bayescope.cli.train import load
 
@@ -49,7 +49,7 @@ def command(
     """
     from dataclasses import asdict
 
-    from bayescope.checkpoint import write_atomically
+    from bayescope.checkpoint import write_text
     from bayescope.compare.page import cells, columns, markdown, render, verdict
     from bayescope.compare.run import compare, plan
     from bayescope.compare.summary import summarise
@@ -65,18 +65,19 @@ def command(
     n_cells = len(plan(*wanted))
     dataset = unseen_test(load(data, settings.size, settings.seed, normalise_labels, strict))
     check_class(positive, dataset.class_names)
-    with bar("training and measuring", n_cells) as done:
+    kept = resumable(lambda: f"{out} holds what was measured; go on with the same command")
+    with kept, bar("training and measuring", n_cells) as done:
         results = compare(dataset, settings, *wanted, out, force, done)
     found = summarise(dataset, settings, results, positive)
-    write_atomically(out / PAGE, render(found).encode())
-    write_atomically(out / TABLE, markdown(found).encode())
+    write_text(out / PAGE, render(found))
+    write_text(out / TABLE, markdown(found))
     if as_json:
         print_json(asdict(found))
         return
     table = new_table(*columns(found), title=f"{found.source}: {found.test_images} test images")
     for row in found.rows:
         add_row(table, *cells(row))
-    console.print(table)
+    show(table)
     for line in verdict(found):
         say(line)
     say(f"Page: {out / PAGE}; table: {out / TABLE}")

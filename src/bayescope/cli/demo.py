@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from bayescope.cli.evaluate import class_table, measures_table
-from bayescope.cli.output import console, finite, say
+from bayescope.cli.output import finite, resumable, say, show
 from bayescope.cli.progress import bar, training_bars
 
 NAME = "demo"
@@ -41,7 +41,8 @@ def command(
     began = time.perf_counter()
     config = demo_config(seed, steps)
     data = demo_dataset(seed)
-    with training_bars(data, config) as (step, weighed):
+    kept = resumable(lambda: "the demo cannot be resumed; start again with --force")
+    with kept, training_bars(data, config) as (step, weighed):
         model = fit_run(data, config, out, watch=step, weighed=weighed, force=force)
     with bar("scoring images", len(data.test)) as advance:
         found = evaluate(model, data.test, callback=advance)
@@ -60,9 +61,9 @@ def command(
     write_atomically(out / MEASURES, json.dumps(finite(record), indent=1).encode())
     write(out, found, demo_images(data, out, "test"), target, {"ideal observer": np.asarray(ideal)})
     title = f"{len(data.test)} phantom images: {', '.join(data.class_names)}"
-    console.print(measures_table(title, ours, ideal_observer=best))
+    show(measures_table(title, ours, ideal_observer=best))
     for name, chance in (("AUC", 0.5), ("accuracy", 1 / data.n_classes)):
         share = attained(ours[name].value, best[name].value, chance)
         say(f"{name}: {100 * share:.0f} % of what is attainable above chance")
-    console.print(class_table(found))
+    show(class_table(found))
     say(f"Report: {target}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,11 +17,10 @@ from bayescope.cli.options import (
     Positive,
     Prevalence,
     Strict,
-    check_new_file,
     heed,
     prior_from_text,
 )
-from bayescope.cli.output import add_row, console, finite, in_words, new_table, print_json, say
+from bayescope.cli.output import add_row, check_free, in_words, new_table, print_json, say, show, write_json_lines
 from bayescope.cli.progress import bar, late_counter
 
 if TYPE_CHECKING:
@@ -61,10 +59,11 @@ def command(
 
     Example: bayescope evaluate runs/breast other-hospital --prevalence "malignant=0.01,normal or benign=0.99" --json
     """
-    from bayescope.checkpoint import load_model, write_atomically
+    from bayescope.checkpoint import load_model
     from bayescope.evaluation import check_class, evaluate
 
-    check_new_file(out, force)
+    if out is not None:
+        check_free(out, force)
     model = load_model(run, device)
     check_class(positive, model.class_names)
     prior = prior_from_text(prevalence, model.class_names)
@@ -72,9 +71,9 @@ def command(
     with bar("scoring images", len(chosen.images)) as advance:
         found = evaluate(model, chosen.images, prior, error_rate, max_passes, positive, advance)
     heed([model.calibration.warning])
-    record = finite(found.to_dict(chosen))
+    record = found.to_dict(chosen)
     if out is not None:
-        write_atomically(out, (json.dumps(record, indent=1) + "\n").encode())
+        write_json_lines(out, [record])
     if as_json:
         print_json(record)
     else:
@@ -122,12 +121,12 @@ def _print_tables(found: Evaluation, chosen: ChosenImages) -> None:
     model, answers = found.model, found.answers
     seen = ", SEEN in training" if chosen.seen else ""
     title = f"{chosen.data.source}, {chosen.name}{seen}: {len(found.images)} images, {answers.mean_passes:.1f} passes each"
-    console.print(measures_table(title, found.measures))
-    console.print(class_table(found))
-    console.print(_confusion_table(found))
+    show(measures_table(title, found.measures))
+    show(class_table(found))
+    show(_confusion_table(found))
     for name, rows in found.trust.items():
         if found.positive in (None, name):
-            console.print(_trust_table(name, rows, model.calibration.calibrated))
+            show(_trust_table(name, rows, model.calibration.calibrated))
     if model.calibration.calibrated:
         say(f"Calibration rests on validation images: {rests_on(model)}")
     if found.decisions:
@@ -139,7 +138,7 @@ def _print_tables(found: Evaluation, chosen: ChosenImages) -> None:
         )
         for row in decision_rows(found.decisions):
             add_row(table, *row)
-        console.print(table)
+        show(table)
 
 
 def _confusion_table(found: Evaluation) -> Table:

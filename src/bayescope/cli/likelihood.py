@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bayescope.cli.classify import by_class, left_out_records, read_images
 from bayescope.cli.options import Device, Frame
-from bayescope.cli.output import add_row, console, new_table, print_json, warn
+from bayescope.cli.output import add_row, new_table, print_json, show, warn
 from bayescope.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def command(
         with bar("integrating the flow", len(given_images)) as advance:
             found = exact_likelihood(model, given_images.pixels, settings, callback=advance, step=given_images.grey_steps)
         warn(blur_warning(model, settings, float(given_images.grey_steps.min())))
-        _print_json(given_images, model, found) if as_json else console.print(_table(given_images.names, model, found))
+        _print_json(given_images, model, found) if as_json else show(_table(given_images.names, model, found))
     if as_json:
         for record in left_out_records(given_images):
             print_json(record)

@@ -1,13 +1,14 @@
 """The ``bayescope`` command: its subcommands, and how an error reaches the user."""
 
 import sys
+from pathlib import Path
 
 import typer
 
 from bayescope import __version__
 from bayescope.cli import classify, compare, demo, evaluate, explain, likelihood, prepare, report, sample, train
-from bayescope.cli.output import complain, never_fail_to_encode
-from bayescope.errors import BayescopeError
+from bayescope.cli.output import INTERRUPTED, any_output, complain
+from bayescope.errors import BayescopeError, RunError
 
 app = typer.Typer(
     help="Classify medical images by likelihood. For research; not a medical device.",
@@ -34,27 +35,43 @@ def _options(
     """Classify medical images by likelihood. For research; not a medical device."""
 
 
+def _check_folder() -> None:
+    """Raise RunError if the current folder was deleted, without which libraries do not load."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise RunError(
+            f"the current folder cannot be used ({error.strerror or error}); expected one that exists. Change to "
+            "another: `cd ~`"
+        ) from None
+
+
 def run() -> None:
-    """Entry point.  Exit code 0: done; 1: done, but some images failed; 2: not done; 130: interrupted; 70: a defect of
-    Bayescope."""
-    never_fail_to_encode()
+    """Entry point.
+
+    Exit code 0: done; 1: done, but some images failed; 2: not done; 70: a defect of Bayescope; 130: interrupted.
+    """
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-    try:
-        app()
-    except BayescopeError as error:
-        if debug:
-            raise
-        complain(f"error: {error}", "")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        complain("interrupted; what was written before is intact. Training goes on with --resume, preparing if run again", "")
-        sys.exit(130)
-    except Exception as error:
-        if debug:
-            raise
-        complain(f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", "")
-        sys.exit(70)
+    with any_output():
+        try:
+            _check_folder()
+            app()
+        except BayescopeError as error:
+            if debug:
+                raise
+            complain(f"error: {error}", style="")
+            sys.exit(2)
+        except OSError as error:
+            if debug:
+                raise
+            complain(f"error: {error}; expected folders that exist, and free space. What was written before is kept", style="")
+            sys.exit(2)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except Exception as error:
+            if debug:
+                raise
+            complain(f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", style="")
+            sys.exit(70)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -83,18 +82,6 @@ def heed(warnings: Iterable[str], strict: bool = False) -> None:
         raise DataError("; ".join(told) + ". With --strict this is refused; mend the data, or leave --strict out")
     for text in told:
         warn(text)
-
-
-def check_new_file(path: Path | None, force: bool) -> None:
-    """Raise RunError if ``path`` exists and ``force`` is not given."""
-    from bayescope.errors import RunError, reading
-
-    if path is None:
-        return
-    with reading(path, RunError):
-        exists = path.exists()
-    if exists and not force:
-        raise RunError(f"{path}: exists already; give --force to replace it, or another --out")
 
 
 def _bare(text: str, class_names: tuple[str, ...]) -> list[float]:

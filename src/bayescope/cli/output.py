@@ -1,106 +1,158 @@
 """What commands print.  Names, paths and classes are a user's words: never markup, and never broken over lines.
 
-No result is lost for want of a character: what the encoding of the stream lacks is written in ASCII.
+Every encoding will do: a character that standard output cannot hold is written with ASCII characters.
 """
 
+import codecs
+import errno
 import json
+import os
 import sys
-from collections.abc import Mapping
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO, cast
 
 import typer
 from rich.console import Console
+from rich.segment import Segments
 from rich.table import Table
 from rich.text import Text
 
+from bayescope.errors import RunError, reading
+
+console = Console()
+errors = Console(stderr=True)
+
+INTERRUPTED = 130
+_IN_ASCII = "bayescope.in_ascii"
 _ASCII = {
-    "±": "+/-",
-    "–": "-",
-    "—": "-",
-    "×": "x",
-    "≥": ">=",
-    "≤": "<=",
-    "σ": "sigma",
-    "δ": "delta",
-    "…": "...",
-    "·": "-",
-    "½": "1/2",
-    "√": "sqrt",
-    "→": "->",
-    "‘": "'",
-    "’": "'",
-    "“": '"',
-    "”": '"',
-    "\N{NO-BREAK SPACE}": " ",
+    **{"±": "+/-", "×": "x", "÷": "/", "·": ".", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "−": "-", "→": "->", "←": "<-"},
+    **{"–": "-", "—": "-", "‐": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "•": "*", "\N{NO-BREAK SPACE}": " "},
+    **{"σ": "sigma", "Σ": "Sigma", "μ": "mu", "µ": "u", "α": "alpha", "β": "beta", "λ": "lambda", "∞": "inf", "°": " deg"},
+    **{"━": "-", "╸": "-", "╺": "-", "─": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+"},
 }
+_FEWEST_COLUMNS = 80
+_RAW_BYTES = range(0xDC80, 0xDD00)
+"""How Python holds the bytes of a file name that is not UTF-8."""
 
 
-class _Spelling:
-    """A stream's text with what its encoding lacks spelt in ASCII."""
+@contextmanager
+def any_output() -> Iterator[None]:
+    """While this lasts, printing fails neither for the encoding of the standard streams nor for what standard error is.
+
+    Standard output may still refuse to be written to, which is a RunError.
+    """
+    stdout, stderr = sys.stdout, sys.stderr
+    handlers = [(stream, stream.errors) for stream in (stdout, stderr) if hasattr(stream, "reconfigure")]
+    for stream, _ in handlers:
+        stream.reconfigure(errors=_IN_ASCII)
+    if stderr is not None:
+        sys.stderr = cast(TextIO, _Unfailing(stderr))
+    try:
+        yield
+    finally:
+        sys.stderr = stderr
+        for stream, handler in handlers:
+            if not stream.closed:
+                stream.reconfigure(errors=handler)
+
+
+class _Unfailing:
+    """Standard error for which no work is given up: once it cannot be written to, nothing more is said there."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return self._stream.write(encodable(text, self._stream.encoding or "utf-8"))
+        try:
+            return self._stream.write(text)
+        except OSError:
+            _leave(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _leave(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def encodable(text: str, encoding: str) -> str:
-    """``text`` as ``encoding`` can hold it: ``±`` becomes ``+/-`` where it is missing, other characters ``\\xe9``."""
-    try:
-        text.encode(encoding)
+def _leave(stream: TextIO) -> None:
+    """Let what the stream still holds go nowhere, or Python would fail on it at exit."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """A codec error handler: what is read alike, such as ``+/-``, or else an escape, such as ``\\xe9``."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_ascii_for, error.object[error.start : error.end])), error.end
+
+
+def _ascii_for(character: str) -> str:
+    if ord(character) in _RAW_BYTES:
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return _ASCII.get(character) or character.encode("ascii", "backslashreplace").decode()
+
+
+codecs.register_error(_IN_ASCII, _in_ascii)
+
+
+def _as_text(text: str | Text, style: str = "", on: Console = console) -> Text:
+    """``text`` as it is, never markup, in characters that ``on`` can hold: replaced now, since a table counts columns."""
+    if isinstance(text, Text):
         return text
-    except UnicodeEncodeError:
-        pass
-    except LookupError:
-        encoding = "ascii"
-    return "".join(_character(character, encoding) for character in text)
+    return Text(text.encode(on.encoding, _IN_ASCII).decode(on.encoding), style)
 
 
-def _character(character: str, encoding: str) -> str:
-    for spelling in (character, _ASCII.get(character, character)):
-        try:
-            spelling.encode(encoding)
-            return spelling
-        except UnicodeEncodeError:
-            continue
-    return character.encode(encoding, "backslashreplace").decode(encoding)
+@contextmanager
+def resumable(kept: Callable[[], str]) -> Iterator[None]:
+    """Tell what is ``kept`` when the user interrupts (Ctrl-C), and how to go on; exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain(f"interrupted: {kept()}", "yellow")
+        raise typer.Exit(INTERRUPTED) from None
 
 
-class _Console(Console):
-    """Prints to the standard stream of the moment, whatever its encoding; draws boxes in ASCII where that has no lines."""
-
-    @property
-    def file(self) -> Any:
-        return _Spelling(super().file)  # type: ignore[arg-type]
-
-    @file.setter
-    def file(self, new_file: Any) -> None:
-        self._file = new_file
-
-
-console = _Console()
-errors = _Console(stderr=True)
-
-
-def never_fail_to_encode() -> None:
-    """Let the standard streams write what their encoding lacks as ``\\xe9``: also what other libraries print."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+@contextmanager
+def _printing() -> Iterator[None]:
+    """Turn the system's refusal to print into a RunError; a pipe that its reader has closed is for the caller."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise
+        _leave(sys.stdout)
+        raise RunError(
+            f"standard output: cannot be written ({error.strerror or error}); expected a place with free space. What was "
+            "written to files is kept; print to another place"
+        ) from None
 
 
 def say(text: str, style: str = "") -> None:
     """A line on standard output, as it is."""
-    console.print(Text(text, style), soft_wrap=True)
+    with _printing():
+        console.print(_as_text(text, style), soft_wrap=True)
+
+
+def show(table: Table) -> None:
+    """A table on standard output, of 80 columns at least: a narrower one would break words into letters."""
+    wide = console.options.update_width(max(console.width, _FEWEST_COLUMNS))
+    with _printing():
+        console.print(Segments(console.render(table, wide)), crop=False)
 
 
 def complain(text: str, style: str = "red") -> None:
     """A line on standard error, as it is."""
-    errors.print(Text(text, style), soft_wrap=True)
+    errors.print(_as_text(text, style, errors), soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -111,7 +163,9 @@ def warn(text: str) -> None:
 
 def print_json(record: dict[str, Any]) -> None:
     """One line of strict JSON in ASCII: what is no finite number is null."""
-    typer.echo(json.dumps(finite(record), allow_nan=False))
+    with _printing():
+        console.file.write(_line(record))
+        console.file.flush()
 
 
 def finite(record: dict[str, Any]) -> dict[str, Any]:
@@ -127,12 +181,33 @@ def in_words(numbers: Mapping[str, float]) -> str:
 
 def new_table(*columns: str, title: str = "", caption: str = "", right: tuple[str, ...] = ()) -> Table:
     """An empty table; columns named in ``right`` are aligned there."""
-    table = Table(title=Text(title) if title else None, title_justify="left", caption=Text(caption) if caption else None)
+    table = Table(
+        title=_as_text(title) if title else None, title_justify="left", caption=_as_text(caption) if caption else None
+    )
     for column in columns:
-        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+        table.add_column(_as_text(column), justify="right" if column in right else "left", overflow="fold")
     return table
 
 
 def add_row(table: Table, *cells: str | Text) -> None:
     """One row, of text as it is; a cell that is a Text keeps its style."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+    table.add_row(*map(_as_text, cells))
+
+
+def check_free(path: Path, force: bool) -> None:
+    """Raise RunError if ``path`` is there already and is not to be replaced, or cannot be reached."""
+    with reading(path, RunError):
+        exists = path.exists()
+    if exists and not force:
+        raise RunError(f"{path}: exists already; give --force to replace it, or another --out")
+
+
+def write_json_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    """What :func:`print_json` prints of ``records``, as a file, written atomically."""
+    from bayescope.checkpoint import write_atomically
+
+    write_atomically(path, "".join(map(_line, records)).encode())
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(finite(record), allow_nan=False) + "\n"

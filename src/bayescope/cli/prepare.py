@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayescope.cli.options import NormaliseLabels, Strict, frame_from_text, heed
-from bayescope.cli.output import print_json, say, warn
+from bayescope.cli.output import print_json, resumable, say, warn
 from bayescope.cli.progress import bar
 from bayescope.config import LARGEST_SEED
 
@@ -110,7 +110,8 @@ def command(
     preparation = Preparation(
         size, of_whole if crop is None else crop, of_whole if orient is None else orient, clahe, window=window
     )
-    with bar("preparing images", len(found.cases)) as done:
+    kept = resumable(lambda: f"{out} holds what was done; go on with the same command{', without --force' * force}")
+    with kept, bar("preparing images", len(found.cases)) as done:
         result = prepare(found, preparation, out, source, workers, max_broken, done)
     if as_json:
         summary = result.summary.to_dict()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayescope.cli.evaluate import unseen_images
-from bayescope.cli.options import Device, NormaliseLabels, Positive, Prevalence, Strict, check_new_file, heed, prior_from_text
-from bayescope.cli.output import say
+from bayescope.cli.options import Device, NormaliseLabels, Positive, Prevalence, Strict, heed, prior_from_text
+from bayescope.cli.output import check_free, say
 from bayescope.cli.progress import bar, late_bar
 from bayescope.errors import RunError
 
@@ -45,7 +45,7 @@ def command(
     from bayescope.run_folder import REPORT
 
     target = out or run / REPORT
-    check_new_file(target, force)
+    check_free(target, force)
     model = load_model(run, device)
     check_class(positive, model.class_names)
     prior = prior_from_text(prevalence, model.class_names)
@@ -100,10 +100,10 @@ def _training_data(run: Path) -> Path:
 
 def write(run: Path, found: Evaluation, chosen: ChosenImages, target: Path, reference: dict[str, Floats] | None = None) -> None:
     """Write the page, with progress bars."""
-    from bayescope.checkpoint import write_atomically
+    from bayescope.checkpoint import write_text
     from bayescope.report.build import report_page
 
     heed([found.model.calibration.warning])
     with bar("sampling", len(found.model.class_names)) as sampled, late_bar("explaining") as explained:
         page = report_page(run, found, chosen, reference, sampled, explained)
-    write_atomically(target, page.encode("utf-8", "backslashreplace"))
+    write_text(target, page)

@@ -11,9 +11,8 @@ import typer
 from PIL import Image
 
 from bayescope.cli.options import Device
-from bayescope.cli.output import say
+from bayescope.cli.output import check_free, say
 from bayescope.cli.progress import bar
-from bayescope.errors import RunError, reading
 
 NAME = "sample"
 
@@ -33,10 +32,7 @@ def command(
     """
     from bayescope.checkpoint import load_model, write_atomically
 
-    with reading(out, RunError):
-        exists = out.exists()
-    if exists and not force:
-        raise RunError(f"{out}: exists already; give --force to replace it, or another --out")
+    check_free(out, force)
     model = load_model(run, device)
     with bar("sampling", 1) as advance:
         samples = model.sample(per_class, steps, seed)

@@ -10,7 +10,7 @@ import typer
 
 from bayescope.cli.events import tensorboard_log
 from bayescope.cli.options import NormaliseLabels, Strict, heed
-from bayescope.cli.output import complain, say, warn
+from bayescope.cli.output import complain, resumable, say, warn
 from bayescope.cli.progress import counter, training_bars
 
 if TYPE_CHECKING:
@@ -60,7 +60,11 @@ def command(
     _warn_of_validation(dataset)
     done = started_steps(out) if resume else 0
     folder = out / "tensorboard" if tensorboard else None
-    with tensorboard_log(folder) as log, training_bars(dataset, settings, done) as (step, weighed):
+    with (
+        resumable(lambda: _kept(out)),
+        tensorboard_log(folder) as log,
+        training_bars(dataset, settings, done) as (step, weighed),
+    ):
 
         def watch(progress: Progress) -> None:
             step(progress)
@@ -71,12 +75,27 @@ def command(
     say(f"Next: bayescope evaluate {out} {data}", style="dim")
 
 
+def _kept(out: Path) -> str:
+    """What is in the run folder of an interrupted training."""
+    from bayescope.errors import BayescopeError
+    from bayescope.run_folder import started_steps
+
+    try:
+        steps = started_steps(out)
+    except BayescopeError:
+        steps = 0
+    if not steps:
+        return f"{out} holds no checkpoint yet (--checkpoint-every); start again with --force"
+    return f"{out} holds step {steps}; go on with the same command and --resume"
+
+
 def _warn_of_validation(data: Dataset) -> None:
     counts = [int((data.val.labels == k).sum()) for k in range(data.n_classes)]
     if min(counts) == 0:
         warn(
             f"validation images per class: {counts}; expected some of each. Levels keep their plain weights, likelihood ratios "
-            "stay uncalibrated, and there are no prediction sets. Give a larger validation split"
+            "stay uncalibrated, and there are no prediction sets. Put some of each there: by a val folder, a split column, or "
+            "`bayescope prepare --val-fraction`"
         )
 
 

@@ -85,7 +85,8 @@ def compare(
         if absent := set(range(data.n_classes)) - set(images.labels.tolist()):
             names = ", ".join(data.class_names[k] for k in sorted(absent))
             raise DataError(
-                f"{data.source}: no {split} image of class {names}; expected some of each. Split the data otherwise"
+                f"{data.source}: no {split} image of class {names}; expected some of each. Put some "
+                f"there: by a {split} folder, or a split column"
             )
     if networks:
         load_monai()
@@ -160,7 +161,7 @@ def _recipe(config: Config) -> Recipe:
 def _kept(path: Path, key: str) -> Result | None:
     if not path.exists():
         return None
-    content = read_json(path)
+    content = read_json(path, "Give --force to measure again")
     if content.get("key") != key:
         raise RunError(
             f"{path}: was measured on other data or with other settings; give another --out, the same data and settings, or "

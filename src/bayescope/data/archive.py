@@ -135,9 +135,21 @@ def finish(
     read where folds are drawn; ``label`` is None where the task has no class for the case.  Raises DataError if nothing is
     left or if patients are too few to draw from.
     """
+    check_kept(archive, task, table)  # before patients are found to be too few to draw from
     divided = table.assign(split=divide(table[table["label"].notna()], split, archive))
     files = FileAccount() if found is None else _files_used(found, divided.loc[divided["left_out"].isna(), "path"])
     return account(archive, task, unit, divided, str(split), notes, files)
+
+
+def check_kept(archive: str, task: str, table: pd.DataFrame) -> pd.Series:
+    """Which rows are not left out.  Raises DataError if none is kept."""
+    kept = table["left_out"].isna()
+    if not kept.any():
+        why = "; ".join(f"{n} {reason}" for reason, n in table["left_out"].value_counts().items())
+        raise DataError(
+            f"{archive}: no image for task {task} ({why or 'no rows'}); expected some. Check the folder and the task"
+        )
+    return kept
 
 
 def _files_used(found: Walk, paths: Iterable[Path]) -> FileAccount:
@@ -157,12 +169,7 @@ def account(
 
     ``files``: what lay in the folder that the images come from.
     """
-    kept = table["left_out"].isna()
-    if not kept.any():
-        why = "; ".join(f"{n} {reason}" for reason, n in table["left_out"].value_counts().items())
-        raise DataError(
-            f"{archive}: no image for task {task} ({why or 'no rows'}); expected some. Check the folder and the task"
-        )
+    kept = check_kept(archive, task, table)
     cases = table.loc[kept].reindex(columns=list(COLUMNS)).reset_index(drop=True)
     cases = cases.astype(dict.fromkeys((*BOX, "frame"), float)).assign(path=path_column(cases["path"]))
     labels = sort_class_names(cases["label"])

@@ -12,6 +12,9 @@ from bayescope.data.intensity import Preparation
 from bayescope.errors import DataError
 from bayescope.shapes import Labels, Pixels
 
+_A_PICTURE = 64
+"""Pixels from which on images are told from rows of a table, which may lie within 0 to 1 by chance."""
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -88,10 +91,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class PixelScale:
-    """Linear map of stored pixel values: ``low`` becomes -1 and ``high`` +1."""
+    """Linear map of stored pixel values: ``low`` becomes -1 and ``high`` +1.
+
+    ``lowest`` and ``highest``: values of the training images, where these are floats, whose type tells no range.
+    """
 
     low: float
     high: float
+    lowest: float | None = None
+    highest: float | None = None
 
     @classmethod
     def of(cls, pixels: Pixels) -> "PixelScale":
@@ -102,7 +110,14 @@ class PixelScale:
             bits = max(8, int(pixels.max()).bit_length())
             return cls(0.0, float(2**bits - 1))
         mean, reach = float(pixels.mean(dtype=np.float64)), 2.0 * float(pixels.std(dtype=np.float64)) or 1.0
-        return cls(mean - reach, mean + reach)
+        return cls(mean - reach, mean + reach, float(pixels.min()), float(pixels.max()))
+
+    def is_beyond(self, lowest: float, highest: float) -> bool:
+        """Whether values reach further beyond the floats trained on than these reach from their lowest to their highest."""
+        if self.lowest is None or self.highest is None:
+            return False
+        width = self.highest - self.lowest or abs(self.highest) or 1.0
+        return lowest < self.lowest - width or highest > self.highest + width
 
     def to_model(self, pixels: Pixels) -> NDArray[np.float32]:
         """About [-1, 1], float32."""
@@ -130,7 +145,18 @@ def as_stored(pixels: Pixels, pixel_type: str, scale: PixelScale, name: str) -> 
 
 
 def unlike_training(pixels: Pixels, scale: PixelScale) -> str:
-    """What to tell of an image of integers with values beyond those ``scale`` is of, or that fill little of it; or blank."""
+    """What to tell of an image with values beyond those ``scale`` is of, or that fill little of it; or blank.
+
+    Integers: above the bits of the training images, or below a sixteenth of their range.  Floats: further beyond the training
+    images' values than these reach, within a sixteenth of the scale, mean ± 2 deviations, or within 0 to 1 where that goes well
+    below 0.
+    """
+    if scale.lowest is not None and scale.highest is not None:
+        lowest, highest = float(pixels.min()), float(pixels.max())
+        told = f"values of {lowest:g} to {highest:g}, the training images' are {scale.lowest:g} to {scale.highest:g}"
+        is_narrow = 0 < highest - lowest < (scale.high - scale.low) / 16
+        is_unit = pixels.size >= _A_PICTURE and 0 <= lowest < highest <= 1 and scale.low < -0.5
+        return f"{told}: it may be in other units" if is_narrow or is_unit or scale.is_beyond(lowest, highest) else ""
     highest, usual = int(pixels.max()), int(scale.high)
     if highest > usual:
         return f"values above {usual}, the most that the training images can hold: it may be of more bits than they are"

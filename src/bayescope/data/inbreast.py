@@ -42,7 +42,7 @@ def read_inbreast(source: Path, task: str = TASKS[0], split: Split = FOLDS) -> A
     """
     classes = birads_groups(task, highest=6)
     if split.scheme != "folds":
-        raise ConfigError(f"split {split.scheme!r}; expected folds, as INbreast has no official split. Choose folds")
+        raise ConfigError(f"split {split.scheme!r}; expected folds, as INbreast has no official split. Give --split folds")
     found = walk(source.resolve())
     files = found.files
     rows, notes = _read_table(files)

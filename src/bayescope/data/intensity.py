@@ -109,7 +109,7 @@ class Record:
 
     def _check_linear(self) -> None:
         if self.clahe:
-            raise DataError("values after CLAHE; expected a linear scale to invert. Prepare the images with clahe off")
+            raise DataError("values after CLAHE; expected a linear scale to invert. Prepare the images without --clahe")
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,9 @@ class Preparation:
         kept = breast.mask_of(box, fitted.shape) if breast and self.crop else np.ones(fitted.shape, dtype=bool)
         low, high = (float(value) for value in np.percentile(fitted[kept], [self.low_percentile, self.high_percentile]))
         if not low < high:
-            raise DataError(f"{name}: one value only in the part kept; expected a picture. Replace it, or set crop off")
+            raise DataError(
+                f"{name}: one value only in the part kept; expected a picture. Leave it out, or prepare with --no-crop"
+            )
         scaled = ((fitted - low) / (high - low)).clip(0.0, 1.0)
         if self.clahe:
             from skimage.exposure import equalize_adapthist  # takes longest to import of all that reading images needs
@@ -217,9 +219,9 @@ def _check(pixels: Pixels, name: str) -> None:
         )
     lowest, highest = np.float32(pixels.min()), np.float32(pixels.max())
     if not np.isfinite(highest - lowest):
-        raise DataError(f"{name}: values that are not finite; expected numbers. Replace it")
+        raise DataError(f"{name}: values that are not finite; expected numbers. Leave it out")
     if lowest == highest:
-        raise DataError(f"{name}: one value only, {lowest:g}; expected a picture. Replace it")
+        raise DataError(f"{name}: one value only, {lowest:g}; expected a picture. Leave it out")
 
 
 def _with_square_pixels(image: Image.Image, pixel_aspect: float, name: str) -> Image.Image:

@@ -89,7 +89,8 @@ def _labels(labels: NDArray[Any], name: str) -> Labels:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise DataError(
-            f"{name}: shape {labels.shape}; expected one label per image, (n,) or (n, 1). Multi-label sets cannot be used"
+            f"{name}: shape {labels.shape}; expected one label per image, (n,) or (n, 1). Choose one finding "
+            "for each, as multi-label sets cannot be used"
         )
     kind = labels.dtype.kind
     if kind not in "iu" and not (kind == "f" and np.isfinite(labels).all() and (labels == np.floor(labels)).all()):

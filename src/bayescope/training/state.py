@@ -70,7 +70,10 @@ class TrainingState:
             self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
             self.step = int(flat["step"])
         except (RuntimeError, KeyError, ValueError) as error:
-            raise RunError(f"training state of another model ({error}); start the run anew") from None
+            raise RunError(
+                f"training state of another model ({error}); expected the one it was written by. Start the run anew "
+                "with --force"
+            ) from None
 
     def _modules(self) -> list[tuple[str, torch.nn.Module]]:
         return [("denoiser", self.denoiser), ("ema", self.ema), ("temperature", self.temperature)]

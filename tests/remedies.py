@@ -1,0 +1,780 @@
+"""What Bayescope advises, followed: a table of its errors, and for each the situation and the way out of it.
+
+A function decorated with ``@remedy(site, says)`` brings the error about, checks that it is told, follows its advice to the
+letter and checks that what was asked for then works.  ``site`` is ``module:function`` within ``bayescope``, methods without
+their class; ``says`` a part of the text as it stands in the source, ``{}`` for what is filled in.  Several decorators may stand
+over one function.  What no test can follow is in ``NOT_FOLLOWED`` with the reason.  ``test_remedies.py`` holds that both are
+complete.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from archives import write_inbreast
+from bayescope import ScoreClassifier
+from bayescope.checkpoint import CONFIG, MANIFEST, MODEL, STATE, load_model, load_tensors, save_tensors
+from bayescope.config import Config, dump_toml, parse_config, read_config
+from bayescope.data import cache, progress
+from bayescope.data.arrays import check_layout
+from bayescope.data.images import Dataset
+from bayescope.data.intensity import Preparation
+from bayescope.errors import BayescopeError
+from conftest import Told, stripes, write_npz
+from mammograms import mammogram
+
+SMALL = {"steps": 2, "batch_size": 8, "widths": (8, 8), "levels": 2, "noises": 2, "imitated_shift": 0.0}
+
+
+@dataclass
+class Place:
+    """Where a remedy is tried: a free folder, small inputs that work, and the two things that may come of a command."""
+
+    folder: Path
+    call: Callable[..., Told]
+    trained: Path
+    npz: Path
+    config: Config
+    data: Dataset
+    patch: pytest.MonkeyPatch
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def run(self) -> Path:
+        """A copy of a trained run, to be spoilt; the same at every call."""
+        copy = self.folder / "run"
+        return copy if copy.exists() else Path(shutil.copytree(self.trained, copy))
+
+    @property
+    def toml(self) -> Path:
+        path = self.folder / "config.toml"
+        path.write_text(dump_toml(self.config))
+        return path
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    def picture(self, name: str = "a.png", pixels: Any = None) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(self.data.test.pixels[0, 0] if pixels is None else pixels).save(path)
+        return path
+
+    def class_folders(self, per_class: int = 30, side: int = 16) -> Path:
+        """Noise, brighter in class b."""
+        rng, folder = np.random.default_rng(0), self.folder / "set"
+        for k, name in enumerate("ab"):
+            for i in range(per_class):
+                self.picture(f"set/{name}/{i}.png", (rng.integers(0, 150, (side, side)) + 90 * k).astype(np.uint8))
+        return folder
+
+    def table(self, **columns: Any) -> Path:
+        """A case table of ten pictures of each class in each split."""
+        rows = [
+            {"path": f"t/{i}.png", "label": "ab"[i % 2], "split": split}
+            for split, start in (("train", 0), ("val", 20), ("test", 40))
+            for i in range(start, start + 20)
+        ]
+        if not (self.folder / "t").exists():
+            for i, row in enumerate(rows):
+                self.picture(str(row["path"]), np.full((8, 8), 40 + i, np.uint8) + np.arange(8, dtype=np.uint8))
+        table = pd.DataFrame(rows).assign(**columns)
+        table.to_csv(self.folder / "cases.csv", index=False)
+        return self.folder / "cases.csv"
+
+    def train(self, data: Path | None = None, *options: object) -> tuple[object, ...]:
+        """The words of a training of two steps into ``out``."""
+        return ("train", data or self.npz, "--out", self.out, "--config", self.toml, "--steps", 2, *options)
+
+    def prepare(self, source: Path | None = None, *options: object) -> tuple[object, ...]:
+        source = source or (self.folder / "set" if (self.folder / "set").exists() else self.class_folders())
+        return ("prepare", "folder", source, "--out", self.out, "--size", 8, "--workers", 1, *options)
+
+    def refused(self, *words: object, code: int = 2) -> str:
+        """The error of a command that has to fail; nothing but what was asked for may change."""
+        told = self.call(*words)
+        assert told.code == code, (words, told)
+        self.told.append(told.err)
+        return told.err
+
+    def works(self, *words: object) -> Told:
+        told = self.call(*words)
+        assert told.code == 0, (words, told)
+        return told
+
+    def raises(self, do: Callable[[], object]) -> None:
+        with pytest.raises(BayescopeError) as raised:
+            do()
+        self.told.append(str(raised.value))
+
+
+Follow = Callable[[Place], None]
+REMEDIES: dict[tuple[str, str], Follow] = {}
+
+
+def remedy(site: str, says: str) -> Callable[[Follow], Follow]:
+    """Register a function that follows the advice of the error at ``site`` that ``says`` this."""
+
+    def register(follow: Follow) -> Follow:
+        assert (site, says) not in REMEDIES
+        REMEDIES[site, says] = follow
+        return follow
+
+    return register
+
+
+# --- Run folders -------------------------------------------------------------------------------------------------------------
+
+
+@remedy("checkpoint:load_tensors", "cannot be read")
+def model_damaged(p: Place) -> None:
+    whole = (p.run / MODEL).read_bytes()
+    (p.run / MODEL).write_bytes(whole[:100])
+    p.refused("evaluate", p.run, p.npz)
+    p.works("train", p.npz, "--out", p.run, "--config", p.toml, "--steps", 2, "--force")
+    p.works("evaluate", p.run, p.npz)
+    (p.run / MODEL).write_bytes(whole)
+    p.works("evaluate", p.run, p.npz)
+
+
+@remedy("checkpoint:load_model", "expected a run folder written by")
+def model_missing(p: Place) -> None:
+    p.works(*p.train())
+    (p.out / MODEL).unlink()
+    assert "train … --resume" in p.refused("evaluate", p.out, p.npz)
+    p.works("train", p.npz, "--out", p.out, "--resume")
+    p.works("evaluate", p.out, p.npz)
+
+
+@remedy("checkpoint:load_model", "not written by Bayescope")
+def model_of_another(p: Place) -> None:
+    save_tensors(p.run / MODEL, load_tensors(p.run / MODEL)[0])
+    p.refused("evaluate", p.run, p.npz)
+    p.works("train", p.npz, "--out", p.run, "--config", p.toml, "--steps", 2, "--force")
+    p.works("evaluate", p.run, p.npz)
+
+
+@remedy("checkpoint:load_model", "does not fit")
+def config_of_another(p: Place) -> None:
+    own = (p.run / CONFIG).read_bytes()
+    (p.run / CONFIG).write_text(dump_toml(parse_config({"net": {"widths": [16, 16]}})))
+    p.refused("evaluate", p.run, p.npz)
+    (p.run / CONFIG).write_bytes(own)
+    p.works("evaluate", p.run, p.npz)
+    (p.run / CONFIG).write_text(dump_toml(parse_config({"net": {"widths": [16, 16]}})))
+    p.works("train", p.npz, "--out", p.run, "--config", p.toml, "--steps", 2, "--force")
+    p.works("evaluate", p.run, p.npz)
+
+
+@remedy("checkpoint:check_format", "this version of Bayescope reads format")
+def run_of_another_version(p: Place) -> None:
+    manifest = json.loads((p.run / MANIFEST).read_text())
+    (p.run / MANIFEST).write_text(json.dumps(manifest | {"format": 1}))
+    p.refused("train", p.npz, "--out", p.run, "--resume")
+    p.works("train", p.npz, "--out", p.run, "--config", p.toml, "--steps", 2, "--force")
+
+
+@remedy("checkpoint:read_json", "expected a file that Bayescope wrote")
+def manifest_damaged(p: Place) -> None:
+    (p.run / MANIFEST).write_text("{")
+    p.refused("train", p.npz, "--out", p.run, "--resume")
+    p.works(*p.train())
+
+
+@remedy("run_folder:check_run", "exists already; give another --out, --resume to continue it, or --force to replace it")
+def run_exists(p: Place) -> None:
+    p.works(*p.train())
+    p.refused(*p.train())
+    p.works(*p.train(None, "--resume"))
+    p.works(*p.train(None, "--force"))
+    p.works("train", p.npz, "--out", p.folder / "other", "--config", p.toml, "--steps", 2)
+
+
+@remedy("run_folder:check_run", "exists and is no run folder")
+def not_a_run(p: Place) -> None:
+    p.out.mkdir()
+    (p.out / "thesis.txt").write_text("precious")
+    p.refused(*p.train(None, "--force"))
+    p.works("train", p.npz, "--out", p.folder / "other", "--config", p.toml, "--steps", 2)
+
+
+@remedy("run_folder:started_steps", "holds no step")
+def state_of_another(p: Place) -> None:
+    p.works(*p.train())
+    save_tensors(p.out / STATE, {})
+    p.refused("train", p.npz, "--out", p.out, "--resume")
+    p.works(*p.train(None, "--force"))
+
+
+@remedy("training.state:restore", "training state of another model")
+def state_of_another_network(p: Place) -> None:
+    p.works(*p.train())
+    tensors, _ = load_tensors(p.out / STATE)
+    (p.out / MODEL).unlink()
+    save_tensors(p.out / STATE, {"step": tensors["step"]})
+    p.refused("train", p.npz, "--out", p.out, "--resume")
+    p.works(*p.train(None, "--force"))
+
+
+@remedy("run_folder:_check_same_run", "now asked to go on with")
+def other_data(p: Place) -> None:
+    p.works(*p.train())
+    other = write_npz(p.folder / "other.npz", Dataset(stripes(40, 7), stripes(20, 8), stripes(20, 9), source="x"))
+    p.refused("train", other, "--out", p.out, "--resume")
+    p.works("train", p.npz, "--out", p.out, "--resume")
+    p.works("train", other, "--out", p.folder / "new", "--config", p.toml, "--steps", 2)
+
+
+@remedy("run_folder:_check_same_run", "was started with another configuration of")
+def other_configuration(p: Place) -> None:
+    p.works(*p.train())
+    p.refused("train", p.npz, "--out", p.out, "--resume", "--seed", 3)
+    p.works("train", p.npz, "--out", p.out, "--resume", "--config", p.out / CONFIG, "--levels", 3)
+    p.works("train", p.npz, "--out", p.folder / "new", "--config", p.toml, "--steps", 2, "--seed", 3)
+
+
+@remedy("decision:from_dict", "decisions cannot be read")
+@remedy("novelty:from_dict", "novelty test cannot be read")
+def fitted_parts_damaged(p: Place) -> None:
+    p.works(*p.train())
+    for part in ("decisions", "novelty"):
+        tensors, metadata = load_tensors(p.out / MODEL)
+        about = json.loads(metadata["bayescope"])
+        place = about if about.get(part) else about["post_hoc"]
+        place[part] = {"broken": 1}
+        save_tensors(p.out / MODEL, tensors, {"bayescope": json.dumps(about)})
+        assert "cannot be read" in p.refused("evaluate", p.out, p.npz)
+        p.works("train", p.npz, "--out", p.out, "--resume")
+        p.works("evaluate", p.out, p.npz)
+
+
+@remedy("errors:writing", "cannot be written")
+def not_writable(p: Place) -> None:
+    p.out.write_text("a file")
+    p.refused("explain", p.trained, p.picture(), "--out", p.out / "why")
+    p.works("explain", p.trained, p.picture(), "--out", p.folder / "why")
+
+
+@remedy("errors:reading", "cannot be reached")
+def not_reachable(p: Place) -> None:
+    p.refused("evaluate", p.trained, p.folder / ("x" * 300))
+    p.works("evaluate", p.trained, p.npz)
+
+
+# --- The command line --------------------------------------------------------------------------------------------------------
+
+
+@remedy("cli.output:check_free", "exists already; give --force to replace it, or another --out")
+def output_exists(p: Place) -> None:
+    target = p.folder / "s.png"
+    words = ("sample", p.trained, "--per-class", 1, "--steps", 1, "--out")
+    p.works(*words, target)
+    p.refused(*words, target)
+    p.works(*words, target, "--force")
+    p.works(*words, p.folder / "t.png")
+
+
+@remedy("cli.report:_demo_split", "expected train, val or test")
+def split_of_a_demo(p: Place) -> None:
+    from bayescope.cli.report import _demo_split
+
+    p.raises(lambda: _demo_split(p.data, "all"))
+    assert len(_demo_split(p.data, "val").images) == len(p.data.val)
+
+
+@remedy("cli.report:_training_data", "does not say where its data")
+def report_without_data(p: Place) -> None:
+    p.refused("report", p.run)
+    p.works("report", p.run, "--data", p.npz)
+
+
+@remedy("cli.events:tensorboard_log", "TensorBoard is not installed")
+def no_tensorboard(p: Place) -> None:
+    p.patch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    p.refused(*p.train(None, "--tensorboard"))
+    p.works(*p.train())
+
+
+@remedy("cli.explain:_class", "expected one of:")
+@remedy("cli.explain:_check_rival", "that is the most probable class itself; expected one of:")
+def explain_against(p: Place) -> None:
+    words = ("explain", p.trained, p.picture(), "--out", p.out, "--against")
+    p.refused(*words, "left")
+    p.refused(*words, "upper")
+    p.works(*words, "lower")
+
+
+@remedy("cli.options:prior_from_text", "expected numbers separated by commas, e.g. 0.9,0.1")
+@remedy("answers:check_prior", "prevalences; expected")
+@remedy("answers:check_prior", "expected positive numbers that sum to 1")
+def prevalences(p: Place) -> None:
+    words = ("evaluate", p.trained, p.npz, "--prevalence")
+    for wrong in ("a,b", "0.5,0.2,0.3", "0.5,0.6"):
+        p.refused(*words, wrong)
+    p.works(*words, "0.9,0.1")
+
+
+@remedy("cli.compare:_several", "expected numbers separated by commas, e.g. 0,1")
+@remedy("compare.run:plan", "expected shares of the training images above 0")
+@remedy("compare.run:plan", "expected one or more of each, seeds from 0")
+@remedy("compare.networks:find_network", "expected one or more of")
+def compare_lists(p: Place) -> None:
+    words = ("compare", p.npz, "--out", p.out, "--config", p.toml, "--steps", 2)
+    p.refused(*words, "--networks", "", "--seeds", "a")
+    p.refused(*words, "--networks", "", "--fractions", "0,1")
+    p.refused(*words, "--networks", "", "--seeds", "")
+    p.refused(*words, "--networks", "resnet999")
+    p.works(*words, "--networks", "", "--seeds", "0,1", "--fractions", "0.5,1")
+
+
+@remedy("compare.run:_kept", "was measured on other data or with other settings")
+def compared_otherwise(p: Place) -> None:
+    words = ("compare", p.npz, "--config", p.toml, "--networks", "", "--seeds", 0)
+    p.works(*words, "--steps", 2, "--out", p.out)
+    p.refused(*words, "--steps", 3, "--out", p.out)
+    p.works(*words, "--steps", 2, "--out", p.out)
+    p.works(*words, "--steps", 3, "--out", p.folder / "other")
+    p.works(*words, "--steps", 3, "--out", p.out, "--force")
+    next((p.out / "results").iterdir()).write_text("{")
+    assert "Give --force to measure again" in p.refused(*words, "--steps", 3, "--out", p.out)
+    p.works(*words, "--steps", 3, "--out", p.out, "--force")
+
+
+@remedy("compare.run:compare", "image of class")
+def compare_without_a_class(p: Place) -> None:
+    labels = p.data.val.labels
+    lacking = write_npz(
+        p.folder / "l.npz", Dataset(p.data.train, p.data.val.subset(np.flatnonzero(labels == 0)), p.data.test, source="l")
+    )
+    words = ("--out", p.out, "--config", p.toml, "--steps", 2, "--networks", "", "--seeds", 0)
+    p.refused("compare", lacking, *words)
+    p.works("compare", p.npz, *words)
+
+
+@remedy("compare.run:_measure", "Give a larger fraction")
+def fraction_too_small(p: Place) -> None:
+    from bayescope.compare import run as module
+
+    p.patch.setattr(module, "share_of", lambda images, fraction, seed: images.subset(range(0, len(images), 2)[:20]))
+    words = ("compare", p.npz, "--out", p.out, "--config", p.toml, "--steps", 2, "--networks", "", "--seeds", 0)
+    p.refused(*words, "--fractions", 0.1)
+    p.patch.undo()
+    p.works(*words, "--fractions", 0.5)
+
+
+@remedy("cli.main:_check_folder", "the current folder cannot be used")
+def folder_deleted(p: Place) -> None:
+    gone = p.folder / "gone"
+    gone.mkdir()
+    p.patch.chdir(gone)
+    gone.rmdir()
+    p.refused("--version")
+    p.patch.chdir(p.folder)
+    p.works("--version")
+
+
+@remedy("training.loop:open_fabric", "Give another device")
+def no_device(p: Place) -> None:
+    p.refused("evaluate", p.trained, p.npz, "--device", "abacus")
+    for device in ("auto", "cpu"):
+        p.works("evaluate", p.trained, p.npz, "--device", device)
+
+
+@remedy("training.loop:diverged", "training diverged")
+def diverging(p: Place) -> None:
+    toml = p.folder / "fast.toml"
+    fast = p.config.model_copy(update={"training": p.config.training.model_copy(update={"learning_rate": 1e30})})
+    toml.write_text(dump_toml(fast))
+    p.refused("train", p.npz, "--out", p.out, "--config", toml)
+    toml.write_text(toml.read_text().replace("1e+30", "1e-3"))
+    assert read_config(toml).training.learning_rate == 1e-3
+    p.works("train", p.npz, "--out", p.out, "--config", toml, "--steps", 2, "--force")
+
+
+@remedy("config:read_config", "expected a TOML configuration file")
+@remedy("config:read_config", "not valid TOML")
+@remedy("config:read_config", "{}:\n{}")
+@remedy("config:parse_config", "")
+def configuration(p: Place) -> None:
+    toml = p.folder / "c.toml"
+    words = ("train", p.npz, "--out", p.out, "--steps", 2, "--config", toml)
+    p.refused(*words)
+    good = dump_toml(p.config)
+    for wrong in (good.replace("=", ":"), good + "colour = 1\n", good.replace("batch_size = 8", "batch_size = 0")):
+        toml.write_text(wrong)
+        p.refused(*words)
+    toml.write_text(good)
+    p.works(*words)
+
+
+@remedy("evidence.sequential:check_knobs", "expected at least 0 (weigh in full) and below 1")
+@remedy("evidence.sequential:check_knobs", "one pass for each class")
+def knobs(p: Place) -> None:
+    words = ("evaluate", p.trained, p.npz)
+    p.refused(*words, "--error-rate", 1)
+    p.refused(*words, "--max-passes", 1)
+    p.works(*words, "--error-rate", 0.01, "--max-passes", 2)
+
+
+@remedy("model:_refuse_budget", "this model cannot stop early")
+def no_early_stop(p: Place) -> None:
+    words = ("train", p.npz, "--config", p.toml, "--steps", 2)
+    few = write_npz(p.folder / "few.npz", Dataset(p.data.train, stripes(4, 2), p.data.test, source="few"))
+    p.works("train", few, "--config", p.toml, "--steps", 2, "--out", p.out)
+    p.refused("evaluate", p.out, p.npz, "--max-passes", 8)
+    p.works("evaluate", p.out, p.npz)
+    p.works(*words, "--out", p.folder / "more")
+    assert read_config(p.folder / "more" / CONFIG).evidence.calibration == "affine"
+    p.works("evaluate", p.folder / "more", p.npz, "--max-passes", 8)
+
+
+# --- Arrays in Python --------------------------------------------------------------------------------------------------------
+
+
+def fitted(p: Place, X: Any = None, **options: Any) -> ScoreClassifier:
+    x = p.data.train.pixels if X is None else X
+    return ScoreClassifier(**(SMALL | {"validation_fraction": 0.0} | options)).fit(x, np.arange(len(x)) % 2)
+
+
+@remedy("classifier:fit", "y holds one class only")
+@remedy("classifier:_hold_out", "expected at least 0 and below 1")
+def estimator(p: Place) -> None:
+    x = p.data.train.pixels
+    p.raises(lambda: ScoreClassifier(**SMALL).fit(x, np.zeros(len(x))))
+    p.raises(lambda: fitted(p, validation_fraction=1.5))
+    fitted(p, validation_fraction=0.3)
+
+
+@remedy("data.arrays:_check_channels", "looks channels last")
+@remedy("data.arrays:_check_declared", "looks channels last")
+@remedy("data.arrays:_check_declared", "each at least 1. Give these three")
+def channels_last(p: Place) -> None:
+    first = stripes(20, 1, (3, 8, 12)).pixels
+    last = np.moveaxis(first, 1, -1)
+    p.raises(lambda: fitted(p, last))
+    fitted(p, np.moveaxis(last, -1, 1))
+    p.raises(lambda: fitted(p, last.reshape(20, -1), image_shape=(8, 12, 3)))
+    p.raises(lambda: fitted(p, last.reshape(20, -1), image_shape=(8, 36)))
+    fitted(p, np.moveaxis(last, -1, 1).reshape(20, -1), image_shape=(3, 8, 12))
+
+
+@remedy("data.arrays:_check_channels", "looks like")
+@remedy("data.arrays:check_layout", "Give one slice of each volume")
+def volumes(p: Place) -> None:
+    X = np.random.default_rng(0).integers(0, 255, (20, 6, 8, 12), dtype=np.uint8)
+    p.raises(lambda: fitted(p, X))
+    assert "X[:, 3]" in p.told[-1]
+    fitted(p, X[:, 3])
+    assert "set image_shape=(6, 8, 12)" in p.told[-1]
+    fitted(p, X, image_shape=(6, 8, 12))
+    p.raises(lambda: fitted(p, X[:, None]))
+    fitted(p, X[:, None][:, 0, 3])
+
+
+@remedy("data.arrays:check_layout", "features a row; image_shape")
+@remedy("data.arrays:_refuse_undeclared", "Give images of this shape")
+def declared_otherwise(p: Place) -> None:
+    rows = p.data.train.pixels.reshape(60, -1)
+    p.raises(lambda: fitted(p, rows, image_shape=(1, 8, 13)))
+    fitted(p, rows, image_shape=(1, 8, 12))
+    p.raises(lambda: fitted(p, p.data.train.pixels, image_shape=(1, 12, 8)))
+    fitted(p, p.data.train.pixels, image_shape=(1, 8, 12))
+
+
+@remedy("data.arrays:_check_pictures", "or one colour image")
+def one_colour_image(p: Place) -> None:
+    classifier = fitted(p, stripes(20, 1, (3, 8, 12)).pixels)
+    image = np.moveaxis(stripes(1, 1, (3, 8, 12)).pixels[0], 0, -1)
+    p.raises(lambda: check_layout(image.shape))
+    classifier.predict(np.moveaxis(image, -1, 0)[None])
+    narrow = np.random.default_rng(0).integers(0, 255, (20, 8, 3), dtype=np.uint8)
+    p.raises(lambda: fitted(p, narrow))
+    fitted(p, narrow, image_shape=(1, 8, 3))
+
+
+@remedy("data.arrays:stacked", "Resize them to one size first")
+def several_sizes(p: Place) -> None:
+    images = [np.zeros((8, 12), np.uint8)] * 10 + [np.ones((16, 24), np.uint8)] * 10
+    p.raises(lambda: fitted(p, images))
+    fitted(p, [np.array(Image.fromarray(image).resize((12, 8))) for image in images])
+
+
+@remedy("data.units:_check_numbers", "floats of")
+@remedy("data.units:_check_numbers", "without standardising them")
+@remedy("data.units:in_training_units", "Bring them to the units of the training images")
+def other_units(p: Place) -> None:
+    x = p.data.train.pixels
+    classifier = fitted(p)
+    expected = classifier.predict_proba(x)
+    p.raises(lambda: classifier.predict(x / 255))
+    np.testing.assert_array_equal(classifier.predict_proba((x / 255 * 255).round().astype(np.uint8)), expected)
+    p.raises(lambda: classifier.predict((x - x.mean()) / x.std()))
+    classifier.predict(x)
+    of_floats = fitted(p, x / 255)
+    p.raises(lambda: of_floats.predict(x))
+    of_floats.predict(x / 255)
+
+
+@remedy("data.images:as_stored", "whose values mean something else")
+def other_type(p: Place) -> None:
+    x = p.data.train.pixels
+    classifier = fitted(p)
+    p.raises(lambda: classifier.predict(x.astype(np.uint16)))
+    classifier.predict(x.astype(np.uint16).astype(np.uint8))
+    fitted(p, x.astype(np.uint16)).predict(x.astype(np.uint16))
+
+
+@remedy("model:checked", "Resize or convert them, or train a model for this shape")
+@remedy("model:checked", "pixels that are NaN or infinite")
+def model_arrays(p: Place) -> None:
+    model, x = load_model(p.trained), p.data.test.pixels[:3]
+    p.raises(lambda: model.classify(x[:, :, :, :6]))
+    model.classify(x)
+    spoilt = x.astype(np.float32)
+    spoilt[1, 0, 0, 0] = np.nan
+    p.raises(lambda: model.classify(spoilt))
+    model.classify(spoilt[[0, 2]])
+
+
+# --- Data sets ---------------------------------------------------------------------------------------------------------------
+
+
+@remedy("data.images:check_labels", "one class only")
+@remedy("data.images:check_labels", "no training image of class")
+def classes_without_images(p: Place) -> None:
+    table = p.table(label="a")
+    p.refused(*p.train(table))
+    p.works(*p.train(p.table()))
+    shutil.rmtree(p.out)
+    labels = ["ab"[i % 2] if i >= 20 else "a" for i in range(60)]
+    p.refused(*p.train(p.table(label=labels)))
+    p.works(*p.train(p.table()))
+
+
+def spoilt_npz(p: Place, **arrays: Any) -> Path:
+    path = p.folder / "spoilt.npz"
+    with np.load(p.npz) as file:
+        np.savez(path, **({key: file[key] for key in file.files} | arrays))
+    return path
+
+
+@remedy("data.medmnist:read_npz", "expected one label per image. Write the file again")
+@remedy("data.medmnist:read_npz", "expected one shape and type. Write the file again")
+@remedy("data.medmnist:_arrays", "not a readable .npz file")
+@remedy("data.medmnist:_arrays", "Give a MedMNIST file")
+@remedy("data.medmnist:_pixels", "Give a file of flat grey or RGB images")
+@remedy("data.medmnist:_pixels", "expected 8 or 16 bit integers or floats. Convert them")
+@remedy("data.medmnist:_pixels", "NaN or infinite pixels")
+@remedy("data.medmnist:_labels", "expected one label per image, (n,) or (n, 1)")
+@remedy("data.medmnist:_labels", "expected whole numbers 0, 1, … Number the classes")
+@remedy("data.medmnist:_labels", "Number the classes from 0")
+@remedy("data.medmnist:_count_classes", "Add training images, or renumber the classes")
+def medmnist(p: Place) -> None:
+    x, y = p.data.train.pixels[:, 0], p.data.train.labels
+    nan = x.astype(np.float32)
+    nan[3] = np.nan
+    wrong: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"train_labels": y[:-1]}, {"train_labels": y}),
+        ({"val_images": p.data.val.pixels[:, 0].astype(np.uint16)}, {"val_images": p.data.val.pixels[:, 0]}),
+        ({"train_images": np.zeros((60, 4, 8, 12, 3))}, {"train_images": x}),
+        ({"train_images": x.astype(complex)}, {f"{s}_images": getattr(p.data, s).pixels[:, 0] / 255 for s in SETS}),
+        ({"train_images": nan}, {"train_images": x}),
+        ({"train_labels": np.eye(2)[y]}, {"train_labels": np.eye(2)[y].argmax(axis=1)}),
+        ({"train_labels": y + 0.5}, {"train_labels": y}),
+        ({"train_labels": y - 1}, {"train_labels": y - 1 + 1}),
+        ({"train_labels": y + 1}, {"train_labels": y + 1 - 1}),
+    ]
+    for bad, good in wrong:
+        p.refused(*p.train(spoilt_npz(p, **bad)))
+        p.works(*p.train(spoilt_npz(p, **good)))
+        shutil.rmtree(p.out)
+    broken = p.folder / "broken.npz"
+    broken.write_bytes(p.npz.read_bytes()[:500])
+    p.refused(*p.train(broken))
+    shutil.copy(p.npz, broken)
+    p.works(*p.train(broken, "--force"))
+    np.savez(broken, images=x)
+    p.refused(*p.train(broken))
+    p.works(*p.train(p.npz, "--force"))
+
+
+SETS = ("train", "val", "test")
+
+
+@remedy("data.sources:load_dataset", "no such file or folder")
+@remedy("data.sources:load_dataset", "file; expected .npz, .csv, .parquet or a folder. Give one of these")
+@remedy("data.sources:_check_size", "cannot change them")
+def sources(p: Place) -> None:
+    p.refused(*p.train(p.folder / "nowhere.npz"))
+    p.refused(*p.train(p.picture()))
+    p.refused(*p.train(p.npz, "--size", 4))
+    p.works(*p.train(p.npz))
+
+
+@remedy("data.manifest:read_manifest", "preparation has not finished")
+@remedy("data.manifest:read_manifest", "cache of format")
+@remedy("data.manifest:read_manifest", "damaged (")
+@remedy("data.cache:read_cache", "Prepare the images again, with --force")
+@remedy("data.cache:_check_parts", "expected one square of 16 bits")
+@remedy("data.cache:_check_parts", "labels {}; expected")
+@remedy("data.cache:_check_parts", "cases out of order")
+@remedy("data.progress:start", "Use the cache as it is, or give --force to prepare anew")
+@remedy("data.progress:check_same", "Give another --out, or --force to prepare anew")
+def caches(p: Place) -> None:
+    words = p.prepare()
+    p.works(*words)
+    cases, manifest = p.out / cache.CASES, p.out / "cache.json"
+    table, about = pd.read_parquet(cases), json.loads(manifest.read_text())
+    use = ("train", p.out, "--out", p.folder / "r", "--config", p.toml, "--steps", 2, "--force")
+
+    def rewritten(table: pd.DataFrame) -> Callable[[], object]:
+        return lambda: table.to_parquet(cases, index=False)
+
+    def without_manifest() -> None:
+        shutil.move(p.out / cache.IMAGES, p.out / cache.PARTIAL)
+        manifest.unlink()
+
+    again: dict[Callable[[], object], tuple[str, ...]] = {
+        without_manifest: (),
+        lambda: manifest.write_text(json.dumps(about | {"format": 0})): ("--force",),
+        lambda: manifest.write_text("{"): ("--force",),
+        (p.out / cache.IMAGES).unlink: ("--force",),
+        rewritten(table[1:]): ("--force",),
+        rewritten(table.assign(label="z")): ("--force",),
+        rewritten(table[::-1]): ("--force",),
+    }
+    for spoil, options in again.items():
+        spoil()
+        p.refused(*use)
+        p.works(*words, *options)
+        p.works(*use)
+    (p.out / progress.PROGRESS).unlink()
+    p.refused(*words)
+    p.works(*use)
+    p.works(*words, "--force")
+    p.refused(*words, "--clahe")
+    p.works(*words, "--clahe", "--force")
+    p.works("prepare", "folder", words[2], "--out", p.folder / "another", "--size", 8, "--workers", 1)
+
+
+@remedy("data.progress:start", "expected a new folder. Give another --out")
+@remedy("cli.prepare:_check_replaceable", "exists and is no cache")
+def not_a_cache(p: Place) -> None:
+    p.out.mkdir()
+    (p.out / "thesis.txt").write_text("precious")
+    words = p.prepare()
+    p.refused(*words)
+    p.refused(*words, "--force")
+    p.works("prepare", "folder", words[2], "--out", p.folder / "another", "--size", 8, "--workers", 1)
+
+
+@remedy("cli.prepare:_read", "expected none for a folder")
+@remedy("cli.prepare:_read", "no --task; expected one")
+@remedy("cli.prepare:_read", "Add --split folds")
+@remedy("data.archive:list_files", "expected the folder of the archive. Check the path")
+@remedy("data.archive:birads_groups", "Group them so")
+@remedy("data.archive:_kept", "Check the folder and the task")
+@remedy("data.inbreast:read_inbreast", "Give --split folds")
+@remedy("data.division:__post_init__", "expected 2 folds or more")
+@remedy("data.division:__post_init__", "expected 0 to 0.5. Choose another")
+@remedy("data.division:_held_out", "Take fewer folds, or another validation fraction")
+def archives(p: Place) -> None:
+    p.refused(*p.prepare(None, "--task", "1-3/4-6"))
+    p.works(*p.prepare())
+    write_inbreast(p.folder / "inbreast", 12)
+    words = ("prepare", "inbreast", p.folder / "inbreast", "--out", p.folder / "c", "--size", 8, "--workers", 1)
+    task = ("--task", "1-3/4-6")
+    p.refused(*words)
+    p.refused(*words, "--task", "1-3/3-6")
+    p.refused(*words, *task, "--split", "official", "--fold", 1)
+    p.refused(*words, *task, "--split", "official")
+    p.refused(*words, *task, "--fold", 7, "--folds", 5)
+    p.refused(*words, *task, "--val-fraction", 0.9)
+    p.refused(*words, *task, "--folds", 50)
+    p.refused("prepare", "inbreast", p.folder / "nowhere", *words[3:], *task)
+    (p.folder / "empty").mkdir()
+    shutil.copy(next((p.folder / "inbreast").rglob("INbreast.*")), p.folder / "empty")
+    p.refused("prepare", "inbreast", p.folder / "empty", *words[3:], *task)
+    p.works(*words, *task, "--split", "folds", "--folds", 2, "--fold", 1, "--val-fraction", 0.3)
+
+
+@remedy("data.intensity:_check", "one value only,")
+@remedy("data.prepare:_check_broken", "or raise --max-broken; what was done is kept")
+@remedy("data.prepare:_check_broken", "files are broken; expected some to be whole")
+def broken_files(p: Place) -> None:
+    words = p.prepare()
+    for i in range(3):
+        p.picture(f"set/a/{i}.png", np.full((16, 16), 7, np.uint8))
+    p.refused(*words, "--max-broken", 2)
+    p.works(*words, "--max-broken", 3)
+    for i in range(3):
+        (p.folder / f"set/a/{i}.png").unlink()
+    told = p.works("prepare", "folder", p.folder / "set", "--out", p.folder / "d", "--size", 8, "--workers", 1)
+    assert "left out" not in told.err
+    blank = p.folder / "blank"
+    for i in range(40):
+        p.picture(f"blank/{'ab'[i % 2]}/{i}.png", np.full((16, 16), 7, np.uint8))
+    p.refused("prepare", "folder", blank, "--out", p.folder / "e", "--size", 8, "--workers", 1)
+
+
+@remedy("data.intensity:_check", "values that are not finite")
+@remedy("data.intensity:_check", "Give one grey image")
+@remedy("data.intensity:_check_linear", "Prepare the images without --clahe")
+@remedy("data.intensity:apply", "one value only in the part kept")
+def preparation(p: Place) -> None:
+    preparation, image = Preparation(8, False, False), np.arange(256.0).reshape(16, 16)
+    p.raises(lambda: preparation.apply(np.where(image > 9, np.inf, image)))
+    p.raises(lambda: preparation.apply(image[None]))
+    preparation.apply(image)
+    breast = mammogram(120, 90, reach=0.5)
+    flat, percentiles = np.where(breast > 500, 1000, breast), {"low_percentile": 50, "high_percentile": 100}
+    p.raises(lambda: Preparation(32, True, False, **percentiles).apply(flat))
+    Preparation(32, False, False, **percentiles).apply(flat)
+    p.raises(lambda: Preparation(8, False, False, clahe=True).apply(image).record.values_to_original(np.zeros(1)))
+
+
+# --- What no test follows ----------------------------------------------------------------------------------------------------
+
+_ARGUMENT = "an argument of a Python call: the message names what is expected, and its own tests give it"
+_DICOM = "tests/data/test_dicom*.py"
+NOT_FOLLOWED: dict[tuple[str, str], str] = {
+    **{(module, ""): _ARGUMENT for module in ("gaussian", "noise", "ode", "divergence", "evidence.flow", "evidence.bound")},
+    **{(module, ""): _ARGUMENT for module in ("reliability", "metrics", "likelihood_ratio", "recalibration", "exact")},
+    ("calibration", ""): _ARGUMENT,
+    ("data.intensity:__post_init__", ""): _ARGUMENT,
+    ("data.intensity:from_dict", ""): "a cache.json written by hand; data.manifest:read_manifest tells of it",
+    ("data.division:__post_init__", "Choose one of these"): "the command line offers only what is expected",
+    ("decision:_check_share", ""): _ARGUMENT,
+    ("decision:_check_images", ""): _ARGUMENT,
+    ("novelty:fit_novelty", ""): _ARGUMENT,
+    ("explain:counterfactual", ""): _ARGUMENT,
+    ("compare.training:load_network", ""): _ARGUMENT,
+    ("compare.networks:load_monai", ""): "needs an installation without MONAI",
+    ("cli.output:_printing", ""): "needs a full disk: test_output.py prints to one, and --out keeps what was measured",
+    ("data.workers:outcomes_of", ""): "needs a process killed by the system: tests/data/test_progress.py goes on after one",
+    ("data.archive:find_table", ""): "needs the archive as downloaded",
+    ("data.archive:read_rows", ""): "needs the archive as downloaded",
+    ("data.archive:clean_rows", ""): "needs the archive as downloaded",
+    ("data.inbreast", ""): "needs the archive as downloaded, or a package removed",
+    ("data.vindr", ""): "needs the archive as downloaded",
+    ("data.cbis_ddsm", ""): "needs the archive as downloaded",
+    ("data.dicom", ""): _DICOM,
+    ("data.dicom_checks", ""): _DICOM,
+    ("data.files", ""): "tests/data/test_files.py",
+    ("data.grey", ""): "tests/data/test_pictures.py",
+    ("data.cases", ""): "tests/data/test_cases.py",
+    ("data.pictures", ""): "tests/data/test_pictures.py",
+    ("cli.classify", ""): "tests/data/test_files.py",
+    ("cli.evaluate", ""): "tests/cli/test_other_data.py",
+    ("data.arrays:check_layout", "Give an array of images"): _ARGUMENT,
+}
+"""By ``(module:function, part of the text)`` or ``(module, "")`` for all of a module."""
