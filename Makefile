@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CORES := $(shell nproc 2>/dev/null || echo 2)
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .PHONY: demo test quick check docs clean
@@ -10,10 +11,10 @@ demo: $(VENV)/installed  ## train on the phantom, compare with the ideal observe
 	$(BIN)/bayescope demo --out demo-run --force
 
 test: $(VENV)/installed  ## all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES)
 
 quick: $(VENV)/installed  ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) -m "not slow"
 
 check: $(VENV)/installed  ## lint, formatting, types, floors
 	$(BIN)/ruff check .

@@ -283,14 +283,6 @@ def output_exists(p: Place) -> None:
     p.works(*words, p.folder / "t.png")
 
 
-@remedy("cli.report:_demo_split", "expected train, val or test")
-def split_of_a_demo(p: Place) -> None:
-    from bayescope.cli.report import _demo_split
-
-    p.raises(lambda: _demo_split(p.data, "all"))
-    assert len(_demo_split(p.data, "val").images) == len(p.data.val)
-
-
 @remedy("cli.report:_training_data", "does not say where its data")
 def report_without_data(p: Place) -> None:
     p.refused("report", p.run)
@@ -313,7 +305,7 @@ def explain_against(p: Place) -> None:
     p.works(*words, "lower")
 
 
-@remedy("cli.options:prior_from_text", "expected numbers separated by commas, e.g. 0.9,0.1")
+@remedy("cli.options:_bare", "expected numbers separated by commas, e.g. {}")
 @remedy("answers:check_prior", "prevalences; expected")
 @remedy("answers:check_prior", "expected positive numbers that sum to 1")
 def prevalences(p: Place) -> None:
@@ -382,7 +374,7 @@ def folder_deleted(p: Place) -> None:
     p.works("--version")
 
 
-@remedy("training.loop:open_fabric", "Give another device")
+@remedy("device:open_fabric", "Give another device")
 def no_device(p: Place) -> None:
     p.refused("evaluate", p.trained, p.npz, "--device", "abacus")
     for device in ("auto", "cpu"):
@@ -610,9 +602,9 @@ def medmnist(p: Place) -> None:
 SETS = ("train", "val", "test")
 
 
-@remedy("data.sources:load_dataset", "no such file or folder")
-@remedy("data.sources:load_dataset", "file; expected .npz, .csv, .parquet or a folder. Give one of these")
-@remedy("data.sources:_check_size", "cannot change them")
+@remedy("data.sources:_checked", "no such file or folder")
+@remedy("data.sources:_whole", "or a folder. Give one of these")
+@remedy("data.sources:_whole", "cannot change them")
 def sources(p: Place) -> None:
     p.refused(*p.train(p.folder / "nowhere.npz"))
     p.refused(*p.train(p.picture()))
@@ -680,9 +672,9 @@ def not_a_cache(p: Place) -> None:
 @remedy("cli.prepare:_read", "expected none for a folder")
 @remedy("cli.prepare:_read", "no --task; expected one")
 @remedy("cli.prepare:_read", "Add --split folds")
-@remedy("data.archive:list_files", "expected the folder of the archive. Check the path")
+@remedy("data.walk:walk", "expected a folder of images. Check the path")
 @remedy("data.archive:birads_groups", "Group them so")
-@remedy("data.archive:_kept", "Check the folder and the task")
+@remedy("data.archive:check_kept", "Check the folder and the task")
 @remedy("data.inbreast:read_inbreast", "Give --split folds")
 @remedy("data.division:__post_init__", "expected 2 folds or more")
 @remedy("data.division:__post_init__", "expected 0 to 0.5. Choose another")
@@ -748,8 +740,17 @@ _ARGUMENT = "an argument of a Python call: the message names what is expected, a
 _DICOM = "tests/data/test_dicom*.py"
 NOT_FOLLOWED: dict[tuple[str, str], str] = {
     **{(module, ""): _ARGUMENT for module in ("gaussian", "noise", "ode", "divergence", "evidence.flow", "evidence.bound")},
-    **{(module, ""): _ARGUMENT for module in ("reliability", "metrics", "likelihood_ratio", "recalibration", "exact")},
-    ("calibration", ""): _ARGUMENT,
+    **{
+        (module, ""): _ARGUMENT
+        for module in (
+            "reliability",
+            "metrics",
+            "exact",
+            "calibration.affine",
+            "calibration.isotonic",
+            "calibration.cross_fit",
+        )
+    },
     ("data.intensity:__post_init__", ""): _ARGUMENT,
     ("data.intensity:from_dict", ""): "a cache.json written by hand; data.manifest:read_manifest tells of it",
     ("data.division:__post_init__", "Choose one of these"): "the command line offers only what is expected",
@@ -774,7 +775,18 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.cases", ""): "tests/data/test_cases.py",
     ("data.pictures", ""): "tests/data/test_pictures.py",
     ("cli.classify", ""): "tests/data/test_files.py",
-    ("cli.evaluate", ""): "tests/cli/test_other_data.py",
+    **{(f"calibration.{part}", ""): _ARGUMENT for part in ("__init__", "affine", "isotonic", "cross_fit")},
+    ("evidence.level_weights", ""): _ARGUMENT,
+    ("answers:check_prior", "prevalences of {}; expected one for each"): _ARGUMENT,
+    ("data.intensity:_with_square_pixels", ""): _DICOM,
+    ("data.table:_decoded", "cannot be read as a table"): "a table that the system does not let be read",
+    ("training_record", ""): "a damaged file of a run folder: train again, as checkpoint:load_tensors says too",
+    ("denoiser", ""): "the configuration refuses it before",
+    ("data.channels", ""): "tests/data/test_image_files.py: converting pictures is for other programs",
+    ("data.decoded", ""): "tests/data/test_decoded.py: an environment variable",
+    ("data.folders", ""): "tests/data/test_folders.py",
+    ("data.image_files", ""): "tests/data/test_image_files.py",
+    **{(f"data.dicom_{part}", ""): _DICOM for part in ("colour", "file", "header", "values")},
     ("data.arrays:check_layout", "Give an array of images"): _ARGUMENT,
 }
 """By ``(module:function, part of the text)`` or ``(module, "")`` for all of a module."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import bayescope
+import remedies_data  # noqa: F401  registers more remedies
 from bayescope import errors
 from bayescope.config import Config
 from bayescope.data.images import Dataset

@@ -45,7 +45,12 @@ def with_evidence(config: Config, **changes: object) -> Config:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "left"),
-    [(1, [r"\.config\.toml\.\w+"]), (2, [r"\.run\.json\.\w+", CONFIG]), (3, [r"\.metrics\.jsonl\.\w+", CONFIG, MANIFEST])],
+    [
+        (1, [r"\.config\.toml\.\w+"]),
+        (2, [r"\.images\.parquet\.\w+", CONFIG]),
+        (3, [r"\.run\.json\.\w+", CONFIG, RECORD]),
+        (4, [r"\.metrics\.jsonl\.\w+", CONFIG, RECORD, MANIFEST]),
+    ],
 )
 def test_a_run_killed_as_it_begins_is_gone_on_with(
     tiny_npz: Path, tiny_config: Config, tiny_run: Path, tmp_path: Path, cli: Callable, number: int, left: list[str]

@@ -39,7 +39,7 @@ def test_the_demo_stands_beside_the_ideal_observer(cli: Any, shrunken: None, tmp
     result = cli("demo", "--out", run, "--steps", 2)
     assert result.code == 0
     assert "45 phantom images: normal, mass, microcalcifications" in result.out
-    heading, auc = (next(line for line in result.out.splitlines() if word in line) for word in ("measure", "│ AUC"))
+    heading, auc = (next(line for line in result.out.splitlines() if word in line) for word in ("ideal observer", "│ AUC "))
     assert "ideal observer" in heading
     record = json.loads((run / "measures.json").read_text())
     ours, ideal = record["bayescope"], record["ideal"]

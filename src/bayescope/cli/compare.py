@@ -89,4 +89,4 @@ def _several(text: str, kind: Callable[[str], Item], what: str) -> list[Item]:
     try:
         return [kind(part.strip()) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise ConfigError(f"{what} {text!r}; expected numbers separated by commas") from None
+        raise ConfigError(f"{what} {text!r}; expected numbers separated by commas, e.g. 0,1") from None
