@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -160,8 +161,10 @@ def test_refusals(tmp_path: Path) -> None:
     write_tables(tmp_path, [Lesion(1, "BENIGN")])
     with pytest.raises(DataError, match="1 file not found"):
         read_cbis_ddsm(tmp_path, "mass-roi", WHOLE)
+    few = write_archive(tmp_path / "few", [Lesion(1, "BENIGN")], nbia_new)
     with pytest.raises(DataError, match="1 patients of the rarest class; expected at least 5"):
-        read_cbis_ddsm(tmp_path, "mass-roi", Split("folds"))
+        read_cbis_ddsm(few, "mass-roi", Split("folds"))
+    shutil.rmtree(few)
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "mass_case_description_train_set.csv").write_text("something else")
     with pytest.raises(DataError, match="2 files that differ"):

@@ -44,7 +44,7 @@ def test_npz_grey_and_rgb(tmp_path: Path) -> None:
     [
         ({"train_labels": np.array([0, 1, -1, 0, 1, 0])}, "label -1"),
         ({"train_labels": np.array([0, 1, 0.5, 0, 1, 0])}, "expected whole numbers"),
-        ({"train_labels": np.zeros((6, 3), np.uint8)}, "Multi-label"),
+        ({"train_labels": np.zeros((6, 3), np.uint8)}, "multi-label"),
         ({"train_labels": np.zeros(5, np.uint8)}, "6 train images and 5 labels"),
         ({"test_labels": np.array([0, 1, 2, 0, 1, 0])}, "no training image of class 2"),
         ({f"{s}_labels": np.zeros(6, np.uint8) for s in ("train", "val", "test")}, "one class only"),
