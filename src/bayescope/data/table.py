@@ -185,7 +185,7 @@ def _without_blank_columns(path: Path, table: pd.DataFrame, rows: Sequence[int])
 def _check_labels(path: Path, labels: Sequence[str], rows: Sequence[int]) -> list[str]:
     found = {
         word: [row for row, label in zip(rows, labels, strict=True) if label.lower() == word]
-        for word in {*map(str.lower, labels)}
+        for word in dict.fromkeys(map(str.lower, labels))
     }
     if gone := {word: where for word, where in found.items() if word in _MISSING}:
         described = "; ".join(f"{word!r} in {rows_in_words(where)}" for word, where in gone.items())
