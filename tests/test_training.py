@@ -21,7 +21,8 @@ from bayescope.metrics import accuracy
 from bayescope.noise import LogNormal
 from bayescope.training.augment import LIGHT, STRONG, Affine, Augment, Both, Flip, Intensity, choose
 from bayescope.training.draw import BalancedDraws, seeded
-from bayescope.training.loop import Progress, learning_rate
+from bayescope.training.loop import Progress
+from bayescope.training.schedule import learning_rate
 from conftest import stripes
 
 

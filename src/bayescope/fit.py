@@ -115,7 +115,8 @@ class _Training:
         return cls(data, config, scale, fabric, start(config, data.train, scale, fabric))
 
     def run(self, callback: Watch) -> None:
-        train(self.state, self.config, self.data.train, self.data.val, self.scale, self.fabric, callback)
+        data = self.data
+        train(self.state, self.config, data.train, data.val, self.scale, self.fabric, callback, data.unlabelled)
 
     def model(self, class_prior: Floats | None, weighed: Callable[[int], None]) -> LikelihoodModel:
         data, settings, n_classes = self.data, self.config.evidence, self.data.n_classes

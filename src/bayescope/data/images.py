@@ -63,6 +63,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     preparation: Preparation | None = None
     """How the images were prepared from mammograms; None if they were not."""
+    unlabelled: ImageSet | None = None
+    """Images without labels (each -1), which teach what images look like; none of val or test."""
 
     @property
     def n_classes(self) -> int:
@@ -74,8 +76,9 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the three splits' fingerprints."""
-        parts = (split.fingerprint() for split in (self.train, self.val, self.test))
+        """SHA-256 over the fingerprints of the three splits, and of the images without labels if there are any."""
+        splits = [self.train, self.val, self.test] + ([] if self.unlabelled is None else [self.unlabelled])
+        parts = (split.fingerprint() for split in splits)
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

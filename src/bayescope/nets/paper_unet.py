@@ -101,6 +101,11 @@ class PaperUNet(nn.Module):
         """The noise in ``x_t (batch, channel, height, width)``, the same shape; ``t``, ``label``: ``(batch,)``."""
         return self._after_entering(self.enter.first.conv(x_t), self.shifts(t, label))
 
+    @property
+    def ends(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        """The convolutions that read the image and write the answer."""
+        return self.enter.first.conv, self.head
+
     def shifts(self, t: Tensor, label: Tensor) -> list[Tensor]:
         """What time and class add to each block's feature maps, in the order of the blocks: ``(rows, width)`` each."""
         embedding = self.embedding(t, label)
