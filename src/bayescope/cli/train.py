@@ -28,6 +28,10 @@ def command(
     levels: Annotated[
         int | None, typer.Option(min=1, help="Noise levels at which images are weighed (overrides the configuration).")
     ] = None,
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(help="More images, read without labels: a folder, table, .npz file or cache. They teach p(x)."),
+    ] = None,
     size: Annotated[
         int | None, typer.Option(min=4, help="Bring the images of a folder or table to SIZE by SIZE pixels.")
     ] = None,
@@ -52,7 +56,7 @@ def command(
         source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
     given = {"size": size, "seed": seed, "device": device, "training": {"steps": steps}, "evidence": {"levels": levels}}
     settings = _override(read_config(source) if source else Config(), given)
-    dataset = load(data, settings.size, settings.seed)
+    dataset = load(data, settings.size, settings.seed, unlabelled)
     _warn_of_validation(dataset)
     done = started_steps(out) if resume else 0
     folder = out / "tensorboard" if tensorboard else None
@@ -63,7 +67,8 @@ def command(
             log(progress)
 
         fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data, force)
-    say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes: {out}")
+    more = "" if dataset.unlabelled is None else f" and {len(dataset.unlabelled)} without labels"
+    say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes{more}: {out}")
     say(f"Next: bayescope evaluate {out} {data}", style="dim")
 
 
@@ -76,12 +81,17 @@ def _warn_of_validation(data: Dataset) -> None:
         )
 
 
-def load(data: Path, size: int | None, seed: int) -> Dataset:
-    """Read ``data`` with a progress bar."""
+def load(data: Path, size: int | None, seed: int, unlabelled: Path | None = None) -> Dataset:
+    """Read ``data``, and images ``unlabelled`` beside them, with a progress bar."""
     from bayescope.data.sources import load_dataset
+    from bayescope.data.unlabelled import with_unlabelled
 
     with counter("reading images") as count:
-        return load_dataset(data, size, seed, count)
+        dataset = load_dataset(data, size, seed, count)
+    if unlabelled is None:
+        return dataset
+    with counter("reading images without labels") as count:
+        return with_unlabelled(dataset, unlabelled, size, count)
 
 
 def _override(config: Any, given: dict[str, Any]) -> Any:

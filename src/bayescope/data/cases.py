@@ -17,7 +17,7 @@ from bayescope.errors import DataError, reading
 
 SPLITS = ("train", "val", "test")
 VAL_FRACTION, TEST_FRACTION = 0.1, 0.2
-_SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
 
 Callback = Callable[[int, int], None]
 
@@ -127,7 +127,7 @@ def _split_folders(folder: Path, suffixes: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _split_of(name: str) -> str:
-    return _SPLIT_WORDS.get(name.lower(), name.lower())
+    return SPLIT_WORDS.get(name.lower(), name.lower())
 
 
 def _class_folders(folder: Path, suffixes: tuple[str, ...]) -> pd.DataFrame:
@@ -152,7 +152,7 @@ def _is_image(path: Path, suffixes: tuple[str, ...]) -> bool:
 
 
 def _given_split(table: pd.DataFrame, source: str) -> np.ndarray:
-    split = table["split"].str.lower().replace(_SPLIT_WORDS)
+    split = table["split"].str.lower().replace(SPLIT_WORDS)
     unknown = sorted(set(split) - set(SPLITS))
     absent = sorted(set(SPLITS) - set(split))
     if unknown or absent:

@@ -19,7 +19,7 @@ _KNOWN_NAMES = {"breastmnist": ("malignant", "normal or benign"), "pneumoniamnis
 def read_npz(path: Path) -> Dataset:
     """Read ``{train,val,test}_{images,labels}``.  Raises DataError if anything is missing, damaged or inconsistent."""
     arrays = _arrays(path)
-    pixels = {split: _pixels(arrays[f"{split}_images"], f"{path.name}: {split}_images") for split in _SPLITS}
+    pixels = {split: as_pixels(arrays[f"{split}_images"], f"{path.name}: {split}_images") for split in _SPLITS}
     labels = {split: _labels(arrays[f"{split}_labels"], f"{path.name}: {split}_labels") for split in _SPLITS}
     for split in _SPLITS:
         if len(pixels[split]) != len(labels[split]):
@@ -55,7 +55,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _pixels(images: NDArray[Any], name: str) -> Pixels:
+def as_pixels(images: NDArray[Any], name: str) -> Pixels:
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
