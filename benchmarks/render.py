@@ -10,6 +10,7 @@ from tables.markdown import RESULTS
 PAGE = RESULTS.parent.parent / "docs" / "results.md"
 SECTIONS = (
     "medmnist",
+    "learning",
     "demo",
     "phantom",
     "evidence",
