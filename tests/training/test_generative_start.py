@@ -112,7 +112,7 @@ def test_an_interrupted_run_with_images_without_labels_ends_with_the_same_weight
 
     with pytest.raises(_Stop):
         fit_run(data, config, tmp_path / "run", checkpoint_every=1, watch=interrupt)
-    with pytest.raises(RunError, match="was trained on"):
+    with pytest.raises(RunError, match="give the same --unlabelled"):
         fit_run(tiny_data, config, tmp_path / "run", resume=True)
     fit_run(data, config, tmp_path / "run", resume=True)
     assert same_weights(tmp_path / "whole", tmp_path / "run")
