@@ -100,6 +100,8 @@ WAYS: dict[str, dict[str, Way]] = {
     },
 }
 NETWORK = "resnet18"
+PSEUDO = "resnet18-pseudo"
+SURE = 0.95
 
 
 def with_share(data: Dataset, percent: int, seed: int, unlabelled: bool) -> tuple[Dataset, Labels]:
@@ -180,9 +182,8 @@ def _checks(config: Config) -> set[int]:
 
 
 def run_network(data: Dataset, name: str, seed: int, parts: Sequence[str]) -> dict[str, Any]:
-    usual = WAYS[name]["adamw"].training
-    strong = len(data.train) < len(data.val) * 3
-    recipe = Recipe(usual["steps"], augmentation="strong" if strong else usual["augmentation"], checks=20, patience=20)
+    """With images without labels: trained twice, the second time also on those it was sure of, as it took them to be."""
+    recipe = Recipe(WAYS[name]["adamw"].training["steps"], checks=20, patience=20)
     curve: list[dict[str, float]] = []
     began = time.process_time()
 
@@ -190,8 +191,13 @@ def run_network(data: Dataset, name: str, seed: int, parts: Sequence[str]) -> di
         curve.append({"step": step, "seconds": round(time.process_time() - began, 1), "val_auc": round(reached, 5)})
 
     network: TrainedNetwork = train_network(NETWORK, data, seed, recipe, checked=checked)
-    row: dict[str, Any] = {"labels": len(data.train), "steps": network.steps}
-    row["seconds"] = round(time.process_time() - began, 1)
+    row: dict[str, Any] = {"labels": len(data.train)}
+    if data.unlabelled is not None:
+        more = with_pseudo_labels(data, network.predict(data.unlabelled.pixels))
+        row["pseudo_labels"] = len(more.train) - len(data.train)
+        curve.clear()
+        network = train_network(NETWORK, more, seed, replace(recipe, augmentation="strong"), checked=checked)
+    row |= {"steps": network.steps, "seconds": round(time.process_time() - began, 1)}
     for part in parts:
         split: ImageSet = getattr(data, part)
         posterior = network.predict(split.pixels)
@@ -199,12 +205,23 @@ def run_network(data: Dataset, name: str, seed: int, parts: Sequence[str]) -> di
     return row | {"curve": curve}
 
 
+def with_pseudo_labels(data: Dataset, posterior: Floats) -> Dataset:
+    """``data`` with those of its images without labels of which the posterior is sure, labelled as it has them."""
+    assert data.unlabelled is not None
+    sure = np.flatnonzero(posterior.max(axis=1) >= SURE)
+    added, train_set = data.unlabelled.subset(sure), data.train
+    pixels = np.concatenate([train_set.pixels, added.pixels])
+    labels = np.concatenate([train_set.labels, posterior[sure].argmax(axis=1)])
+    joined = ImageSet(pixels, labels, train_set.class_names, (*train_set.names, *added.names))
+    return replace(data, train=joined, unlabelled=None)
+
+
 def measure(data: Dataset, name: str, percent: int, way: str, seed: int, parts: Sequence[str]) -> Callable[[], dict[str, Any]]:
     """What trains and measures one row."""
 
     def run() -> dict[str, Any]:
-        if way == NETWORK:
-            return run_network(with_share(data, percent, seed, unlabelled=False)[0], name, seed, parts)
+        if way in (NETWORK, PSEUDO):
+            return run_network(with_share(data, percent, seed, way == PSEUDO)[0], name, seed, parts)
         chosen = WAYS[name][way]
         labelled, val_labelled = with_share(data, percent, seed, chosen.unlabelled)
         return run_bayescope(labelled, val_labelled, chosen, seed, parts)
@@ -214,7 +231,7 @@ def measure(data: Dataset, name: str, percent: int, way: str, seed: int, parts: 
 
 def main() -> None:
     options: argparse.ArgumentParser = parser(__doc__)
-    ways = sorted({way for chosen in WAYS.values() for way in chosen} | {NETWORK})
+    ways = sorted({way for chosen in WAYS.values() for way in chosen} | {NETWORK, PSEUDO})
     options.add_argument("--ways", choices=ways, nargs="+", default=ways)
     options.add_argument("--shares", type=int, nargs="+", default=[100], help="percent of the training labels")
     options.add_argument("--without-test", action="store_true", help="to choose; keep such rows elsewhere by --results")
@@ -225,7 +242,7 @@ def main() -> None:
         data = load_dataset(args.data / FILES[name])
         for seed in args.seeds:
             for percent in args.shares:
-                for way in [way for way in args.ways if way in WAYS[name] or way == NETWORK]:
+                for way in [way for way in args.ways if way in (*WAYS[name], NETWORK) or (way == PSEUDO and percent < 100)]:
                     target = args.results / "learning" / f"{name}-{percent}-{way}-{seed}.json"
                     print(target.stem, flush=True)
                     keep(target, measure(data, name, percent, way, seed, parts))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from learning import NETWORK, SHARES, WAYS
+from learning import NETWORK, PSEUDO, SHARES, WAYS
 from tables.markdown import DATA_SETS, read, spread, table
 
 SPEED = (
@@ -16,11 +16,11 @@ SPEED = (
     "processor time of training, s",
     "seeds",
 )
-NETWORK_TITLE = "MONAI ResNet-18"
+NETWORKS = {NETWORK: "MONAI ResNet-18", PSEUDO: "the same, trained again on images it was sure of"}
 
 
 def _title(name: str, way: str) -> str:
-    return NETWORK_TITLE if way == NETWORK else WAYS[name][way].title
+    return NETWORKS[way] if way in NETWORKS else WAYS[name][way].title
 
 
 def _values(records: list[dict[str, Any]], part: str, measure: str) -> list[float]:
@@ -49,7 +49,7 @@ def _speed(name: str, way: str) -> list[object] | None:
 
 def _shares(name: str) -> list[str]:
     rows = []
-    for way in (*WAYS[name], NETWORK):
+    for way in (*WAYS[name], *NETWORKS):
         cells = []
         for share in SHARES:
             records = read(f"learning/{name}-{share}-{way}-[0-9]*.json")
