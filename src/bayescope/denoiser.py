@@ -25,7 +25,7 @@ from typing import Self
 import numpy as np
 import torch
 from scipy.fft import dct
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from bayescope.config import NetConfig
 from bayescope.nets.paper_unet import PaperUNet
@@ -33,7 +33,6 @@ from bayescope.nets.unet import UNet
 from bayescope.noise import VP, AsDenoiser
 
 _SMALLEST_VARIANCE = 1e-5
-_CLASS_SPREAD = 0.02
 
 LevelDenoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A denoiser made ready for one level: ``(z (n, c, h, w), image (rows,), label (rows,)) -> (rows, c, h, w)``, where row r is
@@ -68,13 +67,6 @@ class Denoiser(nn.Module, ABC):
         """The same noisy images denoised under each class: ``(batch, class, channel, height, width)``."""
         labels = torch.arange(self.n_classes, device=z.device).repeat_interleave(len(z))
         return self._denoise(z, sigma, labels)
-
-    @torch.no_grad()
-    def start_classes_from_none(self, generator: Generator) -> None:
-        """Let every class begin as no class, with a little of its own: what p(x) has learned serves p(x|y)."""
-        embedding = self.net.embedding.label.weight
-        own = torch.randn(embedding[:-1].shape, generator=generator) * _CLASS_SPREAD
-        embedding[:-1] = embedding[-1] + own.to(embedding.device)
 
     @property
     def class_means(self) -> Tensor:

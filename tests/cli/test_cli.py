@@ -46,6 +46,15 @@ def test_train_with_images_without_labels(cli: Any, tiny_npz: Path, config_file:
     assert report.code == 0, report.err
 
 
+def test_train_from_another_run(cli: Any, tiny_npz: Path, tiny_run: Path, config_file: Path, tmp_path: Path) -> None:
+    begin = ("train", tiny_npz, "--out", tmp_path / "run", "--config", config_file)
+    assert cli(*begin, "--init", tiny_run).code == 0
+    assert "init" in json.loads((tmp_path / "run" / "run.json").read_text())
+    assert "give the same --init" in " ".join(cli(*begin, "--resume").err.split())
+    assert cli(*begin, "--init", tiny_run, "--resume").code == 0
+    assert "expected a run folder" in " ".join(cli(*begin, "--init", tmp_path / "none", "--force").err.split())
+
+
 def test_train_evaluate_report_sample(cli: Any, tiny_npz: Path, config_file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert cli("train", tiny_npz, "--out", run, "--config", config_file).code == 0

@@ -14,6 +14,7 @@ from bayescope.errors import RunError
 from bayescope.fit import fit_run
 from bayescope.training.batches import Sampler
 from bayescope.training.draw import seeded
+from bayescope.training.initial import start_classes_from_none
 from bayescope.training.loop import Progress
 from conftest import stripes
 from test_training import same_weights
@@ -87,7 +88,7 @@ def test_evidence_has_levels_of_its_own_where_given_on_the_same_images(tiny_conf
 def test_classes_begin_as_no_class() -> None:
     denoiser = build_denoiser(ImageStatistics.blank((1, 8, 8), 3), Config().net)
     before = denoiser.net.embedding.label.weight.detach().clone()
-    denoiser.start_classes_from_none(seeded(0))
+    start_classes_from_none(denoiser, seeded(0))
     after = denoiser.net.embedding.label.weight.detach()
     assert torch.equal(after[3], before[3])
     assert 0 < (after[:3] - before[3]).abs().max() < 0.12

@@ -32,6 +32,10 @@ def command(
         Path | None,
         typer.Option(help="More images, read without labels: a folder, table, .npz file or cache. They teach p(x)."),
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Run folder whose network training starts from; other classes, images and sizes will do."),
+    ] = None,
     size: Annotated[
         int | None, typer.Option(min=4, help="Bring the images of a folder or table to SIZE by SIZE pixels.")
     ] = None,
@@ -46,7 +50,7 @@ def command(
 
     Example: bayescope train breastmnist.npz --out runs/breast --config recipes/medmnist/breastmnist.toml
     """
-    from bayescope.checkpoint import CONFIG
+    from bayescope.checkpoint import CONFIG, load_model
     from bayescope.config import Config, read_config
     from bayescope.errors import RunError, reading
     from bayescope.fit import fit_run
@@ -58,6 +62,7 @@ def command(
     settings = _override(read_config(source) if source else Config(), given)
     dataset = load(data, settings.size, settings.seed, unlabelled)
     _warn_of_validation(dataset)
+    begin = load_model(init) if init else None
     done = started_steps(out) if resume else 0
     folder = out / "tensorboard" if tensorboard else None
     with tensorboard_log(folder) as log, training_bars(dataset, settings, done) as (step, weighed):
@@ -66,7 +71,7 @@ def command(
             step(progress)
             log(progress)
 
-        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data, force)
+        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data, force, begin)
     more = "" if dataset.unlabelled is None else f" and {len(dataset.unlabelled)} without labels"
     say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes{more}: {out}")
     say(f"Next: bayescope evaluate {out} {data}", style="dim")

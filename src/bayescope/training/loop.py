@@ -27,6 +27,7 @@ from bayescope.shapes import Labels
 from bayescope.training.augment import choose
 from bayescope.training.batches import Batch, Sampler, StepBatches
 from bayescope.training.draw import seeded
+from bayescope.training.initial import start_classes_from_none
 from bayescope.training.loss import LOSS_WEIGHTS, Losses, LossWeight, generative_loss, joint_loss
 from bayescope.training.schedule import Phase, learning_rate
 from bayescope.training.state import TrainingState
@@ -144,8 +145,8 @@ def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: Pix
 
 def _begin_classes(state: TrainingState, generator: Generator) -> None:
     """After the generative start: classes from p(x), and the average from what was reached."""
-    state.denoiser.start_classes_from_none(generator)
-    state.ema.load_state_dict(state.denoiser.state_dict())
+    start_classes_from_none(state.denoiser, generator)
+    state.average_from_here()
 
 
 def _step(state: TrainingState, settings: TrainingConfig, batches: StepBatches, rate: float, fabric: Fabric) -> Losses:

@@ -29,6 +29,10 @@ class TrainingState:
         ema = copy.deepcopy(denoiser).requires_grad_(False).eval()
         return cls(denoiser, ema, temperature, build_optimizers(denoiser, temperature, config))
 
+    def average_from_here(self) -> None:
+        """Begin the average anew with the weights as they are."""
+        self.ema.load_state_dict(self.denoiser.state_dict())
+
     @torch.no_grad()
     def update_ema(self, decay: float, steps: int) -> None:
         """``steps`` taken since the average began: at first it forgets faster than ``decay`` has it."""
