@@ -125,7 +125,10 @@ def train(
 
 @torch.inference_mode()
 def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: PixelScale, fabric: Fabric) -> Losses:
-    """Both losses of the averaged weights on validation images, at noise that is the same every time; NaN without images."""
+    """Both losses of the averaged weights on validation images, at noise that is the same every time; NaN without images.
+
+    Levels are those of the denoising loss.  In the generative start the losses are of p(x), which has no evidence.
+    """
     if not len(val_set):
         return Losses(torch.full((), torch.nan), torch.full((), torch.nan))
     generator = seeded(config.seed, _VALIDATION)
@@ -198,7 +201,10 @@ def _without_class(state: TrainingState, batch: Batch, weight: LossWeight) -> Te
 
 def diverged(step: int, found: str, settings: TrainingConfig) -> RunError:
     """What to raise at a ``step`` of which numbers are not finite."""
+    rates = f"training.learning_rate (now {settings.learning_rate:g})"
+    if settings.optimizer == "muon":
+        rates += f" or training.muon_learning_rate (now {settings.muon_learning_rate:g})"
     return RunError(
         f"training diverged: {found} at step {step}; expected finite numbers. The last checkpoint, if any, is from before. "
-        f"Lower training.learning_rate (now {settings.learning_rate:g}) and start anew, with --force to replace this run"
+        f"Lower {rates} and start anew, with --force to replace this run"
     )
