@@ -76,17 +76,17 @@ WAYS: dict[str, dict[str, Way]] = {
         "muon-narrow": Way("Muon, log σ ~ N(-1.6, 1.0)", _CHEST | MUON | NARROW | _steps(300)),
         "muon-strong": Way("Muon, N(-1.6, 1.0), strong augmentation", _CHEST_STRONG | MUON | NARROW | _steps(300)),
         "muon-half": Way(
-            "the same, the first half of the steps p(x) of all training images",
+            "Muon, N(-1.6, 1.0), strong augmentation, the first 150 steps p(x)",
             _CHEST_STRONG | MUON | NARROW | _steps(300, generative=150),
             unlabelled=True,
         ),
         "muon-generative": Way(
-            "the same, 300 steps of p(x) before 250 with classes",
+            "Muon, N(-1.6, 1.0), strong augmentation, the first 300 steps p(x)",
             _CHEST_STRONG | MUON | NARROW | _steps(550, generative=300),
             unlabelled=True,
         ),
         "muon-own": Way(
-            "the same in 300 + 250 steps, N(-0.8, 1.4) for denoising and N(-1.6, 1.0) for the evidence",
+            "Muon, N(-0.8, 1.4), for the evidence N(-1.6, 1.0), strong augmentation, the first 300 steps p(x)",
             _CHEST_STRONG | MUON | OWN | _steps(550, generative=300),
             unlabelled=True,
         ),
