@@ -37,6 +37,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "medmnist"
 MODELS = HERE.parent / "runs" / "medmnist"
 RECIPES = HERE.parent / "recipes" / "medmnist"
+FAST = HERE / "fast"
 FILES = {"pneumoniamnist": "pneumoniamnist_reassembled.npz", "breastmnist": "breastmnist.npz"}
 METHODS = ("bayescope", "bayescope-fast", "resnet18")
 
@@ -50,7 +51,7 @@ def kept_model(name: str, method: str, seed: int) -> Path:
 
 def recipe_of(name: str, method: str) -> Path:
     """What trains Bayescope, or is as fair as can be for a network."""
-    return RECIPES / (f"{name}-fast.toml" if method == "bayescope-fast" else f"{name}.toml")
+    return (FAST if method == "bayescope-fast" else RECIPES) / f"{name}.toml"
 
 
 def row_of(name: str, method: str, seed: int) -> Path:
