@@ -38,13 +38,21 @@ HERE = Path(__file__).parent
 STORE = Store("medmnist")
 MODELS = HERE.parent / "runs" / "medmnist"
 RECIPES = HERE.parent / "recipes" / "medmnist"
+FAST = HERE / "fast"
 FILES = {"pneumoniamnist": "pneumoniamnist_reassembled.npz", "breastmnist": "breastmnist.npz"}
-METHODS = ("bayescope", "resnet18")
+METHODS = ("bayescope", "bayescope-fast", "resnet18")
 
 
 def kept_model(name: str, method: str, seed: int) -> Path:
     """Run folder of Bayescope, safetensors file of a network."""
-    return MODELS / (f"{name}-{seed}" if method == "bayescope" else f"{name}-{method}-{seed}.safetensors")
+    if method == "bayescope":
+        return MODELS / f"{name}-{seed}"
+    return MODELS / (f"{name}-{method}-{seed}" + ("" if method.startswith("bayescope") else ".safetensors"))
+
+
+def recipe_of(name: str, method: str) -> Path:
+    """What trains Bayescope, or is as fair as can be for a network."""
+    return (FAST if method == "bayescope-fast" else RECIPES) / f"{name}.toml"
 
 
 def row_of(name: str, method: str, seed: int) -> str:
@@ -60,15 +68,15 @@ def score(posterior: np.ndarray, split: ImageSet) -> dict[str, float]:
     }
 
 
-def recipe_mark(name: str) -> str:
+def recipe_mark(name: str, method: str = "bayescope") -> str:
     """Tells networks of this recipe from those of an earlier one."""
-    settings = tomllib.loads((RECIPES / f"{name}.toml").read_text())
+    settings = tomllib.loads(recipe_of(name, method).read_text())
     del settings["evidence"]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
-    config = read_config(RECIPES / f"{name}.toml").model_copy(update={"seed": seed})
+def run_bayescope(name: str, data: Dataset, seed: int, method: str) -> dict[str, object]:
+    config = read_config(recipe_of(name, method)).model_copy(update={"seed": seed})
     began = time.perf_counter()
 
     def watch(progress) -> None:  # type: ignore[no-untyped-def]
@@ -83,22 +91,22 @@ def run_bayescope(name: str, data: Dataset, seed: int) -> dict[str, object]:
 
     model = fit(data, config, watch=watch)
     trained = {
-        "recipe": recipe_mark(name),
+        "recipe": recipe_mark(name, method),
         "train_seconds": round(time.perf_counter() - began),
         "threads": torch.get_num_threads(),
     }
-    save_model(kept_model(name, "bayescope", seed), model)
+    save_model(kept_model(name, method, seed), model)
     return trained | measure(model, data)
 
 
-def weigh_again(name: str, data: Dataset, seed: int) -> dict[str, object]:
-    run = kept_model(name, "bayescope", seed)
+def weigh_again(name: str, data: Dataset, seed: int, method: str) -> dict[str, object]:
+    run = kept_model(name, method, seed)
     kept = load_model(run)
-    evidence = read_config(RECIPES / f"{name}.toml").evidence
+    evidence = read_config(recipe_of(name, method)).evidence
     kept = replace(kept, config=kept.config.model_copy(update={"evidence": evidence}))
     model = calibrated(kept, data.val, imitated_shift(kept.config, len(data.train)))
     save_model(run, model)
-    return {**STORE.rows()[row_of(name, "bayescope", seed)], **measure(model, data)}
+    return {**STORE.rows()[row_of(name, method, seed)], **measure(model, data)}
 
 
 def measure(model: LikelihoodModel, data: Dataset) -> dict[str, object]:
@@ -118,9 +126,9 @@ def measure(model: LikelihoodModel, data: Dataset) -> dict[str, object]:
     return results
 
 
-def run_resnet18(name: str, data: Dataset, seed: int) -> dict[str, object]:
+def run_resnet18(name: str, data: Dataset, seed: int, method: str) -> dict[str, object]:
     """With the same augmentation as Bayescope's recipe; trained longer, and stopped by the validation split."""
-    training = read_config(RECIPES / f"{name}.toml").training
+    training = read_config(recipe_of(name, method)).training
     usual = Recipe.usual(len(data.train))
     recipe = replace(usual, augmentation=training.augmentation, intensity=training.intensity)
     began = time.perf_counter()
@@ -154,10 +162,13 @@ def main() -> None:
             for seed in args.seeds:
                 row, kept = row_of(name, method, seed), kept_model(name, method, seed)
                 is_measured = row in STORE.rows()
-                if args.weigh_again and method == "bayescope" and kept.exists() and is_measured:
-                    STORE.put(row, weigh_again(name, data, seed))
+                if not recipe_of(name, method).exists():
+                    continue
+                is_ours = method.startswith("bayescope")
+                if args.weigh_again and is_ours and kept.exists() and is_measured:
+                    STORE.put(row, weigh_again(name, data, seed, method))
                 elif not is_measured or (args.missing_models and not kept.exists()):
-                    record = (run_bayescope if method == "bayescope" else run_resnet18)(name, data, seed)
+                    record = (run_bayescope if is_ours else run_resnet18)(name, data, seed, method)
                     if not is_measured:
                         STORE.put(row, record)
                 print(row, STORE.rows()[row], flush=True)

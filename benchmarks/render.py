@@ -10,6 +10,7 @@ from benchmarks.store import RESULTS
 PAGE = RESULTS.parent.parent / "docs" / "results.md"
 SECTIONS = (
     "medmnist",
+    "learning",
     "demo",
     "phantom",
     "evidence",

@@ -255,3 +255,26 @@ def test_images_of_several_sizes_and_labels_in_a_column(fitted: ScoreClassifier)
         ScoreClassifier(**SMALL).fit(data.pixels, data.labels[:, None])
     with pytest.raises(ValueError, match="1d array"):
         ScoreClassifier(**SMALL).fit(data.pixels, np.eye(2)[data.labels])
+
+
+def test_images_labelled_minus_one_teach_what_images_look_like_and_are_no_class() -> None:
+    train = stripes(60, 1)
+    y = np.where(np.arange(60) % 3 == 0, -1, train.labels + 5)
+    some = y >= 0
+    settings = SMALL | {"generative_steps": 8, "optimizer": "muon"}
+    classifier = ScoreClassifier(**settings).fit(train.pixels, y)
+    assert classifier.classes_.tolist() == [5, 6]
+    assert "unlabelled" in classifier.manifest_
+    without = ScoreClassifier(**settings).fit(train.pixels[some], y[some])
+    assert "unlabelled" not in without.manifest_
+    assert classifier.manifest_["fingerprint"] == without.manifest_["fingerprint"]
+    test = stripes(20, 2).pixels
+    assert not np.allclose(classifier.predict_log_proba(test), without.predict_log_proba(test))
+
+
+def test_minus_one_is_a_class_where_only_one_other_is_or_where_told_so() -> None:
+    train = stripes(40, 1)
+    assert ScoreClassifier(**SMALL).fit(train.pixels, train.labels * 2 - 1).classes_.tolist() == [-1, 1]
+    three = np.where(np.arange(40) < 8, -1, train.labels)
+    assert ScoreClassifier(**SMALL, unlabelled=None).fit(train.pixels, three).classes_.tolist() == [-1, 0, 1]
+    assert ScoreClassifier(**SMALL, unlabelled=1).fit(train.pixels, np.where(three < 0, 2, three)).classes_.tolist() == [0, 2]

@@ -17,8 +17,9 @@ from bayescope.fit import fit_run
 from bayescope.noise import VP
 from bayescope.training.augment import Flip, choose
 from bayescope.training.draw import seeded
-from bayescope.training.loop import Progress, learning_rate
+from bayescope.training.loop import Progress
 from bayescope.training.loss import draw_levels
+from bayescope.training.schedule import learning_rate
 from conftest import stripes
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"

@@ -21,7 +21,8 @@ from bayescope.metrics import accuracy
 from bayescope.noise import LogNormal
 from bayescope.training.augment import LIGHT, STRONG, Affine, Augment, Both, Flip, Intensity, choose
 from bayescope.training.draw import BalancedDraws, seeded
-from bayescope.training.loop import Progress, learning_rate
+from bayescope.training.loop import Progress
+from bayescope.training.schedule import learning_rate
 from conftest import stripes
 
 
@@ -119,6 +120,12 @@ def test_a_diverging_run_stops_and_keeps_its_last_checkpoint(tiny_data: Dataset,
     for folder in ("wild", "run"):
         if (tmp_path / folder / STATE).exists():
             assert all(value.isfinite().all() for value in load_tensors(tmp_path / folder / STATE)[0].values())
+
+
+def test_what_to_lower_when_muon_diverges(tiny_data: Dataset, tiny_config: Config, tmp_path: Path) -> None:
+    wild = tiny_config.training.model_copy(update={"optimizer": "muon", "muon_learning_rate": 1e8, "warmup_steps": 1})
+    with pytest.raises(RunError, match=r"or training.muon_learning_rate \(now 1e\+08\)"):
+        fit_run(tiny_data, tiny_config.model_copy(update={"training": wild}), tmp_path / "wild")
 
 
 def test_weights_that_are_not_finite_are_no_checkpoint(

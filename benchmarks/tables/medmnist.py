@@ -1,6 +1,6 @@
 """Bayescope and the ResNet-18 on MedMNIST, beside the aims and the published numbers."""
 
-from benchmarks.medmnist import recipe_mark
+from benchmarks.medmnist import recipe_mark, recipe_of
 from benchmarks.tables.markdown import DATA_SETS, read, spread, table
 
 BARS = {"pneumoniamnist": (0.978, 0.940), "breastmnist": (0.920, 0.870)}
@@ -10,6 +10,7 @@ VARIANTS = {
 }
 METHODS = {
     "bayescope": "Bayescope",
+    "bayescope-fast": "the same by Muon in 550 steps, 300 of them p(x) (`benchmarks/fast`)",
     "resnet18": "MONAI ResNet-18, trained here on the same split",
 }
 PUBLISHED = {
@@ -32,13 +33,13 @@ HEADER = ("method", "AUC", "accuracy", "validation AUC", "validation accuracy", 
 
 
 def _measured(name: str, method: str) -> list[object]:
-    records = read("medmnist", f"{name}-{method}-*")
+    records = read("medmnist", f"{name}-{method}-[0-9]*")
     if not records:
         return [METHODS[method], "not measured yet", *[""] * 6]
     seconds = max(record["train_seconds"] for record in records)
     scores = [spread([r[split][key] for r in records]) for split in ("test", "val") for key in ("auc", "accuracy")]
     threads, passes = records[0]["threads"], records[0]["passes"]
-    outdated = any(record.get("recipe") != recipe_mark(name) for record in records)
+    outdated = any(record.get("recipe") != recipe_mark(name, method) for record in records)
     return [
         METHODS[method] + ", another recipe" * outdated,
         *scores,
@@ -49,7 +50,7 @@ def _measured(name: str, method: str) -> list[object]:
 
 
 def _variant(name: str, variant: str) -> list[object]:
-    records = read("medmnist", f"{name}-bayescope-*")
+    records = read("medmnist", f"{name}-bayescope-[0-9]*")
     splits = (f"test_{variant}", f"val_{variant}")
     scores = [spread([r[split][key] for r in records]) for split in splits for key in ("auc", "accuracy")]
     return [VARIANTS[variant], *scores, len(records), "", ""]
@@ -57,7 +58,7 @@ def _variant(name: str, variant: str) -> list[object]:
 
 def _of(name: str) -> list[str]:
     auc, accuracy = BARS[name]
-    ours, *others = (_measured(name, method) for method in METHODS)
+    ours, *others = (_measured(name, method) for method in METHODS if recipe_of(name, method).exists())
     rows = [ours, *(_variant(name, variant) for variant in VARIANTS), *others]
     rows.append(["*aim*", f"≥ {auc:.3f}", f"≥ {accuracy:.3f}", "", "", 3, "≤ 900 on 2 cores", ""])
     rows += [[f"{title}, published", f"{a:.3f}", f"{b:.3f}", *[""] * 5] for title, (a, b) in PUBLISHED[name].items()]

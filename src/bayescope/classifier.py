@@ -17,10 +17,11 @@ from bayescope.calibration import KINDS
 from bayescope.calibration.affine import unchanged
 from bayescope.calibration.base import too_few_images
 from bayescope.checkpoint import load_model
-from bayescope.config import Augmentation, Calibration, Config, LevelWeights, parse_config
+from bayescope.config import Augmentation, Calibration, Config, LevelWeights, Optimizer, parse_config
 from bayescope.data.arrays import channels_first, check_array, stacked
 from bayescope.data.images import Dataset, ImageSet
 from bayescope.data.units import as_trained_on, doubt_of_units, in_training_units
+from bayescope.data.unlabelled import unlabelled_images
 from bayescope.errors import ConfigError, DataError, UncalibratedWarning, UnitsWarning
 from bayescope.fit import fit
 from bayescope.model import LikelihoodModel
@@ -30,7 +31,7 @@ from bayescope.training_record import TrainingRecord
 
 _FEWEST_HELD_OUT = 8
 _ESTIMATOR = "estimator"
-_TRAINING = ("steps", "batch_size", "learning_rate", "evidence_weight", "augmentation")
+_TRAINING = ("steps", "batch_size", "learning_rate", "optimizer", "generative_steps", "evidence_weight", "augmentation")
 _EVIDENCE = ("levels", "noises", "level_weights", "calibration", "imitated_shift", "error_rate", "max_passes")
 
 
@@ -48,7 +49,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    steps, batch_size, learning_rate, widths, evidence_weight, augmentation
+    steps, batch_size, learning_rate, optimizer, generative_steps, widths, evidence_weight, augmentation
         Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
     levels, noises, level_weights, calibration, imitated_shift, error_rate, max_passes
         Weighing; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
@@ -57,6 +58,9 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Share of the training images held out, stratified, to fit the level weights.  With fewer than eight, or a class
         of one image, none is held out, the plain bound is used, every image is weighed in full, and nothing is calibrated or
         tested for novelty.
+    unlabelled
+        Label in ``y`` of images that have none, as in scikit-learn's semi-supervised estimators: they teach what images look
+        like, and are no class.  Where only one other label is there it is a class like any.  None: always a class.
     class_prior
         Probabilities of the classes, in the order of ``classes_``; None: equal.  Assign ``class_prior_`` after fitting
         to move to another prevalence without retraining.
@@ -94,6 +98,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         steps: int = 1500,
         batch_size: int = 64,
         learning_rate: float = 1e-3,
+        optimizer: Optimizer = "adamw",
+        generative_steps: int = 0,
         widths: tuple[int, ...] = (32, 64, 96),
         evidence_weight: float = 0.05,
         augmentation: Augmentation = "auto",
@@ -105,6 +111,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         error_rate: float = 0.04,
         max_passes: int | None = None,
         validation_fraction: float = 0.1,
+        unlabelled: int | None = -1,
         class_prior: ArrayLike | None = None,
         image_shape: tuple[int, int, int] | None = None,
         device: str = "auto",
@@ -113,6 +120,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.generative_steps = generative_steps
         self.widths = widths
         self.evidence_weight = evidence_weight
         self.augmentation = augmentation
@@ -124,6 +133,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.error_rate = error_rate
         self.max_passes = max_passes
         self.validation_fraction = validation_fraction
+        self.unlabelled = unlabelled
         self.class_prior = class_prior
         self.image_shape = image_shape
         self.device = device
@@ -138,14 +148,16 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_array(X, self.image_shape)
         X, y = validate_data(self, X, y, allow_nd=True, dtype="numeric")
         check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
+        labelled = self._labelled(np.asarray(y))
+        self.classes_, labels = np.unique(np.asarray(y)[labelled], return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(
                 f"y holds one class only ({self.classes_[0]!r}); expected at least 2. Give images of another class too"
             )
         names = tuple(str(name) for name in self.classes_)
         prior = None if self.class_prior is None else check_prior(np.asarray(self.class_prior, dtype=float), names)
-        pixels = as_trained_on(channels_first(np.asarray(X), self.image_shape))
+        everything = as_trained_on(channels_first(np.asarray(X), self.image_shape))
+        pixels = everything if labelled.all() else everything[labelled]
         config = self._config(is_table=np.ndim(X) == 2 and self.image_shape is None)
         train, val = self._hold_out(labels, config.seed)
         none_held_out = len(val) == 0
@@ -154,6 +166,9 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             val, config = train, config.model_copy(update={"evidence": evidence})
         images = ImageSet(pixels, labels.astype(np.int64), names, tuple(str(i) for i in range(len(pixels))))
         data = Dataset(images.subset(train), images.subset(val), images.subset(val), source="array")
+        if not labelled.all():
+            others = tuple(map(str, np.flatnonzero(~labelled)))
+            data = replace(data, unlabelled=unlabelled_images(everything[~labelled], others, names))
         fitted = fit(data, config, prior)
         self.model_ = _rests_on_nothing(fitted, self.calibration) if none_held_out else fitted
         self.manifest_ = manifest_of(data)
@@ -249,6 +264,11 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             training["augmentation"] = "none"
         net = {"widths": tuple(self.widths)}
         return parse_config({"seed": int(seed), "device": self.device, "net": net, "training": training, "evidence": evidence})
+
+    def _labelled(self, y: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of ``y (n,)`` are classes."""
+        unlabelled = np.zeros(len(y), dtype=bool) if self.unlabelled is None else np.asarray(y == self.unlabelled)
+        return ~unlabelled if len(np.unique(y[~unlabelled])) > 1 else np.ones(len(y), dtype=bool)
 
     def _ready(self, X: ArrayLike) -> tuple[LikelihoodModel, Pixels]:
         check_is_fitted(self)

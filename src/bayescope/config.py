@@ -20,8 +20,8 @@ NetKind = Literal["fast", "paper"]
 Schedule = Literal["vp", "ve", "cosine"]
 NoiseLevels = Literal["lognormal", "vp", "ve", "cosine"]
 LossWeighting = Literal["edm", "epsilon"]
-Decay = Literal["cosine", "step"]
-Optimizer = Literal["adamw", "adam"]
+Decay = Literal["cosine", "step", "stable"]
+Optimizer = Literal["adamw", "adam", "muon"]
 Solver = Literal["adaptive", "heun", "rk4"]
 Trace = Literal["exact", "rademacher", "gaussian"]
 
@@ -72,8 +72,18 @@ class TrainingConfig(_Section):
 
     ``noise_levels`` "vp", "ve" or "cosine" draws the time of that diffusion schedule uniformly.  ``loss`` "edm" weighs a level
     by the denoiser's preconditioning, "epsilon" by 1/σ²: the squared error of the predicted noise.  ``decay`` of the learning
-    rate is half a cosine over the run, or "step": times ``decay_factor`` every ``decay_epochs`` times as many images as
-    there are.
+    rate is half a cosine over the run; "step": times ``decay_factor`` every ``decay_epochs`` times as many images as there
+    are; or "stable": none until the last fifth of the steps, which go down to zero.
+
+    ``optimizer`` "muon" updates the filters inside the network by Muon at ``muon_learning_rate``, and all else by AdamW at
+    ``learning_rate``.
+
+    ``evidence_noise_mean`` and ``evidence_noise_std`` give the evidence loss levels of its own, at the price of a pass more per
+    image; left out, both losses share levels and noise.
+
+    The first ``generative_steps`` of the steps teach p(x) alone, without classes, which then start from it; the others begin
+    anew with warm-up and decay, and ``evidence_from`` is a fraction of these.  After such a start, or with unlabelled images,
+    they also teach p(x), on half as many images of all there are, at ``generative_weight``.
 
     ``augmentation`` moves images; ``intensity`` stretches their contrast by up to that factor off 1, and shifts their
     brightness by up to half that share of the range.
@@ -87,6 +97,7 @@ class TrainingConfig(_Section):
     ema_decay: float = Field(0.998, ge=0, lt=1)
     label_dropout: float = Field(0.1, ge=0, lt=1)
     optimizer: Optimizer = "adamw"
+    muon_learning_rate: float = Field(0.02, gt=0)
     decay: Decay = "cosine"
     decay_factor: float = Field(0.2, gt=0, le=1)
     decay_epochs: int = Field(20, ge=1)
@@ -94,11 +105,28 @@ class TrainingConfig(_Section):
     noise_levels: NoiseLevels = "lognormal"
     noise_mean: float = -0.8
     noise_std: float = Field(1.4, gt=0)
+    evidence_noise_mean: float | None = None
+    evidence_noise_std: float | None = Field(None, gt=0)
     evidence_weight: float = Field(0.05, ge=0)
     evidence_from: float = Field(0.0, ge=0, le=1)
+    generative_steps: int = Field(0, ge=0)
+    generative_weight: float = Field(0.5, ge=0)
     augmentation: Augmentation = "auto"
     intensity: float = Field(0.0, ge=0, le=1)
     validate_every: int = Field(250, ge=1)
+
+    @model_validator(mode="after")
+    def _steps_for_classes(self) -> Self:
+        if self.generative_steps >= self.steps:
+            raise ValueError(f"generative_steps {self.generative_steps} below steps {self.steps}")
+        return self
+
+    @property
+    def for_evidence(self) -> Self:
+        """The same with the evidence loss's own levels as the levels, where it has any."""
+        own = {"noise_mean": self.evidence_noise_mean, "noise_std": self.evidence_noise_std}
+        given = {key: value for key, value in own.items() if value is not None}
+        return self.model_copy(update=given | {"noise_levels": "lognormal"}) if given else self
 
 
 class _Levels(_Section):

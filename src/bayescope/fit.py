@@ -30,9 +30,14 @@ from bayescope.post_hoc import PostHoc
 from bayescope.run_folder import check_run, manifest_of, open_run
 from bayescope.shapes import Floats
 from bayescope.training.augment import Augment, choose
+from bayescope.training.draw import seeded
+from bayescope.training.initial import start_from, weights_fingerprint
 from bayescope.training.loop import Progress, Watch, diverged, start, train
 from bayescope.training.state import TrainingState
 from bayescope.training_record import TrainingRecord
+
+_INIT = 6
+"""Of the generators of a seed; those before are of ``training/loop``."""
 
 
 def fit(
@@ -41,13 +46,17 @@ def fit(
     class_prior: Floats | None = None,
     watch: Watch = lambda progress: None,
     weighed: Callable[[int], None] = lambda images: None,
+    init: LikelihoodModel | None = None,
 ) -> LikelihoodModel:
-    """Train in memory.  ``class_prior`` defaults to uniform; ``weighed`` hears of :func:`images_to_weigh` done.
+    """Train in memory, from the network of ``init`` if given.
+
+    ``class_prior`` defaults to uniform; ``weighed`` hears of :func:`images_to_weigh` done.
 
     A class without validation images leaves levels their plain weights and ratios uncalibrated.  Raises, before the first
-    step, ConfigError if the device is not there or ``max_passes`` too few; RunError if training diverges.
+    step, ConfigError if the device is not there, ``max_passes`` too few or ``init`` of another network; RunError if training
+    diverges.
     """
-    training = _Training.ready(data, config)
+    training = _Training.ready(data, config, init)
     training.run(watch)
     return training.model(class_prior, weighed)
 
@@ -75,6 +84,7 @@ def fit_run(
     weighed: Callable[[int], None] = lambda images: None,
     data_path: Path | None = None,
     force: bool = False,
+    init: LikelihoodModel | None = None,
 ) -> LikelihoodModel:
     """Train in the run folder ``run`` with checkpoints; ``resume`` goes on after the last one, to the same weights.
 
@@ -83,9 +93,9 @@ def fit_run(
     Raises as :func:`fit`; RunError also if the folder holds a run and neither ``resume`` nor ``force`` is given, one of other
     data, configuration or version to go on with, or anything else.
     """
-    manifest = manifest_of(data, data_path)
+    manifest = manifest_of(data, data_path, None if init is None else weights_fingerprint(init.denoiser))
     check_run(run, config, manifest, resume, force)
-    training = _Training.ready(data, config)
+    training = _Training.ready(data, config, init)
     open_run(run, config, manifest, TrainingRecord.of(data), resume, force)
     keeper = _Keeper(run, checkpoint_every, config.training)
     keeper.restore(training.state)
@@ -111,13 +121,19 @@ class _Training:
     state: TrainingState
 
     @classmethod
-    def ready(cls, data: Dataset, config: Config) -> Self:
+    def ready(cls, data: Dataset, config: Config, init: LikelihoodModel | None) -> Self:
         check_knobs(config.evidence.error_rate, config.evidence.max_passes, data.n_classes)
         fabric, scale = open_fabric(config), PixelScale.of(data.train.pixels)
-        return cls(data, config, scale, fabric, start(config, data.train, scale, fabric))
+        state = start(config, data.train, scale, fabric)
+        if init is not None:
+            known = init.denoiser, init.class_names
+            start_from(state.denoiser, data.class_names, *known, seeded(config.seed, _INIT))
+            state.average_from_here()
+        return cls(data, config, scale, fabric, state)
 
     def run(self, callback: Watch) -> None:
-        train(self.state, self.config, self.data.train, self.data.val, self.scale, self.fabric, callback)
+        data = self.data
+        train(self.state, self.config, data.train, data.val, self.scale, self.fabric, callback, data.unlabelled)
 
     def model(self, class_prior: Floats | None, weighed: Callable[[int], None]) -> LikelihoodModel:
         data, settings, n_classes = self.data, self.config.evidence, self.data.n_classes

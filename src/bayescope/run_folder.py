@@ -40,11 +40,14 @@ _PART = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\w{{8}}")
 _TRAINED_BY = ("seed", "size", "precision", "net", "training")
 """What decides the weights; the rest says on what and how images are weighed with them."""
 
+_BESIDE = {"unlabelled": "images without labels", "init": "weights of another run"}
+"""What a run may begin with besides its data, kept as fingerprints under the names of the options."""
+
 Manifest = dict[str, Any]
 
 
-def manifest_of(data: Dataset, path: Path | None = None) -> Manifest:
-    """What ``run.json`` tells of the data, and of where they lie if ``path`` is given."""
+def manifest_of(data: Dataset, path: Path | None = None, init: str | None = None) -> Manifest:
+    """What ``run.json`` tells of the data, of where they lie if ``path`` is given, and of the weights ``init`` started from."""
     about: Manifest = {
         "format": FORMAT,
         "source": data.source,
@@ -54,6 +57,10 @@ def manifest_of(data: Dataset, path: Path | None = None) -> Manifest:
     }
     if data.files.found:
         about["files"] = data.files.to_dict()
+    if data.unlabelled is not None:
+        about["unlabelled"] = data.unlabelled.fingerprint()
+    if init is not None:
+        about["init"] = init
     return about if path is None else about | {"path": str(path.resolve())}
 
 
@@ -181,9 +188,19 @@ def _check_same_run(run: Path, config: Config, manifest: Manifest) -> None:
             f"{run}: was trained on {source} ({str(found.get('fingerprint'))[:12]}), now asked to go on with "
             f"{manifest['source']} ({str(manifest['fingerprint'])[:12]}); give the same data, or another --out"
         )
+    for option, what in _BESIDE.items():
+        if (begun_with := found.get(option)) != (now := manifest.get(option)):
+            raise RunError(
+                f"{run}: was started with {_named(what, begun_with)}, now asked to go on with {_named(what, now)}; "
+                f"give the same --{option}, or another --out"
+            )
     begun = read_config(run / CONFIG)
     if changed := [name for name in _TRAINED_BY if getattr(begun, name) != getattr(config, name)]:
         raise RunError(
             f"{run}: was started with another configuration of {', '.join(changed)}; go on with its {CONFIG}, where only "
             "device, evidence and flow may change, or give another --out"
         )
+
+
+def _named(what: str, fingerprint: str | None) -> str:
+    return f"no {what}" if fingerprint is None else f"{what} ({fingerprint[:12]})"

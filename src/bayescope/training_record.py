@@ -38,7 +38,7 @@ class TrainingRecord:
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
-        """Of the images of a data set, as it is trained on."""
+        """Of the images of a data set, as it is trained on; images without labels count as training images."""
         salt = secrets.token_hex(_SALT_BYTES)
         images: dict[str, str] = {}
         patients: dict[str, str] = {}
@@ -48,6 +48,9 @@ class TrainingRecord:
                 images.setdefault(found, name)
             for patient in part.groups or ():
                 patients.setdefault(_salted(salt, patient), name)
+        if data.unlabelled is not None:
+            for found in pixel_hashes(data.unlabelled.pixels):
+                images.setdefault(found, "train")
         return cls(salt, images, patients)
 
     def splits_of(self, pixels: Pixels) -> NDArray[np.str_]:

@@ -26,6 +26,35 @@ def pictures(tiny_data: Dataset, tmp_path: Path) -> list[Path]:
     return paths
 
 
+def test_train_with_images_without_labels(cli: Any, tiny_npz: Path, config_file: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    more, other = tmp_path / "more.npz", tmp_path / "other.npz"
+    for path in (more, other):
+        np.savez(path, images=rng.integers(0, 256, (10, 8, 12), dtype=np.uint8))
+    run, beside = tmp_path / "run", ("train", tiny_npz, "--out", tmp_path / "run", "--config", config_file)
+    result = cli(*beside, "--unlabelled", more)
+    assert result.code == 0
+    assert "60 images of 2 classes and 10 without labels" in " ".join(result.out.split())
+    assert f"10 images without labels from {more}" in json.loads((run / "run.json").read_text())["notes"]
+    assert cli(*beside, "--unlabelled", more, "--resume").code == 0
+    for changed in ((), ("--unlabelled", other)):
+        refused = cli(*beside, *changed, "--resume")
+        assert refused.code != 0
+        assert "give the same --unlabelled" in " ".join(refused.err.split())
+    assert cli("evaluate", run, tiny_npz).code == 0
+    report = cli("report", run, "--out", tmp_path / "report.html")
+    assert report.code == 0, report.err
+
+
+def test_train_from_another_run(cli: Any, tiny_npz: Path, tiny_run: Path, config_file: Path, tmp_path: Path) -> None:
+    begin = ("train", tiny_npz, "--out", tmp_path / "run", "--config", config_file)
+    assert cli(*begin, "--init", tiny_run).code == 0
+    assert "init" in json.loads((tmp_path / "run" / "run.json").read_text())
+    assert "give the same --init" in " ".join(cli(*begin, "--resume").err.split())
+    assert cli(*begin, "--init", tiny_run, "--resume").code == 0
+    assert "expected a run folder" in " ".join(cli(*begin, "--init", tmp_path / "none", "--force").err.split())
+
+
 def test_train_evaluate_report_sample(cli: Any, tiny_npz: Path, config_file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert cli("train", tiny_npz, "--out", run, "--config", config_file).code == 0

@@ -48,7 +48,7 @@ def test_one_training_step_at_384_pixels() -> None:
     before = state.denoiser.net.head.weight.clone()
     loss = generative_loss(state.denoiser, x, z, sigma, torch.tensor([1]), LOSS_WEIGHTS["epsilon"]).denoising
     loss.backward()
-    state.optimizer.step()
+    state.optimizers["optimizer"].step()
     assert loss.item() == pytest.approx(1.0, abs=0.02)  # E n²
     torch.testing.assert_close(
         (state.denoiser.net.head.weight - before).abs(), torch.full_like(before, 1e-4), rtol=0.01, atol=0

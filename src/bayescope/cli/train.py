@@ -30,6 +30,14 @@ def command(
     levels: Annotated[
         int | None, typer.Option(min=1, help="Noise levels at which images are weighed (overrides the configuration).")
     ] = None,
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(help="More images, read without labels: a folder, table, .npz file or cache. They teach p(x)."),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Run folder whose network training starts from; other classes, images and sizes will do."),
+    ] = None,
     size: Annotated[
         int | None, typer.Option(min=4, help="Bring the images of a folder or table to SIZE by SIZE pixels.")
     ] = None,
@@ -46,7 +54,7 @@ def command(
 
     Example: bayescope train breastmnist.npz --out runs/breast --config recipes/medmnist/breastmnist.toml
     """
-    from bayescope.checkpoint import CONFIG
+    from bayescope.checkpoint import CONFIG, load_model
     from bayescope.config import Config, read_config
     from bayescope.errors import RunError, reading
     from bayescope.fit import fit_run
@@ -56,8 +64,9 @@ def command(
         source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
     given = {"size": size, "seed": seed, "device": device, "training": {"steps": steps}, "evidence": {"levels": levels}}
     settings = _override(read_config(source) if source else Config(), given)
-    dataset = load(data, settings.size, settings.seed, normalise_labels, strict)
+    dataset = load(data, settings.size, settings.seed, normalise_labels, strict, unlabelled)
     _warn_of_validation(dataset)
+    begin = load_model(init) if init else None
     done = started_steps(out) if resume else 0
     folder = out / "tensorboard" if tensorboard else None
     with (
@@ -70,8 +79,9 @@ def command(
             step(progress)
             log(progress)
 
-        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data, force)
-    say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes: {out}")
+        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data, force, begin)
+    more = "" if dataset.unlabelled is None else f" and {len(dataset.unlabelled)} without labels"
+    say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes{more}: {out}")
     say(f"Next: bayescope evaluate {out} {data}", style="dim")
 
 
@@ -99,18 +109,31 @@ def _warn_of_validation(data: Dataset) -> None:
         )
 
 
-def load(data: Path, size: int | None, seed: int, normalise_labels: bool = False, strict: bool = False) -> Dataset:
-    """Read ``data`` with a progress bar; says which files of a folder were used, and what to know of the images.
+def load(
+    data: Path,
+    size: int | None,
+    seed: int,
+    normalise_labels: bool = False,
+    strict: bool = False,
+    unlabelled: Path | None = None,
+) -> Dataset:
+    """Read ``data``, and images ``unlabelled`` beside them, with a progress bar.
+
+    Says which files of a folder were used, and what to know of the images.
 
     With ``strict`` a warning is a DataError.
     """
     from bayescope.data.copies import overlaps
     from bayescope.data.sources import load_dataset
+    from bayescope.data.unlabelled import with_unlabelled
 
     with counter("reading images") as count:
         found = load_dataset(data, size, seed, count, normalise_labels)
     if found.files.found:
         complain(f"{data}: {found.files}", "yellow" if found.files.left_out else "dim")
+    if unlabelled is not None:
+        with counter("reading images without labels") as count:
+            found = with_unlabelled(found, unlabelled, size, count)
     found = replace(found, warnings=(*found.warnings, *overlaps(found)))
     heed(found.warnings, strict)
     return found

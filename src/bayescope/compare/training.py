@@ -129,8 +129,18 @@ def load_network(path: Path) -> TrainedNetwork:
     return TrainedNetwork(about["name"], shape, about["n_classes"], net, PixelScale(*about["scale"]), about["steps"])
 
 
-def train_network(name: str, data: Dataset, seed: int, recipe: Recipe, device: torch.device | str = "cpu") -> TrainedNetwork:
-    """Train on the train split, stop by the validation split.  Raises ConfigError without MONAI."""
+def train_network(
+    name: str,
+    data: Dataset,
+    seed: int,
+    recipe: Recipe,
+    device: torch.device | str = "cpu",
+    checked: Callable[[int, float], None] = lambda step, auc: None,
+) -> TrainedNetwork:
+    """Train on the train split, stop by the validation split; ``checked(step, validation AUC)`` hears of each check.
+
+    Raises ConfigError without MONAI.
+    """
     torch.manual_seed(seed)
     scale = PixelScale.of(data.train.pixels)
     y = torch.tensor(data.train.labels)
@@ -157,6 +167,7 @@ def train_network(name: str, data: Dataset, seed: int, recipe: Recipe, device: t
         if step % check_every == 0:
             now = TrainedNetwork(name, data.train.image_shape, data.n_classes, net, scale, step)
             reached = auc(now.predict(data.val.pixels), data.val.labels)
+            checked(step, reached)
             best, kept, bad = (reached, copy.deepcopy(net.state_dict()), 0) if reached > best else (best, kept, bad + 1)
     net.load_state_dict(kept)
     return TrainedNetwork(name, data.train.image_shape, data.n_classes, net, scale, step)

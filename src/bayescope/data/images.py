@@ -73,6 +73,8 @@ class Dataset:
     """How the images were prepared from mammograms; None if they were not."""
     files: FileAccount = field(default_factory=FileAccount)
     """What lay in the folder that was read; empty if the images came from anything else."""
+    unlabelled: ImageSet | None = None
+    """Images without labels (each -1), which teach what images look like; none of val or test."""
 
     @property
     def n_classes(self) -> int:

@@ -24,7 +24,7 @@ def read_npz(path: Path) -> LabelledImages:
     """
     arrays = _arrays(path)
     splits = [split for split in SPLITS if f"{split}_images" in arrays]
-    pixels = {split: _pixels(arrays[f"{split}_images"], f"{path.name}: {split}_images") for split in splits}
+    pixels = {split: as_pixels(arrays[f"{split}_images"], f"{path.name}: {split}_images") for split in splits}
     labels = {split: _labels(arrays[f"{split}_labels"], f"{path.name}: {split}_labels") for split in splits}
     first = splits[0]
     for split in splits:
@@ -61,7 +61,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _pixels(images: NDArray[Any], name: str) -> Pixels:
+def as_pixels(images: NDArray[Any], name: str) -> Pixels:
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:

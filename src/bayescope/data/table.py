@@ -56,6 +56,22 @@ def read_case_table(path: Path, normalise_labels: bool = False) -> CaseTable:
     return CaseTable(table.reset_index(drop=True), tuple(warnings), tuple(notes))
 
 
+def read_path_table(path: Path) -> pd.DataFrame:
+    """Columns ``path``, absolute, and ``split``, blank where there is none, of a table that needs no labels.
+
+    Each file once.  Raises DataError if there is no column path, or a blank field in it.
+    """
+    table, rows = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
+    if "path" not in table.columns:
+        raise DataError(f"{path}: columns {list(table.columns)}; expected a column path. Name the column so")
+    if blank := [row for row, text in zip(rows, table["path"], strict=True) if not text]:
+        raise DataError(f"{path}: {len(blank)} rows with a blank path: {rows_in_words(blank)}; expected none. Remove them")
+    located = [_located(path, text, row) for text, row in zip(table["path"], rows, strict=True)]
+    found = pd.DataFrame({"path": path_column(located), "split": table["split"] if "split" in table.columns else ""})
+    check_files(found, str(path))
+    return found.drop_duplicates("path")
+
+
 def _text(path: Path) -> tuple[pd.DataFrame, list[int]]:
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     try:

@@ -6,7 +6,7 @@ A new network is one module with a class that satisfies :class:`Backbone`, and o
 
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Backbone(Protocol):
@@ -15,6 +15,16 @@ class Backbone(Protocol):
     ``level``: log σ, or the time of a diffusion schedule, as the denoiser around it has it.  A label equal to the number of
     classes stands for no class.
     """
+
+    @property
+    def ends(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        """The convolutions that read the image and write the answer."""
+        ...
+
+    @property
+    def class_embedding(self) -> nn.Embedding:
+        """What the network is told of a class: ``(classes + 1, features)``, the last being no class."""
+        ...
 
     def __call__(self, z: Tensor, level: Tensor, label: Tensor) -> Tensor:
         """``z (batch, channel, height, width)``, ``level (batch,)``, ``label (k * batch,)``: the batch under k labels in turn.

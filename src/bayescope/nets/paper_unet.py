@@ -106,6 +106,16 @@ class PaperUNet(nn.Module):
         convolved = torch.cat([self.enter.first.conv(x_t)] * repeats)
         return self._after_entering(convolved, self.modulate(t.repeat(repeats), label))
 
+    @property
+    def ends(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        """The convolutions that read the image and write the answer."""
+        return self.enter.first.conv, self.head
+
+    @property
+    def class_embedding(self) -> nn.Embedding:
+        """What the network is told of a class: ``(classes + 1, features)``, the last being no class."""
+        return self.embedding.label
+
     def modulate(self, t: Tensor, label: Tensor) -> list[Tensor]:
         """What time and class add to each block's feature maps, in the order of the blocks: ``(rows, width)`` each."""
         embedding = self.embedding(t, label)

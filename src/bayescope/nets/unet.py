@@ -159,6 +159,16 @@ class UNet(nn.Module):
         h, residual = (torch.cat([entered] * repeats) for entered in self._enter(z))  # unlike repeat, keeps the memory format
         return self._trunk(h, residual, self.modulate(log_sigma.repeat(repeats), label))[..., : z.shape[-2], : z.shape[-1]]
 
+    @property
+    def ends(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        """The convolutions that read the image and write the answer."""
+        return self.stem.filters, self.head
+
+    @property
+    def class_embedding(self) -> nn.Embedding:
+        """What the network is told of a class: ``(classes + 1, features)``, the last being no class."""
+        return self.embedding.label
+
     def modulate(self, log_sigma: Tensor, label: Tensor) -> list[Tensor]:
         """What level and class do to each block, in the order of the blocks: ``(rows, 2 * width)`` each."""
         embedding = self.embedding(log_sigma, label)

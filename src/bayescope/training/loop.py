@@ -1,5 +1,7 @@
 """The training loop: draw, augment, add noise, weigh under every class, step, average.
 
+A generative start teaches p(x) before the classes; images without labels teach p(x) beside them.
+
 Deterministic on the CPU: all randomness is a function of the seed and the step (see ``draw``), so a state restored from
 a file ends with the same weights, bit for bit, as a run that was never interrupted.
 """
@@ -7,6 +9,7 @@ a file ends with the same weights, bit for bit, as a run that was never interrup
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,22 +17,25 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from bayescope.config import Config, Decay, TrainingConfig
+from bayescope.config import Config, TrainingConfig
 from bayescope.data.images import ImageSet, PixelScale
 from bayescope.errors import RunError
 from bayescope.image_statistics import ImageStatistics
 from bayescope.networks import build_denoiser
 from bayescope.shapes import Labels
 from bayescope.training.augment import choose
-from bayescope.training.draw import BalancedDraws, seeded
-from bayescope.training.loss import LOSS_WEIGHTS, Losses, LossWeight, draw_levels, generative_loss, joint_loss
+from bayescope.training.batches import Batch, Sampler, StepBatches
+from bayescope.training.draw import seeded
+from bayescope.training.initial import start_classes_from_none
+from bayescope.training.loss import LOSS_WEIGHTS, Losses, LossWeight, generative_loss, joint_loss
+from bayescope.training.schedule import Phase, learning_rate
 from bayescope.training.state import TrainingState
 
 _STATISTICS_IMAGES = 20_000
 _STATISTICS_PIXELS = 2**27  # 512 MiB
 _VALIDATION_IMAGES = 256
 _VALIDATION_PIXELS = 2**22  # at a time
-_DRAWS, _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS = range(5)
+_DRAWS, _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS, _CLASSES = range(6)
 
 
 @dataclass(frozen=True)
@@ -78,26 +84,25 @@ def train(
     scale: PixelScale,
     fabric: Fabric,
     callback: Watch = lambda progress: None,
+    unlabelled: ImageSet | None = None,
 ) -> None:
     """Run from ``state.step`` to the configured number of steps, changing ``state``; call back after every step.
 
+    ``unlabelled`` images teach p(x) along with those of ``train_set``.
     Raises RunError at a loss that is not finite, before the step is taken.
     """
     settings = config.training
-    augment = choose(settings.augmentation, len(train_set), settings.intensity)
-    draws = BalancedDraws(train_set.labels, train_set.n_classes, settings.batch_size, seed=config.seed)
+    sampler = Sampler(train_set, unlabelled, config, scale)
     epoch_steps = len(train_set) / settings.batch_size
-    labels = torch.tensor(train_set.labels)
     state.denoiser.train()
     while state.step < settings.steps:
+        if state.step == settings.generative_steps > 0:
+            _begin_classes(state, seeded(config.seed, _CLASSES))
         generator = seeded(config.seed, _NOISES, state.step)
-        indices = draws(state.step)
-        x = torch.from_numpy(scale.to_model(train_set.pixels[indices.numpy()]))
-        batch = _Batch.draw(augment(x, generator) if augment else x, labels[indices], settings, generator)
-        joint = settings.evidence_weight > 0 and state.step >= settings.evidence_from * settings.steps
+        batches = sampler(state.step, generator).to(fabric)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator.initial_seed())
-            losses = _step(state, settings, batch.to(fabric), joint, learning_rate(state.step, settings, epoch_steps), fabric)
+            losses = _step(state, settings, batches, learning_rate(state.step, settings, epoch_steps), fabric)
         validating = state.step % settings.validate_every == 0 or state.step == settings.steps
         validation = validate(state, config, val_set, scale, fabric) if validating else None
         if validation and len(val_set) and not torch.isfinite(validation.denoising):
@@ -107,95 +112,86 @@ def train(
 
 @torch.inference_mode()
 def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: PixelScale, fabric: Fabric) -> Losses:
-    """Both losses of the averaged weights on validation images, at noise that is the same every time; NaN without images."""
+    """Both losses of the averaged weights on validation images, at noise that is the same every time; NaN without images.
+
+    Levels are those of the denoising loss.  In the generative start the losses are of p(x), which has no evidence.
+    """
     if not len(val_set):
         return Losses(torch.full((), torch.nan), torch.full((), torch.nan))
     generator = seeded(config.seed, _VALIDATION)
     chosen = torch.randperm(len(val_set), generator=generator)[:_VALIDATION_IMAGES].numpy()
     x = torch.from_numpy(scale.to_model(val_set.pixels[chosen]))
-    batch = _Batch.draw(x, torch.from_numpy(val_set.labels[chosen]), config.training, generator).to(fabric)
+    label = torch.from_numpy(val_set.labels[chosen])
+    generative = Phase.at(state.step - 1, config.training).generative
+    label = torch.full_like(label, state.ema.n_classes) if generative else label
+    batch = Batch.draw(x, label, config.training, generator).to(fabric)
     parts = batch.split(max(1, _VALIDATION_PIXELS // x[0].numel()))
     weight = LOSS_WEIGHTS[config.training.loss]
+    loss = generative_loss if generative else partial(joint_loss, temperature=state.temperature)
     with fabric.autocast():
-        losses = [joint_loss(state.ema, state.temperature, p.x, p.z, p.sigma, p.label, weight) for p in parts]
+        losses = [loss(state.ema, x=p.x, z=p.z, sigma=p.sigma, label=p.label, weight=weight) for p in parts]
     return Losses.mean(losses, [len(part.x) / len(x) for part in parts])
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Clean images, the same with noise, its levels, the classes, and which images also train without a class."""
-
-    x: Tensor
-    z: Tensor
-    sigma: Tensor
-    label: Tensor
-    dropped: Tensor
-
-    @classmethod
-    def draw(cls, x: Tensor, label: Tensor, settings: TrainingConfig, generator: Generator) -> "_Batch":
-        n = len(x)
-        offset = torch.rand((), generator=generator).item()
-        sigma = draw_levels(settings, n, offset)[torch.randperm(n, generator=generator)]
-        noise = torch.randn(x.shape, generator=generator)
-        dropped = torch.rand(n, generator=generator) < settings.label_dropout
-        return cls(x, x + sigma[:, None, None, None] * noise, sigma, label, dropped)
-
-    def to(self, fabric: Fabric) -> "_Batch":
-        return _Batch(*fabric.to_device(self._fields()))
-
-    def split(self, n: int) -> "list[_Batch]":
-        """Batches of at most ``n`` images."""
-        return [_Batch(*part) for part in zip(*(field.split(n) for field in self._fields()), strict=True)]
-
-    def _fields(self) -> tuple[Tensor, ...]:
-        return self.x, self.z, self.sigma, self.label, self.dropped
+def _begin_classes(state: TrainingState, generator: Generator) -> None:
+    """After the generative start: classes from p(x), and the average from what was reached."""
+    start_classes_from_none(state.denoiser, generator)
+    state.average_from_here()
 
 
-def _step(state: TrainingState, settings: TrainingConfig, batch: _Batch, joint: bool, rate: float, fabric: Fabric) -> Losses:
-    weight = LOSS_WEIGHTS[settings.loss]
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
+def _step(state: TrainingState, settings: TrainingConfig, batches: StepBatches, rate: float, fabric: Fabric) -> Losses:
+    for optimizer in state.optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
     with fabric.autocast():
-        if joint:
-            losses = joint_loss(state.denoiser, state.temperature, batch.x, batch.z, batch.sigma, batch.label, weight)
-            loss = losses.denoising + settings.evidence_weight * losses.evidence
-            if batch.dropped.any():
-                loss = loss + batch.dropped.float().mean() * _without_class(state, batch, weight)
-        else:
-            label = torch.where(batch.dropped, state.denoiser.n_classes, batch.label)
-            losses = generative_loss(state.denoiser, batch.x, batch.z, batch.sigma, label, weight)
-            loss = losses.denoising
+        losses, loss = _losses(state, settings, batches)
     if not torch.isfinite(loss):
         raise diverged(state.step + 1, f"loss {loss.item()}", settings)
-    state.optimizer.zero_grad(set_to_none=True)
     fabric.backward(loss)
-    state.optimizer.step()
+    for optimizer in state.optimizers.values():
+        optimizer.step()
+    taken = Phase.at(state.step, settings).done + 1
     state.step += 1
-    state.update_ema(settings.ema_decay)
+    state.update_ema(settings.ema_decay, taken)
     return losses
+
+
+def _losses(state: TrainingState, settings: TrainingConfig, batches: StepBatches) -> tuple[Losses, Tensor]:
+    """What is reported of a step, and the loss to be stepped down."""
+    weight, main, evidence = LOSS_WEIGHTS[settings.loss], batches.main, batches.evidence
+    if evidence is main:
+        losses = _joint(state, main, weight)
+        loss = losses.denoising + settings.evidence_weight * losses.evidence
+        if main.dropped.any():
+            loss = loss + main.dropped.float().mean() * _without_class(state, main.only(main.dropped), weight)
+    else:
+        label = torch.where(main.dropped, state.denoiser.n_classes, main.label)
+        losses = generative_loss(state.denoiser, main.x, main.z, main.sigma, label, weight)
+        loss = losses.denoising
+        if evidence is not None:
+            losses = Losses(losses.denoising, _joint(state, evidence, weight).evidence)
+            loss = loss + settings.evidence_weight * losses.evidence
+    if batches.beside is not None:
+        loss = loss + settings.generative_weight * _without_class(state, batches.beside, weight)
+    return losses, loss
+
+
+def _joint(state: TrainingState, batch: Batch, weight: LossWeight) -> Losses:
+    return joint_loss(state.denoiser, state.temperature, batch.x, batch.z, batch.sigma, batch.label, weight)
+
+
+def _without_class(state: TrainingState, batch: Batch, weight: LossWeight) -> Tensor:
+    no_class = torch.full_like(batch.label, state.denoiser.n_classes)
+    return generative_loss(state.denoiser, batch.x, batch.z, batch.sigma, no_class, weight).denoising
 
 
 def diverged(step: int, found: str, settings: TrainingConfig) -> RunError:
     """What to raise at a ``step`` of which numbers are not finite."""
+    rates = f"training.learning_rate (now {settings.learning_rate:g})"
+    if settings.optimizer == "muon":
+        rates += f" or training.muon_learning_rate (now {settings.muon_learning_rate:g})"
     return RunError(
         f"training diverged: {found} at step {step}; expected finite numbers. The last checkpoint, if any, is from before. "
-        f"Lower training.learning_rate (now {settings.learning_rate:g}) and start anew, with --force to replace this run"
+        f"Lower {rates} and start anew, with --force to replace this run"
     )
-
-
-def _without_class(state: TrainingState, batch: _Batch, weight: LossWeight) -> Tensor:
-    x, z, sigma = batch.x[batch.dropped], batch.z[batch.dropped], batch.sigma[batch.dropped]
-    no_class = torch.full((len(x),), state.denoiser.n_classes, device=x.device)
-    return generative_loss(state.denoiser, x, z, sigma, no_class, weight).denoising
-
-
-def learning_rate(step: int, settings: TrainingConfig, epoch_steps: float = math.inf) -> float:
-    """Linear warm-up, then the decay asked for; ``epoch_steps``: steps that draw as many images as there are."""
-    warm = min(1.0, (step + 1) / settings.warmup_steps)
-    return settings.learning_rate * warm * _DECAYS[settings.decay](step, settings, epoch_steps)
-
-
-_DECAYS: dict[Decay, Callable[[int, TrainingConfig, float], float]] = {
-    "cosine": lambda step, settings, epoch_steps: 0.51 + 0.49 * math.cos(math.pi * step / settings.steps),
-    "step": lambda step, settings, epoch_steps: settings.decay_factor ** (step // (settings.decay_epochs * epoch_steps)),
-}

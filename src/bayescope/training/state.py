@@ -1,48 +1,42 @@
 """Everything a training step reads and changes, and its flat form for a file."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from bayescope.config import Optimizer, TrainingConfig
+from bayescope.config import TrainingConfig
 from bayescope.denoiser import Denoiser
 from bayescope.errors import RunError
 from bayescope.training.loss import Temperature
-
-OPTIMIZERS: dict[Optimizer, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": partial(torch.optim.AdamW, betas=(0.9, 0.99)),
-    "adam": torch.optim.Adam,
-}
+from bayescope.training.optimizers import Optimizers, build_optimizers
 
 
 @dataclass
 class TrainingState:
-    """The denoiser, its exponential moving average, the temperature, the optimiser and the next step's number."""
+    """The denoiser, its exponential moving average, the temperature, the optimisers and the next step's number."""
 
     denoiser: Denoiser
     ema: Denoiser
     temperature: Temperature
-    optimizer: torch.optim.Optimizer
+    optimizers: Optimizers
     step: int = 0
 
     @classmethod
     def start(cls, denoiser: Denoiser, config: TrainingConfig) -> "TrainingState":
         temperature = Temperature().to(denoiser.mean.device)
-        groups = [
-            {"params": list(denoiser.parameters()), "weight_decay": config.weight_decay, "factor": 1.0},
-            {"params": list(temperature.parameters()), "weight_decay": 0.0, "factor": 10.0},
-        ]
-        optimizer = OPTIMIZERS[config.optimizer](groups, lr=config.learning_rate)
         ema = copy.deepcopy(denoiser).requires_grad_(False).eval()
-        return cls(denoiser, ema, temperature, optimizer)
+        return cls(denoiser, ema, temperature, build_optimizers(denoiser, temperature, config))
+
+    def average_from_here(self) -> None:
+        """Begin the average anew with the weights as they are."""
+        self.ema.load_state_dict(self.denoiser.state_dict())
 
     @torch.no_grad()
-    def update_ema(self, decay: float) -> None:
-        decay = min(decay, (1 + self.step) / (10 + self.step))
+    def update_ema(self, decay: float, steps: int) -> None:
+        """``steps`` taken since the average began: at first it forgets faster than ``decay`` has it."""
+        decay = min(decay, (1 + steps) / (10 + steps))
         for average, value in zip(self.ema.parameters(), self.denoiser.parameters(), strict=True):
             average.lerp_(value, 1 - decay)
 
@@ -51,23 +45,20 @@ class TrainingState:
         flat = {"step": torch.tensor(self.step)}
         for name, module in self._modules():
             flat |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            flat |= {f"optimizer/{index}/{key}": value for key, value in slots.items()}
+        for name, optimizer in self.optimizers.items():
+            for index, slots in optimizer.state_dict()["state"].items():
+                flat |= {f"{name}/{index}/{key}": value for key, value in slots.items()}
         return {key: value.detach().contiguous() for key, value in flat.items()}
 
     def restore(self, flat: dict[str, Tensor]) -> None:
         """Take over tensors written by :meth:`tensors`.  Raises RunError if they are of another model."""
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, value in flat.items():
-            if key.startswith("optimizer/"):
-                _, index, slot = key.split("/")
-                slots.setdefault(int(index), {})[slot] = value
         try:
             for name, module in self._modules():
                 prefix = f"{name}/"
                 module.load_state_dict({k.removeprefix(prefix): v for k, v in flat.items() if k.startswith(prefix)})
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+            for name, optimizer in self.optimizers.items():
+                groups = optimizer.state_dict()["param_groups"]
+                optimizer.load_state_dict({"state": _slots(flat, name), "param_groups": groups})
             self.step = int(flat["step"])
         except (RuntimeError, KeyError, ValueError) as error:
             raise RunError(
@@ -77,3 +68,13 @@ class TrainingState:
 
     def _modules(self) -> list[tuple[str, torch.nn.Module]]:
         return [("denoiser", self.denoiser), ("ema", self.ema), ("temperature", self.temperature)]
+
+
+def _slots(flat: dict[str, Tensor], optimizer: str) -> dict[int, dict[str, Tensor]]:
+    """What an optimiser keeps of each parameter, by the parameter's number."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, value in flat.items():
+        if key.startswith(f"{optimizer}/"):
+            _, index, slot = key.split("/")
+            slots.setdefault(int(index), {})[slot] = value
+    return slots

@@ -1,0 +1,70 @@
+"""What training starts from, besides chance: what the network has learned without classes, or of other images."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from bayescope.denoiser import Denoiser
+from bayescope.errors import ConfigError
+
+_CLASS_SPREAD = 0.02
+
+
+@torch.no_grad()
+def start_classes_from_none(denoiser: Denoiser, generator: Generator) -> None:
+    """Let every class begin as no class, with a little of its own: what p(x) has learned serves p(x|y)."""
+    weight = denoiser.net.class_embedding.weight
+    weight.copy_(_beginning(weight[-1], denoiser.n_classes, generator))
+
+
+def start_from(
+    denoiser: Denoiser,
+    class_names: Sequence[str],
+    other: Denoiser,
+    other_class_names: Sequence[str],
+    generator: Generator,
+) -> None:
+    """Take over the weights of a network trained on other images; statistics stay those of the images to come.
+
+    A class goes on as the one of the same name, unless that is a bare number; any other begins as no class.  Raises
+    ConfigError if the networks differ in more than their classes.
+    """
+    weights = {key: value.to(denoiser.mean.device) for key, value in other.get_submodule("net").state_dict().items()}
+    embedded = other.net.class_embedding.weight.to(denoiser.mean.device)
+    label = _beginning(embedded[-1], denoiser.n_classes, generator)
+    for k, name in enumerate(class_names):
+        if name in other_class_names and not name.isdigit():
+            label[k] = embedded[list(other_class_names).index(name)]
+    key = next(
+        key for key, value in denoiser.get_submodule("net").named_parameters() if value is denoiser.net.class_embedding.weight
+    )
+    own = {name: tuple(value.shape) for name, value in denoiser.get_submodule("net").state_dict().items() if name != key}
+    theirs = {name: tuple(value.shape) for name, value in weights.items() if name != key}
+    if own != theirs:
+        raise ConfigError(
+            f"the network to start from ({_size(other)}) is not of the kind of the one to train ({_size(denoiser)}); expected "
+            "the same [net] and as many channels. Give the [net] of that run's config.toml, or another run"
+        )
+    denoiser.get_submodule("net").load_state_dict(weights | {key: label})
+
+
+def weights_fingerprint(denoiser: Denoiser) -> str:
+    """SHA-256 of a network's weights."""
+    digest = hashlib.sha256()
+    for key, value in denoiser.get_submodule("net").state_dict().items():
+        digest.update(key.encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _beginning(no_class: Tensor, n_classes: int, generator: Generator) -> Tensor:
+    """Embeddings ``(classes + 1, features)``: no class, with a little of its own in all but the last."""
+    own = torch.randn(n_classes, len(no_class), generator=generator) * _CLASS_SPREAD
+    return no_class + torch.cat([own, torch.zeros(1, len(no_class))]).to(no_class.device)
+
+
+def _size(denoiser: Denoiser) -> str:
+    count = sum(parameter.numel() for parameter in denoiser.get_submodule("net").parameters())
+    return f"{type(denoiser.net).__name__}, {count:,} weights, {denoiser.image_shape[0]} channels"
