@@ -45,7 +45,7 @@ def roc(contents: ReportContents) -> str:
             if not np.isfinite(area):
                 continue
             false, true, _ = roc_curve(positive, posterior[:, k])
-            label = f"{contents.class_names[k]} against the rest{', ' + name if name else ''}: AUC {area:.3f}"
+            label = f"{contents.class_names[k]}{', ' + name if name else ''}: AUC {area:.3f}"
             axes.plot(false, true, color=_colour(k), linestyle="--" if name else "-", linewidth=1.8, label=label)
     axes.set_aspect("equal")
     if axes.get_legend_handles_labels()[0]:
@@ -95,7 +95,8 @@ def reliability(contents: ReportContents) -> str:
     top.fill_between(curve.predicted, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
     bottom.hist(probability, bins=20, range=(0, 1), color=colour, alpha=0.7)
     _style(top, "", "Observed")
-    _style(bottom, "Predicted probability", "Images")
+    of_what = _short(contents.class_names[shown[0]]) if len(shown) == 1 else "each class"
+    _style(bottom, f"Predicted probability of {of_what}", "Images")
     top.legend(loc="upper left", frameon=False, fontsize=8)
     return _svg(figure)
 
