@@ -46,15 +46,15 @@ def test_what_stands_on_both_sides_is_counted() -> None:
         source="set",
     )
     told = overlaps(data)
-    assert "1 of 2 val images are images with pixels identical to one in train" in told
-    assert "2 of 3 test images are images with pixels identical to one in train" in told
-    assert "1 of 3 test images are images of patients who are also in train" in told
-    assert "2 images are there under several labels" in told
+    assert "1 of 2 val images have pixels identical to an image in train" in told
+    assert "2 of 3 test images have pixels identical to an image in train" in told
+    assert "1 of 3 test images are of patients who are also in train" in told
+    assert "images with several labels: 2" in told
 
 
 def test_separate_splits_are_not_told_of() -> None:
     data = Dataset(pictures([1, 1, 2]), pictures([3, 4]), pictures([5, 6]), source="set")
-    assert overlaps(data) == ["1 images are there under several labels"]
+    assert overlaps(data) == ["images with several labels: 1"]
     assert unseen_test(data) is data
 
 

@@ -69,6 +69,9 @@ def test_pixels_boxes_and_splits_are_those_of_the_files(vindr: Path, tmp_path: P
     seen: list[int] = []
     result = prepare(archive, preparation, out, vindr, workers=2, callback=seen.append)
     assert (result.used, list(result.broken), sum(seen)) == (2 * STUDIES - 1, ["images/study2/02L.dicom"], 2 * STUDIES)
+    assert (result.summary.found, result.summary.used) == (2 * STUDIES, 2 * STUDIES - 1)
+    assert result.summary.left_out["file is broken"] == 1
+    assert sum(sum(labels.values()) for labels in result.summary.counts.values()) == 2 * STUDIES - 1
     data, table = load_dataset(out), pd.read_parquet(out / cache.CASES)
     assert len(data.train) + len(data.val) + len(data.test) == result.used
     expected = archive.cases.set_index(archive.cases["path"].map(lambda path: Path(path).name))

@@ -20,7 +20,7 @@ from bayescope.cli.options import (
     heed,
     prior_from_text,
 )
-from bayescope.cli.output import add_row, check_free, in_words, new_table, print_json, say, show, write_json_lines
+from bayescope.cli.output import add_row, check_free, complain, in_words, new_table, print_json, say, show, write_json_lines
 from bayescope.cli.progress import bar, late_counter
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def unseen_images(
     check_choice(split)
     with late_counter("reading images") as count:
         found = load_for_model(model, data, count, normalise_labels)
+    if found.files.found:
+        complain(f"{data}: {found.files}", "yellow" if found.files.left_out else "dim")
     chosen = choose_images(found, read_record(run), split)
     heed(chosen.warnings, strict)
     return chosen

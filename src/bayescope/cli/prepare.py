@@ -103,7 +103,7 @@ def command(
     if not as_json:
         say(f"reading {source}", style="dim")
     found = _read(archive, source, task, split, fold, folds, val_fraction, seed, frame, normalise_labels)
-    heed(_leaks(found), strict)
+    heed([*_leaks(found), *(found.warnings if strict else ())], strict)  # without --strict the summary's notes tell of them
     if force:
         _remove(out)
     of_whole = bool((found.cases["kind"] != "roi").all())
@@ -208,7 +208,9 @@ def _remove(out: Path) -> None:
 def _told(result: "Result", out: Path) -> str:
     if result.unchanged:
         return f"Nothing to do: {out} holds these {result.used} images already"
-    return f"Prepared {result.used} images: {out}\nNext: bayescope train {out} --out RUN"
+    trains = sum(result.summary.counts["train"].values()) > 0
+    following = f"bayescope train {out} --out RUN" if trains else f"bayescope evaluate RUN {out}"
+    return f"Prepared {result.used} images: {out}\nNext: {following}"
 
 
 def _warn_of_broken(result: "Result") -> None:

@@ -98,6 +98,7 @@ def protocol(comparison: Comparison) -> list[str]:
         f"Values are means over seeds. Intervals: 95 %, over {unit}, of that mean. AUC and its lead: DeLong; others: "
         "bootstrap. The spread over seeds, a standard deviation, stands apart. No correction for several comparisons.",
         f"Measured on {c.device}. Training includes fitting to the validation images.",
+        *c.warnings,
     ]
 
 

@@ -8,9 +8,9 @@ findings of the image, NaN where there is none; ``frame`` is the number of a fra
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -48,6 +48,17 @@ class Summary:
     notes: tuple[str, ...]
     files: FileAccount = field(default_factory=FileAccount)
 
+    def of_used(self, cases: pd.DataFrame) -> Self:
+        """The same with ``cases`` as those used."""
+        labels = sort_class_names(cases["label"])
+        by_split = {name: cases[cases["split"] == name] for name in SPLITS}
+        return replace(
+            self,
+            used=len(cases),
+            counts={name: {label: int((rows["label"] == label).sum()) for label in labels} for name, rows in by_split.items()},
+            patients={name: int(rows["patient"].nunique()) for name, rows in by_split.items()},
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON can hold them."""
         return asdict(self) | {"notes": list(self.notes), "files": self.files.to_dict()}
@@ -67,10 +78,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Archive:
-    """The case table and the account of how it came about."""
+    """The case table, the account of how it came about, and ``warnings`` of what may be wrong with it."""
 
     cases: pd.DataFrame
     summary: Summary
+    warnings: tuple[str, ...] = ()
 
 
 def choose_copy(files: Collection[Path]) -> tuple[Path | None, str | None]:
@@ -172,19 +184,17 @@ def account(
     kept = check_kept(archive, task, table)
     cases = table.loc[kept].reindex(columns=list(COLUMNS)).reset_index(drop=True)
     cases = cases.astype(dict.fromkeys((*BOX, "frame"), float)).assign(path=path_column(cases["path"]))
-    labels = sort_class_names(cases["label"])
-    by_split = {name: cases[cases["split"] == name] for name in SPLITS}
     summary = Summary(
         archive=archive,
         task=task,
         split=split,
         unit=unit,
         found=len(table),
-        used=len(cases),
+        used=0,
         left_out={str(reason): int(n) for reason, n in table["left_out"].value_counts().items()},
-        counts={name: {label: int((rows["label"] == label).sum()) for label in labels} for name, rows in by_split.items()},
-        patients={name: int(rows["patient"].nunique()) for name, rows in by_split.items()},
+        counts={},
+        patients={},
         notes=tuple(notes),
         files=files or FileAccount(),
     )
-    return Archive(cases, summary)
+    return Archive(cases, summary.of_used(cases))

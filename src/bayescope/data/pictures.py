@@ -41,7 +41,8 @@ def read_picture_archive(
     blank = blank.replace({np.nan: None})
     told = (*cases.notes, *cases.warnings, *notes)
     archive = account(printable(cases.source), "its classes", "images", blank, how, told, cases.files)
-    return replace(archive, summary=_of_files(archive.summary)) if cases.files.found else archive
+    summary = _of_files(archive.summary) if cases.files.found else archive.summary
+    return replace(archive, summary=summary, warnings=cases.warnings)
 
 
 def _cases_of(source: Path, normalise_labels: bool) -> Cases:

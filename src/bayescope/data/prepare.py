@@ -150,7 +150,7 @@ def _finish(
     table = _table_of(cases.iloc[list(done)].reset_index(drop=True), list(done.values()), source)
     table.to_parquet(out / cache.CASES, index=False)
     for_processing = sum(outcome.shown.presentation == FOR_PROCESSING for outcome in done.values())
-    summary = _with_note(archive.summary, for_processing, len(done))
+    summary = _with_note(_without_broken(archive.summary, table, len(broken)), for_processing, len(done))
     transparent = sum("transparent pixels" in step for outcome in done.values() for step in outcome.shown.applied)
     if transparent:
         note = f"{transparent} images have transparent pixels, read in the colours they are stored with"
@@ -193,6 +193,12 @@ def _table_of(cases: pd.DataFrame, done: list[Done], source: Path) -> pd.DataFra
         header_view=shown["view"],
         record=[json.dumps(outcome.record.to_dict()) for outcome in done],
     )
+
+
+def _without_broken(summary: Summary, used: pd.DataFrame, n_broken: int) -> Summary:
+    if not n_broken:
+        return summary
+    return replace(summary.of_used(used), left_out={**summary.left_out, "file is broken": n_broken})
 
 
 def _with_note(summary: Summary, for_processing: int, n: int) -> Summary:

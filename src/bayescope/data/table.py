@@ -39,6 +39,7 @@ def read_case_table(path: Path, normalise_labels: bool = False) -> CaseTable:
     ``normalise_labels``: labels and patients that differ in spelling only are taken for the same.  An optional column that is
     wholly blank counts as absent.  Raises DataError naming columns and rows if the table cannot be used as it is.
     """
+    path = path.absolute()
     table, rows = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
     _check_columns(path, table)
     table = table[[name for name in (*_REQUIRED, *_OPTIONAL) if name in table.columns]]
@@ -61,6 +62,7 @@ def read_path_table(path: Path) -> pd.DataFrame:
 
     Each file once.  Raises DataError if there is no column path, or a blank field in it.
     """
+    path = path.absolute()
     table, rows = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
     if "path" not in table.columns:
         raise DataError(f"{path}: columns {list(table.columns)}; expected a column path. Name the column so")
