@@ -81,4 +81,4 @@ def _pairs(known: dict[str, set[str]], of_image: dict[str, list[str]], what: str
             shared = known[first] & known[second]
             if shared:
                 n = sum(name in shared for name in of_image[second])
-                yield f"{n} of {len(of_image[second])} {second} images are {what} {first}"
+                yield f"{n} of {len(of_image[second])} {second} images {what} {first}"
