@@ -108,8 +108,7 @@ def frame_columns(p: Place) -> None:
 @remedy("data.sources:load_dataset", "Give data with all three to train on")
 @remedy("choice:choose_images", "--split train to measure it on its own")
 @remedy("choice:check_choice", "expected one of {}")
-@remedy("choice:_test_images", "Give --split all")
-@remedy("choice:_seen", "expected all. Give --split all")
+@remedy("choice:_of_split", "Give --split all")
 @remedy("choice:_seen", "expected some. Give another --split")
 def which_images(p: Place) -> None:
     arrays = dict(np.load(p.npz))

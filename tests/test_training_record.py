@@ -26,13 +26,12 @@ def test_every_image_and_patient_is_known_by_its_first_split(data: Dataset) -> N
         assert record.splits_of(getattr(data, name).pixels).tolist() == [name, name]
     assert record.splits_of(stripes(3, 9).pixels).tolist() == ["", "", ""]
     asked = ["Anna", "Ben", "Cem", "Dora", "Emil"]
-    assert record.splits_of_patients(asked, same_source=False).tolist() == ["train", "train", "val", "test", ""]
+    assert record.splits_of_patients(asked).tolist() == ["train", "train", "val", "test", ""]
 
 
-def test_numbers_given_to_patients_hold_within_one_source_only(data: Dataset) -> None:
+def test_numbers_given_to_patients_are_no_names(data: Dataset) -> None:
     record = TrainingRecord.of(data)
-    assert record.splits_of_patients(["patient 1"], same_source=True).tolist() == ["val"]
-    assert record.splits_of_patients(["patient 1"], same_source=False).tolist() == [""]
+    assert record.splits_of_patients(["patient 1", "file 1"]).tolist() == ["", ""]
 
 
 def test_no_patient_can_be_read_from_it_or_followed_from_run_to_run(data: Dataset) -> None:

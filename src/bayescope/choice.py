@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescope.data.cases import Callback
+from bayescope.data.copies import pixel_hashes
 from bayescope.data.images import ImageSet
 from bayescope.data.intensity import Preparation
 from bayescope.data.labelled import SPLITS, LabelledImages
@@ -74,44 +75,38 @@ def check_choice(split: str) -> None:
 def choose_images(data: LabelledImages, record: TrainingRecord | None, split: str = "auto") -> ChosenImages:
     """The images to measure a run on, by the ``record`` of what it was given (None: it keeps none).
 
-    ``auto``: of data that hold no image the run was trained or validated on, all images, whatever splits they have; of the data
-    it was trained on, those that were its test images, and test images that were added.  ``all``: every unseen image.
-    ``test``,
-    ``train``, ``val``: that split of the run, or, for other data, as they give it.  Images of patients whom the run was trained
-    on count as seen, too.  Raises ConfigError for an unknown split or one that the data do not give, DataError if no unseen
-    image is left.
+    ``auto``: of the data it was trained on, those that were its test images, and test images that were added; of data that
+    hold less than half of the images it was trained on, every unseen image, whatever splits they have.  ``all``: every unseen
+    image.  ``test``, ``train``, ``val``: that split of the run, or, for other data, the unseen images of the split that they
+    give.  An image is seen if the run was trained or validated on it, or on an image of its patient.  Raises ConfigError for an
+    unknown split or one that the data do not give, DataError if no unseen image is left.
     """
     check_choice(split)
     known = _known(data, record)
-    if split in _SEEN:
-        return _seen(data, record, known.of_image, split)
+    if split in _SEEN and known.any_image:
+        return _seen(data, known, split)
     everything = split == "all" or (split == "auto" and not known.is_source)
-    wanted = np.ones(len(data.images), bool) if everything else _test_images(data, known, split)
-    seen = known.of_image != ""
-    seen &= known.of_image != "test"
-    seen |= np.isin(known.of_patient, _SEEN)
-    chosen = np.flatnonzero(wanted & ~seen)
-    left_out = _reasons(known, wanted if everything or split == "test" else np.ones_like(wanted))
+    wanted = np.ones(len(data.images), bool) if everything else _of_split(data, known, "test" if split == "auto" else split)
+    chosen = np.flatnonzero(wanted & ~known.is_seen)
+    added = int((~wanted & ~known.is_seen & (known.of_image == "")).sum()) if known.is_source else 0
+    left_out = _reasons(known, np.ones_like(wanted) if split == "auto" else wanted)
+    if not len(chosen):
+        more = f", or --split all to measure the {added} images added since training" if added else ""
+        raise DataError(
+            f"{data.source}: no unseen image of {len(data.images)} ({_in_words(left_out) or 'none of the split'}); expected "
+            f"some. Give images that the run was not trained on{more}, or --split train to measure it on its own"
+        )
     warnings = list(data.warnings)
     if record is None:
         warnings.append("the run keeps no record of its training images: whether these are unseen is not known")
-    if not len(chosen):
-        why = "; ".join(f"{n} {reason}" for reason, n in left_out.items()) or "none of the split"
-        raise DataError(
-            f"{data.source}: no unseen image of {len(data.images)} ({why}); expected some. Give images that the run was not "
-            "trained "
-            "on, or --split train to measure it on its own"
-        )
-    added = int((~wanted & (known.of_image == "")).sum()) if known.is_source else 0
     if added:
         warnings.append(
             f"{added} images were added since training and are not measured; --split all measures every image not trained on"
         )
-    if left_out:
-        described = "; ".join(f"{n} {reason}" for reason, n in left_out.items())
-        if everything or known.n_new_or_moved:
-            warnings.append(f"left out: {described}")
-    return ChosenImages(data.images.subset(chosen), "all" if everything else "test", data, False, left_out, tuple(warnings))
+    if described := _in_words(_reasons(known, wanted)):
+        warnings.append(f"left out: {described}")
+    name = "all" if everything else "test" if split == "auto" else split
+    return ChosenImages(data.images.subset(chosen), name, data, False, left_out, tuple(warnings))
 
 
 def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str) -> tuple[list[int], str]:
@@ -136,54 +131,70 @@ def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str
 
 @dataclass(frozen=True)
 class _Known:
-    """What the run knows of each image and its patient: the split it was in, or blank."""
+    """What the run knows of each image and its patient: the split it was in, or blank.
+
+    ``is_source``: whether the data hold half or more of the images that the run was trained and validated on.
+    """
 
     of_image: NDArray[np.str_]
     of_patient: NDArray[np.str_]
+    is_source: bool
 
     @property
-    def is_source(self) -> bool:
-        """Whether the run was trained or validated on some of the images."""
-        return bool(np.isin(self.of_image, _SEEN).any())
+    def any_image(self) -> bool:
+        """Whether the run was given any of the images."""
+        return bool((self.of_image != "").any())
 
     @property
-    def n_new_or_moved(self) -> int:
-        return int((self.of_image == "").sum())
+    def is_seen(self) -> NDArray[np.bool_]:
+        """Whether the run was trained or validated on each image or its patient."""
+        return np.isin(self.of_image, _SEEN) | np.isin(self.of_patient, _SEEN)
 
 
 def _known(data: LabelledImages, record: TrainingRecord | None) -> _Known:
     nothing = np.full(len(data.images), "", dtype="U5")
     if record is None:
-        return _Known(nothing, nothing)
-    of_image = record.splits_of(data.images.pixels)
-    if data.images.groups is None:
-        return _Known(of_image, nothing)
-    return _Known(of_image, record.splits_of_patients(data.images.groups, same_source=bool((of_image != "").any())))
+        return _Known(nothing, nothing, False)
+    hashes = pixel_hashes(data.images.pixels)
+    of_image = np.array([record.images.get(found, "") for found in hashes], dtype="U5")
+    n_seen = sum(split in _SEEN for split in record.images.values())
+    n_found = len({found for found, split in zip(hashes, of_image, strict=True) if split in _SEEN})
+    return _Known(of_image, _of_patients(data.images.groups, of_image, record), 0 < n_seen <= 2 * n_found)
 
 
-def _test_images(data: LabelledImages, known: _Known, split: str) -> NDArray[np.bool_]:
-    """Recorded test images, and those that the data give as test."""
-    wanted = known.of_image == "test"
+def _of_patients(patients: tuple[str, ...] | None, of_image: NDArray[np.str_], record: TrainingRecord) -> NDArray[np.str_]:
+    """The split of each image's patient, by name and by the patient's other images: the first of train, val, test."""
+    if patients is None:
+        return np.full(len(of_image), "", dtype="U5")
+    splits: dict[str, set[str]] = {}
+    for patient, *found in zip(patients, of_image.tolist(), record.splits_of_patients(patients).tolist(), strict=True):
+        splits.setdefault(patient, set()).update(found)
+    first = {patient: next((name for name in SPLITS if name in found), "") for patient, found in splits.items()}
+    return np.array([first[patient] for patient in patients], dtype="U5")
+
+
+def _of_split(data: LabelledImages, known: _Known, split: str) -> NDArray[np.bool_]:
+    """Images that were of the split in the run, and those that the data give as such."""
+    wanted = known.of_image == split
     if data.split is not None:
-        wanted |= data.split == "test"
+        wanted |= data.split == split
     elif not wanted.any() and not known.is_source:
         raise ConfigError(f"split {split!r} of {data.source}, which gives no splits; expected all. Give --split all")
     return wanted
 
 
-def _seen(data: LabelledImages, record: TrainingRecord | None, of_image: NDArray[np.str_], split: str) -> ChosenImages:
-    recorded = record is not None and bool((of_image != "").any())
-    if recorded:
-        chosen = of_image == split
-    elif data.split is not None:
-        chosen = data.split == split
-    else:
-        raise ConfigError(f"split {split!r} of {data.source}, which gives no splits; expected all. Give --split all")
-    if not chosen.any():
+def _seen(data: LabelledImages, known: _Known, split: str) -> ChosenImages:
+    """The images that the run was trained or validated on."""
+    chosen = np.flatnonzero(known.of_image == split)
+    if not len(chosen):
         raise DataError(f"{data.source}: no image of split {split}; expected some. Give another --split")
     role = "trained" if split == "train" else "validated"
-    told = (f"measured on images the run was {role} on: this says nothing of new images",) if recorded else ()
-    return ChosenImages(data.images.subset(np.flatnonzero(chosen)), split, data, recorded, {}, (*data.warnings, *told))
+    told = f"measured on images the run was {role} on: this says nothing of new images"
+    return ChosenImages(data.images.subset(chosen), split, data, True, {}, (*data.warnings, told))
+
+
+def _in_words(left_out: dict[str, int]) -> str:
+    return "; ".join(f"{n} {reason}" for reason, n in left_out.items())
 
 
 def _reasons(known: _Known, among: NDArray[np.bool_]) -> dict[str, int]:

@@ -24,7 +24,7 @@ from bayescope.errors import RunError
 from bayescope.shapes import Pixels
 
 _SALT_BYTES = 16
-_NUMBERED = re.compile(r"patient \d+")
+_NUMBERED = re.compile(r"(patient|file) \d+")
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,19 @@ class TrainingRecord:
         """Split of each image ``(n, channel, height, width)`` in the run, blank for one it was not given: ``(n,)``."""
         return np.array([self.images.get(found, "") for found in pixel_hashes(pixels)], dtype="U5")
 
-    def splits_of_patients(self, patients: Iterable[str], same_source: bool) -> NDArray[np.str_]:
-        """Split of each image's patient, blank for one the run does not know: ``(n,)``.
+    def splits_of_patients(self, patients: Iterable[str]) -> NDArray[np.str_]:
+        """Split of each image's patient by name, blank for one the run does not know: ``(n,)``.
 
-        Patients that were merely numbered, since DICOM headers told them apart, are the same only in the ``same_source``.
+        Blank also for patients that were merely numbered, since DICOM headers or files told them apart: the numbers are
+        others' in other data, and after images were added.  Those are known by their images.
         """
-        found = [self.patients.get(_salted(self.salt, patient), "") for patient in patients]
-        numbered = [bool(_NUMBERED.fullmatch(patient)) and not same_source for patient in patients]
-        return np.array(["" if skip else split for split, skip in zip(found, numbered, strict=True)], dtype="U5")
+        return np.array(
+            [
+                "" if _NUMBERED.fullmatch(patient) else self.patients.get(_salted(self.salt, patient), "")
+                for patient in patients
+            ],
+            dtype="U5",
+        )
 
     def to_bytes(self) -> bytes:
         """A Parquet table ``kind, hash, split``, the salt being its first row."""
