@@ -21,9 +21,9 @@ def csv(p: Place, **columns: object) -> str:
 
 
 @remedy("data.table:_check_header", "fields separated by {} ({}); expected {}. {}")
-@remedy("data.table:_check_columns", "in lower case. Rename {}")
-@remedy("data.table:_check_columns", "heads several columns")
-@remedy("data.table:_check_columns", "Name the columns so")
+@remedy("data.table_columns:check_columns", "in lower case. Rename {}")
+@remedy("data.table_columns:check_columns", "heads several columns")
+@remedy("data.table_columns:check_columns", "Name the columns so")
 @remedy("data.table:_check_header", "expected a header path,label[,patient][,split]. Add one as the first row")
 @remedy("data.table:_text", "fields, header with {}")
 @remedy("data.table:_text", "no rows; expected one for each image")
@@ -32,7 +32,7 @@ def csv(p: Place, **columns: object) -> str:
 @remedy("data.table:_decoded", "UTF-16, or no text")
 @remedy("data.table:_decoded", "is not UTF-8, perhaps Latin-1")
 @remedy("data.table:_without_blank_columns", "rows with a blank field")
-@remedy("data.table:_check_labels", "labels that mean a missing value")
+@remedy("data.table_columns:check_words", "s that mean a missing value")
 @remedy("data.table:_located", "holds the address")
 @remedy("data.table:_located", "with backslashes")
 @remedy("data.table:_check_repeats", "rows repeat a file")
@@ -73,7 +73,7 @@ def spellings(p: Place) -> None:
     p.works("evaluate", p.out, data, "--normalise-labels")
 
 
-@remedy("data.table:_check_columns", "one for each class; expected one column label")
+@remedy("data.table_columns:check_columns", "one for each class; expected one column label")
 def one_hot(p: Place) -> None:
     table = pd.read_csv(p.table()).assign(benign=[0, 1] * 30, malignant=[1, 0] * 30)
     table.drop(columns="label").to_csv(p.folder / "cases.csv", index=False)
@@ -97,7 +97,7 @@ def parquet(p: Place) -> None:
 
 
 @remedy("data.sources:_cases", "a column frame, which is for DICOM")
-@remedy("data.table:_check_frames", "is no number from 1 on")
+@remedy("data.table_columns:check_frames", "is no number from 1 on")
 def frame_columns(p: Place) -> None:
     data = p.table(frame=["first"] * 60)
     p.refused(*p.train(data))

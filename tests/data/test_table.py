@@ -35,8 +35,18 @@ def write(folder: Path, content: str | bytes, name: str = "cases.csv") -> Path:
         PLAIN.replace("\n", "\n,,\n\n"),
         PLAIN.replace("a.png", '"a.png"').replace("benign", " benign "),
         "path,label,patient,note\na.png,benign,7,x\nb.png,malignant,8,\n",
+        "sep=,\n" + PLAIN,
     ],
-    ids=["plain", "BOM", "CRLF", "comma at each end", "blank rows", "quotes and blanks", "other columns"],
+    ids=[
+        "plain",
+        "BOM",
+        "CRLF",
+        "comma at each end",
+        "blank rows",
+        "quotes and blanks",
+        "other columns",
+        "separator for Excel",
+    ],
 )
 def test_what_means_the_same_is_read_the_same(tmp_path: Path, content: str) -> None:
     found = read_case_table(write(tmp_path, content))
@@ -58,6 +68,7 @@ def test_a_quoted_comma_stays_in_its_field(tmp_path: Path) -> None:
         ("path;label\na.png;benign\n", "separated by ';' (semicolons)"),
         ("path,label\na.png,benign,7\nb.png,malignant\n", "row 2 with 3 fields, header with 2"),
         ("path,label\na.png,benign\n\nb.png\n", "row 4 with 1 fields, header with 2"),
+        ("sep=;\npath;label\na.png;benign\n", "separated by ';' (semicolons)"),
         ("Path,Label\na.png,benign\n", "Rename 'Path' to 'path', 'Label' to 'label'"),
         ("path,label,label\na.png,benign,benign\n", "label heads several columns"),
         ("a.png,benign\nb.png,malignant\n", "expected a header path,label"),
@@ -65,6 +76,10 @@ def test_a_quoted_comma_stays_in_its_field(tmp_path: Path) -> None:
         ("path,label\na.png,\nb.png,malignant\n", "1 rows with a blank field: label in row 2"),
         ("path,label,patient\na.png,benign,7\nb.png,malignant,\n", "1 rows with a blank field: patient in row 3"),
         ("path,label\na.png,nan\nb.png,malignant\n", "labels that mean a missing value: 'nan' in row 2"),
+        (
+            "path,label,patient\na.png,benign,nan\nb.png,malignant,NaN\n",
+            "patients that mean a missing value: 'nan' in rows 2, 3",
+        ),
         ("path,label\na.png,NaN\nb.png,#N/A\n", "'nan' in row 2; '#n/a' in row 3"),
         (
             "path,label\na.png,Benign\nb.png,benign\nc.png,BENIGN\n",
@@ -108,6 +123,17 @@ def test_a_doubtful_label_is_told_of_and_kept(tmp_path: Path) -> None:
     found = read_case_table(write(tmp_path, "path,label\na.png,none\nb.png,malignant\n"))
     assert found.cases["label"].tolist() == ["none", "malignant"]
     assert "label 'none' in row 2" in found.warnings[0]
+
+
+def test_doubtful_patients_are_told_of(tmp_path: Path) -> None:
+    found = read_case_table(write(tmp_path, "path,label,patient\na.png,benign,unknown\nb.png,malignant,unknown\n"))
+    assert "patient 'unknown' in rows 2, 3 is taken for a patient" in found.warnings[0]
+
+
+@pytest.mark.parametrize(("column", "known"), [("patient_id", "patient"), ("Patient", "patient"), ("Split", "split")])
+def test_a_column_that_may_be_an_optional_one_is_told_of(tmp_path: Path, column: str, known: str) -> None:
+    found = read_case_table(write(tmp_path, f"path,label,{column}\na.png,benign,1\nb.png,malignant,1\n"))
+    assert f"column {column!r} is not used; rename it to {known}" in found.warnings[0]
 
 
 @pytest.mark.parametrize("patients", [[1, 2], [1.0, 2.0], ["1", "2"]])

@@ -5,7 +5,6 @@ Rows are numbered as a spreadsheet shows them, the header being row 1.  What wou
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,11 @@ import pandas as pd
 
 from bayescope.data.names import existing, printable
 from bayescope.data.spelling import rows_in_words, unify
+from bayescope.data.table_columns import OPTIONAL, REQUIRED, check_columns, check_frames, check_words, resembling_columns
 from bayescope.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-_REQUIRED, _OPTIONAL = ("path", "label"), ("patient", "split", "frame")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
-_MISSING = frozenset({"nan", "<na>", "nat", "#n/a", "#null!", "#value!"})
-_DOUBTFUL = frozenset({"na", "n/a", "none", "null", "nil", "-", "?", "unknown"})
 _SHOWN = 5
 
 
@@ -41,16 +38,17 @@ def read_case_table(path: Path, normalise_labels: bool = False) -> CaseTable:
     """
     path = path.absolute()
     table, rows = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
-    _check_columns(path, table)
-    table = table[[name for name in (*_REQUIRED, *_OPTIONAL) if name in table.columns]]
+    check_columns(path, table)
+    warnings = resembling_columns(path, table.columns)
+    table = table[[name for name in (*REQUIRED, *OPTIONAL) if name in table.columns]]
     table, notes = _without_blank_columns(path, table, rows)
-    warnings = _check_labels(path, table["label"].tolist(), rows)
     for column, what in (("label", "classes"), ("patient", "patients")):
         if column in table.columns:
+            warnings += check_words(path, column, table[column].tolist(), rows)
             values, note = unify(table[column].tolist(), what, str(path), normalise_labels, rows)
             table, notes = table.assign(**{column: values}), [*notes, *filter(None, [note])]
     if "frame" in table.columns:
-        _check_frames(path, table["frame"].tolist(), rows)
+        check_frames(path, table["frame"].tolist(), rows)
     located = [_located(path, text, row) for text, row in zip(table["path"], rows, strict=True)]
     table = table.assign(path=path_column(located, table.index))
     _check_repeats(path, table, rows)
@@ -81,6 +79,8 @@ def _text(path: Path) -> tuple[pd.DataFrame, list[int]]:
     except csv.Error as error:
         raise DataError(f"{path}: cannot be read as a table ({error}); expected CSV. Export it again") from None
     filled = [(number, record) for number, record in enumerate(records, start=1) if any(field.strip() for field in record)]
+    if filled and filled[0][1][0].lower().startswith("sep="):
+        filled.pop(0)  # for Excel, which tells the separator so
     if not filled:
         raise DataError(f"{path}: empty; expected a header path,label[,patient][,split] and a row for each image. Fill it in")
     (_, header), *body = filled
@@ -95,8 +95,8 @@ def _text(path: Path) -> tuple[pd.DataFrame, list[int]]:
         lengths = sorted({len(record) for _, record in body} - {len(names)})
         raise DataError(
             f"{path}: {rows_in_words(uneven)} with {' or '.join(map(str, lengths))} fields, header with {len(names)}; "
-            "expected as "
-            "many in each. Put a field that holds a comma in quotes, or remove what is too much"
+            "expected as many in each. Put a field that holds a comma in quotes, remove what is too much, or add what is "
+            "missing"
         )
     if not body:
         raise DataError(f"{path}: no rows; expected one for each image. Add path and label of the images")
@@ -129,11 +129,11 @@ def _without_blank_end(record: list[str], n: int) -> list[str]:
 
 
 def _check_header(path: Path, names: Sequence[str], separator: str) -> None:
-    if set(_REQUIRED) <= set(names):
+    if set(REQUIRED) <= set(names):
         return
     for other, word in _SEPARATORS.items():
         parts = {part.strip().strip('"') for part in separator.join(names).split(other)}
-        if other != separator and set(_REQUIRED) <= parts:
+        if other != separator and set(REQUIRED) <= parts:
             remedy = "Rename it to .tsv" if other == "\t" else f"Save it separated by {_SEPARATORS[separator]}"
             raise DataError(f"{path}: fields separated by {other!r} ({word}); expected {_SEPARATORS[separator]}. {remedy}")
     if any("/" in name or Path(name).suffix[1:].isalpha() for name in names if name):
@@ -150,7 +150,7 @@ def _parquet(path: Path) -> tuple[pd.DataFrame, list[int]]:
     table = table.rename(columns=str)
     if table.empty:
         raise DataError(f"{path}: no rows; expected one for each image. Add path and label of the images")
-    known = [name for name in (*_REQUIRED, *_OPTIONAL) if name in table.columns and list(table.columns).count(name) == 1]
+    known = [name for name in (*REQUIRED, *OPTIONAL) if name in table.columns and list(table.columns).count(name) == 1]
     return table.assign(**{name: _as_text(path, table[name]) for name in known}), list(range(2, len(table) + 2))
 
 
@@ -164,31 +164,9 @@ def _as_text(path: Path, column: pd.Series) -> list[str]:
     return ["" if gone else str(int(value) if whole else value).strip() for value, gone in zip(column, missing, strict=True)]
 
 
-def _check_columns(path: Path, table: pd.DataFrame) -> None:
-    names = [str(name) for name in table.columns]
-    if repeated := [name for name, count in Counter(names).items() if count > 1 and name in (*_REQUIRED, *_OPTIONAL)]:
-        raise DataError(f"{path}: {', '.join(repeated)} heads several columns; expected one. Rename or remove the others")
-    missing = [name for name in _REQUIRED if name not in names]
-    near = [name for name in names if name.strip().lower() in missing]
-    if near:
-        wanted = ", ".join(f"{name!r} to {name.strip().lower()!r}" for name in near)
-        raise DataError(f"{path}: columns {names}; expected path,label[,patient][,split] in lower case. Rename {wanted}")
-    if missing:
-        one_hot = [name for name in names if set(table[name].astype(str)) <= {"0", "1", "0.0", "1.0", "False", "True"}]
-        if missing == ["label"] and len(one_hot) > 1:
-            raise DataError(
-                f"{path}: columns {', '.join(one_hot)} of 0 and 1, one for each class; expected one column label. Put the "
-                "name of the "
-                "class into it"
-            )
-        raise DataError(
-            f"{path}: columns {names}; expected path,label[,patient][,split], missing {missing}. Name the columns so"
-        )
-
-
 def _without_blank_columns(path: Path, table: pd.DataFrame, rows: Sequence[int]) -> tuple[pd.DataFrame, list[str]]:
     blank = table == ""
-    empty = [name for name in _OPTIONAL if name in table.columns and blank[name].all()]
+    empty = [name for name in OPTIONAL if name in table.columns and blank[name].all()]
     table, blank = table.drop(columns=empty), blank.drop(columns=empty)
     partly = {
         name: [rows[i] for i in blank.index[blank[name]]] for name in table.columns if name != "frame" and blank[name].any()
@@ -198,31 +176,6 @@ def _without_blank_columns(path: Path, table: pd.DataFrame, rows: Sequence[int])
         described = "; ".join(f"{name} in {rows_in_words(found)}" for name, found in partly.items())
         raise DataError(f"{path}: {n_rows} rows with a blank field: {described}; expected none. Fill in or remove them")
     return table, [f"column {name} is blank in every row and not used" for name in empty]
-
-
-def _check_labels(path: Path, labels: Sequence[str], rows: Sequence[int]) -> list[str]:
-    found = {
-        word: [row for row, label in zip(rows, labels, strict=True) if label.lower() == word]
-        for word in dict.fromkeys(map(str.lower, labels))
-    }
-    if gone := {word: where for word, where in found.items() if word in _MISSING}:
-        described = "; ".join(f"{word!r} in {rows_in_words(where)}" for word, where in gone.items())
-        raise DataError(
-            f"{path}: labels that mean a missing value: {described}; expected the name of a class. Fill in the label, or "
-            "remove the rows"
-        )
-    return [
-        f"{path}: label {word!r} in {rows_in_words(where)} is taken for a class; if it means a missing value, remove the rows"
-        for word, where in found.items()
-        if word in _DOUBTFUL
-    ]
-
-
-def _check_frames(path: Path, frames: Sequence[str], rows: Sequence[int]) -> None:
-    if wrong := [row for row, frame in zip(rows, frames, strict=True) if frame and (not frame.isdecimal() or int(frame) < 1)]:
-        raise DataError(
-            f"{path}: column frame in {rows_in_words(wrong)} is no number from 1 on; expected 1, 2, … or blank. Correct it"
-        )
 
 
 def _located(table: Path, text: str, row: int) -> Path:
