@@ -11,6 +11,7 @@ PAGE = RESULTS.parent.parent / "docs" / "results.md"
 SECTIONS = (
     "medmnist",
     "learning",
+    "sizes",
     "demo",
     "phantom",
     "evidence",

@@ -56,8 +56,9 @@ def test_white_statistics_are_edm_to_the_letter() -> None:
     torch.testing.assert_close(denoiser.loss_weight(sigma), (sigma**2 + 0.25) / (sigma * 0.5) ** 2 / n_pixels)
 
 
-def test_every_class_at_once_equals_one_by_one() -> None:
-    denoiser = build_denoiser(statistics(), NetConfig(widths=(8, 8))).eval()
+@pytest.mark.parametrize("fold", [2, 4])
+def test_every_class_at_once_equals_one_by_one(fold: int) -> None:
+    denoiser = build_denoiser(statistics(), NetConfig(widths=(8, 8), fold=fold)).eval()
     z, sigma = torch.randn(2, *SHAPE), torch.tensor([0.2, 2.0])
     together = denoiser.under_every_class(z, sigma)
     for k in range(3):
@@ -72,10 +73,11 @@ def test_class_means_that_are_only_noise_are_dropped() -> None:
     assert ImageStatistics.of(x, torch.arange(60) % 2, 2).class_shift[0].abs().max() > 1.0
 
 
+@pytest.mark.parametrize("fold", [2, 4])
 @pytest.mark.parametrize("shape", [(1, 1, 20), (1, 28, 28), (3, 9, 6)])
-def test_any_image_side(shape: tuple[int, int, int]) -> None:
+def test_any_image_side(shape: tuple[int, int, int], fold: int) -> None:
     stats = ImageStatistics(torch.zeros(shape), torch.ones(shape), torch.zeros(3, *shape))
-    denoiser = build_denoiser(stats, NetConfig(widths=(8, 8, 8)))
+    denoiser = build_denoiser(stats, NetConfig(widths=(8, 8, 8), fold=fold))
     assert denoiser(torch.zeros(2, *shape), torch.ones(2), torch.zeros(2, dtype=int)).shape == (
         2,
         *shape,

@@ -41,6 +41,7 @@ class NetConfig(_Section):
     diffusion ``schedule``.
     ``patterns``: how many of the stem's filters start from common spatial patterns of the classes, for small signs in texture;
     if any do, the stem sees the image through its filters alone.
+    ``fold``: the stem folds so many pixels a side into one, which makes a pass up to four times as cheap at twice the fold.
     """
 
     kind: NetKind = "fast"
@@ -49,6 +50,7 @@ class NetConfig(_Section):
     blocks: int = Field(1, ge=1)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     patterns: int = Field(0, ge=0, le=24)
+    fold: int = Field(2, ge=1, le=8)
 
     @model_validator(mode="after")
     def _positive_widths(self) -> Self:

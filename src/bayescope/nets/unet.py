@@ -1,8 +1,8 @@
-"""The fast default network: a U-Net behind a stride-2 stem, modulated by class and noise level in every block.
+"""The fast default network: a U-Net behind a folding stem, modulated by class and noise level in every block.
 
-The stem folds 2x2 pixels into channels, so no convolution runs at full resolution: that is where the time of a small
-U-Net goes.  Class and noise level enter as one embedding, which scales and shifts the normalised features of every
-residual block (FiLM, Perez et al. 2018): on a reduced PneumoniaMNIST a trunk shared by the classes lost 0.02 AUC.
+The stem folds 2x2 pixels into channels, or 4x4 of larger images, so only its own filters run at full resolution: that is where
+the time of a small U-Net goes.  Class and noise level enter as one embedding, which scales and shifts the normalised features
+of every residual block (FiLM, Perez et al. 2018): on a reduced PneumoniaMNIST a trunk shared by the classes lost 0.02 AUC.
 """
 
 import math
@@ -95,17 +95,17 @@ class Stage(nn.Module):
 
 
 class Stem(nn.Module):
-    """Full-resolution filters, rectified, folded to half the resolution.
+    """Full-resolution filters, rectified, of which ``side`` by ``side`` pixels are folded into one.
 
-    ``(batch, channel, height, width)`` becomes ``(batch, width, height/2, width/2)``.  ``image_beside``: the image itself is
-    folded in too.  That helps on photographs; on the phantom the network then leans on it, and never finds the specks.
+    ``(batch, channel, height, width)`` becomes ``(batch, width, height/side, width/side)``.  ``image_beside``: the image itself
+    is folded in too.  That helps on photographs; on the phantom the network then leans on it, and never finds the specks.
     """
 
-    def __init__(self, channels: int, width: int, image_beside: bool = True) -> None:
+    def __init__(self, channels: int, width: int, image_beside: bool = True, side: int = 2) -> None:
         super().__init__()
         self.image_beside = image_beside
         self.filters = nn.Conv2d(channels + _PLACE, _FILTERS, STEM_SIDE, padding=STEM_SIDE // 2)
-        self.fold = nn.Conv2d(_FILTERS + channels * image_beside, width, 2, stride=2)
+        self.fold = nn.Conv2d(_FILTERS + channels * image_beside, width, side, stride=side)
 
     @torch.no_grad()
     def start_from(self, filters: Tensor) -> None:
@@ -118,7 +118,7 @@ class Stem(nn.Module):
 
 
 class UNet(nn.Module):
-    """Raw network F(z, log σ, y) of the preconditioned denoiser; any image side (an odd one is padded by a pixel)."""
+    """Raw network F(z, log σ, y) of the preconditioned denoiser; any image side (padded to whole folds)."""
 
     def __init__(
         self,
@@ -128,11 +128,13 @@ class UNet(nn.Module):
         blocks: int = 1,
         dropout: float = 0.0,
         image_beside: bool = True,
+        fold: int = 2,
     ) -> None:
         super().__init__()
         dim = 4 * widths[0]
+        self.fold = fold
         self.embedding = Embedding(n_classes, dim)
-        self.stem = Stem(channels, widths[0], image_beside)
+        self.stem = Stem(channels, widths[0], image_beside, fold)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         width = widths[0]
         for wide in widths:
@@ -146,7 +148,7 @@ class UNet(nn.Module):
             self.up.append(Stage(stage))
             width = wide
         self.head_norm = nn.GroupNorm(_groups(width), width)
-        self.head = nn.Conv2d(width, 4 * channels, 3, padding=1)
+        self.head = nn.Conv2d(width, fold**2 * channels, 3, padding=1)
         nn.init.normal_(self.head.weight, std=_HEAD_RMS / math.sqrt(9 * width))
 
     def forward(self, z: Tensor, log_sigma: Tensor, label: Tensor) -> Tensor:
@@ -183,7 +185,7 @@ class UNet(nn.Module):
     def _enter(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """What the first block is given, and what it makes of that before its modulation."""
         height, width = z.shape[-2:]
-        h = self.stem(F.pad(z, (0, width % 2, 0, height % 2)))
+        h = self.stem(F.pad(z, (0, -width % self.fold, 0, -height % self.fold)))
         first: Block = self.down[0].blocks[0]  # type: ignore[index, assignment]
         return h, first.before_modulation(h)
 
@@ -201,4 +203,4 @@ class UNet(nn.Module):
                 h = F.interpolate(h, size=skips[-1].shape[-2:], mode="nearest")
             h = torch.cat([h, skips.pop()], dim=1)
             h = stage(h, following)
-        return F.pixel_shuffle(self.head(F.silu(self.head_norm(h))), 2)
+        return F.pixel_shuffle(self.head(F.silu(self.head_norm(h))), self.fold)
