@@ -13,14 +13,14 @@ import torch
 
 from bayescope.config import EvidenceConfig
 from bayescope.data.phantom import Phantom
-from bayescope.evidence.bound import draw_noise, free_evidence, level_evidence
+from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
+from bayescope.diffusion.schedules import log_spaced
+from bayescope.evidence.denoising import draw_noise, free_evidence, level_evidence
 from bayescope.evidence.level_weights import Weighing, level_spacing
 from bayescope.evidence.plan import Plan
+from bayescope.evidence.plan_fit import fit_level_statistics
 from bayescope.evidence.sequential import weigh_sequentially
-from bayescope.gaussian import Component, GaussianMixtureDenoiser
-from bayescope.level_statistics import fit_level_statistics
-from bayescope.noise import log_spaced
-from bayescope.shapes import Labels
+from bayescope.types import Labels
 from benchmarks.store import Store
 
 SETTINGS = EvidenceConfig()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from bayescope.shapes import Floats, Pixels
+from bayescope.types import Floats, Pixels
 
 STRENGTHS = (1, 2, 3)
 _INVERTED, _DEGREES, _BLUR, _NOISE = (1 / 3, 2 / 3, 1.0), (30, 60, 90), (1.0, 2.0, 3.0), (10.0, 20.0, 40.0)

@@ -18,18 +18,18 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bayescope.checkpoint import load_model
-from bayescope.data.images import ImageSet
-from bayescope.data.sources import load_dataset
-from bayescope.divergence import Hutchinson, gaussian_probes
-from bayescope.evidence.bound import LevelEvidence, draw_noise, level_evidence
+from bayescope.data.dataset import ImageSet
+from bayescope.data.load import load_dataset
+from bayescope.diffusion.divergence import Hutchinson, gaussian_probes
+from bayescope.diffusion.ode import DormandPrince
+from bayescope.diffusion.schedules import VP
+from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
 from bayescope.evidence.flow import TerminalGaussian, flow_log_likelihood
 from bayescope.evidence.level_weights import Weighing, level_spacing
-from bayescope.exact import exact_likelihood
-from bayescope.model import LikelihoodModel
-from bayescope.noise import VP
-from bayescope.ode import DormandPrince
-from bayescope.shapes import Floats, Labels
+from bayescope.inference.likelihood import exact_likelihood
+from bayescope.inference.model import LikelihoodModel
+from bayescope.runs.model_file import load_model
+from bayescope.types import Floats, Labels
 from benchmarks.medmnist import FILES, kept_model
 from benchmarks.rows import few, parse, parser
 from benchmarks.store import Store

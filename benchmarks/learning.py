@@ -22,19 +22,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from bayescope.compare.training import Recipe, TrainedNetwork, train_network
 from bayescope.config import Config, parse_config
-from bayescope.data.images import Dataset, ImageSet, PixelScale
-from bayescope.data.sources import load_dataset
-from bayescope.denoiser import Denoiser
-from bayescope.device import open_fabric
-from bayescope.evidence.bound import LevelEvidence, draw_noise, level_evidence
+from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.load import load_dataset
+from bayescope.diffusion.denoiser import Denoiser
+from bayescope.diffusion.device import open_fabric
+from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_network
+from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
 from bayescope.evidence.level_weights import fit_weighing, level_spacing
-from bayescope.metrics import accuracy, auc
-from bayescope.shapes import Floats, Labels
-from bayescope.training.augment import LIGHT, Augment, Both, Intensity
-from bayescope.training.draw import seeded
+from bayescope.metrics.classification import accuracy, auc
+from bayescope.training.augmentation import LIGHT, Augment, Both, Intensity
 from bayescope.training.loop import Progress, start, train
+from bayescope.training.sampler import seeded
+from bayescope.types import Floats, Labels
 from benchmarks.medmnist import FILES
 from benchmarks.rows import parse, parser
 from benchmarks.store import Store

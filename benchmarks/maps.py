@@ -18,9 +18,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import softmax
 
-from bayescope.checkpoint import load_model
 from bayescope.data.phantom import Phantom
-from bayescope.shapes import Floats, Labels
+from bayescope.runs.model_file import load_model
+from bayescope.types import Floats, Labels
 from benchmarks.rows import Case, cases, few, parse, parser
 from benchmarks.store import Store
 

@@ -24,14 +24,14 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from bayescope.checkpoint import load_model, save_model
-from bayescope.compare.training import Recipe, save_network, train_network
 from bayescope.config import read_config
-from bayescope.data.images import Dataset, ImageSet
-from bayescope.data.sources import load_dataset
-from bayescope.fit import fit, imitated_shift
-from bayescope.held_out import calibrated
-from bayescope.model import LikelihoodModel
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.load import load_dataset
+from bayescope.evaluation.compare.training import Recipe, save_network, train_network
+from bayescope.fitting.fit import fit, imitated_shift
+from bayescope.fitting.post_hoc import calibrated
+from bayescope.inference.model import LikelihoodModel
+from bayescope.runs.model_file import load_model, save_model
 from benchmarks.store import Store
 
 HERE = Path(__file__).parent

@@ -19,16 +19,16 @@ from typing import Self
 import numpy as np
 from sklearn.covariance import LedoitWolf
 
-from bayescope.checkpoint import load_model
-from bayescope.compare.training import Recipe, TrainedNetwork, train_network
-from bayescope.data.images import ImageSet
+from bayescope.data.dataset import ImageSet
+from bayescope.data.load import load_dataset
 from bayescope.data.phantom import Phantom
-from bayescope.data.sources import load_dataset
-from bayescope.demo import phantom_dataset
-from bayescope.metrics import one_vs_rest_auc
-from bayescope.model import LikelihoodModel
-from bayescope.novelty import Verdict
-from bayescope.shapes import Floats, Pixels
+from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_network
+from bayescope.evaluation.demo import phantom_dataset
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.novelty import Verdict
+from bayescope.metrics.classification import one_vs_rest_auc
+from bayescope.runs.model_file import load_model
+from bayescope.types import Floats, Pixels
 from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from benchmarks.medmnist import FILES
 from benchmarks.rows import Case, cases, few, first_of_each_class, parse, parser, warned

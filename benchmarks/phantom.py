@@ -13,12 +13,12 @@ import time
 import numpy as np
 import torch
 
-from bayescope.data.images import ImageSet
+from bayescope.data.dataset import ImageSet
 from bayescope.data.phantom import Phantom
-from bayescope.demo import BENCHMARK_IMAGES, IdealObserver, benchmark_config, phantom_dataset
-from bayescope.fit import fit
-from bayescope.metrics import accuracy, one_vs_rest_auc
-from bayescope.shapes import Floats
+from bayescope.evaluation.demo import BENCHMARK_IMAGES, IdealObserver, benchmark_config, phantom_dataset
+from bayescope.fitting.fit import fit
+from bayescope.metrics.classification import accuracy, one_vs_rest_auc
+from bayescope.types import Floats
 from benchmarks.store import Store
 
 

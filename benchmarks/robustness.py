@@ -11,10 +11,10 @@ Rows are kept in benchmarks/results/robustness.jsonl; remove a line to measure i
 import numpy as np
 from scipy.special import softmax
 
-from bayescope.data.images import ImageSet
-from bayescope.metrics import accuracy, expected_calibration_error, log_loss
-from bayescope.reliability import bootstrap
-from bayescope.shapes import Floats, Labels
+from bayescope.data.dataset import ImageSet
+from bayescope.metrics.bootstrap import bootstrap
+from bayescope.metrics.classification import accuracy, expected_calibration_error, log_loss
+from bayescope.types import Floats, Labels
 from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from benchmarks.rows import Case, cases, few, interval, parse, parser, warned
 from benchmarks.store import Store

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bayescope.checkpoint import load_model
-from bayescope.compare.training import TrainedNetwork, load_network
-from bayescope.data.images import Dataset, ImageSet
-from bayescope.data.sources import load_dataset
-from bayescope.metrics import Estimate
-from bayescope.model import LikelihoodModel
-from bayescope.novelty import Verdict
-from bayescope.shapes import Labels
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.load import load_dataset
+from bayescope.evaluation.compare.training import TrainedNetwork, load_network
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.novelty import Verdict
+from bayescope.metrics.bootstrap import Estimate
+from bayescope.runs.model_file import load_model
+from bayescope.types import Labels
 from benchmarks.medmnist import FILES, MODELS, kept_model
 from benchmarks.store import RESULTS
 

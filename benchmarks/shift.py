@@ -19,15 +19,15 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from bayescope.answers import no_error, tell
 from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold, weighing_of_views
-from bayescope.evidence.bound import LevelEvidence
-from bayescope.fit import imitated_shift
-from bayescope.model import LikelihoodModel
-from bayescope.reliability import cllr
-from bayescope.shapes import Floats, Labels
-from bayescope.training.augment import Affine, Intensity
-from bayescope.training.draw import seeded
+from bayescope.evidence.denoising import LevelEvidence
+from bayescope.fitting.fit import imitated_shift
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.predictions import no_error, tell
+from bayescope.metrics.calibration import cllr
+from bayescope.training.augmentation import Affine, Intensity
+from bayescope.training.sampler import seeded
+from bayescope.types import Floats, Labels
 from benchmarks.rows import Case, cases, few, parse, parser
 from benchmarks.store import Store
 

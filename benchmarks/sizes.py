@@ -23,17 +23,18 @@ from typing import Any
 
 import torch
 
-from bayescope.checkpoint import load_model, save_model, write_atomically
-from bayescope.compare.training import Recipe, TrainedNetwork, train_network
 from bayescope.config import Config, read_config
-from bayescope.data.images import Dataset, ImageSet
-from bayescope.data.sources import load_dataset
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.load import load_dataset
+from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_network
 from bayescope.evidence.level_weights import level_spacing
-from bayescope.fit import fit
-from bayescope.metrics import accuracy, auc
-from bayescope.model import LikelihoodModel
-from bayescope.shapes import Floats
+from bayescope.fitting.fit import fit
+from bayescope.inference.model import LikelihoodModel
+from bayescope.metrics.classification import accuracy, auc
+from bayescope.runs.files import write_atomically
+from bayescope.runs.model_file import load_model, save_model
 from bayescope.training.loop import Progress
+from bayescope.types import Floats
 from benchmarks.learning import scores
 from benchmarks.store import Store
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from bayescope.checkpoint import write_atomically
+from bayescope.runs.files import write_atomically
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from bayescope.shapes import Floats, Labels
+from bayescope.types import Floats, Labels
 
 
 def fit_temperature(logits: Floats, labels: Labels) -> float:

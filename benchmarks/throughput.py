@@ -26,9 +26,9 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from bayescope.config import NetConfig
-from bayescope.denoiser import Denoiser, LevelDenoiser
-from bayescope.image_statistics import ImageStatistics
-from bayescope.networks import build_denoiser
+from bayescope.diffusion.denoiser import Denoiser, LevelDenoiser
+from bayescope.diffusion.image_statistics import ImageStatistics
+from bayescope.diffusion.networks import build_denoiser
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables.throughput import PASSES_PER_IMAGE
 

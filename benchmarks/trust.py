@@ -24,22 +24,23 @@ import torch
 from scipy.special import expit, logit, softmax
 from scipy.stats import binomtest
 
-from bayescope.data.images import ImageSet
-from bayescope.decision import Decided, fit_decisions, risk_coverage
-from bayescope.evidence.bound import draw_noise, level_evidence
-from bayescope.explain import counterfactual
-from bayescope.metrics import log_loss
-from bayescope.model import LikelihoodModel
-from bayescope.reliability import (
+from bayescope.data.dataset import ImageSet
+from bayescope.evidence.denoising import draw_noise, level_evidence
+from bayescope.inference.abstention import risk_coverage
+from bayescope.inference.decisions import Decided, fit_decisions
+from bayescope.inference.explain import counterfactual
+from bayescope.inference.model import LikelihoodModel
+from bayescope.metrics.bootstrap import bootstrap
+from bayescope.metrics.calibration import (
     MEASURES,
     assess,
-    bootstrap,
     brier,
     expected_calibration_error,
     expected_if_calibrated,
     resample_to_prevalence,
 )
-from bayescope.shapes import Floats, Labels
+from bayescope.metrics.classification import log_loss
+from bayescope.types import Floats, Labels
 from benchmarks.rows import Case, cases, first_of_each_class, interval, parse, parser
 from benchmarks.store import Store
 from benchmarks.temperature import fit_temperature

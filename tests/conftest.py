@@ -15,8 +15,8 @@ import pytest
 
 from bayescope.cli.main import run as main
 from bayescope.config import Config, dump_toml, parse_config
-from bayescope.data.images import Dataset, ImageSet
-from bayescope.fit import fit_run
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.fitting.fit import fit_run
 
 Call = Callable[..., "Told"]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

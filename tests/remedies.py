@@ -21,13 +21,14 @@ from PIL import Image
 
 from archives import write_inbreast
 from bayescope import ScoreClassifier
-from bayescope.checkpoint import CONFIG, MANIFEST, MODEL, STATE, load_model, load_tensors, save_tensors
 from bayescope.config import Config, dump_toml, parse_config, read_config
-from bayescope.data import cache, progress
 from bayescope.data.arrays import check_layout
-from bayescope.data.images import Dataset
-from bayescope.data.intensity import Preparation
+from bayescope.data.dataset import Dataset
+from bayescope.data.preparation import cache, journal
+from bayescope.data.preparation.mammogram import Preparation
 from bayescope.errors import BayescopeError
+from bayescope.runs.files import CONFIG, MANIFEST, MODEL, STATE, load_tensors, save_tensors
+from bayescope.runs.model_file import load_model
 from conftest import Told, stripes, write_npz
 from mammograms import mammogram
 
@@ -354,7 +355,7 @@ def compare_without_a_class(p: Place) -> None:
 
 @remedy("compare.run:_measure", "Give a larger fraction")
 def fraction_too_small(p: Place) -> None:
-    from bayescope.compare import run as module
+    from bayescope.evaluation.compare import run as module
 
     p.patch.setattr(module, "share_of", lambda images, fraction, seed: images.subset(range(0, len(images), 2)[:20]))
     words = ("compare", p.npz, "--out", p.out, "--config", p.toml, "--steps", 2, "--networks", "", "--seeds", 0)
@@ -649,7 +650,7 @@ def caches(p: Place) -> None:
         p.refused(*use)
         p.works(*words, *options)
         p.works(*use)
-    (p.out / progress.PROGRESS).unlink()
+    (p.out / journal.PROGRESS).unlink()
     p.refused(*words)
     p.works(*use)
     p.works(*words, "--force")
@@ -761,7 +762,10 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("compare.training:load_network", ""): _ARGUMENT,
     ("compare.networks:load_monai", ""): "needs an installation without MONAI",
     ("cli.output:_printing", ""): "needs a full disk: test_output.py prints to one, and --out keeps what was measured",
-    ("data.workers:outcomes_of", ""): "needs a process killed by the system: tests/data/test_progress.py goes on after one",
+    (
+        "data.workers:outcomes_of",
+        "",
+    ): "needs a process killed by the system: tests/data/preparation/test_journal.py goes on after one",
     ("data.archive:find_table", ""): "needs the archive as downloaded",
     ("data.archive:read_rows", ""): "needs the archive as downloaded",
     ("data.archive:clean_rows", ""): "needs the archive as downloaded",
@@ -770,11 +774,11 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.cbis_ddsm", ""): "needs the archive as downloaded",
     ("data.dicom", ""): _DICOM,
     ("data.dicom_checks", ""): _DICOM,
-    ("data.files", ""): "tests/data/test_files.py",
-    ("data.grey", ""): "tests/data/test_pictures.py",
-    ("data.cases", ""): "tests/data/test_cases.py",
-    ("data.pictures", ""): "tests/data/test_pictures.py",
-    ("cli.classify", ""): "tests/data/test_files.py",
+    ("data.files", ""): "tests/data/formats/test_images.py",
+    ("data.grey", ""): "tests/data/archives/test_image_folder.py",
+    ("data.cases", ""): "tests/data/tables/test_cases.py",
+    ("data.pictures", ""): "tests/data/archives/test_image_folder.py",
+    ("cli.classify", ""): "tests/data/formats/test_images.py",
     **{(f"calibration.{part}", ""): _ARGUMENT for part in ("__init__", "affine", "isotonic", "cross_fit")},
     ("evidence.level_weights", ""): _ARGUMENT,
     ("answers:check_prior", "prevalences of {}; expected one for each"): _ARGUMENT,
@@ -782,10 +786,10 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.table:_decoded", "cannot be read as a table"): "a table that the system does not let be read",
     ("training_record", ""): "a damaged file of a run folder: train again, as checkpoint:load_tensors says too",
     ("denoiser", ""): "the configuration refuses it before",
-    ("data.channels", ""): "tests/data/test_image_files.py: converting pictures is for other programs",
-    ("data.decoded", ""): "tests/data/test_decoded.py: an environment variable",
-    ("data.folders", ""): "tests/data/test_folders.py",
-    ("data.image_files", ""): "tests/data/test_image_files.py",
+    ("data.channels", ""): "tests/data/filesystem/test_image_files.py: converting pictures is for other programs",
+    ("data.decoded", ""): "tests/data/filesystem/test_decoded_cache.py: an environment variable",
+    ("data.folders", ""): "tests/data/filesystem/test_class_folders.py",
+    ("data.image_files", ""): "tests/data/filesystem/test_image_files.py",
     **{(f"data.dicom_{part}", ""): _DICOM for part in ("colour", "file", "header", "values")},
     ("data.arrays:check_layout", "Give an array of images"): _ARGUMENT,
 }

@@ -5,7 +5,7 @@ import pandas as pd
 from PIL import Image
 
 from archives import write_inbreast
-from bayescope.checkpoint import RECORD
+from bayescope.runs.files import RECORD
 from mammograms import mammogram, write_mammogram
 from remedies import Place, remedy
 

@@ -15,9 +15,9 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bayescope import ScoreClassifier
-from bayescope.checkpoint import CONFIG, MANIFEST, MODEL, RECORD
-from bayescope.data.images import Dataset
+from bayescope.data.dataset import Dataset
 from bayescope.errors import ConfigError, DataError, RunError, UncalibratedWarning, UnitsWarning
+from bayescope.runs.files import CONFIG, MANIFEST, MODEL, RECORD
 from conftest import stripes
 
 SMALL = {"steps": 24, "batch_size": 8, "widths": (8, 8), "levels": 4, "noises": 2}

@@ -16,17 +16,17 @@ import pandas as pd
 import pytest
 
 from archives import BROKEN, FOR_PROCESSING_STUDIES, phantom, write_cbis_ddsm, write_inbreast, write_vindr
-from bayescope.checkpoint import load_model
 from bayescope.config import dump_toml, parse_config, read_config
-from bayescope.data.archive import Archive
-from bayescope.data.cache import CASES, IMAGES
-from bayescope.data.cbis_ddsm import read_cbis_ddsm
-from bayescope.data.inbreast import read_inbreast
-from bayescope.data.intensity import WHITE, Preparation
-from bayescope.data.manifest import read_manifest
-from bayescope.data.prepare import prepare
-from bayescope.data.sources import load_dataset
-from bayescope.data.vindr import read_vindr
+from bayescope.data.archives.base import Archive
+from bayescope.data.archives.cbis_ddsm import read_cbis_ddsm
+from bayescope.data.archives.inbreast import read_inbreast
+from bayescope.data.archives.vindr import read_vindr
+from bayescope.data.load import load_dataset
+from bayescope.data.preparation.cache import CASES, IMAGES
+from bayescope.data.preparation.mammogram import WHITE, Preparation
+from bayescope.data.preparation.manifest import read_manifest
+from bayescope.data.preparation.prepare import prepare
+from bayescope.runs.model_file import load_model
 from conftest import Call
 from mammograms import write_mammogram
 

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from bayescope.checkpoint import MODEL, load_model, load_tensors
 from bayescope.config import Config, TrainingConfig, dump_toml, parse_config, read_config
-from bayescope.data.images import Dataset
-from bayescope.denoiser import EpsilonDenoiser
+from bayescope.data.dataset import Dataset
+from bayescope.diffusion.denoiser import EpsilonDenoiser
+from bayescope.diffusion.schedules import VP
 from bayescope.errors import ConfigError
-from bayescope.fit import fit_run
-from bayescope.noise import VP
-from bayescope.training.augment import Flip, choose
-from bayescope.training.draw import seeded
+from bayescope.fitting.fit import fit_run
+from bayescope.runs.files import MODEL, load_tensors
+from bayescope.runs.model_file import load_model
+from bayescope.training.augmentation import Flip, choose
+from bayescope.training.learning_rate import learning_rate
 from bayescope.training.loop import Progress
-from bayescope.training.loss import draw_levels
-from bayescope.training.schedule import learning_rate
+from bayescope.training.losses import draw_levels
+from bayescope.training.sampler import seeded
 from conftest import stripes
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"

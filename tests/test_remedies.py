@@ -11,7 +11,7 @@ import bayescope
 import remedies_data  # noqa: F401  registers more remedies
 from bayescope import errors
 from bayescope.config import Config
-from bayescope.data.images import Dataset
+from bayescope.data.dataset import Dataset
 from remedies import NOT_FOLLOWED, REMEDIES, Follow, Place
 
 SOURCE = Path(bayescope.__file__).parent

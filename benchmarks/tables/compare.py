@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-from bayescope.compare.page import cells, columns, interval, protocol
-from bayescope.compare.statistics import Scores
-from bayescope.compare.summary import Comparison, Row
-from bayescope.metrics import Estimate
+from bayescope.evaluation.compare.page import cells, columns, interval, protocol
+from bayescope.evaluation.compare.statistics import Scores
+from bayescope.evaluation.compare.summary import Comparison, Row
+from bayescope.metrics.bootstrap import Estimate
 from benchmarks.store import Store
 from benchmarks.tables.markdown import DATA_SETS, table
 

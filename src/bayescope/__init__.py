@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayescope.classifier import ScoreClassifier
-    from bayescope.data.sources import load_dataset
+    from bayescope.data.load import load_dataset
 
 __version__ = "0.1.0"
 __all__ = ["ScoreClassifier", "__version__", "load_dataset"]
-_HOMES = {"ScoreClassifier": "bayescope.classifier", "load_dataset": "bayescope.data.sources"}
+_HOMES = {"ScoreClassifier": "bayescope.classifier", "load_dataset": "bayescope.data.load"}
 
 
 def __getattr__(name: str) -> Any:

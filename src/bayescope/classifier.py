@@ -12,22 +12,22 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
-from bayescope.answers import Answers, check_prior
 from bayescope.calibration import KINDS
 from bayescope.calibration.affine import unchanged
 from bayescope.calibration.base import too_few_images
-from bayescope.checkpoint import load_model
 from bayescope.config import Augmentation, Calibration, Config, LevelWeights, Optimizer, parse_config
 from bayescope.data.arrays import channels_first, check_array, stacked
-from bayescope.data.images import Dataset, ImageSet
+from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.units import as_trained_on, doubt_of_units, in_training_units
 from bayescope.data.unlabelled import unlabelled_images
 from bayescope.errors import ConfigError, DataError, UncalibratedWarning, UnitsWarning
-from bayescope.fit import fit
-from bayescope.model import LikelihoodModel
-from bayescope.run_folder import manifest_of, read_manifest, read_record, save_run
-from bayescope.shapes import Floats, Labels, Pixels
-from bayescope.training_record import TrainingRecord
+from bayescope.fitting.fit import fit
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.predictions import Answers, check_prior
+from bayescope.runs.folder import manifest_of, read_manifest, read_record, save_run
+from bayescope.runs.model_file import load_model
+from bayescope.runs.training_record import TrainingRecord
+from bayescope.types import Floats, Labels, Pixels
 
 _FEWEST_HELD_OUT = 8
 _ESTIMATOR = "estimator"
@@ -45,7 +45,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Images to classify have to be in the units of those it was fitted on.  The same numbers in another type are taken; floats of
     0 to 1 or standardised ones after integers, 16 bit after 8 and the like are refused (DataError); values unlike those of
     training in the same type are warned of (:class:`bayescope.errors.UnitsWarning`).  The rules:
-    :func:`bayescope.data.units.in_training_units` and :func:`bayescope.data.images.unlike_training`.
+    :func:`bayescope.data.units.in_training_units` and :func:`bayescope.data.dataset.unlike_training`.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     record_
         Hashes of the training and validation images, as :meth:`save` keeps them: no command counts these as unseen.
     model_
-        The trained :class:`bayescope.model.LikelihoodModel`.
+        The trained :class:`bayescope.inference.model.LikelihoodModel`.
 
     Examples
     --------

@@ -7,9 +7,9 @@ from benchmarks.sizes import CHECKS, RECIPES, network_recipe
 from benchmarks.store import Store
 from benchmarks.tables.sizes import PUBLISHED, section
 
-from bayescope.compare.training import TrainedNetwork
 from bayescope.config import parse_config, read_config
-from bayescope.data.images import Dataset
+from bayescope.data.dataset import Dataset
+from bayescope.evaluation.compare.training import TrainedNetwork
 from benchmarks import sizes, store
 
 

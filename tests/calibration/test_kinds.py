@@ -17,8 +17,8 @@ from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fol
 from bayescope.calibration.isotonic import RatioCalibration, pooled_log_ratio
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, RunError
-from bayescope.evidence.bound import LevelEvidence
-from bayescope.reliability import cllr, resample_to_prevalence
+from bayescope.evidence.denoising import LevelEvidence
+from bayescope.metrics.calibration import cllr, resample_to_prevalence
 
 DISTANCE = 2.0  # of the two classes, in standard deviations
 SLOPE, OFFSET = 0.05, -0.7

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope.checkpoint import FORMAT, MANIFEST, MODEL
 from bayescope.config import Config, dump_toml, read_config
-from bayescope.data.images import Dataset
+from bayescope.data.dataset import Dataset
 from bayescope.errors import ConfigError
+from bayescope.runs.files import MANIFEST, MODEL
+from bayescope.runs.model_file import FORMAT
 from conftest import write_npz
 
 
@@ -168,18 +169,18 @@ def test_unwritable_folder(cli: Any, tiny_npz: Path, config_file: Path, tmp_path
 
 
 def test_full_disk_keeps_the_last_checkpoint(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bayescope import checkpoint
     from bayescope.errors import RunError
+    from bayescope.runs import files
 
     target = tmp_path / "state"
-    checkpoint.write_atomically(target, b"old")
+    files.write_atomically(target, b"old")
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(RunError, match="No space left"):
-        checkpoint.write_atomically(target, b"new")
+        files.write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bayescope import demo
-from bayescope.checkpoint import MANIFEST
 from bayescope.cli import report as report_command
 from bayescope.data.phantom import Phantom
-from bayescope.demo import IdealObserver, demo_config, demo_dataset
-from bayescope.fit import fit_run
-from bayescope.report import contents
-from bayescope.run_folder import REPORT
+from bayescope.evaluation import demo
+from bayescope.evaluation.demo import IdealObserver, demo_config, demo_dataset
+from bayescope.evaluation.report import contents
+from bayescope.fitting.fit import fit_run
+from bayescope.runs.files import MANIFEST
+from bayescope.runs.folder import REPORT
 
 
 @pytest.fixture

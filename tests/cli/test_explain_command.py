@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from bayescope.calibration.affine import EvidenceCalibration, unchanged
-from bayescope.checkpoint import load_model, save_model
 from bayescope.config import Config
-from bayescope.data.images import Dataset
-from bayescope.held_out import calibrated
-from bayescope.model import LikelihoodModel
+from bayescope.data.dataset import Dataset
+from bayescope.fitting.post_hoc import calibrated
+from bayescope.inference.model import LikelihoodModel
+from bayescope.runs.model_file import load_model, save_model
 
 
 @pytest.fixture

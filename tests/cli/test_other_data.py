@@ -10,15 +10,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from bayescope.checkpoint import load_model, save_model
-from bayescope.choice import choose_images, class_numbers, load_for_model
 from bayescope.config import Config
-from bayescope.data.images import Dataset, ImageSet
-from bayescope.data.sources import load_images
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.load import load_images
 from bayescope.errors import DataError
-from bayescope.fit import fit_run
-from bayescope.model import LikelihoodModel
-from bayescope.reading import read_for_model
+from bayescope.evaluation.selection import choose_images, class_numbers, load_for_model
+from bayescope.fitting.fit import fit_run
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.read import read_for_model
+from bayescope.runs.model_file import load_model, save_model
 from conftest import write_npz
 
 
@@ -164,7 +164,7 @@ def test_labels_follow_names_not_their_order(
 
 
 def test_a_report_tells_whose_images_it_shows(cli: Any, tiny_npz: Path, tiny_run: Path, tmp_path: Path) -> None:
-    from bayescope.data.sources import load_dataset
+    from bayescope.data.load import load_dataset
 
     other = Path(tmp_path / "elsewhere.npz")
     other.write_bytes(tiny_npz.read_bytes())

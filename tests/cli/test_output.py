@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bayescope.checkpoint import write_text
 from bayescope.cli import main, output
-from bayescope.data.images import Dataset
+from bayescope.data.dataset import Dataset
 from bayescope.errors import RunError
+from bayescope.runs.files import write_text
 
 ENCODINGS = ["cp1252", "cp437", "latin-1", "ascii", "koi8-r", "shift_jis", "utf-8", "utf-16", "cp037"]
 

@@ -12,12 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from bayescope import checkpoint
-from bayescope.checkpoint import STATE, load_model, load_tensors, save_model
 from bayescope.cli import main, output
 from bayescope.config import Config, dump_toml, parse_config
-from bayescope.data.images import Dataset
+from bayescope.data.dataset import Dataset
 from bayescope.errors import ConfigError, RunError
+from bayescope.runs import files
+from bayescope.runs.files import STATE, load_tensors
+from bayescope.runs.model_file import load_model, save_model
 from conftest import write_npz
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -70,7 +71,7 @@ def test_long_paths_stay_on_one_line(cli: Any, tiny_run: Path, tiny_npz: Path, t
 def test_samples_are_written_atomically(cli: Any, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "s.png"
     out.write_text("old")
-    monkeypatch.setattr(checkpoint.os, "fsync", full_disk)
+    monkeypatch.setattr(files.os, "fsync", full_disk)
     result = cli("sample", tiny_run, "--out", out, "--force", "--per-class", 1, "--steps", 1)
     assert (result.code, "No space left" in result.err) == (2, True)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("s.png", "old")]
@@ -93,7 +94,7 @@ def test_a_disk_that_fills_up_in_training_costs_nothing_that_was_kept(
             full_disk(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.os, "fsync", fills_up)
+        patch.setattr(files.os, "fsync", fills_up)
         result = cli(*command)
     assert result.code == 2
     assert "state.safetensors: cannot be written (No space left on device)" in result.err

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayescope.data.copies import copy_groups, overlaps, pixel_hashes, unseen_test
-from bayescope.data.images import Dataset, ImageSet
+from bayescope.data.dataset import Dataset, ImageSet
 
 
 def pictures(values: list[int], patients: list[str] | None = None, labels: list[int] | None = None) -> ImageSet:

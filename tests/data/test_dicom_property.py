@@ -22,8 +22,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from bayescope.data.dicom import read_dicom
-from bayescope.data.intensity import Preparation
+from bayescope.data.formats.dicom import read_dicom
+from bayescope.data.preparation.mammogram import Preparation
 from dicom_files import lut, write
 
 PREPARATION = Preparation(16, crop=False, orient=False, low_percentile=0, high_percentile=100)

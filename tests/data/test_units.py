@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
-from bayescope.data.images import PixelScale, unlike_training
+from bayescope.data.dataset import PixelScale, unlike_training
 from bayescope.data.units import in_training_units
 from bayescope.errors import DataError
-from bayescope.shapes import Pixels
+from bayescope.types import Pixels
 
 BYTES = np.arange(256, dtype=np.uint8).reshape(2, 1, 8, 16)
 UNIT = (BYTES / 255).astype(np.float32)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bayescope.data.images import Dataset
+from bayescope.data.dataset import Dataset
 from bayescope.data.unlabelled import with_unlabelled
 from bayescope.errors import DataError
 from conftest import stripes

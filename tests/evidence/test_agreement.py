@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from bayescope.divergence import Hutchinson, rademacher_probes
-from bayescope.evidence.bound import draw_noise, level_evidence
+from bayescope.diffusion.divergence import Hutchinson, rademacher_probes
+from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
+from bayescope.diffusion.ode import DormandPrince
+from bayescope.diffusion.schedules import VE, VP, AsDenoiser, Cosine, Schedule, log_spaced
+from bayescope.evidence.denoising import draw_noise, level_evidence
 from bayescope.evidence.flow import bits_per_dim, dequantization_width, flow_log_likelihood
 from bayescope.evidence.level_weights import Weighing, level_spacing
-from bayescope.gaussian import Component, GaussianMixtureDenoiser
-from bayescope.noise import VE, VP, AsDenoiser, Cosine, Schedule, log_spaced
-from bayescope.ode import DormandPrince
 
 SHAPE = (1, 5, 7)
 

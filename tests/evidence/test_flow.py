@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from bayescope.divergence import ExactDivergence, Hutchinson, rademacher_probes
+from bayescope.diffusion.divergence import ExactDivergence, Hutchinson, rademacher_probes
+from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
+from bayescope.diffusion.ode import DormandPrince, heun, rk4
+from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
 from bayescope.evidence.flow import TerminalGaussian, bits_per_dim, dequantization_width, flow_log_likelihood
-from bayescope.gaussian import Component, GaussianMixtureDenoiser
-from bayescope.noise import log_spaced
-from bayescope.ode import DormandPrince, heun, rk4
 
 SHAPE = (1, 5, 7)
 ENDS = torch.tensor([0.002, 200.0])

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayescope.answers import check_prior
 from bayescope.config import EvidenceConfig
 from bayescope.errors import ConfigError, DataError
-from bayescope.evidence.bound import LevelEvidence
+from bayescope.evidence.denoising import LevelEvidence
 from bayescope.evidence.level_weights import Weighing, choose_weighing, fit_weighing, level_spacing
+from bayescope.inference.predictions import check_prior
 
 SIGMAS = np.exp(np.linspace(-2, 1, 6))
 

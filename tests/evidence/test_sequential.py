@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from bayescope import level_statistics
-from bayescope.denoiser import LevelDenoiser
+from bayescope.diffusion.denoiser import LevelDenoiser
+from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
+from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
-from bayescope.evidence.bound import LevelEvidence, draw_noise, free_evidence, level_evidence
+from bayescope.evidence import plan_fit
+from bayescope.evidence.denoising import LevelEvidence, draw_noise, free_evidence, level_evidence
 from bayescope.evidence.level_weights import Weighing, level_spacing
 from bayescope.evidence.plan import LevelStatistics, Plan
+from bayescope.evidence.plan_fit import fit_level_statistics
 from bayescope.evidence.sequential import SequentialEvidence, weigh_sequentially
 from bayescope.evidence.stopping import risk_curve
-from bayescope.gaussian import Component, GaussianMixtureDenoiser
-from bayescope.level_statistics import fit_level_statistics
-from bayescope.noise import log_spaced
-from bayescope.shapes import Floats, Labels
+from bayescope.types import Floats, Labels
 
 SHAPE, LEVELS, NOISES = (1, 4, 4), 5, 8
 SIGMAS = log_spaced(0.1, 4.0, LEVELS).double().numpy()
@@ -285,7 +285,7 @@ def test_the_rule_is_played_on_every_class_though_images_stand_in_order_of_class
         winners.append(args[4])
         return risk_curve(*args)
 
-    monkeypatch.setattr(level_statistics, "risk_curve", spy)
+    monkeypatch.setattr(plan_fit, "risk_curve", spy)
     labels = np.repeat([0, 1], [700, 100])
     evidence = np.random.default_rng(0).normal(0, 1, (800, 2, LEVELS, 2))
     evidence[np.arange(800), labels] += 3

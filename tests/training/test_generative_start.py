@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from bayescope.config import Config, TrainingConfig
-from bayescope.data.images import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.diffusion.image_statistics import ImageStatistics
+from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import RunError
-from bayescope.fit import fit_run
-from bayescope.image_statistics import ImageStatistics
-from bayescope.networks import build_denoiser
+from bayescope.fitting.fit import fit_run
 from bayescope.training.batches import Sampler
-from bayescope.training.draw import seeded
 from bayescope.training.initial import start_classes_from_none
 from bayescope.training.loop import Progress
+from bayescope.training.sampler import seeded
 from conftest import stripes
-from test_training import same_weights
+from helpers import same_weights
 
 GENERATIVE = {"optimizer": "muon", "generative_steps": 10, "evidence_noise_mean": -1.6}
 

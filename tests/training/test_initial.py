@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from bayescope.checkpoint import load_model
 from bayescope.config import Config, NetConfig
-from bayescope.data.images import Dataset, ImageSet
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.diffusion.image_statistics import ImageStatistics
+from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import ConfigError, RunError
-from bayescope.fit import fit, fit_run
-from bayescope.image_statistics import ImageStatistics
-from bayescope.networks import build_denoiser
-from bayescope.training.draw import seeded
+from bayescope.fitting.fit import fit, fit_run
+from bayescope.runs.model_file import load_model
 from bayescope.training.initial import start_from, weights_fingerprint
 from bayescope.training.loop import Progress
+from bayescope.training.sampler import seeded
 from conftest import stripes
-from test_training import same_weights
+from helpers import same_weights
 
 NET = NetConfig(widths=(8, 8))
 

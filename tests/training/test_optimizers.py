@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from bayescope.config import NetConfig, TrainingConfig
-from bayescope.denoiser import Denoiser
-from bayescope.image_statistics import ImageStatistics
-from bayescope.networks import build_denoiser
-from bayescope.training.loss import Temperature
+from bayescope.diffusion.denoiser import Denoiser
+from bayescope.diffusion.image_statistics import ImageStatistics
+from bayescope.diffusion.networks import build_denoiser
+from bayescope.training.losses import Temperature
 from bayescope.training.muon import Muon
 from bayescope.training.optimizers import build_optimizers, hidden_filters
 

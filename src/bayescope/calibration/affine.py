@@ -18,7 +18,7 @@ from scipy.special import log_softmax, softmax
 from bayescope.calibration.base import CalibratedRatios, StandardError, warning_of_fit
 from bayescope.errors import RunError
 from bayescope.evidence.level_weights import Weighing, log_likelihood_ratio
-from bayescope.shapes import Floats, Labels
+from bayescope.types import Floats, Labels
 
 _TINY = 1e-9
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from bayescope.evidence.level_weights import Weighing
-from bayescope.shapes import Floats, Labels
+from bayescope.types import Floats, Labels
 
 FEW_IMAGES = 20
 """Below this many images on one side the answer is calibrated, with a warning."""

@@ -15,9 +15,9 @@ from bayescope.calibration.affine import unchanged
 from bayescope.calibration.base import too_few_images
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError
-from bayescope.evidence.bound import LevelEvidence
+from bayescope.evidence.denoising import LevelEvidence
 from bayescope.evidence.level_weights import Weighing, choose_weighing
-from bayescope.shapes import Floats, Labels
+from bayescope.types import Floats, Labels
 
 
 def cross_fitted_calibration(

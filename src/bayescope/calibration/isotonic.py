@@ -16,7 +16,7 @@ from scipy.special import logit
 from bayescope.calibration.base import CalibratedRatios, StandardError, no_error, post_test_probability, warning_of_fit
 from bayescope.errors import RunError
 from bayescope.evidence.level_weights import Weighing, log_likelihood_ratio
-from bayescope.shapes import Floats, Labels
+from bayescope.types import Floats, Labels
 
 
 @dataclass(frozen=True)

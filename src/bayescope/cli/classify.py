@@ -11,34 +11,16 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from bayescope.cli.options import (
-    Device,
-    ErrorRate,
-    Frame,
-    MaxPasses,
-    Prevalence,
-    frame_from_text,
-    prior_from_text,
-)
-from bayescope.cli.output import (
-    add_row,
-    check_free,
-    complain,
-    in_words,
-    new_table,
-    print_json,
-    show,
-    warn,
-    write_json_lines,
-)
+from bayescope.cli.options import Device, ErrorRate, Frame, MaxPasses, Prevalence, frame_from_text, prior_from_text
+from bayescope.cli.output import add_row, check_free, complain, in_words, new_table, print_json, show, warn, write_json_lines
 from bayescope.cli.progress import bar, late_counter
-from bayescope.data.names import printable
+from bayescope.data.filesystem.names import printable
 
 if TYPE_CHECKING:
-    from bayescope.answers import Answers
-    from bayescope.model import LikelihoodModel
-    from bayescope.reading import ModelInput
-    from bayescope.shapes import Pixels
+    from bayescope.inference.model import LikelihoodModel
+    from bayescope.inference.predictions import Answers
+    from bayescope.inference.read import ModelInput
+    from bayescope.types import Pixels
 
     Names = tuple[str, ...]
     Remarks = tuple[tuple[str, ...], ...]
@@ -72,8 +54,8 @@ def command(
 
     Example: bayescope classify runs/breast a.png b.png --prevalence "malignant=0.01,normal or benign=0.99" --json
     """
-    from bayescope.checkpoint import load_model
-    from bayescope.run_folder import read_record
+    from bayescope.runs.folder import read_record
+    from bayescope.runs.model_file import load_model
 
     if out is not None:
         check_free(out, force)
@@ -118,10 +100,10 @@ def _cached(model: LikelihoodModel, images: list[Path], split: str) -> tuple[Nam
     """The images of one split of a prepared cache, mapped from its file; None if files are asked for."""
     import numpy as np
 
-    from bayescope.choice import load_for_model
-    from bayescope.data.cache import is_cache
     from bayescope.data.labelled import SPLITS
+    from bayescope.data.preparation.cache import is_cache
     from bayescope.errors import ConfigError, DataError
+    from bayescope.evaluation.selection import load_for_model
 
     if len(images) != 1 or not is_cache(images[0]):
         return None
@@ -144,7 +126,7 @@ def _warn_of_seen(seen: list[str]) -> None:
 
 def read_images(model: LikelihoodModel, images: list[Path], frame: str | None) -> ModelInput:
     """Read files and folders with a progress bar; says what is passed over and why, and what to know of the others."""
-    from bayescope.reading import read_for_model
+    from bayescope.inference.read import read_for_model
 
     with late_counter("reading images") as count:
         found = read_for_model(model, images, frame_from_text(frame), count)
@@ -198,7 +180,7 @@ def by_class(model: LikelihoodModel, values: Sequence[float]) -> dict[str, float
 
 
 def _table(names: Names, model: LikelihoodModel, answers: Answers, seen: list[str]) -> Table:
-    from bayescope.evaluation import rests_on
+    from bayescope.evaluation.evaluate import rests_on
 
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
     columns = ("image", "class", "probability", "LLR ± standard error", "set", "novelty", "passes")

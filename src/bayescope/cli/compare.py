@@ -49,13 +49,13 @@ def command(
     """
     from dataclasses import asdict
 
-    from bayescope.checkpoint import write_text
-    from bayescope.compare.page import cells, columns, markdown, render, verdict
-    from bayescope.compare.run import compare, plan
-    from bayescope.compare.summary import summarise
     from bayescope.config import Config, read_config
     from bayescope.data.copies import unseen_test
-    from bayescope.evaluation import check_class
+    from bayescope.evaluation.compare.page import cells, columns, markdown, render, verdict
+    from bayescope.evaluation.compare.run import compare, plan
+    from bayescope.evaluation.compare.summary import summarise
+    from bayescope.evaluation.evaluate import check_class
+    from bayescope.runs.files import write_text
 
     settings = read_config(config) if config else Config()
     if steps is not None:

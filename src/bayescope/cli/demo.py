@@ -29,14 +29,14 @@ def command(
 
     Example: bayescope demo --out demo-run
     """
-    from bayescope.checkpoint import write_atomically
     from bayescope.cli.report import demo_images, write
     from bayescope.data.phantom import Phantom
-    from bayescope.demo import IdealObserver, attained, demo_config, demo_dataset
-    from bayescope.evaluation import evaluate
-    from bayescope.fit import fit_run
-    from bayescope.metrics import measure
-    from bayescope.run_folder import REPORT
+    from bayescope.evaluation.demo import IdealObserver, attained, demo_config, demo_dataset
+    from bayescope.evaluation.evaluate import evaluate
+    from bayescope.fitting.fit import fit_run
+    from bayescope.metrics.classification import measure
+    from bayescope.runs.files import write_atomically
+    from bayescope.runs.folder import REPORT
 
     began = time.perf_counter()
     config = demo_config(seed, steps)

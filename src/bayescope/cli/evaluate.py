@@ -24,10 +24,10 @@ from bayescope.cli.output import add_row, check_free, complain, in_words, new_ta
 from bayescope.cli.progress import bar, late_counter
 
 if TYPE_CHECKING:
-    from bayescope.choice import ChosenImages
-    from bayescope.evaluation import Evaluation, Trust
-    from bayescope.metrics import Estimate
-    from bayescope.model import LikelihoodModel
+    from bayescope.evaluation.evaluate import Evaluation, Trust
+    from bayescope.evaluation.selection import ChosenImages
+    from bayescope.inference.model import LikelihoodModel
+    from bayescope.metrics.bootstrap import Estimate
 
 NAME = "evaluate"
 
@@ -59,8 +59,8 @@ def command(
 
     Example: bayescope evaluate runs/breast other-hospital --prevalence "malignant=0.01,normal or benign=0.99" --json
     """
-    from bayescope.checkpoint import load_model
-    from bayescope.evaluation import check_class, evaluate
+    from bayescope.evaluation.evaluate import check_class, evaluate
+    from bayescope.runs.model_file import load_model
 
     if out is not None:
         check_free(out, force)
@@ -84,8 +84,8 @@ def unseen_images(
     model: LikelihoodModel, run: Path, data: Path, split: str, normalise_labels: bool = False, strict: bool = False
 ) -> ChosenImages:
     """The images of ``data`` to measure the run on; says what to know of them, or raises DataError for it if ``strict``."""
-    from bayescope.choice import check_choice, choose_images, load_for_model
-    from bayescope.run_folder import read_record
+    from bayescope.evaluation.selection import check_choice, choose_images, load_for_model
+    from bayescope.runs.folder import read_record
 
     check_choice(split)
     with late_counter("reading images") as count:
@@ -118,7 +118,7 @@ def class_table(found: Evaluation) -> Table:
 
 
 def _print_tables(found: Evaluation, chosen: ChosenImages) -> None:
-    from bayescope.evaluation import decision_rows, rests_on
+    from bayescope.evaluation.evaluate import decision_rows, rests_on
 
     model, answers = found.model, found.answers
     seen = ", SEEN in training" if chosen.seen else ""

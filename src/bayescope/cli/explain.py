@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bayescope.model import LikelihoodModel
-    from bayescope.shapes import Floats, Pixels
+    from bayescope.inference.model import LikelihoodModel
+    from bayescope.types import Floats, Pixels
 
 
 NAME = "explain"
@@ -46,10 +46,11 @@ def command(
     """
     import numpy as np
 
-    from bayescope.checkpoint import load_model, write_atomically
     from bayescope.errors import writing
-    from bayescope.report.explained import evidence_map, is_raw
-    from bayescope.report.overlay import overlay, scales
+    from bayescope.evaluation.report.explained import evidence_map, is_raw
+    from bayescope.evaluation.report.overlay import overlay, scales
+    from bayescope.runs.files import write_atomically
+    from bayescope.runs.model_file import load_model
 
     model = load_model(run, device)
     prior = prior_from_text(prevalence, model.class_names)
@@ -143,8 +144,8 @@ def _picture(model: LikelihoodModel, pixels: Pixels) -> NDArray[np.uint8]:
 def _counterfactual(model: LikelihoodModel, pixels: Pixels, own: int, other: int, sigma: float) -> bytes:
     import torch
 
-    from bayescope.explain import counterfactual
-    from bayescope.report.overlay import comparison
+    from bayescope.evaluation.report.overlay import comparison
+    from bayescope.inference.explain import counterfactual
 
     x = model.checked(pixels)
     own_label, other_label = torch.tensor([own], device=x.device), torch.tensor([other], device=x.device)

@@ -15,9 +15,9 @@ from bayescope.cli.progress import bar
 
 if TYPE_CHECKING:
     from bayescope.config import FlowConfig
-    from bayescope.exact import ExactLikelihood
-    from bayescope.model import LikelihoodModel
-    from bayescope.reading import ModelInput
+    from bayescope.inference.likelihood import ExactLikelihood
+    from bayescope.inference.model import LikelihoodModel
+    from bayescope.inference.read import ModelInput
 
 NAME = "likelihood"
 
@@ -38,8 +38,8 @@ def command(
 
     Example: bayescope likelihood runs/breast a.png --tolerance 1e-5 --probes 8
     """
-    from bayescope.checkpoint import load_model
-    from bayescope.exact import blur_warning, exact_likelihood
+    from bayescope.inference.likelihood import blur_warning, exact_likelihood
+    from bayescope.runs.model_file import load_model
 
     model = load_model(run, device)
     given = {"solver": solver, "tolerance": tolerance, "steps": steps, "trace": trace, "probes": probes}

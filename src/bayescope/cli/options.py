@@ -10,7 +10,7 @@ import typer
 from bayescope.cli.output import complain, in_words, warn
 
 if TYPE_CHECKING:
-    from bayescope.shapes import Floats
+    from bayescope.types import Floats
 
 Device = Annotated[str, typer.Option(help="Where to score images: auto (a GPU if there is one), cpu or cuda.")]
 ErrorRate = Annotated[
@@ -64,7 +64,7 @@ def prior_from_text(text: str | None, class_names: tuple[str, ...]) -> Floats | 
 
     Says on standard error which class has which.  Raises ConfigError if it holds anything else.
     """
-    from bayescope.answers import check_prior
+    from bayescope.inference.predictions import check_prior
 
     if text is None:
         return None

@@ -204,7 +204,7 @@ def check_free(path: Path, force: bool) -> None:
 
 def write_json_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """What :func:`print_json` prints of ``records``, as a file, written atomically."""
-    from bayescope.checkpoint import write_atomically
+    from bayescope.runs.files import write_atomically
 
     write_atomically(path, "".join(map(_line, records)).encode())
 

@@ -13,8 +13,8 @@ from bayescope.cli.progress import bar
 from bayescope.config import LARGEST_SEED
 
 if TYPE_CHECKING:
-    from bayescope.data.archive import Archive
-    from bayescope.data.prepare import Result
+    from bayescope.data.archives.base import Archive
+    from bayescope.data.preparation.prepare import Result
 
 NAME = "prepare"
 _SHOWN = 10
@@ -95,8 +95,8 @@ def command(
 
     Example: bayescope prepare inbreast downloads/inbreast --task 1-3/4-6 --fold 2 --size 256 --out caches/inbreast-2
     """
-    from bayescope.data.intensity import Preparation
-    from bayescope.data.prepare import prepare
+    from bayescope.data.preparation.mammogram import Preparation
+    from bayescope.data.preparation.prepare import prepare
 
     if force:
         _check_replaceable(out)
@@ -143,9 +143,9 @@ def _read(
     frame: str | None,
     normalise_labels: bool,
 ) -> "Archive":
-    from bayescope.data import cbis_ddsm, inbreast, vindr
-    from bayescope.data.division import Split
-    from bayescope.data.pictures import read_picture_archive
+    from bayescope.data.archives import cbis_ddsm, inbreast, vindr
+    from bayescope.data.archives.image_folder import read_picture_archive
+    from bayescope.data.splits import Split
     from bayescope.errors import ConfigError
 
     if archive is Kind.FOLDER:
@@ -185,7 +185,7 @@ def _read(
 
 
 def _check_replaceable(out: Path) -> None:
-    from bayescope.data.cache import is_cache
+    from bayescope.data.preparation.cache import is_cache
     from bayescope.errors import RunError, reading
 
     with reading(out, RunError):
@@ -196,8 +196,8 @@ def _check_replaceable(out: Path) -> None:
 
 def _remove(out: Path) -> None:
     """Take away what preparing wrote, and nothing else."""
-    from bayescope.data.cache import CASES, IMAGES, PARTIAL, PROGRESS
-    from bayescope.data.manifest import MANIFEST
+    from bayescope.data.preparation.cache import CASES, IMAGES, PARTIAL, PROGRESS
+    from bayescope.data.preparation.manifest import MANIFEST
     from bayescope.errors import writing
 
     with writing(out):

@@ -13,7 +13,7 @@ from bayescope.cli.output import errors
 
 if TYPE_CHECKING:
     from bayescope.config import Config
-    from bayescope.data.images import Dataset
+    from bayescope.data.dataset import Dataset
     from bayescope.training import loop
 
 _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -59,7 +59,7 @@ def late_bar(title: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
 @contextmanager
 def training_bars(data: Dataset, config: Config, done: int = 0) -> Iterator[tuple[loop.Watch, Callable[[int], None]]]:
     """Bars for training and for weighing the validation images: the two callbacks of ``fit``."""
-    from bayescope.fit import images_to_weigh
+    from bayescope.fitting.fit import images_to_weigh
 
     to_weigh = images_to_weigh(data, config)
     with bar("training", config.training.steps) as step, bar("weighing validation", to_weigh) as weighed:

@@ -14,10 +14,10 @@ from bayescope.cli.progress import bar, late_bar
 from bayescope.errors import RunError
 
 if TYPE_CHECKING:
-    from bayescope.choice import ChosenImages
-    from bayescope.data.images import Dataset
-    from bayescope.evaluation import Evaluation
-    from bayescope.shapes import Floats
+    from bayescope.data.dataset import Dataset
+    from bayescope.evaluation.evaluate import Evaluation
+    from bayescope.evaluation.selection import ChosenImages
+    from bayescope.types import Floats
 
 NAME = "report"
 
@@ -40,9 +40,9 @@ def command(
 
     Example: bayescope report runs/breast --positive malignant
     """
-    from bayescope.checkpoint import load_model
-    from bayescope.evaluation import check_class, evaluate
-    from bayescope.run_folder import REPORT
+    from bayescope.evaluation.evaluate import check_class, evaluate
+    from bayescope.runs.folder import REPORT
+    from bayescope.runs.model_file import load_model
 
     target = out or run / REPORT
     check_free(target, force)
@@ -62,8 +62,8 @@ def command(
 
 def _drawn_again(run: Path, seed: int) -> Dataset | None:
     """The images of a run of `bayescope demo`, which lie nowhere; None for any other run."""
-    from bayescope.demo import SOURCE, demo_dataset
-    from bayescope.run_folder import read_manifest
+    from bayescope.evaluation.demo import SOURCE, demo_dataset
+    from bayescope.runs.folder import read_manifest
 
     manifest = read_manifest(run)
     if "path" in manifest or manifest.get("source") != SOURCE:
@@ -74,22 +74,22 @@ def _drawn_again(run: Path, seed: int) -> Dataset | None:
 
 def demo_images(drawn: Dataset, run: Path, split: str = "auto") -> ChosenImages:
     """Images of the demo's data, as `bayescope evaluate` chooses them."""
-    from bayescope.choice import choose_images
     from bayescope.data.labelled import whole
-    from bayescope.run_folder import read_record
+    from bayescope.evaluation.selection import choose_images
+    from bayescope.runs.folder import read_record
 
     return choose_images(whole(drawn), read_record(run), split)
 
 
 def _ideal_observer(chosen: ChosenImages) -> dict[str, Floats]:
     from bayescope.data.phantom import Phantom
-    from bayescope.demo import IdealObserver
+    from bayescope.evaluation.demo import IdealObserver
 
     return {"ideal observer": IdealObserver(Phantom()).posterior(chosen.images)}
 
 
 def _training_data(run: Path) -> Path:
-    from bayescope.run_folder import read_manifest
+    from bayescope.runs.folder import read_manifest
 
     manifest = read_manifest(run)
     if "path" not in manifest:
@@ -100,8 +100,8 @@ def _training_data(run: Path) -> Path:
 
 def write(run: Path, found: Evaluation, chosen: ChosenImages, target: Path, reference: dict[str, Floats] | None = None) -> None:
     """Write the page, with progress bars."""
-    from bayescope.checkpoint import write_text
-    from bayescope.report.build import report_page
+    from bayescope.evaluation.report.build import report_page
+    from bayescope.runs.files import write_text
 
     heed([found.model.calibration.warning])
     with bar("sampling", len(found.model.class_names)) as sampled, late_bar("explaining") as explained:

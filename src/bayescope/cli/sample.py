@@ -30,7 +30,8 @@ def command(
 
     Example: bayescope sample runs/breast --out samples.png --per-class 12
     """
-    from bayescope.checkpoint import load_model, write_atomically
+    from bayescope.runs.files import write_atomically
+    from bayescope.runs.model_file import load_model
 
     check_free(out, force)
     model = load_model(run, device)

@@ -14,7 +14,7 @@ from bayescope.cli.output import complain, resumable, say, warn
 from bayescope.cli.progress import counter, training_bars
 
 if TYPE_CHECKING:
-    from bayescope.data.images import Dataset
+    from bayescope.data.dataset import Dataset
     from bayescope.training.loop import Progress
 
 NAME = "train"
@@ -54,11 +54,12 @@ def command(
 
     Example: bayescope train breastmnist.npz --out runs/breast --config recipes/medmnist/breastmnist.toml
     """
-    from bayescope.checkpoint import CONFIG, load_model
     from bayescope.config import Config, read_config
     from bayescope.errors import RunError, reading
-    from bayescope.fit import fit_run
-    from bayescope.run_folder import started_steps
+    from bayescope.fitting.fit import fit_run
+    from bayescope.runs.files import CONFIG
+    from bayescope.runs.folder import started_steps
+    from bayescope.runs.model_file import load_model
 
     with reading(out, RunError):
         source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
@@ -88,7 +89,7 @@ def command(
 def _kept(out: Path) -> str:
     """What is in the run folder of an interrupted training."""
     from bayescope.errors import BayescopeError
-    from bayescope.run_folder import started_steps
+    from bayescope.runs.folder import started_steps
 
     try:
         steps = started_steps(out)
@@ -124,7 +125,7 @@ def load(
     With ``strict`` a warning is a DataError.
     """
     from bayescope.data.copies import overlaps
-    from bayescope.data.sources import load_dataset
+    from bayescope.data.load import load_dataset
     from bayescope.data.unlabelled import with_unlabelled
 
     with counter("reading images") as count:

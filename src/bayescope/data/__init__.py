@@ -1,0 +1,1 @@
+"""Labelled image sets: files and archives read, split and prepared."""

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from bayescope.data.images import Dataset, ImageSet
+from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.labelled import SPLITS
-from bayescope.shapes import Labels, Pixels
+from bayescope.types import Labels, Pixels
 
 
 def pixel_hashes(pixels: Pixels) -> list[str]:

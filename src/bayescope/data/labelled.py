@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.file_account import FileAccount
-from bayescope.data.images import Dataset, ImageSet, check_labels
-from bayescope.data.intensity import Preparation
+from bayescope.data.dataset import Dataset, ImageSet, check_labels
+from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.preparation.mammogram import Preparation
 
 SPLITS = ("train", "val", "test")
 _SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
@@ -17,7 +17,7 @@ _SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testi
 class LabelledImages:
     """All ``images`` of ``source``; ``split (n,)``: train, val or test as the source gives it, None if it gives none.
 
-    ``notes``, ``warnings``, ``preparation`` and ``files`` as of :class:`bayescope.data.images.Dataset`.
+    ``notes``, ``warnings``, ``preparation`` and ``files`` as of :class:`bayescope.data.dataset.Dataset`.
     """
 
     images: ImageSet

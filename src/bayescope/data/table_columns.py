@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayescope.data.spelling import rows_in_words
+from bayescope.data.tables.spelling import rows_in_words
 from bayescope.errors import DataError
 
 REQUIRED, OPTIONAL = ("path", "label"), ("patient", "split", "frame")

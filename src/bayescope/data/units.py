@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.images import PixelScale, as_stored, unlike_training
+from bayescope.data.dataset import PixelScale, as_stored, unlike_training
 from bayescope.errors import DataError
-from bayescope.shapes import Pixels
+from bayescope.types import Pixels
 
 _LARGEST = {"uint8": 255, "uint16": 65535}
 

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from bayescope.data.cache import is_cache, read_cache
-from bayescope.data.channels import with_channels
 from bayescope.data.copies import pixel_hashes
-from bayescope.data.folders import sort_images
-from bayescope.data.image_files import read_images
-from bayescope.data.images import Dataset, ImageSet, PixelScale, as_stored
+from bayescope.data.dataset import Dataset, ImageSet, PixelScale, as_stored
+from bayescope.data.filesystem.class_folders import sort_images
+from bayescope.data.filesystem.image_files import read_images
+from bayescope.data.filesystem.names import printable
+from bayescope.data.filesystem.walk import visible_folders, walk
+from bayescope.data.formats.channels import with_channels
+from bayescope.data.formats.medmnist import as_pixels
 from bayescope.data.labelled import SPLITS, split_of
-from bayescope.data.medmnist import as_pixels
-from bayescope.data.names import printable
-from bayescope.data.table import SUFFIXES, read_path_table
-from bayescope.data.walk import visible_folders, walk
+from bayescope.data.preparation.cache import is_cache, read_cache
+from bayescope.data.tables.case_table import SUFFIXES, read_path_table
 from bayescope.errors import DataError, reading
-from bayescope.shapes import Labels, Pixels
+from bayescope.types import Labels, Pixels
 
 UNLABELLED = -1
 """The label of an image that has none, as in scikit-learn's semi-supervised estimators."""

@@ -1,1 +1,1 @@
-"""Weighing: how probable an image is under each class, from a class-conditional denoiser."""
+"""Estimators of log p(x|y): denoising evidence over noise levels, sequential scoring and the probability flow."""

@@ -22,11 +22,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bayescope.divergence import DivergenceMethod, ExactDivergence
+from bayescope.diffusion.divergence import DivergenceMethod, ExactDivergence
+from bayescope.diffusion.ode import DormandPrince, Solver
+from bayescope.diffusion.schedules import ImageDenoiser
 from bayescope.errors import ConfigError
-from bayescope.noise import ImageDenoiser
-from bayescope.ode import DormandPrince, Solver
-from bayescope.shapes import Floats
+from bayescope.types import Floats
 
 _SIGMA_DATA = 0.5
 # Where the classes' components part, the flow bends within a small part of its way and lies still before and after: hence
@@ -85,13 +85,14 @@ def flow_log_likelihood(
 ) -> FlowLikelihood:
     """log p(x|y) of images ``x (n, c, h, w)`` under each class, labels 0 to ``n_classes`` - 1.
 
-    ``sigmas``: rising; ``heun`` and ``rk4`` step from each level to the next, :class:`~bayescope.ode.DormandPrince` uses
-    only the first and last, and its ``max_step`` is one in log σ.  Its tolerance is relative to a pixel's size, and in
+    ``sigmas``: rising; ``heun`` and ``rk4`` step from each level to the next, :class:`~bayescope.diffusion.ode.DormandPrince`
+    uses only the first and last, and its ``max_step`` is one in log σ.  Its tolerance is relative to a pixel's size, and in
     nats per pixel.
-    ``divergence``: :class:`~bayescope.divergence.ExactDivergence` or :class:`~bayescope.divergence.Hutchinson`; its rows are
-    those of a batch, one for each image and class, the classes of an image together.
-    ``callback`` hears how many images each finished batch held.  Memory is bounded by ``batch_size * n_classes``.
-    Raises ConfigError if ``sigmas`` are fewer than two, not positive or not rising, or a count is below one.
+    ``divergence``: :class:`~bayescope.diffusion.divergence.ExactDivergence` or
+    :class:`~bayescope.diffusion.divergence.Hutchinson`; its rows are those of a batch, one for each image and class, the
+    classes of an image together. ``callback`` hears how many images each finished batch held.  Memory is bounded by
+    ``batch_size * n_classes``. Raises ConfigError if ``sigmas`` are fewer than two, not positive or not rising, or a count is
+    below one.
     """
     if sigmas.ndim != 1 or len(sigmas) < 2 or not bool((sigmas > 0).all() and (sigmas.diff() > 0).all()):
         raise ConfigError(f"flow likelihood: noise levels {sigmas.tolist()}; expected two or more, positive and rising")

@@ -24,8 +24,8 @@ from scipy.stats import t as student
 
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError
-from bayescope.evidence.bound import LevelEvidence, independent, variance_of_mean
-from bayescope.shapes import Floats, Labels
+from bayescope.evidence.denoising import LevelEvidence, independent, variance_of_mean
+from bayescope.types import Floats, Labels
 
 _HELD = 0.95
 

@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import solve_triangular
 
-from bayescope.evidence.bound import in_pairs, variance_of_mean
-from bayescope.shapes import Floats, Labels
+from bayescope.evidence.denoising import in_pairs, variance_of_mean
+from bayescope.types import Floats, Labels
 
 _JITTER = 1e-9
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bayescope.errors import ConfigError
-from bayescope.evidence.bound import SupportsLevels, check_weighing, draw_errors, free_evidence
+from bayescope.evidence.denoising import SupportsLevels, check_weighing, draw_errors, free_evidence
 from bayescope.evidence.plan import Plan
 from bayescope.evidence.stopping import play
-from bayescope.shapes import Floats, Labels
+from bayescope.types import Floats, Labels
 
 _CHUNK = 1024
 
@@ -91,7 +91,7 @@ def weigh_sequentially(
     ``noise``: ``(levels, noises, c, h, w)``; ``offset``: what is added to the evidence before classes are compared (class bias
     and log prior), ``(classes,)``; ``max_passes``: no image is given more; ``batch_size``: rows (images times classes) per
     network call, by default as many as memory bounds allow.  Raises ConfigError for an error rate outside [0, 1), fewer
-    passes than classes, or what :func:`bayescope.evidence.bound.level_evidence` refuses.
+    passes than classes, or what :func:`bayescope.evidence.denoising.level_evidence` refuses.
     """
     check_knobs(error_rate, max_passes, len(offset))
     check_weighing(denoiser.n_classes, sigmas, noise, batch_size)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescope.evidence.plan import Plan
-from bayescope.shapes import Floats, Labels
+from bayescope.types import Floats, Labels
 
 _PRIOR_ERRORS = 5.0
 _FEWEST_DRAWS = 3

@@ -1,1 +1,1 @@
-"""Learning: the losses, the draws and the loop that train a class-conditional denoiser."""
+"""Training of the score model: loop, losses, class-balanced sampling, augmentation and optimiser state."""

@@ -9,12 +9,12 @@ from lightning_fabric import Fabric
 from torch import Generator, Tensor
 
 from bayescope.config import Config, TrainingConfig
-from bayescope.data.images import ImageSet, PixelScale
-from bayescope.shapes import Labels, Pixels
-from bayescope.training.augment import choose
-from bayescope.training.draw import BalancedDraws
-from bayescope.training.loss import draw_levels
-from bayescope.training.schedule import Phase
+from bayescope.data.dataset import ImageSet, PixelScale
+from bayescope.training.augmentation import choose
+from bayescope.training.learning_rate import Phase
+from bayescope.training.losses import draw_levels
+from bayescope.training.sampler import BalancedDraws
+from bayescope.types import Labels, Pixels
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from bayescope.denoiser import Denoiser
+from bayescope.diffusion.denoiser import Denoiser
 from bayescope.errors import ConfigError
 
 _CLASS_SPREAD = 0.02

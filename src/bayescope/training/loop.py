@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from bayescope.config import Config, TrainingConfig
-from bayescope.data.images import ImageSet, PixelScale
+from bayescope.data.dataset import ImageSet, PixelScale
+from bayescope.diffusion.image_statistics import ImageStatistics
+from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import RunError
-from bayescope.image_statistics import ImageStatistics
-from bayescope.networks import build_denoiser
-from bayescope.shapes import Labels
-from bayescope.training.augment import choose
+from bayescope.training.augmentation import choose
 from bayescope.training.batches import Batch, Sampler, StepBatches
-from bayescope.training.draw import seeded
 from bayescope.training.initial import start_classes_from_none
-from bayescope.training.loss import LOSS_WEIGHTS, Losses, LossWeight, generative_loss, joint_loss
-from bayescope.training.schedule import Phase, learning_rate
+from bayescope.training.learning_rate import Phase, learning_rate
+from bayescope.training.losses import LOSS_WEIGHTS, Losses, LossWeight, generative_loss, joint_loss
+from bayescope.training.sampler import seeded
 from bayescope.training.state import TrainingState
+from bayescope.types import Labels
 
 _STATISTICS_IMAGES = 20_000
 _STATISTICS_PIXELS = 2**27  # 512 MiB

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bayescope.config import Optimizer, TrainingConfig
-from bayescope.denoiser import Denoiser
+from bayescope.diffusion.denoiser import Denoiser
 from bayescope.training.muon import Muon
 
 Optimizers = dict[str, torch.optim.Optimizer]

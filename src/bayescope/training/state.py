@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from bayescope.config import TrainingConfig
-from bayescope.denoiser import Denoiser
+from bayescope.diffusion.denoiser import Denoiser
 from bayescope.errors import RunError
-from bayescope.training.loss import Temperature
+from bayescope.training.losses import Temperature
 from bayescope.training.optimizers import Optimizers, build_optimizers
 
 

@@ -1,1 +1,0 @@
-"""Bayescope beside discriminative networks, on the same images."""

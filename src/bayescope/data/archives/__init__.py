@@ -1,0 +1,1 @@
+"""Published mammography archives and image folders to case tables."""

@@ -1,0 +1,182 @@
+"""Labelled images, in memory or mapped from a file, and the scale that takes stored pixels to the model's."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.preparation.mammogram import Preparation
+from bayescope.errors import DataError
+from bayescope.types import Labels, Pixels
+
+_A_PICTURE = 64
+"""Pixels from which on images are told from rows of a table, which may lie within 0 to 1 by chance."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images ``(n, channel, height, width)`` as stored (8 or 16 bit, or float32), labels ``(n,)`` and names.
+
+    ``groups``: whose image each is, where that is known; images of one patient are not independent.
+    """
+
+    pixels: Pixels
+    labels: Labels
+    class_names: tuple[str, ...]
+    names: tuple[str, ...]
+    groups: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
+
+    def subset(self, indices: NDArray[np.integer] | Sequence[int]) -> "ImageSet":
+        """The images at ``indices``, in that order; one stretch of them stays mapped from its file."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        is_stretch = len(chosen) > 0 and (np.diff(chosen) == 1).all()
+        pixels = self.pixels[chosen[0] : chosen[-1] + 1] if is_stretch else self.pixels[chosen]
+        names = tuple(self.names[i] for i in chosen)
+        groups = None if self.groups is None else tuple(self.groups[i] for i in chosen)
+        return ImageSet(pixels, self.labels[chosen], self.class_names, names, groups)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of pixels, shape, type and labels."""
+        digest = hashlib.sha256(f"{self.pixels.dtype}{self.pixels.shape}".encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three splits of a labelled image set, where it came from, and what was done to split it."""
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    source: str
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What whoever uses the images should know before trusting results; commands print each once."""
+    preparation: Preparation | None = None
+    """How the images were prepared from mammograms; None if they were not."""
+    files: FileAccount = field(default_factory=FileAccount)
+    """What lay in the folder that was read; empty if the images came from anything else."""
+    unlabelled: ImageSet | None = None
+    """Images without labels (each -1), which teach what images look like; none of val or test."""
+
+    @property
+    def n_classes(self) -> int:
+        return self.train.n_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.train.class_names
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the three splits' fingerprints."""
+        parts = (split.fingerprint() for split in (self.train, self.val, self.test))
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PixelScale:
+    """Linear map of stored pixel values: ``low`` becomes -1 and ``high`` +1.
+
+    ``lowest`` and ``highest``: values of the training images, where these are floats, whose type tells no range.
+    """
+
+    low: float
+    high: float
+    lowest: float | None = None
+    highest: float | None = None
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> "PixelScale":
+        """8 bit: 0..255; 16 bit: 0..2^k-1, the fewest bits k ≥ 8 that hold the maximum; float: mean ± 2 deviations."""
+        if pixels.dtype == np.uint8:
+            return cls(0.0, 255.0)
+        if pixels.dtype == np.uint16:
+            bits = max(8, int(pixels.max()).bit_length())
+            return cls(0.0, float(2**bits - 1))
+        mean, reach = float(pixels.mean(dtype=np.float64)), 2.0 * float(pixels.std(dtype=np.float64)) or 1.0
+        return cls(mean - reach, mean + reach, float(pixels.min()), float(pixels.max()))
+
+    def is_beyond(self, lowest: float, highest: float) -> bool:
+        """Whether values reach further beyond the floats trained on than these reach from their lowest to their highest."""
+        if self.lowest is None or self.highest is None:
+            return False
+        width = self.highest - self.lowest or abs(self.highest) or 1.0
+        return lowest < self.lowest - width or highest > self.highest + width
+
+    def to_model(self, pixels: Pixels) -> NDArray[np.float32]:
+        """About [-1, 1], float32."""
+        return ((pixels.astype(np.float32) - self.low) * (2.0 / (self.high - self.low)) - 1.0).astype(np.float32)
+
+    def to_display(self, x: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Model values ``(n, channel, h, w)`` as 8-bit pictures ``(n, h, w)`` or ``(n, h, w, 3)``."""
+        byte = np.clip((x + 1.0) * 127.5, 0, 255).round().astype(np.uint8)
+        return byte[:, 0] if x.shape[1] == 1 else np.moveaxis(byte[:, :3], 1, -1)
+
+
+def as_stored(pixels: Pixels, pixel_type: str, scale: PixelScale, name: str) -> Pixels:
+    """``pixels`` in the ``pixel_type`` of the images that ``scale`` is of: 8 bit is stretched to a range of 16.
+
+    Raises DataError for any other type than that, since its values would mean something else.
+    """
+    if pixels.dtype.name == pixel_type:
+        return pixels
+    if pixels.dtype == np.uint8 and pixel_type == "uint16":
+        return np.rint(pixels * (scale.high / 255)).astype(np.uint16)
+    raise DataError(
+        f"{name}: pixels of type {pixels.dtype.name}; the model was trained on {pixel_type}, whose values mean something else. "
+        f"Convert the images to {pixel_type} in the units of the training images, or train a model on images of this type"
+    )
+
+
+def unlike_training(pixels: Pixels, scale: PixelScale) -> str:
+    """What to tell of an image with values beyond those ``scale`` is of, or that fill little of it; or blank.
+
+    Integers: above the bits of the training images, or below a sixteenth of their range.  Floats: further beyond the training
+    images' values than these reach, within a sixteenth of the scale, mean ± 2 deviations, or within 0 to 1 where that goes well
+    below 0.
+    """
+    if scale.lowest is not None and scale.highest is not None:
+        lowest, highest = float(pixels.min()), float(pixels.max())
+        told = f"values of {lowest:g} to {highest:g}, the training images' are {scale.lowest:g} to {scale.highest:g}"
+        is_narrow = 0 < highest - lowest < (scale.high - scale.low) / 16
+        is_unit = pixels.size >= _A_PICTURE and 0 <= lowest < highest <= 1 and scale.low < -0.5
+        return f"{told}: it may be in other units" if is_narrow or is_unit or scale.is_beyond(lowest, highest) else ""
+    highest, usual = int(pixels.max()), int(scale.high)
+    if highest > usual:
+        return f"values above {usual}, the most that the training images can hold: it may be of more bits than they are"
+    if 0 < highest < (usual + 1) // 16:
+        return f"values below a sixteenth of the training images' 0 to {usual}: it may be of fewer bits than they are"
+    return ""
+
+
+def check_labels(train_labels: Labels, class_names: tuple[str, ...], source: str) -> None:
+    """Raise DataError unless there are two classes or more, each with a training image."""
+    if len(class_names) < 2:
+        raise DataError(
+            f"{source}: one class only ({', '.join(class_names)}); expected two or more. Add images of another class"
+        )
+    counts = np.bincount(train_labels, minlength=len(class_names))
+    empty = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
+    if empty:
+        raise DataError(
+            f"{source}: no training image of class {', '.join(empty)}; expected at least one of each class. "
+            "Add images, or leave the class out of all splits"
+        )

@@ -1,0 +1,1 @@
+"""Folders and files as they lie on disk: found, named, read together and accounted for."""

@@ -1,0 +1,1 @@
+"""Preparation of mammograms, once, into a cache on disk."""

@@ -1,0 +1,1 @@
+"""Case tables: read, checked and ordered, and the images they list."""

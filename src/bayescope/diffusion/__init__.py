@@ -1,0 +1,1 @@
+"""The class-conditional score model: schedules, denoisers, networks and the probability flow."""

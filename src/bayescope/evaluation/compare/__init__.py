@@ -1,0 +1,1 @@
+"""Comparison with discriminative networks on the same images."""

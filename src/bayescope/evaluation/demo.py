@@ -1,0 +1,85 @@
+"""The embedded default: a phantom whose truth is known, a classifier trained on it, and the ideal observer beside it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import log_softmax
+
+from bayescope.config import Config, parse_config
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.phantom import CLASS_NAMES, Phantom
+from bayescope.types import Floats
+
+SOURCE = "phantom"
+DEMO_IMAGES, BENCHMARK_IMAGES = 60_000, 250_000
+_VALIDATION, _TEST = 600, 1000
+_DEMO_STEPS, _BENCHMARK_STEPS = 1000, 3800
+
+
+def demo_config(seed: int = 0, steps: int | None = None) -> Config:
+    """A small network, trained in under five minutes on two cores."""
+    return _config(seed, {"steps": steps or _DEMO_STEPS, "batch_size": 32}, levels=5, noises=2)
+
+
+def benchmark_config(seed: int = 0, steps: int | None = None) -> Config:
+    """The same network trained several times longer and weighed more carefully."""
+    return _config(seed, {"steps": steps or _BENCHMARK_STEPS, "batch_size": 64}, levels=7, noises=4)
+
+
+def demo_dataset(seed: int) -> Dataset:
+    """The images of ``bayescope demo``, the same each time."""
+    return phantom_dataset(Phantom(), DEMO_IMAGES, seed)
+
+
+def phantom_dataset(phantom: Phantom, n_train: int, seed: int) -> Dataset:
+    """Fresh phantom images, three splits from independent draws."""
+    return Dataset(
+        _draw(phantom, n_train, seed, 0),
+        _draw(phantom, _VALIDATION, seed, 1),
+        _draw(phantom, _TEST, seed, 2),
+        source=SOURCE,
+        notes=(f"{n_train} training, {_VALIDATION} validation and {_TEST} test images drawn with seed {seed}",),
+    )
+
+
+@dataclass(frozen=True)
+class IdealObserver:
+    """Bayes' rule on the phantom's exact likelihoods: the best any classifier can do on these images."""
+
+    phantom: Phantom
+
+    def posterior(self, split: ImageSet) -> Floats:
+        """With equal priors: ``(n, classes)``."""
+        exact: Floats = np.exp(log_softmax(self.phantom.log_likelihood(split.pixels[:, 0]), axis=1))
+        return exact
+
+
+def attained(ours: float, ideal: float, chance: float) -> float:
+    """The share of the ideal observer's gain over chance that is reached."""
+    return (ours - chance) / (ideal - chance)
+
+
+def _config(seed: int, training: dict[str, Any], levels: int, noises: int) -> Config:
+    return parse_config(
+        {
+            "seed": seed,
+            "net": {"widths": [16, 32, 48], "patterns": 12},
+            "training": {
+                "learning_rate": 2e-3,
+                "noise_mean": -1.2,
+                "noise_std": 1.0,
+                "evidence_weight": 0.1,
+                "label_dropout": 0.05,
+                "augmentation": "none",
+            }
+            | training,
+            "evidence": {"levels": levels, "noises": noises, "sigma_min": 0.1, "sigma_max": 1.5, "error_rate": 0.0},
+        }
+    )
+
+
+def _draw(phantom: Phantom, n: int, seed: int, part: int) -> ImageSet:
+    draw_seed = int(np.random.SeedSequence((seed, part)).generate_state(1)[0])
+    images, labels = phantom.sample(n, draw_seed)
+    return ImageSet(images[:, None], labels, CLASS_NAMES, tuple(f"phantom {part}/{i}" for i in range(n)))

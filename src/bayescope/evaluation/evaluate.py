@@ -1,0 +1,191 @@
+"""How well a trained model does on labelled images: discrimination, calibration, prediction sets and abstention."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bayescope.data.dataset import ImageSet
+from bayescope.errors import ConfigError
+from bayescope.evaluation.selection import ChosenImages
+from bayescope.inference.abstention import risk_coverage
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.predictions import Answers, ClassPrior
+from bayescope.metrics.bootstrap import Estimate, bootstrap
+from bayescope.metrics.calibration import assess, expected_if_calibrated
+from bayescope.metrics.classification import confusion, measure, measure_classes
+from bayescope.types import Floats
+
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A measure of calibration, and what it would be of exactly right probabilities on as many images."""
+
+    measured: Estimate
+    expected_if_calibrated: Estimate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of ``model`` on ``images``; every number of a class stands under its name.
+
+    ``measures``: of all classes together; ``by_class``: each class against the rest, predictive values at
+    ``answers.class_prior``;
+    ``trust``: calibration of each class's ratios; ``decisions``: what prediction sets and abstention promise and how they did,
+    None if the model has none; ``positive``: the class of the headline, if one was named.
+    """
+
+    model: LikelihoodModel
+    images: ImageSet
+    answers: Answers
+    measures: Mapping[str, Estimate]
+    by_class: Mapping[str, Mapping[str, Estimate]]
+    trust: Mapping[str, Mapping[str, Trust]]
+    decisions: dict[str, Any] | None
+    positive: str | None = None
+
+    @property
+    def prevalence(self) -> dict[str, float]:
+        """Of each class, as the answers assume it."""
+        return dict(zip(self.model.class_names, self.answers.class_prior.tolist(), strict=True))
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Images of each class."""
+        counts = np.bincount(self.images.labels, minlength=len(self.model.class_names))
+        return dict(zip(self.model.class_names, counts.tolist(), strict=True))
+
+    @property
+    def confusion(self) -> dict[str, dict[str, int]]:
+        """How many images of each true class are called each class, by name."""
+        names = self.model.class_names
+        counts = confusion(self.answers.posterior, self.images.labels)
+        return {name: dict(zip(names, row, strict=True)) for name, row in zip(names, counts.tolist(), strict=True)}
+
+    def to_dict(self, chosen: ChosenImages | None = None) -> dict[str, Any]:
+        """All of it as JSON can hold it, with how the images were ``chosen``."""
+        model, groups = self.model, self.images.groups
+        record: dict[str, Any] = {}
+        if chosen:
+            record = {"split": chosen.name, "seen": chosen.seen, "left_out": chosen.left_out}
+        told = [*(chosen.warnings if chosen else ()), model.calibration.warning]
+        return record | {
+            "images": len(self.images),
+            "classes": list(model.class_names),
+            "positive": self.positive,
+            "prevalence": self.prevalence,
+            "passes": self.answers.mean_passes,
+            "patients": None if groups is None else len(set(groups)),
+            "calibrated": model.calibration.calibrated,
+            "calibration_images": dict(zip(model.class_names, model.calibration.images, strict=True)),
+            "decisions": self.decisions,
+            "files": chosen.data.files.to_dict() if chosen else None,
+            "warnings": [text for text in told if text],
+            "measures": {name: asdict(estimate) for name, estimate in self.measures.items()},
+            "by_class": {
+                name: {"images": self.class_counts[name], **{what: asdict(estimate) for what, estimate in rows.items()}}
+                for name, rows in self.by_class.items()
+            },
+            "confusion": self.confusion,
+            "trust": {name: {what: asdict(row) for what, row in rows.items()} for name, rows in self.trust.items()},
+        }
+
+
+def evaluate(
+    model: LikelihoodModel,
+    images: ImageSet,
+    class_prior: ClassPrior | None = None,
+    error_rate: float | None = None,
+    max_passes: int | None = None,
+    positive: str | None = None,
+    callback: Callable[[int], None] = lambda images: None,
+    test_novelty: bool = False,
+) -> Evaluation:
+    """Score ``images``, whose classes and pixels are as the model has them, and measure the answers.
+
+    ``class_prior``, ``error_rate``, ``max_passes`` and ``test_novelty`` as of :meth:`LikelihoodModel.classify`; ``positive``:
+    the class of the headline.  Raises ConfigError for an unknown class.
+    """
+    check_class(positive, model.class_names)
+    answers = model.classify(images.pixels, class_prior, error_rate, max_passes, callback, test_novelty)
+    return measured(model, images, answers, positive)
+
+
+def measured(model: LikelihoodModel, images: ImageSet, answers: Answers, positive: str | None = None) -> Evaluation:
+    """Measure ``answers`` to ``images``."""
+    posterior, labels = answers.posterior, images.labels
+    return Evaluation(
+        model,
+        images,
+        answers,
+        measure(posterior, labels, images.groups) | {"AURC": _aurc(answers, images)},
+        measure_classes(posterior, labels, model.class_names, answers.class_prior, images.groups),
+        _trust(model, answers, images),
+        _decisions(model, answers, images),
+        positive,
+    )
+
+
+def check_class(name: str | None, class_names: tuple[str, ...], option: str = "--positive") -> None:
+    """Raise ConfigError unless ``name`` is None or a class."""
+    if name is not None and name not in class_names:
+        raise ConfigError(f"{option} {name}; expected one of the classes: {', '.join(class_names)}")
+
+
+def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    """What was promised of sets and abstention and what was measured, in words; none for a model without."""
+    if decided is None:
+        return []
+    rows = [
+        (f"sets that hold {name}, where it is true", f"≥ {1 - decided['miscoverage']:.3g}", f"{share:.3f}")
+        for name, share in decided["set coverage"].items()
+    ]
+    rows.append(("classes in a set", "", f"{decided['classes in a set']:.2f}"))
+    if decided["warning"]:
+        return [*rows, ("answered", "", "none: " + decided["warning"])]
+    rows.append(("answered", "", f"{decided['answered']:.3f}"))
+    return [*rows, ("wrong among the answered", f"≤ {decided['risk']:.3g}", f"{decided['wrong among answered']:.3f}")]
+
+
+def rests_on(model: LikelihoodModel) -> str:
+    """Validation images of each class that the calibration rests on, in words."""
+    return ", ".join(f"{n} {name}" for name, n in zip(model.class_names, model.calibration.images, strict=True))
+
+
+def _aurc(answers: Answers, images: ImageSet) -> Estimate:
+    """Mean share of errors over all shares of images answered, the surest first."""
+    posterior, labels = answers.posterior, images.labels
+    return bootstrap(
+        lambda chosen: np.array([risk_coverage(posterior[chosen], labels[chosen]).area]), len(labels), images.groups
+    )[0]
+
+
+def _trust(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[str, dict[str, Trust]]:
+    """Whether ratios and probabilities mean what they say: for each class against the rest, each measure.
+
+    Probabilities are those at the class frequencies of these very images, so that a prevalence given amiss is no fault of the
+    ratios.
+    """
+    counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
+    posterior = answers.posterior_at(counts / counts.sum())
+    found = assess(answers.log_likelihood_ratio, posterior, images.labels, images.groups)
+    return {name: _beside_expected(found[k], posterior[:, k]) for k, name in enumerate(model.class_names)}
+
+
+def _beside_expected(found: dict[str, Estimate], probability: Floats) -> dict[str, Trust]:
+    expected = expected_if_calibrated(probability.clip(_TINY, 1 - _TINY))
+    return {what: Trust(value, expected[what]) for what, value in found.items()}
+
+
+def _decisions(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[str, Any] | None:
+    """What prediction sets and abstention promise, and how they did; None if the model has none."""
+    decided = model.decide(answers)
+    if model.decisions is None or decided is None:
+        return None
+    sets, abstention = model.decisions.sets, model.decisions.abstention
+    promised = {"miscoverage": sets.miscoverage, "risk": abstention.risk, "warning": abstention.warning}
+    found = decided.measured(images.labels)
+    return promised | found | {"set coverage": dict(zip(model.class_names, found["set coverage"], strict=True))}

@@ -1,0 +1,220 @@
+"""Which labelled images a trained model is measured on: never one it was trained or validated on, unless asked for by name."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayescope.data.copies import pixel_hashes
+from bayescope.data.dataset import ImageSet
+from bayescope.data.labelled import SPLITS, LabelledImages
+from bayescope.data.load import load_images
+from bayescope.data.preparation.mammogram import Preparation
+from bayescope.data.tables.cases import Callback
+from bayescope.errors import ConfigError, DataError
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.read import as_model_takes, told_once
+from bayescope.runs.training_record import TrainingRecord
+
+CHOICES = ("auto", "all", *SPLITS)
+_SEEN = ("train", "val")
+_REASONS = {
+    ("image", "train"): "images the run was trained on",
+    ("image", "val"): "images the run was validated on",
+    ("patient", "train"): "images of patients the run was trained on",
+    ("patient", "val"): "images of patients the run was validated on",
+}
+
+
+@dataclass(frozen=True)
+class ChosenImages:
+    """The ``images`` to measure, of the split ``name`` of ``data``; ``all`` where it is every unseen image.
+
+    ``seen``: whether the run was trained or validated on them, so that they say nothing of new images; ``left_out``: images
+    that were passed over, by reason; ``warnings``: what to know before trusting the result.
+    """
+
+    images: ImageSet
+    name: str
+    data: LabelledImages
+    seen: bool
+    left_out: dict[str, int]
+    warnings: tuple[str, ...]
+
+
+def load_for_model(
+    model: LikelihoodModel,
+    path: Path,
+    callback: Callback = lambda done, total: None,
+    normalise_labels: bool = False,
+) -> LabelledImages:
+    """The labelled images at ``path`` with classes, channels and type of pixels as the model has them.
+
+    No split is drawn, and classes may be absent.  Raises DataError for other classes, another type or another preparation.
+    """
+    data = load_images(path, model.config.size, callback, normalise_labels)
+    if data.preparation != model.preparation:
+        raise DataError(
+            f"{path.name}: images prepared otherwise ({_told(data.preparation)}) than the model's "
+            f"({_told(model.preparation)}). Give a cache of `bayescope prepare` with the settings of the one trained on"
+        )
+    numbers, warning = class_numbers(data.images.class_names, model.class_names, path.name)
+    pixels, remarks = as_model_takes(model, data.images.pixels, path.name)
+    images = replace(data.images, pixels=pixels, labels=np.array(numbers)[data.images.labels], class_names=model.class_names)
+    told = (*data.warnings, *told_once(data.images.names, remarks), *filter(None, [warning]))
+    return replace(data, images=images, warnings=told)
+
+
+def check_choice(split: str) -> None:
+    """Raise ConfigError unless ``split`` is one of ``CHOICES``."""
+    if split not in CHOICES:
+        raise ConfigError(f"split {split!r}; expected one of {', '.join(CHOICES)}")
+
+
+def choose_images(data: LabelledImages, record: TrainingRecord | None, split: str = "auto") -> ChosenImages:
+    """The images to measure a run on, by the ``record`` of what it was given (None: it keeps none).
+
+    ``auto``: of the data it was trained on, those that were its test images, and test images that were added; of data that
+    hold less than half of the images it was trained on, every unseen image, whatever splits they have.  ``all``: every unseen
+    image.  ``test``, ``train``, ``val``: that split of the run, or, for other data, the unseen images of the split that they
+    give.  An image is seen if the run was trained or validated on it, or on an image of its patient.  Raises ConfigError for an
+    unknown split or one that the data do not give, DataError if no unseen image is left.
+    """
+    check_choice(split)
+    known = _known(data, record)
+    if split in _SEEN and known.any_image:
+        return _seen(data, known, split)
+    everything = split == "all" or (split == "auto" and not known.is_source)
+    wanted = np.ones(len(data.images), bool) if everything else _of_split(data, known, "test" if split == "auto" else split)
+    chosen = np.flatnonzero(wanted & ~known.is_seen)
+    added = int((~wanted & ~known.is_seen & (known.of_image == "")).sum()) if known.is_source else 0
+    left_out = _reasons(known, np.ones_like(wanted) if split == "auto" else wanted)
+    if not len(chosen):
+        more = f", or --split all to measure the {added} images added since training" if added else ""
+        raise DataError(
+            f"{data.source}: no unseen image of {len(data.images)} ({_in_words(left_out) or 'none of the split'}); expected "
+            f"some. Give images that the run was not trained on{more}, or --split train to measure it on its own"
+        )
+    warnings = list(data.warnings)
+    if record is None:
+        warnings.append("the run keeps no record of its training images: whether these are unseen is not known")
+    if added:
+        warnings.append(
+            f"{added} images were added since training and are not measured; --split all measures every image not trained on"
+        )
+    if described := _in_words(_reasons(known, wanted)):
+        warnings.append(f"left out: {described}")
+    name = "all" if everything else "test" if split == "auto" else split
+    return ChosenImages(data.images.subset(chosen), name, data, False, left_out, tuple(warnings))
+
+
+def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str) -> tuple[list[int], str]:
+    """For each class ``found`` its number among those ``expected``, and a warning if they were taken by number.
+
+    By name; where one side has bare numbers 0, 1, … instead of names, by these.  Raises DataError if there are other classes.
+    """
+    if set(found) <= set(expected):
+        return [expected.index(name) for name in found], ""
+    numbers = [str(k) for k in range(len(expected))]
+    if set(found) <= set(numbers):
+        order = [int(name) for name in found]
+    elif set(expected) == set(numbers) and len(found) == len(expected):
+        order = [expected.index(number) for number in numbers]
+    else:
+        raise DataError(
+            f"{source}: classes {', '.join(found)}; the model expects {', '.join(expected)}. {_remedy(found, expected)}"
+        )
+    pairs = ", ".join(f"{name} as {expected[k]}" for name, k in zip(found, order, strict=True))
+    return order, f"{source}: classes without names on one side; taken by number: {pairs}"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the run knows of each image and its patient: the split it was in, or blank.
+
+    ``is_source``: whether the data hold half or more of the images that the run was trained and validated on.
+    """
+
+    of_image: NDArray[np.str_]
+    of_patient: NDArray[np.str_]
+    is_source: bool
+
+    @property
+    def any_image(self) -> bool:
+        """Whether the run was given any of the images."""
+        return bool((self.of_image != "").any())
+
+    @property
+    def is_seen(self) -> NDArray[np.bool_]:
+        """Whether the run was trained or validated on each image or its patient."""
+        return np.isin(self.of_image, _SEEN) | np.isin(self.of_patient, _SEEN)
+
+
+def _known(data: LabelledImages, record: TrainingRecord | None) -> _Known:
+    nothing = np.full(len(data.images), "", dtype="U5")
+    if record is None:
+        return _Known(nothing, nothing, False)
+    hashes = pixel_hashes(data.images.pixels)
+    of_image = np.array([record.images.get(found, "") for found in hashes], dtype="U5")
+    n_seen = sum(split in _SEEN for split in record.images.values())
+    n_found = len({found for found, split in zip(hashes, of_image, strict=True) if split in _SEEN})
+    return _Known(of_image, _of_patients(data.images.groups, of_image, record), 0 < n_seen <= 2 * n_found)
+
+
+def _of_patients(patients: tuple[str, ...] | None, of_image: NDArray[np.str_], record: TrainingRecord) -> NDArray[np.str_]:
+    """The split of each image's patient, by name and by the patient's other images: the first of train, val, test."""
+    if patients is None:
+        return np.full(len(of_image), "", dtype="U5")
+    splits: dict[str, set[str]] = {}
+    for patient, *found in zip(patients, of_image.tolist(), record.splits_of_patients(patients).tolist(), strict=True):
+        splits.setdefault(patient, set()).update(found)
+    first = {patient: next((name for name in SPLITS if name in found), "") for patient, found in splits.items()}
+    return np.array([first[patient] for patient in patients], dtype="U5")
+
+
+def _of_split(data: LabelledImages, known: _Known, split: str) -> NDArray[np.bool_]:
+    """Images that were of the split in the run, and those that the data give as such."""
+    wanted = known.of_image == split
+    if data.split is not None:
+        wanted |= data.split == split
+    elif not wanted.any() and not known.is_source:
+        raise ConfigError(f"split {split!r} of {data.source}, which gives no splits; expected all. Give --split all")
+    return wanted
+
+
+def _seen(data: LabelledImages, known: _Known, split: str) -> ChosenImages:
+    """The images that the run was trained or validated on."""
+    chosen = np.flatnonzero(known.of_image == split)
+    if not len(chosen):
+        raise DataError(f"{data.source}: no image of split {split}; expected some. Give another --split")
+    role = "trained" if split == "train" else "validated"
+    told = f"measured on images the run was {role} on: this says nothing of new images"
+    return ChosenImages(data.images.subset(chosen), split, data, True, {}, (*data.warnings, told))
+
+
+def _in_words(left_out: dict[str, int]) -> str:
+    return "; ".join(f"{n} {reason}" for reason, n in left_out.items())
+
+
+def _reasons(known: _Known, among: NDArray[np.bool_]) -> dict[str, int]:
+    """How many images are left out, by reason."""
+    counts = {}
+    not_seen_itself = ~np.isin(known.of_image, _SEEN)
+    for split in _SEEN:
+        counts[_REASONS["image", split]] = int((among & (known.of_image == split)).sum())
+        counts[_REASONS["patient", split]] = int((among & not_seen_itself & (known.of_patient == split)).sum())
+    return {reason: n for reason, n in counts.items() if n}
+
+
+def _told(preparation: Preparation | None) -> str:
+    return "not at all" if preparation is None else ", ".join(f"{k} {v}" for k, v in preparation.to_dict().items())
+
+
+def _remedy(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    def plain(names: tuple[str, ...]) -> set[str]:
+        return {"".join(name.casefold().split()) for name in names}
+
+    if plain(found) <= plain(expected):
+        return "They differ in spelling: rename the classes of the data as the model has them"
+    return "Name the classes alike, or give data of the model's classes"

@@ -1,0 +1,178 @@
+"""From a labelled image set to a likelihood model: train, then choose the level weights on the validation split."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from bayescope.config import Config, TrainingConfig
+from bayescope.data.dataset import Dataset, PixelScale
+from bayescope.diffusion.device import open_fabric
+from bayescope.diffusion.schedules import log_spaced
+from bayescope.evidence.sequential import check_knobs
+from bayescope.fitting.post_hoc import calibrated
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.post_hoc import PostHoc
+from bayescope.runs.files import METRICS, STATE, append_line, load_tensors, read_lines, save_tensors, write_atomically
+from bayescope.runs.folder import check_run, manifest_of, open_run
+from bayescope.runs.model_file import save_model
+from bayescope.runs.training_record import TrainingRecord
+from bayescope.training.augmentation import Augment, choose
+from bayescope.training.initial import start_from, weights_fingerprint
+from bayescope.training.loop import Progress, Watch, diverged, start, train
+from bayescope.training.sampler import seeded
+from bayescope.training.state import TrainingState
+from bayescope.types import Floats
+
+_INIT = 6
+"""Of the generators of a seed; those before are of ``training/loop``."""
+
+
+def fit(
+    data: Dataset,
+    config: Config,
+    class_prior: Floats | None = None,
+    watch: Watch = lambda progress: None,
+    weighed: Callable[[int], None] = lambda images: None,
+    init: LikelihoodModel | None = None,
+) -> LikelihoodModel:
+    """Train in memory, from the network of ``init`` if given.
+
+    ``class_prior`` defaults to uniform; ``weighed`` hears of :func:`images_to_weigh` done.
+
+    A class without validation images leaves levels their plain weights and ratios uncalibrated.  Raises, before the first
+    step, ConfigError if the device is not there, ``max_passes`` too few or ``init`` of another network; RunError if training
+    diverges.
+    """
+    training = _Training.ready(data, config, init)
+    training.run(watch)
+    return training.model(class_prior, weighed)
+
+
+def imitated_shift(config: Config, n_train: int) -> Augment | None:
+    """How copies of validation images are to be changed; None if there are to be none, or nothing is fitted to them."""
+    training, evidence = config.training, config.evidence
+    if evidence.level_weights != "fitted" and evidence.calibration == "none":
+        return None
+    return choose(training.augmentation, n_train, training.intensity, evidence.imitated_shift)
+
+
+def images_to_weigh(data: Dataset, config: Config) -> int:
+    """Validation images and their copies, of which ``weighed`` hears."""
+    return len(data.val) * (1 if imitated_shift(config, len(data.train)) is None else 2)
+
+
+def fit_run(
+    data: Dataset,
+    config: Config,
+    run: Path,
+    resume: bool = False,
+    checkpoint_every: int = 250,
+    watch: Watch = lambda progress: None,
+    weighed: Callable[[int], None] = lambda images: None,
+    data_path: Path | None = None,
+    force: bool = False,
+    init: LikelihoodModel | None = None,
+) -> LikelihoodModel:
+    """Train in the run folder ``run`` with checkpoints; ``resume`` goes on after the last one, to the same weights.
+
+    ``data_path`` is noted in the run folder, so that a report finds the data again.  ``force`` replaces a run, once the new
+    one is ready to start; nothing is touched before.
+    Raises as :func:`fit`; RunError also if the folder holds a run and neither ``resume`` nor ``force`` is given, one of other
+    data, configuration or version to go on with, or anything else.
+    """
+    manifest = manifest_of(data, data_path, None if init is None else weights_fingerprint(init.denoiser))
+    check_run(run, config, manifest, resume, force)
+    training = _Training.ready(data, config, init)
+    open_run(run, config, manifest, TrainingRecord.of(data), resume, force)
+    keeper = _Keeper(run, checkpoint_every, config.training)
+    keeper.restore(training.state)
+
+    def after_step(progress: Progress) -> None:
+        keeper(progress)
+        watch(progress)
+
+    training.run(after_step)
+    model = training.model(None, weighed)
+    save_model(run, model)
+    return model
+
+
+@dataclass(frozen=True)
+class _Training:
+    """All that training needs, ready to start: what can be refused was refused."""
+
+    data: Dataset
+    config: Config
+    scale: PixelScale
+    fabric: Fabric
+    state: TrainingState
+
+    @classmethod
+    def ready(cls, data: Dataset, config: Config, init: LikelihoodModel | None) -> Self:
+        check_knobs(config.evidence.error_rate, config.evidence.max_passes, data.n_classes)
+        fabric, scale = open_fabric(config), PixelScale.of(data.train.pixels)
+        state = start(config, data.train, scale, fabric)
+        if init is not None:
+            known = init.denoiser, init.class_names
+            start_from(state.denoiser, data.class_names, *known, seeded(config.seed, _INIT))
+            state.average_from_here()
+        return cls(data, config, scale, fabric, state)
+
+    def run(self, callback: Watch) -> None:
+        data = self.data
+        train(self.state, self.config, data.train, data.val, self.scale, self.fabric, callback, data.unlabelled)
+
+    def model(self, class_prior: Floats | None, weighed: Callable[[int], None]) -> LikelihoodModel:
+        data, settings, n_classes = self.data, self.config.evidence, self.data.n_classes
+        sigmas = log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
+        model = LikelihoodModel(
+            self.config,
+            self.state.ema,
+            self.scale,
+            data.train.pixels.dtype.name,
+            data.class_names,
+            np.full(n_classes, 1 / n_classes) if class_prior is None else class_prior,
+            PostHoc.unfitted(sigmas, n_classes),
+            preparation=data.preparation,
+        )
+        return calibrated(model, data.val, imitated_shift(self.config, len(data.train)), weighed)
+
+
+@dataclass(frozen=True)
+class _Keeper:
+    """Keeps a run folder up to date: metrics at each validation, training state every so many steps."""
+
+    run: Path
+    every: int
+    settings: TrainingConfig
+
+    def restore(self, state: TrainingState) -> None:
+        if (self.run / STATE).exists():
+            state.restore(load_tensors(self.run / STATE)[0])
+        lines = [line for line in read_lines(self.run / METRICS) if line["step"] <= state.step]
+        write_atomically(self.run / METRICS, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+    def __call__(self, progress: Progress) -> None:
+        step = progress.state.step
+        if progress.validation is not None:
+            record = {
+                "step": step,
+                "denoising_loss": progress.losses.denoising.item(),
+                "evidence_loss": progress.losses.evidence.item(),
+                "val_denoising_loss": progress.validation.denoising.item(),
+                "val_evidence_loss": progress.validation.evidence.item(),
+            }
+            append_line(self.run / METRICS, {k: (v if v == v else None) for k, v in record.items()})
+        if step % self.every == 0 or step == progress.steps:
+            self._checkpoint(progress.state)
+
+    def _checkpoint(self, state: TrainingState) -> None:
+        tensors = state.tensors()
+        if not all(bool(value.isfinite().all()) for value in tensors.values()):
+            raise diverged(state.step, "weights that are not finite", self.settings)
+        save_tensors(self.run / STATE, tensors)

@@ -1,0 +1,251 @@
+"""The likelihood classifier: a trained denoiser, how to weigh with it, and what its evidence is worth."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bayescope.calibration import Calibration
+from bayescope.calibration.base import no_error
+from bayescope.config import Config
+from bayescope.data.dataset import PixelScale
+from bayescope.data.preparation.mammogram import Preparation
+from bayescope.data.units import in_training_units
+from bayescope.diffusion.denoiser import Denoiser
+from bayescope.diffusion.sampling import sample
+from bayescope.diffusion.schedules import log_spaced
+from bayescope.errors import ConfigError, DataError
+from bayescope.evidence.denoising import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_at_once
+from bayescope.evidence.level_weights import Weighing
+from bayescope.evidence.plan import LevelStatistics, Plan
+from bayescope.evidence.sequential import check_knobs, weigh_sequentially
+from bayescope.inference.decisions import Decided, Decisions
+from bayescope.inference.explain import ClassMaps, class_maps
+from bayescope.inference.novelty import NoveltyTest, drawn_first_noise, image_features
+from bayescope.inference.post_hoc import PostHoc
+from bayescope.inference.predictions import Answers, ClassPrior, check_prior, tell
+from bayescope.types import Floats, Pixels
+
+_NUMBERS_AT_ONCE = 2**23
+"""Pixels or draws, whichever an image has more of: 64 MiB."""
+
+
+@dataclass(frozen=True)
+class LikelihoodModel:
+    """A denoiser in its final weights with everything needed to weigh stored pixels."""
+
+    config: Config
+    denoiser: Denoiser
+    scale: PixelScale
+    pixel_type: str
+    """Of the training images as stored: uint8, uint16 or float32."""
+    class_names: tuple[str, ...]
+    class_prior: Floats
+    post_hoc: PostHoc
+    preparation: Preparation | None = None
+    """How its images were prepared from mammograms, and new ones are to be; None if they were not."""
+
+    @property
+    def weighing(self) -> Weighing:
+        """Weights of the noise levels."""
+        return self.post_hoc.weighing
+
+    @property
+    def statistics(self) -> LevelStatistics | None:
+        """How evidence varies over levels, noises and images; None if there were too few held-out images to tell."""
+        return self.post_hoc.statistics
+
+    @property
+    def calibration(self) -> Calibration:
+        """What raw evidence is worth."""
+        return self.post_hoc.calibration
+
+    @property
+    def novelty(self) -> NoveltyTest | None:
+        """Out-of-distribution test against the held-out images; None if those were too few."""
+        return self.post_hoc.novelty
+
+    @property
+    def decisions(self) -> Decisions | None:
+        """Prediction sets and abstention; None if there were too few held-out images to fit them on."""
+        return self.post_hoc.decisions
+
+    def with_post_hoc(self, **parts: Any) -> Self:
+        """The same model with other ``parts`` of its :class:`PostHoc`."""
+        return replace(self, post_hoc=replace(self.post_hoc, **parts))
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """In which order to spend passes."""
+        return None if self.statistics is None else Plan(self.statistics, self.weighing.weights)
+
+    @property
+    def sigmas(self) -> Floats:
+        """Noise levels that images are weighed at, rising: ``(levels,)``."""
+        settings = self.config.evidence
+        return log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.denoiser.image_shape
+
+    def level_evidence(
+        self,
+        pixels: Pixels,
+        callback: Callable[[int], None] = lambda images: None,
+        batch_size: int | None = None,
+        change: Callable[[Tensor], Tensor] = lambda x: x,
+    ) -> LevelEvidence:
+        """Evidence per level of stored pixels ``(n, channel, height, width)``, in memory or mapped from a file.
+
+        ``change``: done before to the images in model units.
+        Raises DataError if the images are of another shape than the model's, or not finite.
+        """
+        sigmas, noise = self._draws()
+        parts = (change(self.checked(part)) for part in self.parts(pixels))
+        return LevelEvidence.joined([level_evidence(self.denoiser, x, sigmas, noise, batch_size, callback) for x in parts])
+
+    def classify(
+        self,
+        pixels: Pixels,
+        class_prior: ClassPrior | None = None,
+        error_rate: float | None = None,
+        max_passes: int | None = None,
+        callback: Callable[[int], None] = lambda images: None,
+        test_novelty: bool = False,
+    ) -> Answers:
+        """Weigh stored pixels until each image is settled, and apply Bayes' rule.
+
+        ``error_rate``: how often an answer may differ from the full evaluation's, 0 to weigh in full; ``max_passes`` per image;
+        both default to the configuration.  Without statistics of held-out images, or with a monotone calibration, every
+        image is weighed in full.  ``test_novelty``: also after an early stop, at one pass more for every level at which the
+        winner was not yet weighed; these come on top of ``max_passes``, and ``passes`` counts them.  In full it is always done.
+        ``class_prior``: numbers in the order of ``class_names``, or by their names.
+        Raises DataError for images that do not fit the model; ConfigError for an impossible prior, rate or budget.
+        """
+        settings = self.config.evidence
+        error_rate = settings.error_rate if error_rate is None else error_rate
+        max_passes = settings.max_passes if max_passes is None else max_passes
+        check_knobs(error_rate, max_passes, len(self.class_names))
+        prior = self._prior(class_prior)
+        offset = self.calibration.stopping_offset(prior)
+        if self.plan is None or offset is None:
+            _refuse_budget(max_passes)
+            offset = None
+        if offset is None or (error_rate == 0 and max_passes is None):
+            parts = [self.answer(self.level_evidence(part, callback), prior, part) for part in self.parts(pixels)]
+        else:
+            rest = offset, error_rate, max_passes, callback, test_novelty
+            parts = [self._answer_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
+        return Answers.joined(parts)
+
+    def answer(self, levels: LevelEvidence, class_prior: ClassPrior | None = None, pixels: Pixels | None = None) -> Answers:
+        """Bayes' rule with ``class_prior`` (default: the model's own); tested for novelty if the ``pixels`` are given too.
+
+        Raises ConfigError if the prior is no distribution.
+        """
+        evidence, verdict = self.weighing.evidence(levels), None
+        if self.novelty and pixels is not None:
+            first_noise = levels.first_noise(evidence.argmax(axis=1))
+            verdict = self.novelty(image_features(first_noise, self.checked(pixels)))
+        passes = np.full(len(levels.values), levels.passes)
+        error = partial(self.weighing.standard_error, levels)
+        return tell(evidence, self._prior(class_prior), error, passes, self.calibration, verdict)
+
+    def _answer_early(
+        self,
+        x: Tensor,
+        prior: Floats,
+        offset: Floats,
+        error_rate: float,
+        max_passes: int | None,
+        callback: Callable[[int], None],
+        test_novelty: bool,
+    ) -> Answers:
+        assert self.plan is not None
+        (sigmas, noise), bias = self._draws(), self.weighing.class_bias
+        found = weigh_sequentially(
+            self.denoiser, x, sigmas, noise, self.plan, bias + offset, error_rate, max_passes, callback=callback
+        )
+        evidence, passes, verdict = found.values + bias, found.passes, None
+        if test_novelty and self.novelty:
+            leader = evidence.argmax(axis=1)
+            known = drawn_first_noise(found, leader)
+            first_noise = first_noise_evidence(self.denoiser, x, sigmas, noise, leader, known)
+            verdict = self.novelty(image_features(first_noise, x))
+            passes = passes + np.isnan(known).sum(axis=1)
+        return tell(evidence, prior, found.standard_error, passes, self.calibration, verdict)
+
+    def decide(self, answers: Answers) -> Decided | None:
+        """Prediction sets and abstention of images, always at the prior they were fitted at; None if they were not fitted.
+
+        What they promise holds of images like the held-out ones, weighed in full.
+        """
+        if self.decisions is None:
+            return None
+        prior = np.array(self.decisions.prior)
+        return self.decisions(tell(answers.evidence, prior, no_error, answers.passes, self.calibration).posterior)
+
+    def evidence_maps(self, pixels: Pixels) -> ClassMaps:
+        """Where the evidence of stored pixels lies; adds up to the calibrated ratios (monotone calibration: to the raw ones).
+
+        At the cost of weighing in full.  Raises DataError as :meth:`level_evidence`.
+        """
+        weighing = self.calibration.calibrated_weights(self.weighing)
+        sigmas, noise = self._draws()
+        at_once = rows_at_once(self.image_shape, 4 * len(self.class_names))
+        return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, weighing, at_once)
+
+    def sample(self, per_class: int, steps: int = 24, seed: int = 0) -> Floats:
+        """Images drawn from every class, in the model's scale: ``(classes, per_class, channel, height, width)``.
+
+        The i-th image of every class starts from the same noise.
+        """
+        rows = []
+        for k in range(len(self.class_names)):
+            rows.append(sample(self.denoiser, torch.full((per_class,), k), steps, seed).float().cpu().numpy())
+        return np.stack(rows)
+
+    def _prior(self, class_prior: ClassPrior | None) -> Floats:
+        return self.class_prior if class_prior is None else check_prior(class_prior, self.class_names)
+
+    def checked(self, pixels: Pixels) -> Tensor:
+        """Stored pixels in model units on the model's device.
+
+        Raises DataError if they do not fit the model: of another shape, not finite, or in other units than the training images,
+        see :func:`bayescope.data.units.in_training_units`.
+        """
+        if pixels.ndim != 4 or pixels.shape[1:] != self.image_shape:
+            raise DataError(
+                f"images of shape {pixels.shape[1:]} (channel, height, width); the model expects {self.image_shape}. "
+                "Resize or convert them, or train a model for this shape"
+            )
+        if not np.isfinite(pixels).all():
+            raise DataError("pixels that are NaN or infinite; expected finite values. Mend or leave out these images")
+        stored = in_training_units(pixels, self.pixel_type, self.scale, "images")
+        return torch.from_numpy(self.scale.to_model(stored)).to(self.denoiser.mean.device)
+
+    def parts(self, pixels: Pixels) -> Iterator[Pixels]:
+        """Images a few at a time, at least once: pixels mapped from a file stay there, and what is known of each is bounded."""
+        settings, per_image = self.config.evidence, int(np.prod(pixels.shape[1:]))
+        draws = len(self.class_names) * settings.levels * settings.noises
+        at_once = max(1, _NUMBERS_AT_ONCE // max(1, per_image, draws))
+        for start in range(0, max(1, len(pixels)), at_once):
+            yield pixels[start : start + at_once]
+
+    def _draws(self) -> tuple[Floats, Tensor]:
+        """Levels ``(levels,)`` and the noises that all images share ``(levels, noises, channel, height, width)``."""
+        settings = self.config.evidence
+        return self.sigmas, draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
+
+
+def _refuse_budget(max_passes: int | None) -> None:
+    if max_passes is not None:
+        raise ConfigError(
+            f"max_passes {max_passes}; this model cannot stop early: it was fitted on too few validation images, or calibrated "
+            "monotonely. Train it with at least 16 validation images and affine calibration, or leave max_passes out"
+        )

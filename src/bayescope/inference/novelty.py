@@ -1,0 +1,182 @@
+"""Is this image like the training images at all?
+
+A likelihood ratio compares classes; it answers even for an image that belongs to none.  The denoising errors tell: an image
+unlike the training images is denoised worse than they at some levels of noise, or, if it is blank or blurred, better.  They
+tell little of brightness and contrast, so the mean of the pixels and the log of their standard deviation are asked beside: on
+validation images of BreastMNIST against those of PneumoniaMNIST the area under the curve rose from 0.92 to 0.997.
+An image's features, e (log errors of the levels, mean, log deviation), are held against those of held-out images by
+
+- their Mahalanobis distance, the covariance shrunk (Ledoit & Wolf 2004), so that odd *patterns* over levels count;
+- the most extreme single feature, two-sided, so that one odd level is not drowned by many.
+
+The score is -log of the smaller of both tail probabilities, each as if e were normal.  It need not be: the p-value is the
+rank among held-out scores (cross-conformal, Vovk 2015): fitted on all folds but one, ranked within that one.  p-values of
+images like the held-out ones are uniform.
+
+Weighing stops early, often for the oddest images.  So the errors are those of one noise a level under the winning class alone:
+the same however soon weighing stopped, at the cost of a pass only at levels the winner was not yet weighed at, where a test by
+the draws at hand would know next to nothing of an image settled after two.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy.stats import chi2, norm
+from torch import Tensor
+
+from bayescope.errors import DataError, RunError
+from bayescope.evidence.sequential import SequentialEvidence
+from bayescope.types import Floats, Labels
+
+FEWEST_IMAGES = 20
+_FOLDS = 5
+_TINY = 1e-12
+_FAINTEST = 2 / 255  # a grey level of 8 bits, lest a blank image among the held-out ones hide what little contrast means
+
+
+@dataclass(frozen=True)
+class Fold:
+    """``mean (d,)`` and ``covariance (d, d)`` of the other folds' features; ``scores (m,)`` of its own images."""
+
+    mean: Floats
+    covariance: Floats
+    scores: Floats
+
+    def score(self, features: Floats) -> Floats:
+        """-log of the smaller tail probability, nats: ``(n,)``."""
+        return _score(features, self.mean, self.covariance)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``p_value (n,)``: probability of as odd an image among images like the training ones, at least 1/(images + 1).
+
+    ``score (n,)``: nats, higher is odder, ranks images beyond the smallest p-value; ``deviation (n, d)``: standard
+    deviations by which each feature is off, of log errors positive for worse denoised than usual; ``images``: held-out ones.
+    """
+
+    p_value: Floats
+    score: Floats
+    deviation: Floats
+    images: int
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """That on all the parts' images, by one test."""
+        p_value, score, deviation = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("p_value", "score", "deviation")
+        )
+        return cls(p_value, score, deviation, parts[0].images)
+
+    def warnings(self, level: float = 0.01) -> list[str]:
+        """For each image a line to show beside its answer, or nothing.
+
+        Images are warned of at p-values up to ``level``, or, with too few held-out images for such, at the smallest there is.
+        """
+        least = 1 / (self.images + 1)
+        return [f"unlike the training images (p = {p:.2g})" if p <= max(level, least) else "" for p in self.p_value]
+
+
+@dataclass(frozen=True)
+class NoveltyTest:
+    """A test of images against the held-out ones it was fitted on."""
+
+    folds: tuple[Fold, ...]
+
+    @property
+    def images(self) -> int:
+        """How many held-out images it rests on."""
+        return sum(len(fold.scores) for fold in self.folds)
+
+    def __call__(self, features: Floats) -> Verdict:
+        """Test images by their ``features (n, d)`` of :func:`image_features`."""
+        scores = np.stack([fold.score(features) for fold in self.folds])
+        as_odd = sum((fold.scores >= own[:, None]).sum(axis=1) for fold, own in zip(self.folds, scores, strict=True))
+        deviations = [(features - fold.mean) / np.sqrt(np.diag(fold.covariance)) for fold in self.folds]
+        return Verdict((1 + as_odd) / (1 + self.images), scores.mean(axis=0), np.mean(deviations, axis=0), self.images)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, fit for JSON."""
+        return {"folds": [{name: value.tolist() for name, value in vars(fold).items()} for fold in self.folds]}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`.  Raises RunError if ``content`` is something else."""
+        try:
+            return cls(tuple(Fold(**{name: np.array(value) for name, value in fold.items()}) for fold in content["folds"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(
+                f"novelty test cannot be read ({error!r}); expected folds of mean, covariance and scores. "
+                "Weigh the images again: `bayescope train DATA --out RUN --resume`"
+            ) from None
+
+
+def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
+    """``-‖x - D‖²/σ²`` at every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``.
+
+    NaN where weighing stopped before that draw; nothing is weighed anew.
+    """
+    plan, images = found.plan, np.arange(len(label))
+    draws = found.innovations[images, label] @ plan.factor.T
+    free = found.free[images, label][:, None]
+    draws += plan.statistics.expected(plan.order, plan.noise_index, label[:, None], free)
+    taken = np.arange(plan.n_draws) < found.draws[images, label][:, None]
+    first = np.flatnonzero(plan.noise_index == 0)
+    values = np.full((len(label), len(plan.weights)), np.nan)
+    values[:, plan.order[first]] = np.where(taken, draws, np.nan)[:, first]
+    return values
+
+
+def image_features(first_noise: Floats, x: Tensor) -> Floats:
+    """What is tested of images ``x (n, c, h, w)`` in model units: ``(n, levels + 2)``.
+
+    Log errors, from ``-‖x - D‖²/σ² (n, levels)`` at one noise under the leading class, known however soon weighing stops; the
+    mean of the pixels and the log of their standard deviation, a grey level of 8 bits at least.
+    """
+    pixels = x.flatten(1).double().cpu().numpy()
+    contrast = np.log(np.maximum(pixels.std(axis=1), _FAINTEST))
+    return np.column_stack([np.log(np.maximum(-first_noise, _TINY)), pixels.mean(axis=1), contrast])
+
+
+def fit_novelty(features: Floats, patients: Sequence[Hashable] | None = None, seed: int = 0) -> NoveltyTest:
+    """Fit on the features ``(n, d)`` of held-out images; ``patients (n,)``: whose image each is, kept in one fold.
+
+    Raises DataError for fewer than ``FEWEST_IMAGES`` images, or errors that are not finite.
+    """
+    if len(features) < FEWEST_IMAGES:
+        raise DataError(
+            f"{len(features)} held-out images; a novelty test expects at least {FEWEST_IMAGES}. Give a larger validation split"
+        )
+    if not np.isfinite(features).all():
+        raise DataError("denoising errors that are NaN or infinite; expected finite ones. Leave out these held-out images")
+    folds = _split(len(features), patients, seed)
+    return NoveltyTest(tuple(_fit_fold(features[rest], features[own]) for rest, own in folds))
+
+
+def _split(n: int, patients: Sequence[Hashable] | None, seed: int) -> Iterator[tuple[Labels, Labels]]:
+    from sklearn.model_selection import GroupKFold, KFold
+
+    if patients is None or len(set(patients)) < _FOLDS:
+        return KFold(_FOLDS, shuffle=True, random_state=seed).split(np.empty(n))
+    return GroupKFold(_FOLDS, shuffle=True, random_state=seed).split(np.empty(n), groups=list(patients))
+
+
+def _fit_fold(others: Floats, own: Floats) -> Fold:
+    from sklearn.covariance import LedoitWolf
+
+    spread = np.maximum(others.std(axis=0), _TINY)
+    correlation = LedoitWolf().fit(others / spread).covariance_
+    mean, covariance = others.mean(axis=0), correlation * np.outer(spread, spread)
+    return Fold(mean, covariance, _score(own, mean, covariance))
+
+
+def _score(features: Floats, mean: Floats, covariance: Floats) -> Floats:
+    n_features = len(mean)
+    off = features - mean
+    distance = np.einsum("nl,nl->n", off, np.linalg.solve(covariance, off.T).T)
+    extreme = np.abs(off / np.sqrt(np.diag(covariance))).max(axis=1)
+    pattern = chi2.logsf(distance, n_features)
+    single = np.log(2 * n_features) + norm.logsf(extreme)
+    return -np.minimum(pattern, single)

@@ -1,0 +1,121 @@
+"""What is told of an image: Bayes' rule on calibrated evidence, beside the raw one.
+
+log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from bayescope.calibration import Calibration
+from bayescope.calibration.base import StandardError, no_error
+from bayescope.errors import ConfigError
+from bayescope.evidence.level_weights import log_likelihood_ratio
+from bayescope.inference.novelty import Verdict
+from bayescope.types import Floats
+
+_PRIOR_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is said of ``n`` images.
+
+    ``evidence``: raw log-likelihood per class, nats up to a constant common to the classes, ``(n, classes)``;
+    ``log_posterior``: at ``class_prior (classes,)``, calibrated, ``(n, classes)``; ``log_likelihood_ratio`` of each class
+    against the rest, calibrated, and its Monte Carlo ``standard_error``, nats, ``(n, classes)``; ``posterior_error``: that of
+    the posterior, p (1 - p) times that of the ratio, NaN where the ratios of several classes are calibrated apart;
+    ``raw_log_likelihood_ratio``: before calibration; ``passes``: network passes spent on each image, ``(n,)``; ``calibrated``:
+    false if the ratios are raw for want of a calibration; ``novelty``: whether the images are like those of training, None if
+    not tested.
+    """
+
+    evidence: Floats
+    log_posterior: Floats
+    log_likelihood_ratio: Floats
+    standard_error: Floats
+    posterior_error: Floats
+    raw_log_likelihood_ratio: Floats
+    class_prior: Floats
+    passes: NDArray[np.int64]
+    calibrated: bool
+    novelty: Verdict | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Those on all the parts' images, at one prior."""
+        told = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error")
+        names = (*told, "raw_log_likelihood_ratio", "passes")
+        verdicts = [part.novelty for part in parts if part.novelty]
+        return cls(
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
+            class_prior=parts[0].class_prior,
+            calibrated=parts[0].calibrated,
+            novelty=Verdict.joined(verdicts) if verdicts else None,
+        )
+
+    @property
+    def mean_passes(self) -> float:
+        """Network passes per image on average."""
+        return float(self.passes.mean())
+
+    @property
+    def posterior(self) -> Floats:
+        """Probability of each class, ``(n, classes)``, rows sum to one."""
+        return np.exp(self.log_posterior)
+
+    def posterior_at(self, class_prior: Floats) -> Floats:
+        """Probability of each class at another prevalence ``(classes,)``, of the same weighing: ``(n, classes)``."""
+        return np.asarray(softmax(self.log_posterior - np.log(self.class_prior) + np.log(class_prior), axis=1))
+
+
+def tell(
+    evidence: Floats,
+    class_prior: Floats,
+    error: StandardError,
+    passes: NDArray[np.int64],
+    calibration: Calibration,
+    novelty: Verdict | None = None,
+) -> Answers:
+    """Bayes' rule on raw evidence ``(n, classes)``; ``error``: of raw contrasts, see :func:`log_likelihood_ratio`."""
+    raw, _ = log_likelihood_ratio(evidence, class_prior, no_error)
+    found = calibration.calibrate(evidence, class_prior, error)
+    return Answers(
+        evidence,
+        found.log_posterior,
+        found.log_likelihood_ratio,
+        found.standard_error,
+        found.posterior_error,
+        raw,
+        class_prior,
+        passes,
+        calibration.calibrated,
+        novelty,
+    )
+
+
+ClassPrior = Sequence[float] | Floats | Mapping[str, float]
+"""Probability of each class: numbers in the order of the classes, or by their names."""
+
+
+def check_prior(class_prior: ClassPrior, class_names: tuple[str, ...]) -> Floats:
+    """``class_prior`` as an array ``(classes,)`` that sums to one.  Raises ConfigError otherwise."""
+    names = ", ".join(class_names)
+    if isinstance(class_prior, Mapping):
+        given = {str(name): value for name, value in class_prior.items()}
+        if set(given) != set(class_names):
+            raise ConfigError(f"prevalences of {', '.join(given)}; expected one for each of: {names}")
+        class_prior = [given[name] for name in class_names]
+    prior = np.asarray(class_prior, dtype=float)
+    if prior.shape != (len(class_names),):
+        raise ConfigError(f"{prior.size} prevalences; expected {len(class_names)}, one for each of: {names}")
+    if not (prior > 0).all() or abs(prior.sum() - 1) > _PRIOR_TOLERANCE:
+        raise ConfigError(
+            f"prevalences {prior.tolist()} sum to {prior.sum():g}; expected positive numbers that sum to 1, in the order: "
+            f"{names}"
+        )
+    return prior / prior.sum()

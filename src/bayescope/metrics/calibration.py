@@ -1,0 +1,150 @@
+"""Do the numbers mean what they say?  Measures of likelihood ratios and probabilities, with their intervals.
+
+The cost of log-likelihood ratios l (Brümmer & du Preez 2006), in bits; 1 for l = 0, which tells nothing::
+
+    Cllr = ½ mean over positives of log2(1 + exp(-l)) + ½ mean over negatives of log2(1 + exp(l))
+
+minCllr is the cost after the best rising map, found on the same images (pool adjacent violators): what the ratios could tell.
+The difference, the calibration loss, is what is lost by saying it in wrong numbers.  More than two classes: one against
+the rest.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logit
+from scipy.stats import beta
+
+from bayescope.calibration.isotonic import pooled_log_ratio
+from bayescope.errors import DataError
+from bayescope.metrics.bootstrap import N_BOOTSTRAP, Estimate, bootstrap, patient_numbers
+from bayescope.types import Floats, Labels
+
+MEASURES = ("Cllr", "minCllr", "calibration loss", "ECE", "Brier score")
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """Probability that was said and share that was so, in bins of as many images each: all ``(bins,)``.
+
+    ``low`` and ``high``: 95 % Clopper-Pearson band of ``observed``, a bin counting as many images as it has patients.
+    """
+
+    predicted: Floats
+    observed: Floats
+    low: Floats
+    high: Floats
+    images: Labels
+
+
+def cllr(log_ratio: Floats, positive: np.ndarray) -> float:
+    """Cost of log-likelihood ratios ``(n,)`` in nats, ``positive (n,)`` bool: bits; NaN if a side is absent."""
+    if positive.all() or not positive.any():
+        return float("nan")
+    surprise = np.logaddexp(0, np.where(positive, -log_ratio, log_ratio)) / np.log(2)
+    return float((surprise[positive].mean() + surprise[~positive].mean()) / 2)
+
+
+def min_cllr(log_ratio: Floats, positive: np.ndarray) -> float:
+    """Cllr after the best rising map: bits; NaN if a side is absent.
+
+    An end of the map where one side is absent is infinite, at no cost: none of the other side lies there.
+    """
+    if positive.all() or not positive.any():
+        return float("nan")
+    knots, pooled = pooled_log_ratio(log_ratio, positive)
+    return cllr(pooled[np.searchsorted(knots, log_ratio)], positive)
+
+
+def expected_calibration_error(probability: Floats, positive: np.ndarray, n_bins: int = 10) -> float:
+    """Mean distance of what was said and what was so over bins of as many images each.
+
+    ``probability (n,)`` of the positive class.  Equal probabilities stay in one bin.
+    """
+    bins = _equal_mass_bins(probability, n_bins)
+    excess = np.bincount(bins, probability - positive)
+    return float(np.abs(excess).sum() / len(probability))
+
+
+def brier(probability: Floats, positive: np.ndarray) -> float:
+    """Mean squared error of the probability of the positive class."""
+    return float(((probability - positive) ** 2).mean())
+
+
+def reliability_curve(
+    probability: Floats, positive: np.ndarray, n_bins: int = 10, patients: Sequence[Hashable] | None = None
+) -> ReliabilityCurve:
+    """What was said against what was so; ``patients (n,)``: whose image each is (default: each another's)."""
+    groups = patient_numbers(patients, len(probability))
+    bins = _equal_mass_bins(probability, n_bins)
+    _, bins, images = np.unique(bins, return_inverse=True, return_counts=True)
+    predicted, observed = np.bincount(bins, probability) / images, np.bincount(bins, positive) / images
+    independent = np.bincount(np.unique(np.stack([bins, groups]), axis=1)[0])
+    hits = observed * independent
+    low = np.where(observed > 0, beta.ppf(0.025, np.maximum(hits, 1e-9), independent - hits + 1), 0.0)
+    high = np.where(observed < 1, beta.ppf(0.975, hits + 1, np.maximum(independent - hits, 1e-9)), 1.0)
+    return ReliabilityCurve(predicted, observed, low, high, images)
+
+
+def assess(
+    log_ratio: Floats,
+    posterior: Floats,
+    labels: Labels,
+    patients: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    n_bootstrap: int = N_BOOTSTRAP,
+) -> tuple[dict[str, Estimate], ...]:
+    """Every measure of each class against the rest, with its interval.
+
+    ``log_ratio`` of each class against the rest, nats, and ``posterior``, both ``(n, classes)``; whole patients are resampled.
+    """
+    n_classes = posterior.shape[1]
+
+    def measures(chosen: Labels) -> Floats:
+        rows = [_measures(log_ratio[chosen, k], posterior[chosen, k], labels[chosen] == k) for k in range(n_classes)]
+        return np.concatenate(rows)
+
+    found = bootstrap(measures, len(labels), patients, seed, n_bootstrap)
+    return tuple(
+        dict(zip(MEASURES, found[start : start + len(MEASURES)], strict=True)) for start in range(0, len(found), len(MEASURES))
+    )
+
+
+def expected_if_calibrated(probability: Floats, seed: int = 0, n_draws: int = 200) -> dict[str, Estimate]:
+    """What the measures would be if the probabilities ``(n,)`` were exactly right: mean and 95 % range.
+
+    Labels are drawn from the probabilities.  On a few hundred images ECE and calibration loss of perfect answers are far
+    from zero; a measured value within the range speaks for no miscalibration.
+    """
+    rng = np.random.default_rng(seed)
+    log_ratio = logit(probability) - logit(probability.mean())
+    draws = np.stack([_measures(log_ratio, probability, rng.random(len(probability)) < probability) for _ in range(n_draws)])
+    low, high = np.nanquantile(draws, [0.025, 0.975], axis=0)
+    rows = np.stack([np.nanmean(draws, axis=0), low, high], axis=1)
+    return {name: Estimate(*map(float, row)) for name, row in zip(MEASURES, rows, strict=True)}
+
+
+def resample_to_prevalence(labels: Labels, prevalence: Floats, seed: int) -> Labels:
+    """Indices of the most images, each at most once, whose classes are as frequent as ``prevalence (classes,)`` says.
+
+    Raises DataError if a class that should be there has no image.
+    """
+    counts = np.bincount(labels, minlength=len(prevalence))
+    if (counts[prevalence > 0] == 0).any():
+        raise DataError(f"images per class {counts.tolist()}; prevalences {prevalence.tolist()} expect some of each class")
+    size = (counts[prevalence > 0] / prevalence[prevalence > 0]).min()
+    wanted = np.minimum(np.round(size * prevalence).astype(int), counts)
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.permutation(np.flatnonzero(labels == k))[:m] for k, m in enumerate(wanted)])
+
+
+def _measures(log_ratio: Floats, probability: Floats, positive: np.ndarray) -> Floats:
+    cost, least = cllr(log_ratio, positive), min_cllr(log_ratio, positive)
+    ece = expected_calibration_error(probability, positive)
+    return np.array([cost, least, cost - least, ece, brier(probability, positive)])
+
+
+def _equal_mass_bins(probability: Floats, n_bins: int) -> Labels:
+    edges = np.quantile(probability, np.linspace(0, 1, n_bins + 1)[1:-1])
+    return np.searchsorted(edges, probability, side="right")

@@ -1,0 +1,1 @@
+"""Run folders: configuration, weights, training state and provenance on disk."""

@@ -1,0 +1,97 @@
+"""A trained model as ``model.safetensors`` and ``config.toml``: saved whole, loaded without training code."""
+
+import json
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bayescope.config import Config, dump_toml, read_config
+from bayescope.data.dataset import PixelScale
+from bayescope.data.preparation.mammogram import Preparation
+from bayescope.diffusion.device import open_fabric
+from bayescope.diffusion.image_statistics import ImageStatistics
+from bayescope.diffusion.networks import build_denoiser
+from bayescope.errors import RunError, reading, writing
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.post_hoc import PostHoc
+from bayescope.runs.files import CONFIG, MODEL, load_tensors, save_tensors, write_atomically
+
+FORMAT = 6
+
+
+def save_model(run: Path, model: LikelihoodModel) -> None:
+    """Write ``config.toml`` and ``model.safetensors`` into the folder ``run``, made if need be."""
+    with writing(run):
+        run.mkdir(parents=True, exist_ok=True)
+    about = {
+        "format": FORMAT,
+        "scale": [end for end in astuple(model.scale) if end is not None],
+        "pixel_type": model.pixel_type,
+        "class_names": list(model.class_names),
+        "class_prior": model.class_prior.tolist(),
+        "post_hoc": model.post_hoc.to_dict(),
+        "preparation": model.preparation.to_dict() if model.preparation else None,
+    }
+    write_atomically(run / CONFIG, dump_toml(model.config).encode())
+    save_tensors(run / MODEL, model.denoiser.state_dict(), {"bayescope": json.dumps(about)})
+
+
+def load_model(run: Path, device: str = "cpu") -> LikelihoodModel:
+    """The model of a run folder, on ``device``: cpu, cuda, or auto for a GPU if there is one.
+
+    Raises RunError if there is none or it is damaged or of another version; ConfigError if the device is not there.
+    """
+    with reading(run, RunError):
+        is_whole, is_folder = (run / MODEL).is_file(), run.is_dir()
+    if not is_whole:
+        reason = "training has not finished; continue it with `bayescope train … --resume`" if is_folder else "no folder"
+        raise RunError(f"{run}: holds no {MODEL} ({reason}); expected a run folder written by `bayescope train`")
+    tensors, metadata = load_tensors(run / MODEL)
+    try:
+        about = json.loads(metadata["bayescope"])
+    except (KeyError, json.JSONDecodeError):
+        raise RunError(
+            f"{run / MODEL}: not written by Bayescope; expected a file of `bayescope train`. Restore it from a "
+            "copy, or train again with --force"
+        ) from None
+    check_format(about.get("format"), run)
+    config = read_config(run / CONFIG)
+    place = open_fabric(Config(device=device)).device
+    try:
+        model = _model(config, tensors, about)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{run}: {MODEL} does not fit {CONFIG} ({error}); expected the pair as it was written. Restore it from "
+            "a copy, or train again with --force"
+        ) from None
+    model.denoiser.to(place)
+    return model
+
+
+def _model(config: Config, tensors: dict[str, Tensor], about: dict[str, Any]) -> LikelihoodModel:
+    statistics = ImageStatistics.blank(tuple(tensors["mean"].shape), len(about["class_names"]))
+    denoiser = build_denoiser(statistics, config.net)
+    denoiser.load_state_dict(tensors)
+    scale = PixelScale(*about["scale"])
+    return LikelihoodModel(
+        config,
+        denoiser.requires_grad_(False).eval(),
+        scale,
+        about["pixel_type"],
+        tuple(about["class_names"]),
+        np.array(about["class_prior"]),
+        PostHoc.from_dict(about["post_hoc"]),
+        Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
+    )
+
+
+def check_format(found: object, run: Path) -> None:
+    """Raise RunError unless ``found`` is the format this version reads."""
+    if found != FORMAT:
+        raise RunError(
+            f"{run}: run folder of format {found}; this version of Bayescope reads format {FORMAT}. "
+            "Open it with the version that wrote it, or train again with --force"
+        )

@@ -1,0 +1,98 @@
+"""Denoising loss and evidence loss of one batch.
+
+Denoising (EDM): ``λ(σ) ‖D(x + σn; σ, y) - x‖²``, the weight λ making the loss of an untrained network one at every
+level.  It teaches p(x|y), and neglects what few pixels show: a lesion is worth a few nats among hundreds.
+
+Evidence: the denoising evidence of one level and one noise, ``-‖x - D(x + σn; σ, y)‖²/σ²`` nats per unit of log σ, times
+a learned temperature of the level, is a logit per class; its cross-entropy is what a wrong decision costs.  The same
+noise serves all classes.  The true class's denoising loss stays beside it, so the network stays a denoiser.
+
+The weight λ, which the denoising loss leaves to choose, is a line of ``LOSS_WEIGHTS``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bayescope.config import LossWeighting, TrainingConfig
+from bayescope.diffusion.denoiser import Denoiser, epsilon_weight
+from bayescope.diffusion.schedules import SCHEDULES, LogNormal, UniformTime
+
+LossWeight = Callable[[Denoiser, Tensor], Tensor]
+"""λ(σ) of a denoiser at ``sigma (batch,)``: ``(batch,)``."""
+
+LOSS_WEIGHTS: dict[LossWeighting, LossWeight] = {
+    "edm": lambda denoiser, sigma: denoiser.loss_weight(sigma),
+    "epsilon": epsilon_weight,
+}
+
+
+def draw_levels(settings: TrainingConfig, n: int, offset: float) -> Tensor:
+    """``n`` rising noise levels of low discrepancy from the chosen density, moved by ``offset`` in [0, 1): ``(n,)``."""
+    if settings.noise_levels == "lognormal":
+        return LogNormal(settings.noise_mean, settings.noise_std).draw(n, offset)
+    return UniformTime(SCHEDULES[settings.noise_levels]()).draw(n, offset)
+
+
+_KNOTS = 9
+_RANGE = (-5.0, 3.0)
+
+
+class Temperature(nn.Module):
+    """Positive, piecewise linear function of log σ, learned beside the network and used only in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_value = nn.Parameter(torch.zeros(_KNOTS))
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        low, high = _RANGE
+        place = ((sigma.log() - low) / (high - low) * (_KNOTS - 1)).clamp(0, _KNOTS - 1 - 1e-4)
+        knot = place.long()
+        return torch.lerp(self.log_value[knot], self.log_value[knot + 1], place - knot).exp()
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means over a batch: ``denoising`` relative to an untrained network, ``evidence`` in nats (NaN if not asked)."""
+
+    denoising: Tensor
+    evidence: Tensor
+
+    @classmethod
+    def mean(cls, parts: Sequence[Self], shares: Sequence[float]) -> Self:
+        """Over batches that hold these ``shares`` of the images."""
+        pairs = list(zip(parts, shares, strict=True))
+        return cls(
+            torch.stack([part.denoising * share for part, share in pairs]).sum(),
+            torch.stack([part.evidence * share for part, share in pairs]).sum(),
+        )
+
+
+def generative_loss(
+    denoiser: Denoiser, x: Tensor, z: Tensor, sigma: Tensor, label: Tensor, weight: LossWeight = LOSS_WEIGHTS["edm"]
+) -> Losses:
+    """Denoising alone, one pass per image; ``label`` may be ``n_classes``, which means no class."""
+    error = (x - denoiser(z, sigma, label)).square().sum(dim=(1, 2, 3))
+    return Losses((error * weight(denoiser, sigma)).mean(), torch.full((), torch.nan))
+
+
+def joint_loss(
+    denoiser: Denoiser,
+    temperature: Temperature,
+    x: Tensor,
+    z: Tensor,
+    sigma: Tensor,
+    label: Tensor,
+    weight: LossWeight = LOSS_WEIGHTS["edm"],
+) -> Losses:
+    """Both losses, one pass per image and class on the same noisy image."""
+    denoised = denoiser.under_every_class(z, sigma)
+    error = (x[:, None] - denoised).square().sum(dim=(2, 3, 4))
+    true_error = error.gather(1, label[:, None])[:, 0]
+    logits = -error * (temperature(sigma) / sigma**2)[:, None]
+    return Losses((true_error * weight(denoiser, sigma)).mean(), F.cross_entropy(logits, label))
