@@ -16,7 +16,7 @@ test: $(VENV)/installed  ## all tests
 quick: $(VENV)/installed  ## the tests that take seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) -m "not slow"
 
-check: $(VENV)/installed  ## lint, formatting, types, floors
+check: $(VENV)/installed  ## lint, formatting, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -1,4 +1,4 @@
-"""How passes grow with the number of classes: exact denoisers, sequential weighing at its default error rate.
+"""How passes grow with the number of classes: exact denoisers, sequential scoring at its default disagreement rate.
 
     python -m benchmarks classes
 
@@ -15,11 +15,11 @@ from bayescope.config import EvidenceConfig
 from bayescope.data.phantom import Phantom
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.schedules import log_spaced
-from bayescope.evidence.denoising import draw_noise, free_evidence, level_evidence
-from bayescope.evidence.level_weights import Weighing, level_spacing
+from bayescope.evidence.denoising import draw_noise, gaussian_evidence, level_evidence
+from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.evidence.plan import Plan
 from bayescope.evidence.plan_fit import fit_level_statistics
-from bayescope.evidence.sequential import weigh_sequentially
+from bayescope.evidence.sequential import score_sequentially
 from bayescope.types import Labels
 from benchmarks.store import Store
 
@@ -69,15 +69,15 @@ def measure(oracle: GaussianMixtureDenoiser) -> dict[str, float]:
     n_classes = oracle.n_classes
     noise = draw_noise(SETTINGS.levels, SETTINGS.noises, oracle.image_shape, 1).double()
     held_out, labels = draw(oracle, HELD_OUT, 2)
-    weighing = Weighing(level_spacing(SIGMAS), np.zeros(n_classes))
+    level_weights = LevelWeights(level_spacing(SIGMAS), np.zeros(n_classes))
     statistics = fit_level_statistics(
-        level_evidence(oracle, held_out, SIGMAS, noise), free_evidence(oracle, held_out, SIGMAS), labels, weighing
+        level_evidence(oracle, held_out, SIGMAS, noise), gaussian_evidence(oracle, held_out, SIGMAS), labels, level_weights
     )
     assert statistics is not None
     x, truth = draw(oracle, TEST, 3)
-    winner = weighing.evidence(level_evidence(oracle, x, SIGMAS, noise)).argmax(axis=1)
-    plan = Plan(statistics, weighing.weights)
-    found = weigh_sequentially(oracle, x, SIGMAS, noise, plan, np.zeros(n_classes), SETTINGS.error_rate)
+    winner = level_weights.evidence(level_evidence(oracle, x, SIGMAS, noise)).argmax(axis=1)
+    plan = Plan(statistics, level_weights.weights)
+    found = score_sequentially(oracle, x, SIGMAS, noise, plan, np.zeros(n_classes), SETTINGS.disagreement_rate)
     decided = found.values.argmax(axis=1)
     return {
         "classes": n_classes,

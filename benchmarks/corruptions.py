@@ -3,7 +3,7 @@
 - inverted: a third, two thirds and all of the way to the negative
 - rotated: by 30, 60 and 90 degrees anticlockwise, the corners filled with the edge
 - blurred: Gaussian of 1, 2 and 3 pixels
-- noisy: Gaussian of 10, 20 and 40 grey levels, drawn from the strength as seed
+- noisy: Gaussian of 10, 20 and 40 gray levels, drawn from the strength as seed
 - blank: contrast lowered to a half, a tenth and none about the mean
 - half-masked: a quarter, a third and half of the columns, from the left, black
 

@@ -25,7 +25,7 @@ from bayescope.diffusion.ode import DormandPrince
 from bayescope.diffusion.schedules import VP
 from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
 from bayescope.evidence.flow import TerminalGaussian, flow_log_likelihood
-from bayescope.evidence.level_weights import Weighing, level_spacing
+from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.inference.likelihood import exact_likelihood
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model
@@ -95,25 +95,25 @@ def majority(n_levels: int, model: LikelihoodModel, split: ImageSet) -> Scored:
 
 
 def bound(model: LikelihoodModel, split: ImageSet) -> Scored:
-    """All levels and noises, the levels weighed as the integral has them."""
+    """All levels and noises, the levels weighted as the integral has them."""
     levels = model.level_evidence(split.pixels)
     return Scored(bound_of(levels), levels.passes)
 
 
 def bound_of(levels: LevelEvidence) -> Floats:
-    return Weighing(level_spacing(levels.sigmas), np.zeros(levels.values.shape[1])).evidence(levels)
+    return LevelWeights(level_spacing(levels.sigmas), np.zeros(levels.values.shape[1])).evidence(levels)
 
 
 def full(model: LikelihoodModel, split: ImageSet) -> Scored:
     """All levels and noises, with the weights and the calibration fitted on validation."""
-    answers = model.classify(split.pixels, error_rate=0.0)
-    return Scored(answers.log_posterior, answers.mean_passes)
+    predictions = model.classify(split.pixels, disagreement_rate=0.0)
+    return Scored(predictions.log_posterior, predictions.mean_passes)
 
 
 def sequential(model: LikelihoodModel, split: ImageSet) -> Scored:
-    """Stops when the winner is settled, default error rate."""
-    answers = model.classify(split.pixels)
-    return Scored(answers.log_posterior, answers.mean_passes)
+    """Stops when the winner is settled, default disagreement rate."""
+    predictions = model.classify(split.pixels)
+    return Scored(predictions.log_posterior, predictions.mean_passes)
 
 
 QUICK = ("sequential", "full-bound", "full-fitted")
@@ -154,7 +154,7 @@ def grade(values: Floats, labels: Labels) -> dict[str, float]:
 def cost_of_stopping(model: LikelihoodModel, split: ImageSet) -> dict[str, object]:
     """The same images by the full bound, with fitted weights, and stopped early: one network."""
     levels, early = model.level_evidence(split.pixels), model.classify(split.pixels)
-    in_full = model.answer(levels).log_posterior
+    in_full = model.predict_from_levels(levels).log_posterior
     return {
         "full-bound": grade(bound_of(levels), split.labels),
         "full-fitted": grade(in_full, split.labels),

@@ -8,7 +8,7 @@ benchmarks/results/learning.jsonl.  A share keeps that percentage of each class'
 have none, and only the ways that say so see them.  Level weights are fitted to the same percentage of validation labels.  The
 ResNet-18 is stopped by all validation labels, whatever the share, which is in its favour.
 
-Images are weighed at 10 levels and 2 noises.  Ways are chosen by the AUC of the plain bound, which no validation label has
+Images are scored at 10 levels and 2 noises.  Ways are chosen by the AUC of the plain bound, which no validation label has
 changed, on validation images as they are and moved and stretched at random (``val_shifted``); the test split is read once,
 after the last step, and not at all with --without-test.  Processor time is that of training alone, of one thread.
 """
@@ -29,9 +29,9 @@ from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.device import open_fabric
 from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_network
 from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
-from bayescope.evidence.level_weights import fit_weighing, level_spacing
+from bayescope.evidence.level_weights import fit_level_weights, level_spacing
 from bayescope.metrics.classification import accuracy, auc
-from bayescope.training.augmentation import LIGHT, Augment, Both, Intensity
+from bayescope.training.augmentation import LIGHT, Augment, Compose, Intensity
 from bayescope.training.loop import Progress, start, train
 from bayescope.training.sampler import seeded
 from bayescope.types import Floats, Labels
@@ -44,7 +44,7 @@ NOISES = 2
 FEWEST_VALIDATION_LABELS = 20
 SHARES = (1, 2, 5, 10, 25, 100)
 CHECKS = 2
-SHIFT = Both(LIGHT.times(2), Intensity(contrast=0.2, brightness=0.1))
+SHIFT = Compose(LIGHT.times(2), Intensity(contrast=0.2, brightness=0.1))
 
 MUON = {"optimizer": "muon"}
 NARROW = {"noise_mean": -1.6, "noise_std": 1.0}
@@ -123,7 +123,7 @@ def _share_of_each_class(labels: Labels, percent: int, fewest: int, rng: np.rand
     return np.sort(np.concatenate([m[: max(fewest, round(percent / 100 * len(m)))] for m in members]))
 
 
-def weigh(denoiser: Denoiser, images: ImageSet, scale: PixelScale, change: Augment | None = None) -> LevelEvidence:
+def score(denoiser: Denoiser, images: ImageSet, scale: PixelScale, change: Augment | None = None) -> LevelEvidence:
     noise = draw_noise(len(SIGMAS), NOISES, denoiser.image_shape, 0)
     x = torch.from_numpy(scale.to_model(images.pixels))
     return level_evidence(denoiser, change(x, seeded(0)) if change else x, SIGMAS, noise)
@@ -155,7 +155,7 @@ def run_bayescope(data: Dataset, val_labelled: Labels, way: Way, seed: int, part
             print(f"  step {step}: {losses.denoising:.4f} {losses.evidence:.4f}", flush=True)
         if step in checks and step < steps:
             spent += time.process_time() - began
-            reached = scores(bound(weigh(progress.state.ema, data.val, scale)), data.val.labels)["auc"]
+            reached = scores(bound(score(progress.state.ema, data.val, scale)), data.val.labels)["auc"]
             curve.append({"step": step, "seconds": round(spent, 1), "val_auc": reached})
             print("  ", curve[-1], flush=True)
             began = time.process_time()
@@ -163,15 +163,15 @@ def run_bayescope(data: Dataset, val_labelled: Labels, way: Way, seed: int, part
     state = start(config, data.train, scale, fabric)
     train(state, config, data.train, data.val, scale, fabric, watch, data.unlabelled)
     spent += time.process_time() - began
-    levels = {name: weigh(state.ema, getattr(data, name), scale) for name in parts}
-    shifted = bound(weigh(state.ema, data.val, scale, SHIFT))
-    weighing = fit_weighing(levels["val"].subset(val_labelled), data.val.labels[val_labelled])
+    levels = {name: score(state.ema, getattr(data, name), scale) for name in parts}
+    shifted = bound(score(state.ema, data.val, scale, SHIFT))
+    level_weights = fit_level_weights(levels["val"].subset(val_labelled), data.val.labels[val_labelled])
     row: dict[str, Any] = {"labels": len(data.train), "steps": steps, "seconds": round(spent, 1)}
     row["elapsed"] = round(time.perf_counter() - since, 1)
     for name, level in levels.items():
         labels = getattr(data, name).labels
         row[name] = scores(bound(level), labels)
-        row[f"{name}_fitted"] = scores(weighing.evidence(level), labels)
+        row[f"{name}_fitted"] = scores(level_weights.evidence(level), labels)
     row["val_shifted"] = scores(shifted, data.val.labels)
     curve.append({"step": steps, "seconds": row["seconds"], "val_auc": row["val"]["auc"]})
     return row | {"curve": curve}

@@ -77,7 +77,7 @@ def curves(case: Case, per_class: int) -> dict[str, object]:
     """The winner's posterior as pixels go or come, in the order of the map and in random order, and the areas under it."""
     split = few(case.data.test, per_class)
     pixels = split.pixels.astype(np.float64)
-    winner = case.model.classify(split.pixels, error_rate=0.0).posterior.argmax(axis=1)
+    winner = case.model.classify(split.pixels, disagreement_rate=0.0).posterior.argmax(axis=1)
     maps = case.model.evidence_maps(split.pixels)
     total = np.stack([maps.between(int(k), 1 - int(k)).levels[i].sum(axis=0) for i, k in enumerate(winner)])
     blurred = gaussian_filter(pixels, (0, 0, 4, 4))
@@ -89,7 +89,7 @@ def curves(case: Case, per_class: int) -> dict[str, object]:
             posterior = []
             for share in np.linspace(0, 1, STEPS + 1):
                 mixed = np.where(rank < share * total[0].size, kept, filled)
-                answer = case.model.classify(np.rint(mixed).astype(np.uint8), error_rate=0.0).posterior
+                answer = case.model.classify(np.rint(mixed).astype(np.uint8), disagreement_rate=0.0).posterior
                 posterior.append(float(answer[np.arange(len(winner)), winner].mean()))
             found[f"{kind}, {name}"] = float(np.trapezoid(posterior, dx=1 / STEPS))
             found[f"{kind}, {name}, curve"] = np.round(posterior, 5).tolist()

@@ -5,8 +5,8 @@
 
 Each (data set, method, seed) is trained once and kept as a row in benchmarks/results/medmnist.jsonl; remove a line to
 measure it again.  Models are kept in runs/medmnist, where the other benchmarks look for them; `--missing-models` trains those
-that are not there, and leaves rows as they are.  `--weigh-again` measures kept networks anew after a change in how images are
-weighed, not in how networks are trained: what validation images teach is learned again, and rows keep their training time.
+that are not there, and leaves rows as they are.  `--score-again` measures kept networks anew after a change in how images are
+scored, not in how networks are trained: what validation images teach is learned again, and rows keep their training time.
 Run folders of another format are refused, here as anywhere.
 Levels, weights, thresholds and epochs come from the train and validation splits; the test split is read once, at the end of
 each run.
@@ -28,7 +28,7 @@ from bayescope.config import read_config
 from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.load import load_dataset
 from bayescope.evaluation.compare.training import Recipe, save_network, train_network
-from bayescope.fitting.fit import fit, imitated_shift
+from bayescope.fitting.fit import calibration_augmentation, fit
 from bayescope.fitting.post_hoc import calibrated
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model, save_model
@@ -99,29 +99,29 @@ def run_bayescope(name: str, data: Dataset, seed: int, method: str) -> dict[str,
     return trained | measure(model, data)
 
 
-def weigh_again(name: str, data: Dataset, seed: int, method: str) -> dict[str, object]:
+def score_again(name: str, data: Dataset, seed: int, method: str) -> dict[str, object]:
     run = kept_model(name, method, seed)
     kept = load_model(run)
     evidence = read_config(recipe_of(name, method)).evidence
     kept = replace(kept, config=kept.config.model_copy(update={"evidence": evidence}))
-    model = calibrated(kept, data.val, imitated_shift(kept.config, len(data.train)))
+    model = calibrated(kept, data.val, calibration_augmentation(kept.config, len(data.train)))
     save_model(run, model)
     return {**STORE.rows()[row_of(name, method, seed)], **measure(model, data)}
 
 
 def measure(model: LikelihoodModel, data: Dataset) -> dict[str, object]:
-    """AUC and accuracy on validation and test images, weighed in full.
+    """AUC and accuracy on validation and test images, scored in full.
 
     Also at the class frequencies of the training images, and of the same network had it learned from validation images as they
-    are alone (``imitated_shift`` 0).
+    are alone (``calibration_augmentation`` 0).
     """
     frequency, unshifted = np.bincount(data.train.labels) / len(data.train), calibrated(model, data.val, None)
-    results: dict[str, object] = {"weights": model.weighing.weights.round(5).tolist()}
+    results: dict[str, object] = {"weights": model.level_weights.weights.round(5).tolist()}
     for split_name, split in (("val", data.val), ("test", data.test)):
         levels = model.level_evidence(split.pixels)
-        results[split_name] = score(model.answer(levels).posterior, split)
-        results[f"{split_name}_training_prior"] = score(model.answer(levels, frequency).posterior, split)
-        results[f"{split_name}_unshifted"] = score(unshifted.answer(levels).posterior, split)
+        results[split_name] = score(model.predict_from_levels(levels).posterior, split)
+        results[f"{split_name}_training_prior"] = score(model.predict_from_levels(levels, frequency).posterior, split)
+        results[f"{split_name}_unshifted"] = score(unshifted.predict_from_levels(levels).posterior, split)
         results["passes"] = levels.passes
     return results
 
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--only", choices=FILES, help="one data set")
     parser.add_argument("--method", choices=METHODS, help="one method")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--weigh-again", action="store_true", help="measure kept networks of Bayescope anew")
+    parser.add_argument("--score-again", action="store_true", help="measure kept networks of Bayescope anew")
     parser.add_argument("--missing-models", action="store_true", help="also train what has a row but no kept model")
     args = parser.parse_args()
     for name in [args.only] if args.only else FILES:
@@ -165,8 +165,8 @@ def main() -> None:
                 if not recipe_of(name, method).exists():
                     continue
                 is_ours = method.startswith("bayescope")
-                if args.weigh_again and is_ours and kept.exists() and is_measured:
-                    STORE.put(row, weigh_again(name, data, seed, method))
+                if args.score_again and is_ours and kept.exists() and is_measured:
+                    STORE.put(row, score_again(name, data, seed, method))
                 elif not is_measured or (args.missing_models and not kept.exists()):
                     record = (run_bayescope if is_ours else run_resnet18)(name, data, seed, method)
                     if not is_measured:

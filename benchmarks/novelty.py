@@ -25,7 +25,7 @@ from bayescope.data.phantom import Phantom
 from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_network
 from bayescope.evaluation.demo import phantom_dataset
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.novelty import Verdict
+from bayescope.inference.novelty import NoveltyResult
 from bayescope.metrics.classification import one_vs_rest_auc
 from bayescope.runs.model_file import load_model
 from bayescope.types import Floats, Pixels
@@ -39,11 +39,11 @@ EXPONENTS = (2.0, 2.5, 3.5, 4.0)
 PHANTOM_IMAGES, PHANTOM_STEPS = 12_000, 600
 
 
-def novelty(model: LikelihoodModel, pixels: Pixels) -> Verdict:
-    """Bayescope's verdict on each image, at the default error rate."""
-    verdict = model.classify(pixels, test_novelty=True).novelty
-    assert verdict is not None, "the model has no novelty test: too few validation images"
-    return verdict
+def novelty(model: LikelihoodModel, pixels: Pixels) -> NoveltyResult:
+    """Bayescope's result on each image, at the default disagreement rate."""
+    novelty_result = model.classify(pixels, test_novelty=True).novelty
+    assert novelty_result is not None, "the model has no novelty test: too few validation images"
+    return novelty_result
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,16 @@ class Scorer:
 
     def __call__(self, pixels: Pixels) -> tuple[dict[str, Floats], float]:
         """By name, ``(n,)`` each, and the share of images that Bayescope warns of."""
-        verdict = novelty(self.model, pixels)
+        novelty_result = novelty(self.model, pixels)
         off = self.network.features(pixels)[:, None] - self.means
         distance = np.einsum("nkf,fg,nkg->nk", off, self.precision, off, optimize=True).min(axis=1)
         found = {
-            "bayescope": verdict.score,
-            "bayescope, p-value": -verdict.p_value,
+            "bayescope": novelty_result.score,
+            "bayescope, p-value": -novelty_result.p_value,
             "maximum softmax": -self.network.predict(pixels).max(axis=1),
             "Mahalanobis": distance,
         }
-        return found, warned(verdict)
+        return found, warned(novelty_result)
 
 
 def measure(case: Case, other: Pixels, per_class: int) -> dict[str, object]:

@@ -48,7 +48,7 @@ def main() -> None:
     record = {"seed": args.seed, "steps": config.training.steps, "threads": torch.get_num_threads()}
     record["train_seconds"] = round(time.perf_counter() - began)
     levels = model.level_evidence(data.test.pixels)
-    record |= {"passes": levels.passes, "bayescope": score(model.answer(levels).posterior, data.test)}
+    record |= {"passes": levels.passes, "bayescope": score(model.predict_from_levels(levels).posterior, data.test)}
     record["ideal"] = score(IdealObserver(phantom).posterior(data.test), data.test)
     Store("phantom").put(f"seed-{args.seed}", record)
     print(json.dumps(record, indent=1))

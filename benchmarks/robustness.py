@@ -4,8 +4,8 @@
     python -m benchmarks robustness --data FOLDER --seeds 0 --images 20 --results /tmp/tried
 
 Six corruptions at three strengths (benchmarks/corruptions.py), the first 200 test images of each class, so that the equal prior
-is right; default error rate.  The ResNet-18 is temperature-scaled on validation; neither method has seen a corrupted image.
-Rows are kept in benchmarks/results/robustness.jsonl; remove a line to measure it again.
+is right; default disagreement rate.  The ResNet-18 is temperature-scaled on validation; neither method has seen a corrupted
+image. Rows are kept in benchmarks/results/robustness.jsonl; remove a line to measure it again.
 """
 
 import numpy as np
@@ -37,14 +37,14 @@ def scores(posterior: Floats, labels: Labels) -> dict[str, list[float]]:
 def measure(case: Case, split: ImageSet, temperature: float, name: str, strength: int) -> dict[str, object]:
     """Both methods on one corruption."""
     pixels = split.pixels if name == "none" else corrupted(split.pixels, name, strength)
-    answers = case.model.classify(pixels, [0.5, 0.5], test_novelty=True)
-    verdict = answers.novelty
+    predictions = case.model.classify(pixels, [0.5, 0.5], test_novelty=True)
+    novelty_result = predictions.novelty
     return {
         "images": len(split),
-        "passes": answers.mean_passes,
-        "bayescope": scores(answers.posterior, split.labels),
+        "passes": predictions.mean_passes,
+        "bayescope": scores(predictions.posterior, split.labels),
         "resnet18": scores(softmax(case.network.logits(pixels) / temperature, axis=1), split.labels),
-        "warned": warned(verdict) if verdict else None,
+        "warned": warned(novelty_result) if novelty_result else None,
     }
 
 

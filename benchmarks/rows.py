@@ -11,7 +11,7 @@ from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.load import load_dataset
 from bayescope.evaluation.compare.training import TrainedNetwork, load_network
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.novelty import Verdict
+from bayescope.inference.novelty import NoveltyResult
 from bayescope.metrics.bootstrap import Estimate
 from bayescope.runs.model_file import load_model
 from bayescope.types import Labels
@@ -84,6 +84,6 @@ def interval(estimate: Estimate) -> list[float]:
     return [round(float(v), 5) for v in (estimate.value, estimate.low, estimate.high)]
 
 
-def warned(verdict: Verdict) -> float:
+def warned(novelty_result: NoveltyResult) -> float:
     """Share of images that are warned of."""
-    return float(np.mean([line != "" for line in verdict.warnings()]))
+    return float(np.mean([line != "" for line in novelty_result.warnings()]))

@@ -5,9 +5,9 @@
 
 Images of another hospital differ in ways that no validation split shows.  Seven changes at two strengths stand in for them:
 moved, stretched in contrast and brightness, noisy, blurred, shaded, of another gamma, and bent.  For every strength of
-`imitated_shift`, level weights and calibration are fitted on four fifths of the validation images, with their copies, and asked
-of the other fifth as it is and under all changes.  Copies may be moved and stretched too; the other five kinds are of no copy.
-Accuracy is balanced.  At most 135 images of each class.
+`calibration_augmentation`, level weights and calibration are fitted on four fifths of the validation images, with their copies,
+and asked of the other fifth as it is and under all changes.  Copies may be moved and stretched too; the other five kinds are of
+no copy. Accuracy is balanced.  At most 135 images of each class.
 
 Rows are kept in benchmarks/results/shift.jsonl; remove a line to measure it again.
 """
@@ -19,11 +19,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold, weighing_of_views
+from bayescope.calibration.cross_fit import cross_fitted_calibration, level_weights_of_copies, out_of_fold
 from bayescope.evidence.denoising import LevelEvidence
-from bayescope.fitting.fit import imitated_shift
+from bayescope.fitting.fit import calibration_augmentation
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.predictions import no_error, tell
+from bayescope.inference.predictions import no_error, predict_from_evidence
 from bayescope.metrics.calibration import cllr
 from bayescope.training.augmentation import Affine, Intensity
 from bayescope.training.sampler import seeded
@@ -32,7 +32,7 @@ from benchmarks.rows import Case, cases, few, parse, parser
 from benchmarks.store import Store
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
-STRENGTHS, IMITATED = (1.0, 2.0), (0.0, 1.0, 1.5, 2.0)
+STRENGTHS, COPY_STRENGTHS = (1.0, 2.0), (0.0, 1.0, 1.5, 2.0)
 PER_CLASS, REPETITIONS = 135, 3
 
 
@@ -92,23 +92,26 @@ def evidence_under(model: LikelihoodModel, pixels: Floats, change: Change | None
 
 
 def measure(case: Case) -> dict[str, object]:
-    """Cllr and accuracy, out of fold, by strength of the imitated shift and by what was asked."""
+    """Cllr and accuracy, out of fold, by strength of the calibration augmentation and by what was asked."""
     model, split, n_train = case.model, few(case.data.val, PER_CLASS), len(case.data.train)
     labels, settings, prior = split.labels, model.config.evidence, np.array([0.5, 0.5])
     asked = [evidence_under(model, split.pixels, change, 1) for change in (None, *changes().values())]
     found: dict[str, object] = {"images": np.bincount(labels).tolist(), "asked": ["as they are", *changes()]}
-    for strength in IMITATED:
-        evidence = settings.model_copy(update={"imitated_shift": strength})
-        shift = imitated_shift(model.config.model_copy(update={"evidence": evidence}), n_train)
-        views = asked[:1] if shift is None else [asked[0], evidence_under(model, split.pixels, shift, 2)]
+    for strength in COPY_STRENGTHS:
+        evidence = settings.model_copy(update={"calibration_augmentation": strength})
+        shift = calibration_augmentation(model.config.model_copy(update={"evidence": evidence}), n_train)
+        copies = asked[:1] if shift is None else [asked[0], evidence_under(model, split.pixels, shift, 2)]
 
-        def told(fitting: Labels, rest: Labels, views: list[LevelEvidence] = views) -> Floats:
-            known = [view.subset(fitting) for view in views]
+        def told(fitting: Labels, rest: Labels, copies: list[LevelEvidence] = copies) -> Floats:
+            known = [copy.subset(fitting) for copy in copies]
             calibration = cross_fitted_calibration(settings, known, labels[fitting], prior)
-            weighing = weighing_of_views(settings, known, labels[fitting])
-            answers = [weighing.evidence(view.subset(rest)) for view in asked]
+            level_weights = level_weights_of_copies(settings, known, labels[fitting])
+            predictions = [level_weights.evidence(copy.subset(rest)) for copy in asked]
             ones = np.ones(len(rest), dtype=np.int64)
-            return np.stack([tell(e, prior, no_error, ones, calibration).log_likelihood_ratio[:, 1] for e in answers], axis=1)
+            return np.stack(
+                [predict_from_evidence(e, prior, no_error, ones, calibration).log_likelihood_ratio[:, 1] for e in predictions],
+                axis=1,
+            )
 
         ratios = [out_of_fold(told, labels, seed=seed).T for seed in range(REPETITIONS)]
         right = [[((r > 0) == (labels == 1))[labels == k].mean(axis=-1) for k in (0, 1)] for ratio in ratios for r in ratio]

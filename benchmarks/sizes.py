@@ -81,7 +81,7 @@ def run_bayescope(data: Dataset, config: Config, kept: Path, parts: tuple[str, .
         train_bayescope(data, config, kept, spent_file)
     model = load_model(kept)
     row: dict[str, Any] = {"steps": config.training.steps, "training": json.loads(spent_file.read_text())}
-    row["weights"] = model.weighing.weights.round(5).tolist()
+    row["weights"] = model.level_weights.weights.round(5).tolist()
     for part in parts:
         row |= measure(model, part, getattr(data, part))
     return row
@@ -104,11 +104,11 @@ def train_bayescope(data: Dataset, config: Config, kept: Path, spent_file: Path)
 
 
 def measure(model: LikelihoodModel, part: str, split: ImageSet) -> dict[str, Any]:
-    """Of the fitted weights in full; of the plain bound; and of the fitted weights where weighing stops early."""
+    """Of the fitted weights in full; of the plain bound; and of the fitted weights where scoring stops early."""
     began = Spent.now()
     levels = model.level_evidence(split.pixels)
     row: dict[str, Any] = {"passes": levels.passes, f"{part}_ms": _ms_per_image(began, split)}
-    row[part] = score(model.answer(levels).posterior, split)
+    row[part] = score(model.predict_from_levels(levels).posterior, split)
     row[f"{part}_bound"] = scores(levels.mean @ level_spacing(levels.sigmas), split.labels)
     began = Spent.now()
     early = model.classify(split.pixels)

@@ -10,8 +10,8 @@ from bayescope.types import Floats, Labels
 def fit_temperature(logits: Floats, labels: Labels) -> float:
     """The temperature of least log loss on validation logits ``(n, classes)``.
 
-    Classes weigh alike, as they did in training: the logits are scaled likelihoods, not posteriors at the frequencies of the
-    validation images, and a temperature cannot make up for the difference.
+    Classes have equal weight, as they did in training: the logits are scaled likelihoods, not posteriors at the frequencies of
+    the validation images, and a temperature cannot make up for the difference.
     """
     weight = 1 / np.bincount(labels)[labels]
 

@@ -1,4 +1,4 @@
-"""How fast images are weighed, how much of it inside convolutions and matrix products, and how much memory it takes.
+"""How fast images are scored, how much of it inside convolutions and matrix products, and how much memory it takes.
 
     python -m benchmarks throughput                     # CPU, or the GPU when there is one
     python -m benchmarks throughput --sizes 28 --batches 64 256
@@ -37,7 +37,7 @@ HEAVY = ("conv", "mm", "gemm", "bmm", "linear")
 
 
 def network(size: int, device: torch.device) -> Denoiser:
-    """The default network for two classes of grey images."""
+    """The default network for two classes of grayscale images."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(16, 1, size, size, generator=generator)
     statistics = ImageStatistics.of(x, torch.arange(16) % 2, 2)
@@ -90,11 +90,11 @@ def under_both(level: LevelDenoiser, batch: int, device: torch.device) -> Callab
 
 def fastest(level: LevelDenoiser, batch: int, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The same as the device does it fastest."""
-    weigh = under_both(torch.compile(level) if device.type == "cuda" else level, batch, device)
+    score = under_both(torch.compile(level) if device.type == "cuda" else level, batch, device)
 
     def call(x: Tensor) -> Tensor:
         with torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext():
-            return weigh(x)
+            return score(x)
 
     return call
 
@@ -107,21 +107,21 @@ def measure(size: int, batch: int, device: torch.device, matmul: float, seconds:
         return torch.randn(batch, 1, size, size, device=device).to(memory_format=torch.channels_last)
 
     level = network(size, device).at_level(0.5)
-    weigh = fastest(level, batch, device)
-    weigh(images())
+    score = fastest(level, batch, device)
+    score(images())
     once = peak_memory(device)
     for _ in range(3):
-        weigh(images())
+        score(images())
     four_times, x = peak_memory(device), images()
     with FlopCounterMode(display=False) as counter:
         under_both(level, batch, device)(x)
-    calls = rate(lambda: weigh(x), device, seconds)
+    calls = rate(lambda: score(x), device, seconds)
     return {
         "size": size,
         "batch": batch,
         "passes_per_second": calls * 2 * batch,
         "images_per_second": calls * 2 * batch / PASSES_PER_IMAGE,
-        "heavy_share": heavy_share(lambda: weigh(x), device),
+        "heavy_share": heavy_share(lambda: score(x), device),
         "flops_over_matmul": calls * counter.get_total_flops() / matmul,
         "one_batch_mib": once,
         "four_batches_mib": four_times,

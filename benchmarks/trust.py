@@ -3,7 +3,7 @@
     python -m benchmarks trust --data FOLDER           # after python -m benchmarks medmnist has trained both methods
     python -m benchmarks trust --data FOLDER --only breastmnist --seeds 0 --images 20 --results /tmp/tried
 
-On the test split, every image weighed in full.  Bayescope before and after its calibration on validation; the ResNet-18 before
+On the test split, every image scored in full.  Bayescope before and after its calibration on validation; the ResNet-18 before
 and after temperature scaling on validation.
 
 - Cllr asks of ratios alone.  ECE, Brier score and log loss ask of post-test probabilities, which are right only at the
@@ -129,8 +129,8 @@ def repeated(model: LikelihoodModel, images: ImageSet, repetitions: int) -> tupl
     ratios, bars = np.empty((2, repetitions, len(images)))
     for seed in range(repetitions):
         noise = draw_noise(settings.levels, settings.noises, model.image_shape, 1000 + seed)
-        answers = model.answer(level_evidence(model.denoiser, x, model.sigmas, noise))
-        ratios[seed], bars[seed] = answers.log_likelihood_ratio[:, 1], answers.standard_error[:, 1]
+        predictions = model.predict_from_levels(level_evidence(model.denoiser, x, model.sigmas, noise))
+        ratios[seed], bars[seed] = predictions.log_likelihood_ratio[:, 1], predictions.standard_error[:, 1]
     return ratios, bars
 
 
@@ -163,13 +163,13 @@ def early_error_bars(model: LikelihoodModel, images: ImageSet) -> dict[str, obje
 
 def counterfactuals(model: LikelihoodModel, images: ImageSet) -> dict[str, dict[str, float]]:
     """How often the image as the other class would have it is answered as that class, and how far it went, by σ."""
-    label = torch.tensor(model.classify(images.pixels, error_rate=0.0).posterior.argmax(axis=1))
+    label = torch.tensor(model.classify(images.pixels, disagreement_rate=0.0).posterior.argmax(axis=1))
     x, found = model.checked(images.pixels), {}
     for sigma in SIGMAS:
         other, row = counterfactual(model.denoiser, x, label, 1 - label, sigma), {}
         for name, image in (("counterfactual", other.image), ("reconstruction", other.reconstruction)):
             pixels = model.scale.to_display(image.cpu().numpy())[:, None]
-            answer = model.classify(pixels, error_rate=0.0).posterior.argmax(axis=1)
+            answer = model.classify(pixels, disagreement_rate=0.0).posterior.argmax(axis=1)
             row[f"{name} flipped"] = float((answer != label.numpy()).mean())
             row[f"{name} distance"] = float((image - x).square().mean(dim=(1, 2, 3)).sqrt().mean())
         found[f"{sigma:g}"] = row
@@ -204,11 +204,11 @@ def share(hits: int, n: int) -> list[float]:
 def measure(case: Case) -> dict[str, object]:
     """Everything of one data set and seed."""
     val, test, model = case.data.val, case.data.test, case.model
-    ours = model.classify(test.pixels, [0.5, 0.5], error_rate=0.0)
+    ours = model.classify(test.pixels, [0.5, 0.5], disagreement_rate=0.0)
     val_logits, logits = case.network.logits(val.pixels), case.network.logits(test.pixels)
     temperature = fit_temperature(val_logits, val.labels)
     log_ratio = ours.log_likelihood_ratio[:, 1]
-    theirs = logits[:, 1] - logits[:, 0]  # trained with classes weighing alike, so its log odds are a log-ratio
+    theirs = logits[:, 1] - logits[:, 0]  # trained with equal class weights, so its log odds are a log-ratio
     priors = {"training frequencies": float(case.data.train.labels.mean()), "equal prior": 0.5}
     ratios = {
         "Bayescope, raw": ours.raw_log_likelihood_ratio[:, 1],

@@ -30,7 +30,7 @@ PADDED_ROWS = 8
 
 
 def mammogram(height: int = 480, width: int = 400, *, seed: int = 0, reach: float = 0.6) -> np.ndarray:
-    """A 12-bit breast, half an ellipse on the left edge, in textured grey; air is about 20."""
+    """A 12-bit breast, half an ellipse on the left edge, in textured gray; air is about 20."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width]
     inside = ((rows - 0.5 * height) / (0.4 * height)) ** 2 + (columns / (reach * width)) ** 2 < 1

@@ -32,7 +32,7 @@ from bayescope.runs.model_file import load_model
 from conftest import Told, stripes, write_npz
 from mammograms import mammogram
 
-SMALL = {"steps": 2, "batch_size": 8, "widths": (8, 8), "levels": 2, "noises": 2, "imitated_shift": 0.0}
+SMALL = {"steps": 2, "batch_size": 8, "widths": (8, 8), "levels": 2, "noises": 2, "calibration_augmentation": 0.0}
 
 
 @dataclass
@@ -409,13 +409,13 @@ def configuration(p: Place) -> None:
     p.works(*words)
 
 
-@remedy("evidence.sequential:check_knobs", "expected at least 0 (weigh in full) and below 1")
-@remedy("evidence.sequential:check_knobs", "one pass for each class")
+@remedy("evidence.sequential:check_stopping_settings", "expected at least 0 (score in full) and below 1")
+@remedy("evidence.sequential:check_stopping_settings", "one pass for each class")
 def knobs(p: Place) -> None:
     words = ("evaluate", p.trained, p.npz)
-    p.refused(*words, "--error-rate", 1)
+    p.refused(*words, "--disagreement-rate", 1)
     p.refused(*words, "--max-passes", 1)
-    p.works(*words, "--error-rate", 0.01, "--max-passes", 2)
+    p.works(*words, "--disagreement-rate", 0.01, "--max-passes", 2)
 
 
 @remedy("model:_refuse_budget", "this model cannot stop early")
@@ -564,7 +564,7 @@ def spoilt_npz(p: Place, **arrays: Any) -> Path:
 @remedy("data.medmnist:read_npz", "expected one shape and type. Write the file again")
 @remedy("data.medmnist:_arrays", "not a readable .npz file")
 @remedy("data.medmnist:_arrays", "Give a MedMNIST file")
-@remedy("data.medmnist:_pixels", "Give a file of flat grey or RGB images")
+@remedy("data.medmnist:_pixels", "Give a file of flat grayscale or RGB images")
 @remedy("data.medmnist:_pixels", "expected 8 or 16 bit integers or floats. Convert them")
 @remedy("data.medmnist:_pixels", "NaN or infinite pixels")
 @remedy("data.medmnist:_labels", "expected one label per image, (n,) or (n, 1)")
@@ -720,7 +720,7 @@ def broken_files(p: Place) -> None:
 
 
 @remedy("data.intensity:_check", "values that are not finite")
-@remedy("data.intensity:_check", "Give one grey image")
+@remedy("data.intensity:_check", "Give one grayscale image")
 @remedy("data.intensity:_check_linear", "Prepare the images without --clahe")
 @remedy("data.intensity:apply", "one value only in the part kept")
 def preparation(p: Place) -> None:

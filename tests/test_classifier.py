@@ -64,9 +64,9 @@ def test_posterior_is_bayes_and_prevalence_moves_without_training(fitted: ScoreC
 
 def test_class_evidence_is_calibrated_as_the_posterior_is() -> None:
     train, x = stripes(80, 1), stripes(10, 3).pixels[:, 0]
-    classifier = ScoreClassifier(**SMALL, validation_fraction=0.3, error_rate=0.0).fit(train.pixels[:, 0], train.labels)
+    classifier = ScoreClassifier(**SMALL, validation_fraction=0.3, disagreement_rate=0.0).fit(train.pixels[:, 0], train.labels)
     assert classifier.model_.calibration.calibrated
-    assert classifier.answer(x).calibrated
+    assert classifier.classify(x).calibrated
     np.testing.assert_allclose(softmax(classifier.class_evidence(x), axis=1), classifier.predict_proba(x), rtol=1e-5)
 
 
@@ -74,7 +74,7 @@ def test_too_few_images_to_calibrate_on_are_warned_of() -> None:
     train = stripes(20, 1)
     with pytest.warns(UncalibratedWarning, match="expects at least"):
         classifier = ScoreClassifier(**SMALL).fit(train.pixels[:, 0], train.labels)
-    assert not classifier.answer(train.pixels[:2, 0]).calibrated
+    assert not classifier.classify(train.pixels[:2, 0]).calibrated
 
 
 def test_an_image_does_not_depend_on_its_batch(fitted: ScoreClassifier) -> None:
@@ -143,7 +143,7 @@ def test_nothing_is_learned_of_stopping_from_the_training_images() -> None:
     classifier = ScoreClassifier(**SMALL, validation_fraction=0.0).fit(data.pixels[:, 0], data.labels)
     assert classifier.model_.statistics is None
     assert classifier.model_.novelty is None
-    assert (classifier.answer(data.pixels[:3, 0]).passes == 16).all()
+    assert (classifier.classify(data.pixels[:3, 0]).passes == 16).all()
 
 
 def test_samples_are_in_the_units_of_the_input(fitted: ScoreClassifier) -> None:
@@ -211,7 +211,7 @@ def test_images_in_other_units_are_refused_after_integers(fitted: ScoreClassifie
         fitted.save(tmp_path / "run")
         classifier = ScoreClassifier.load(tmp_path / "run")
     for given in (x / 255, x / 127.5 - 1, x.astype(np.uint16), x > 120, x.astype(np.int64) * 16):
-        for answer in (classifier.predict, classifier.predict_proba, classifier.class_evidence, classifier.answer):
+        for answer in (classifier.predict, classifier.predict_proba, classifier.class_evidence, classifier.classify):
             with pytest.raises(DataError, match="the model was trained on uint8"):
                 answer(given)
     expected = classifier.predict_proba(x)

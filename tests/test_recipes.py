@@ -1,4 +1,4 @@
-"""The recipes are configurations, and the published one trains, is kept and weighs as it says."""
+"""The recipes are configurations, and the published one trains, is kept and scores as it says."""
 
 import re
 import tomllib
@@ -16,7 +16,7 @@ from bayescope.errors import ConfigError
 from bayescope.fitting.fit import fit_run
 from bayescope.runs.files import MODEL, load_tensors
 from bayescope.runs.model_file import load_model
-from bayescope.training.augmentation import Flip, choose
+from bayescope.training.augmentation import Flip, build_augmentation
 from bayescope.training.learning_rate import learning_rate
 from bayescope.training.loop import Progress
 from bayescope.training.losses import draw_levels
@@ -131,7 +131,7 @@ def test_vp_levels_have_uniform_times_one_in_each_stratum() -> None:
 
 def test_flip_mirrors_about_half_of_the_images_and_changes_nothing_else() -> None:
     x = torch.rand(200, 1, 5, 7)
-    flipped = choose("flip", 200)
+    flipped = build_augmentation("flip", 200)
     assert flipped == Flip()
     moved = Flip()(x, seeded(0))
     mirrored = (moved == x.flip(-1)).all(dim=(1, 2, 3))
@@ -141,6 +141,6 @@ def test_flip_mirrors_about_half_of_the_images_and_changes_nothing_else() -> Non
 
 def test_patterns_are_for_the_fast_network_only() -> None:
     with pytest.raises(ConfigError, match="no stem"):
-        parse_config({"net": {"kind": "paper", "patterns": 4}})
+        parse_config({"net": {"kind": "paper", "csp_filters": 4}})
     with pytest.raises(ConfigError, match=r"net\.kind"):
         parse_config({"net": {"kind": "slow"}})

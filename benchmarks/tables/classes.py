@@ -25,7 +25,8 @@ def section() -> list[str]:
         "",
         "    python -m benchmarks classes",
         "",
-        "Sequential weighing with exact denoisers at the default error rate, 0.04; free evidence drops classes before the",
+        "Sequential scoring with exact denoisers at the default disagreement rate, 0.04; Gaussian evidence drops classes "
+        "before the",
         "first pass, and the two ahead are drawn three times at least.",
         "",
         *table(HEADER, rows),

@@ -25,26 +25,26 @@ def comparison(content: dict[str, Any]) -> Comparison:
 
 
 def _scores(content: dict[str, Any]) -> Scores:
-    measures, lead = (
+    measures, differences = (
         {
             name: Estimate(*(_number(estimate[end]) for end in ("value", "low", "high")))
             for name, estimate in content[key].items()
         }
-        for key in ("measures", "lead")
+        for key in ("measures", "differences")
     )
-    return Scores(measures, _number(content["seed_deviation"]), lead)
+    return Scores(measures, _number(content["seed_deviation"]), differences)
 
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def verdict(found: Comparison) -> str:
+def conclusions(found: Comparison) -> str:
     """Where the likelihood classifier wins and where not."""
     against: dict[str, dict[str, list[float]]] = {where: {} for where in WHERE}
     for row in sorted(found.rows, key=lambda row: row.fraction):
-        if lead := row.scores.lead.get("AUC"):
-            where = "above" if lead.low > 0 else "below" if lead.high < 0 else "level"
+        if differences := row.scores.differences.get("AUC"):
+            where = "above" if differences.low > 0 else "below" if differences.high < 0 else "level"
             against[where].setdefault(row.method, []).append(row.fraction)
     n_pairs = sum(len(shares) for methods in against.values() for shares in methods.values())
     if not n_pairs:
@@ -82,7 +82,7 @@ def learning_curve(found: Comparison) -> list[str]:
 def _of(name: str, content: dict[str, Any]) -> list[str]:
     found = comparison(content)
     whole = [row for row in found.rows if row.fraction == found.fractions[0]]
-    lines = [f"### {DATA_SETS.get(name, name)}", "", verdict(found), "", *table(columns(found), map(cells, whole))]
+    lines = [f"### {DATA_SETS.get(name, name)}", "", conclusions(found), "", *table(columns(found), map(cells, whole))]
     if len(found.fractions) > 1:
         lines += learning_curve(found)
     return [*lines, *(f"- {line}" for line in protocol(found)), ""]

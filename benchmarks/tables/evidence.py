@@ -8,7 +8,7 @@ TITLES = {
     "uniform-250": "uniform levels, plain squared ε-error averaged (Li et al. 2023)",
     "uniform-1000": "the same, more passes",
     "majority-501": "majority vote over 501 random levels (Favero et al. 2025)",
-    "full-bound": "full bound: every level and noise, weighed as the integral has them",
+    "full-bound": "full bound: every level and noise, weighted as the integral has them",
     "full-fitted": "the same draws with fitted weights, calibrated",
     "sequential": "sequential, default: stops when the winner of the row before is settled",
 }
@@ -75,7 +75,7 @@ def section() -> list[str]:
         "",
         *_of("pneumoniamnist"),
         *_of("breastmnist"),
-        "Stopping early against weighing in full, all test images, mean and standard deviation over the networks of all seeds",
+        "Stopping early against scoring in full, all test images, mean and standard deviation over the networks of all seeds",
         "(differences: below zero, stopping loses):",
         "",
         *table(STOPPING, [_stopping(name) for name in DATA_SETS]),

@@ -78,7 +78,8 @@ def section() -> list[str]:
         "",
         "    python -m benchmarks learning --data FOLDER --shares 100 5 1",
         "",
-        "One thread. Images weighed at 10 levels and 2 noises without imitated shift, less than elsewhere on this page. The",
+        "One thread. Images scored at 10 levels and 2 noises without calibration augmentation, less than elsewhere on this "
+        "page. The",
         "bound's weights are given, not learned; ways were compared by the validation AUC it reaches on images as they are and",
         "changed: moved up to twice as far as light augmentation does, contrast and brightness varied. Halfway is between the",
         "first step with classes and the last. The ResNet-18 is stopped by all validation labels, and its validation AUC is of",

@@ -6,7 +6,7 @@ from benchmarks.tables.markdown import DATA_SETS, read, spread, table
 BARS = {"pneumoniamnist": (0.978, 0.940), "breastmnist": (0.920, 0.870)}
 VARIANTS = {
     "training_prior": "the same at the training images' class frequencies",
-    "unshifted": "the same without imitated shift, equal class prior",
+    "unshifted": "the same without calibration augmentation, equal class prior",
 }
 METHODS = {
     "bayescope": "Bayescope",
@@ -74,8 +74,9 @@ def section() -> list[str]:
         "",
         "Mean and standard deviation over seeds. Levels, weights, epochs and recipes come from train and validation;",
         "validation columns are of images that weights and calibration were fitted on. Equal class prior, and, from the",
-        "same weighing, the class frequencies of the training images; the ResNet-18 was trained with classes weighing",
-        "alike. Imitated shift: copies of validation images, changed as in training, that level weights and calibration see",
+        "same scoring, the class frequencies of the training images; the ResNet-18 was trained with classes weighted",
+        "alike. Calibration augmentation: copies of validation images, changed as in training, that level weights and "
+        "calibration see",
         "too. It was looked for because of what earlier weights did on the test split, so that split is not quite new to",
         "it; whether and how strongly it is used was chosen below, on validation images.",
         "",

@@ -5,7 +5,7 @@ import numpy as np
 from benchmarks.tables.markdown import DATA_SETS, read, table
 
 HEADER = (
-    "`imitated_shift`",
+    "`calibration_augmentation`",
     "Cllr, as they are",
     "balanced accuracy",
     "Cllr, mean under 14 changes",

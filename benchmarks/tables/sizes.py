@@ -10,7 +10,7 @@ DATA_SETS = {"chest": "Chest X-rays (Kermany 2018, the source of PneumoniaMNIST)
 TITLES = {
     "bayescope": "Bayescope, fitted weights",
     "bound": "the same, plain bound",
-    "early": "the same as the first, weighing stopped early",
+    "early": "the same as the first, scoring stopped early",
     "resnet18": "MONAI ResNet-18, the same processor time",
 }
 PUBLISHED = {

@@ -116,7 +116,7 @@ def section() -> list[str]:
         "",
         "    python -m benchmarks trust --data FOLDER",
         "",
-        "Test split, weighed in full; means over seeds, of the intervals' ends too.  Cllr and its parts in bits; ECE, Brier",
+        "Test split, scored in full; means over seeds, of the intervals' ends too.  Cllr and its parts in bits; ECE, Brier",
         "score and log loss (nats) at the class frequencies of the test images, then at other priors.  *If it were perfect*:",
         "what exactly right probabilities would show on as many images, mean and 95 % range; a measured value inside it speaks",
         "for no miscalibration.  Sets, abstention and AURC at equal priors; a dash where validation images vouch for no",

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from bayescope.calibration import KINDS
 from bayescope.calibration.affine import unchanged
 from bayescope.calibration.base import too_few_images
-from bayescope.config import Augmentation, Calibration, Config, LevelWeights, Optimizer, parse_config
+from bayescope.config import Augmentation, CalibrationKind, Config, LevelWeightsKind, Optimizer, parse_config
 from bayescope.data.arrays import channels_first, check_array, stacked
 from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.units import as_trained_on, doubt_of_units, in_training_units
@@ -23,7 +23,7 @@ from bayescope.data.unlabelled import unlabelled_images
 from bayescope.errors import ConfigError, DataError, UncalibratedWarning, UnitsWarning
 from bayescope.fitting.fit import fit
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.predictions import Answers, check_prior
+from bayescope.inference.predictions import Predictions, check_prior
 from bayescope.runs.folder import manifest_of, read_manifest, read_record, save_run
 from bayescope.runs.model_file import load_model
 from bayescope.runs.training_record import TrainingRecord
@@ -32,11 +32,11 @@ from bayescope.types import Floats, Labels, Pixels
 _FEWEST_HELD_OUT = 8
 _ESTIMATOR = "estimator"
 _TRAINING = ("steps", "batch_size", "learning_rate", "optimizer", "generative_steps", "evidence_weight", "augmentation")
-_EVIDENCE = ("levels", "noises", "level_weights", "calibration", "imitated_shift", "error_rate", "max_passes")
+_EVIDENCE = ("levels", "noises", "level_weights", "calibration", "calibration_augmentation", "disagreement_rate", "max_passes")
 
 
 class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Class-conditional score model, weighed by denoising evidence, decided by Bayes' rule.
+    """Class-conditional score model with denoising evidence as its likelihood, and Bayes' rule.
 
     ``X`` may be images ``(n, height, width)``, ``(n, channel, height, width)`` or rows ``(n, features)``: flattened images of
     ``image_shape=(channel, height, width)``, or without it a table, which is not augmented.  Arrays with channels last and
@@ -51,12 +51,12 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     steps, batch_size, learning_rate, optimizer, generative_steps, widths, evidence_weight, augmentation
         Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
-    levels, noises, level_weights, calibration, imitated_shift, error_rate, max_passes
-        Weighing; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
-        as few as six where the winner is settled soon.  Assign ``error_rate`` or ``max_passes`` anew at any time.
+    levels, noises, level_weights, calibration, calibration_augmentation, disagreement_rate, max_passes
+        Scoring; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
+        as few as six where the winner is settled soon.  Assign ``disagreement_rate`` or ``max_passes`` anew at any time.
     validation_fraction
         Share of the training images held out, stratified, to fit the level weights.  With fewer than eight, or a class
-        of one image, none is held out, the plain bound is used, every image is weighed in full, and nothing is calibrated or
+        of one image, none is held out, the plain bound is used, every image is scored in full, and nothing is calibrated or
         tested for novelty.
     unlabelled
         Label in ``y`` of images that have none, as in scikit-learn's semi-supervised estimators: they teach what images look
@@ -105,10 +105,10 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         augmentation: Augmentation = "auto",
         levels: int = 10,
         noises: int = 4,
-        level_weights: LevelWeights = "fitted",
-        calibration: Calibration = "affine",
-        imitated_shift: float = 1.0,
-        error_rate: float = 0.04,
+        level_weights: LevelWeightsKind = "fitted",
+        calibration: CalibrationKind = "affine",
+        calibration_augmentation: float = 1.0,
+        disagreement_rate: float = 0.04,
         max_passes: int | None = None,
         validation_fraction: float = 0.1,
         unlabelled: int | None = -1,
@@ -129,8 +129,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.noises = noises
         self.level_weights = level_weights
         self.calibration = calibration
-        self.imitated_shift = imitated_shift
-        self.error_rate = error_rate
+        self.calibration_augmentation = calibration_augmentation
+        self.disagreement_rate = disagreement_rate
         self.max_passes = max_passes
         self.validation_fraction = validation_fraction
         self.unlabelled = unlabelled
@@ -189,28 +189,28 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_log_proba(self, X: ArrayLike) -> Floats:
         """Log posterior of each class: ``(n, classes)``."""
-        return self.answer(X).log_posterior
+        return self.classify(X).log_posterior
 
     def class_evidence(self, X: ArrayLike) -> Floats:
-        """Log-likelihood under each class, weighed in full, nats up to a constant common to the classes: ``(n, classes)``.
+        """Log-likelihood under each class, scored in full, nats up to a constant common to the classes: ``(n, classes)``.
 
-        Calibrated, so that with Bayes' rule it gives the posterior, unless the calibration is monotone, of ratios alone, or
+        Calibrated, so that with Bayes' rule it gives the posterior, unless the calibration is isotonic, of ratios alone, or
         there is none.
         """
         model, pixels = self._ready(X)
-        evidence = model.answer(model.level_evidence(pixels), self.class_prior_).evidence
+        evidence = model.predict_from_levels(model.level_evidence(pixels), self.class_prior_).evidence
         return model.calibration.class_evidence(evidence)
 
-    def answer(self, X: ArrayLike, test_novelty: bool = False) -> Answers:
+    def classify(self, X: ArrayLike, test_novelty: bool = False) -> Predictions:
         """Evidence, posterior, log-likelihood ratios with standard errors, and passes used until each image was settled.
 
         ``test_novelty``: also whether each image is like those of training, at up to a pass more for every noise level.
         """
         model, pixels = self._ready(X)
-        return model.classify(pixels, self.class_prior_, self.error_rate, self.max_passes, test_novelty=test_novelty)
+        return model.classify(pixels, self.class_prior_, self.disagreement_rate, self.max_passes, test_novelty=test_novelty)
 
     def sample(self, per_class: int = 1, steps: int = 24, seed: int = 0) -> Floats:
-        """What the model imagines, in the units of ``X``: ``(classes, per_class, channel, height, width)``."""
+        """Samples from the model, in the units of ``X``: ``(classes, per_class, channel, height, width)``."""
         check_is_fitted(self)
         scale = self.model_.scale
         return (self.model_.sample(per_class, steps, seed) + 1) * 0.5 * (scale.high - scale.low) + scale.low
@@ -223,8 +223,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         classes, n_features = self.classes_, getattr(self, "n_features_in_", None)
         about = {"classes": classes.tolist(), "dtype": classes.dtype.str, "n_features_in": n_features}
-        weighing = {"error_rate": self.error_rate, "max_passes": self.max_passes}
-        evidence = parse_config({"evidence": self.model_.config.evidence.model_dump() | weighing}).evidence
+        scoring = {"disagreement_rate": self.disagreement_rate, "max_passes": self.max_passes}
+        evidence = parse_config({"evidence": self.model_.config.evidence.model_dump() | scoring}).evidence
         config = self.model_.config.model_copy(update={"evidence": evidence})
         prior = check_prior(np.asarray(self.class_prior_, dtype=float), self.model_.class_names)
         model = replace(self.model_, config=config, class_prior=prior)
@@ -232,7 +232,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:
-        """A fitted classifier from a run folder, weighing on ``device``.
+        """A fitted classifier from a run folder, scoring on ``device``.
 
         Labels are those given to ``fit`` if :meth:`save` wrote the folder; the class names if ``bayescope train`` did.
         Raises RunError if it cannot be read; ConfigError if the device is not there.
@@ -295,7 +295,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return train, val
 
 
-def _rests_on_nothing(model: LikelihoodModel, kind: Calibration) -> LikelihoodModel:
+def _rests_on_nothing(model: LikelihoodModel, kind: CalibrationKind) -> LikelihoodModel:
     """The same without what was fitted on its own training images."""
     no_images = (0,) * len(model.class_names)
     raw = model.calibration

@@ -1,21 +1,23 @@
-"""One validated, frozen configuration: the words in which every floor is told what to do.
+"""One validated, frozen configuration: the settings of every layer.
 
 Read from TOML; an unknown key, a wrong type or a value out of range is a :class:`ConfigError` that names the key, what
-was found and what was expected.  Each section is handed only to the floor that it configures.
+was found and what was expected.  Each section is handed only to the layer that it configures.
 """
 
 import tomllib
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from bayescope.errors import ConfigError
+from bayescope.errors import ConfigError, RenamedWarning
 
 Augmentation = Literal["auto", "none", "flip", "light", "strong"]
-Calibration = Literal["affine", "monotone", "none"]
-LevelWeights = Literal["bound", "power", "fitted"]
+CalibrationKind = Literal["affine", "isotonic", "none"]
+LevelWeightsKind = Literal["bound", "power", "fitted"]
 NetKind = Literal["fast", "paper"]
 Schedule = Literal["vp", "ve", "cosine"]
 NoiseLevels = Literal["lognormal", "vp", "ve", "cosine"]
@@ -32,6 +34,26 @@ LARGEST_SEED = 2**32 - 1
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    old_keys: ClassVar[Mapping[str, str]] = {}
+    old_values: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """By key; both are understood once more, with a warning that gives the new name."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand_old_names(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        found = {}
+        for key, value in values.items():
+            name = cls.old_keys.get(key, key)
+            if name != key and name in values:
+                raise ValueError(f"{name} alone, which {key} is called now")
+            new = cls.old_values.get(name, {}).get(value, value) if isinstance(value, str) else value
+            if name != key or new != value:
+                told, now = (key, name) if new == value else (f'{key} = "{value}"', f'{name} = "{new}"')
+                warnings.warn(f"configuration: {told} is now called {now}; change it", RenamedWarning, stacklevel=2)
+            found[name] = new
+        return found
 
 
 class NetConfig(_Section):
@@ -39,17 +61,19 @@ class NetConfig(_Section):
 
     ``kind``: the fast network, behind its preconditioning, or the paper's, which predicts the noise of a
     diffusion ``schedule``.
-    ``patterns``: how many of the stem's filters start from common spatial patterns of the classes, for small signs in texture;
-    if any do, the stem sees the image through its filters alone.
+    ``csp_filters``: how many of the stem's filters start from common spatial patterns of the classes, for small signs in
+    texture; if any do, the stem sees the image through its filters alone.
     ``fold``: the stem folds so many pixels a side into one, which makes a pass up to four times as cheap at twice the fold.
     """
+
+    old_keys: ClassVar[Mapping[str, str]] = {"patterns": "csp_filters"}
 
     kind: NetKind = "fast"
     schedule: Schedule = "vp"
     widths: tuple[int, ...] = Field((32, 64, 96), min_length=1)
     blocks: int = Field(1, ge=1)
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
-    patterns: int = Field(0, ge=0, le=24)
+    csp_filters: int = Field(0, ge=0, le=24)
     fold: int = Field(2, ge=1, le=8)
 
     @model_validator(mode="after")
@@ -59,8 +83,8 @@ class NetConfig(_Section):
         return self
 
     @model_validator(mode="after")
-    def _stem_for_patterns(self) -> Self:
-        if self.patterns and self.kind != "fast":
+    def _stem_for_csp_filters(self) -> Self:
+        if self.csp_filters and self.kind != "fast":
             raise ValueError(f"patterns 0 with kind {self.kind!r}, whose network has no stem for them")
         return self
 
@@ -72,7 +96,7 @@ class TrainingConfig(_Section):
     give the density of log σ.  ``evidence_weight`` is the weight of the class cross-entropy beside the denoising loss; it sets
     in after the fraction ``evidence_from`` of the steps.
 
-    ``noise_levels`` "vp", "ve" or "cosine" draws the time of that diffusion schedule uniformly.  ``loss`` "edm" weighs a level
+    ``noise_levels`` "vp", "ve" or "cosine" draws the time of that diffusion schedule uniformly.  ``loss`` "edm" weights a level
     by the denoiser's preconditioning, "epsilon" by 1/σ²: the squared error of the predicted noise.  ``decay`` of the learning
     rate is half a cosine over the run; "step": times ``decay_factor`` every ``decay_epochs`` times as many images as there
     are; or "stable": none until the last fifth of the steps, which go down to zero.
@@ -145,31 +169,37 @@ class _Levels(_Section):
 
 
 class EvidenceConfig(_Levels):
-    """How an image is weighed: ``levels`` noise levels between ``sigma_min`` and ``sigma_max``, ``noises`` at each.
+    """How an image is scored: ``levels`` noise levels between ``sigma_min`` and ``sigma_max``, ``noises`` at each.
 
     Four noises or more are an even number and come in opposite pairs.
 
-    Weighing stops when the winner is settled: at most ``error_rate`` of the answers differ from the full evaluation's (0:
-    always weigh in full), or after ``max_passes`` network passes per image.
+    Scoring stops when the winner is settled: at most ``disagreement_rate`` of the answers differ from the full evaluation's (0:
+    always score in full), or after ``max_passes`` network passes per image.
 
     ``calibration`` of the likelihood ratios on validation images: one slope and an offset per class, or any rising map of each
-    class's ratio, which needs more images and full weighing.  Images to come may differ from the validation images; so fitted
-    weights and calibration also see a copy of each, changed as training changes its images, at ``imitated_shift`` times the
-    ranges (mirroring as it is; 0: no copies).
+    class's ratio, which needs more images and full scoring.  Images to come may differ from the validation images; so fitted
+    weights and calibration also see a copy of each, changed as training changes its images, at ``calibration_augmentation``
+    times the ranges (mirroring as it is; 0: no copies).
 
-    Prediction sets miss the true class in at most ``miscoverage`` of the images of any class; answers that are not withheld are
-    wrong in at most ``risk`` of the images.  Both speak of images like the validation images, weighed in full.
+    Prediction sets miss the true class in at most ``miscoverage`` of the images of any class; answers given without abstaining
+    are wrong in at most ``risk`` of the images.  Both speak of images like the validation images, scored in full.
     """
+
+    old_keys: ClassVar[Mapping[str, str]] = {
+        "error_rate": "disagreement_rate",
+        "imitated_shift": "calibration_augmentation",
+    }
+    old_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"calibration": {"monotone": "isotonic"}}
 
     levels: int = Field(10, ge=1)
     noises: int = Field(4, ge=1)
     sigma_min: float = Field(0.05, gt=0)
     sigma_max: float = Field(5.0, gt=0)
-    level_weights: LevelWeights = "fitted"
+    level_weights: LevelWeightsKind = "fitted"
     power: float = 0.5
-    calibration: Calibration = "affine"
-    imitated_shift: float = Field(1.0, ge=0, le=5)
-    error_rate: float = Field(0.04, ge=0, lt=1)
+    calibration: CalibrationKind = "affine"
+    calibration_augmentation: float = Field(1.0, ge=0, le=5)
+    disagreement_rate: float = Field(0.04, ge=0, lt=1)
     max_passes: int | None = Field(None, ge=2)
     miscoverage: float = Field(0.1, gt=0, lt=1)
     risk: float = Field(0.05, gt=0, lt=1)

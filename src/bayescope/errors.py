@@ -25,6 +25,10 @@ class UnitsWarning(UserWarning):
     """Pixel values unlike those of the training images: they may be in other units, and the answers wrong."""
 
 
+class RenamedWarning(FutureWarning):
+    """A setting goes by an old name, which is still understood; the message gives the new one."""
+
+
 class UncalibratedWarning(UserWarning):
     """Likelihood ratios stay raw: too few images were held out to calibrate them on."""
 

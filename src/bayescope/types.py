@@ -1,4 +1,4 @@
-"""Names of the array types that cross floors."""
+"""Names of the array types that cross layers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The results page on a comparison: from the JSON of the command to tables and a verdict that follows from the numbers."""
+"""The results page on a comparison: from the JSON of the command to tables and a result that follows from the numbers."""
 
 import json
 from dataclasses import asdict
@@ -15,10 +15,10 @@ from bayescope.metrics.bootstrap import Estimate
 NAN = float("nan")
 
 
-def row(method: str, fraction: float, auc: float, lead: tuple[float, float] | None) -> Row:
+def row(method: str, fraction: float, auc: float, difference: tuple[float, float] | None) -> Row:
     reach = NAN if auc == 1 else 0.05
     measures = {name: Estimate(auc, auc - reach, auc + reach) for name in ("AUC", "balanced", "sensitivity")}
-    found = {} if lead is None else {"AUC": Estimate(sum(lead) / 2, *lead)}
+    found = {} if difference is None else {"AUC": Estimate(sum(difference) / 2, *difference)}
     return Row(method, fraction, round(100 * fraction), Scores(measures, NAN, found), 1.0, 10.0, 50.0, 1.0, 1000)
 
 
@@ -36,15 +36,15 @@ ROWS = (
 )
 
 
-def test_verdict_says_where_it_wins_and_where_not() -> None:
-    said = page.verdict(comparison(*ROWS))
+def test_result_says_where_it_wins_and_where_not() -> None:
+    said = page.conclusions(comparison(*ROWS))
     assert said.startswith("Of 4 comparisons, the likelihood classifier wins")
     wins, loses, level = said.split(". It ")
     assert "in 2: against ResNet-18 with 10 %" in wins
     assert "ViT-Tiny with 10 %" in wins
     assert "in 1: against ResNet-18 with 100 %" in loses
     assert "in 1: against ViT-Tiny with 100 %" in level
-    assert page.verdict(comparison(ROWS[0])) == "The likelihood classifier was measured alone."
+    assert page.conclusions(comparison(ROWS[0])) == "The likelihood classifier was measured alone."
 
 
 def test_section_of_what_the_command_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

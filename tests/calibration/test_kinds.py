@@ -11,10 +11,10 @@ from scipy.special import expit, logit
 from scipy.stats import binomtest
 
 from bayescope.calibration import KINDS, Calibration, calibration_from_dict
-from bayescope.calibration.affine import EvidenceCalibration
+from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.base import CalibratedRatios, no_error, post_test_probability
 from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold
-from bayescope.calibration.isotonic import RatioCalibration, pooled_log_ratio
+from bayescope.calibration.isotonic import IsotonicCalibration, pooled_log_ratio
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, RunError
 from bayescope.evidence.denoising import LevelEvidence
@@ -52,7 +52,7 @@ def calibrated(calibration: Calibration, raw: np.ndarray, prior: np.ndarray = EQ
 
 def test_affine_calibration_recovers_the_known_map() -> None:
     ratio, labels = exact_ratio(20_000, 0, diseased=0.2)
-    calibration = EvidenceCalibration.fit(raw_of(ratio) / 2, labels, EQUAL)
+    calibration = BiasCorrectedTemperatureScaling.fit(raw_of(ratio) / 2, labels, EQUAL)
     assert calibration.calibrated
     assert calibration.warning == ""
     assert calibration.images == (16_000, 4_000)
@@ -61,16 +61,16 @@ def test_affine_calibration_recovers_the_known_map() -> None:
     assert diseased - healthy == pytest.approx(OFFSET, abs=0.06)
 
 
-def test_monotone_calibration_recovers_a_bent_map() -> None:
+def test_isotonic_calibration_recovers_a_bent_map() -> None:
     ratio, labels = exact_ratio(40_000, 1)
     raw = np.stack([-(ratio**3), ratio**3], axis=1)
     fresh, _ = exact_ratio(2_000, 2)
     inner = fresh[np.abs(fresh) < 3]
-    found = RatioCalibration.fit_ratios(raw, labels)(np.stack([-(inner**3), inner**3], axis=1))[:, 1]
+    found = IsotonicCalibration.fit_ratios(raw, labels)(np.stack([-(inner**3), inner**3], axis=1))[:, 1]
     assert np.sqrt(np.mean((found - inner) ** 2)) < 0.2
 
 
-@pytest.mark.parametrize("kind", ["affine", "monotone"])
+@pytest.mark.parametrize("kind", ["affine", "isotonic"])
 def test_separable_images_still_give_finite_modest_ratios(kind: str) -> None:
     labels = np.repeat([0, 1], 20)
     raw = np.where(labels == 1, 400.0, -400.0) + np.linspace(-50, 50, 40)
@@ -84,7 +84,7 @@ def test_maps_rise_and_never_cost_more_than_saying_nothing(n_classes: int, seed:
     rng = np.random.default_rng(seed)
     labels = np.arange(60) % n_classes
     raw = scale * rng.normal(0, 1, (60, n_classes))
-    found = RatioCalibration.fit_ratios(raw, labels)(raw)
+    found = IsotonicCalibration.fit_ratios(raw, labels)(raw)
     for k in range(n_classes):
         order = raw[:, k].argsort()
         assert (np.diff(found[order, k]) >= -1e-9).all()
@@ -102,12 +102,12 @@ def test_the_affine_map_has_the_least_regularised_cost() -> None:
 
 def test_ratios_that_fall_with_the_class_are_set_to_one() -> None:
     ratio, labels = exact_ratio(400, 4)
-    calibration = EvidenceCalibration.fit(raw_of(-ratio) / 2, labels, EQUAL)
+    calibration = BiasCorrectedTemperatureScaling.fit(raw_of(-ratio) / 2, labels, EQUAL)
     assert "tell nothing" in calibration.warning
     np.testing.assert_allclose(calibrated(calibration, raw_of(ratio)).log_likelihood_ratio, 0, atol=0.02)
 
 
-@pytest.mark.parametrize("kind", ["affine", "monotone"])
+@pytest.mark.parametrize("kind", ["affine", "isotonic"])
 @pytest.mark.parametrize(
     ("labels", "n_classes"), [([], 2), ([0] * 50, 2), ([0] * 50 + [1] * 4, 2), ([0] * 20 + [1] * 20, 3), ([0, 1], 2)]
 )
@@ -125,7 +125,7 @@ def test_too_few_images_are_said_to_be_and_nothing_is_guessed(labels: list[int],
 
 def test_few_images_are_calibrated_with_a_warning() -> None:
     ratio, labels = exact_ratio(30, 5)
-    calibration = EvidenceCalibration.fit(raw_of(ratio) / 2, labels, EQUAL)
+    calibration = BiasCorrectedTemperatureScaling.fit(raw_of(ratio) / 2, labels, EQUAL)
     assert calibration.calibrated
     assert "few validation images: [15, 15]" in calibration.warning
 
@@ -136,7 +136,7 @@ def test_evidence_that_is_not_finite_is_refused() -> None:
         cross_fitted_calibration(EvidenceConfig(level_weights="bound"), [levels], np.arange(40) % 2, EQUAL)
 
 
-@pytest.mark.parametrize("kind", ["affine", "monotone"])
+@pytest.mark.parametrize("kind", ["affine", "isotonic"])
 def test_json_round_trip_is_exact(kind: str) -> None:
     ratio, labels = exact_ratio(200, 6)
     calibration = KINDS[kind].fit(raw_of(ratio) / 2, labels, EQUAL)
@@ -149,7 +149,7 @@ def test_json_round_trip_is_exact(kind: str) -> None:
 
 def test_an_images_answer_does_not_depend_on_the_others() -> None:
     ratio, labels = exact_ratio(200, 7)
-    for kind in ("affine", "monotone"):
+    for kind in ("affine", "isotonic"):
         answer = fitted(raw_of(ratio), labels, kind)
         np.testing.assert_array_equal(answer(raw_of(ratio))[:1], answer(raw_of(ratio)[:1]))
 
@@ -165,7 +165,7 @@ def test_post_test_odds_are_pre_test_odds_times_the_ratio(log_ratio: float, prev
 def test_predicted_is_observed_at_another_prevalence(prevalence: float) -> None:
     """Calibrated at equal frequencies on 400 images, asked of resampled test sets of another prevalence."""
     ratio, labels = exact_ratio(400, 8)
-    calibration = EvidenceCalibration.fit(raw_of(ratio) / 2, labels, EQUAL)
+    calibration = BiasCorrectedTemperatureScaling.fit(raw_of(ratio) / 2, labels, EQUAL)
     ratio, labels = exact_ratio(40_000, 9)
     prior = np.array([1 - prevalence, prevalence])
     chosen = resample_to_prevalence(labels, prior, seed=0)
@@ -208,18 +208,18 @@ def test_cross_fitting_keeps_patients_whole() -> None:
 
 
 def test_cross_fitted_ratios_are_honest_where_in_sample_ones_boast() -> None:
-    """A weighing fitted to noise looks informative on its own images only."""
+    """Level weights fitted to noise looks informative on its own images only."""
     rng = np.random.default_rng(0)
     features, labels = rng.normal(0, 1, (60, 30)), np.arange(60) % 2
 
-    def weigh(fitting: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    def score(fitting: np.ndarray, asked: np.ndarray) -> np.ndarray:
         contrast = features[fitting][labels[fitting] == 1].mean(axis=0) - features[fitting][labels[fitting] == 0].mean(axis=0)
         ratio = 3 * features[asked] @ contrast
         return np.stack([-ratio, ratio], axis=1)
 
     everyone = np.arange(60)
-    boasting = EvidenceCalibration.fit(weigh(everyone, everyone) / 2, labels, EQUAL).slope
-    honest = EvidenceCalibration.fit(out_of_fold(weigh, labels) / 2, labels, EQUAL).slope
+    boasting = BiasCorrectedTemperatureScaling.fit(score(everyone, everyone) / 2, labels, EQUAL).slope
+    honest = BiasCorrectedTemperatureScaling.fit(out_of_fold(score, labels) / 2, labels, EQUAL).slope
     assert boasting > 0.3
     assert honest < boasting / 3
 

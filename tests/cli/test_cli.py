@@ -87,7 +87,7 @@ def test_classify_prints_a_table_and_json(cli: Any, tiny_run: Path, pictures: li
         "calibrated",
         "calibration_images",
         "prediction_set",
-        "withheld",
+        "abstained",
         "novelty_p_value",
         "warnings",
     }

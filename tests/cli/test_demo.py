@@ -60,7 +60,7 @@ def test_a_report_on_a_demo_draws_its_images_again(
     _, found, shown, target, reference = written[0]
     np.testing.assert_array_equal(shown.images.pixels, data.test.pixels)
     np.testing.assert_array_equal(reference["ideal observer"], IdealObserver(Phantom()).posterior(data.test))
-    assert (shown.name, len(found.answers.posterior), target) == ("test", 45, run / REPORT)
+    assert (shown.name, len(found.predictions.posterior), target) == ("test", 45, run / REPORT)
     assert cli("report", run, "--split", "val").code == 0
     np.testing.assert_array_equal(written[1][2].images.pixels, data.val.pixels)
     assert "split 'whole'; expected one of auto, all, train, val, test" in cli("report", run, "--split", "whole").err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope.calibration.affine import EvidenceCalibration, unchanged
+from bayescope.calibration.affine import BiasCorrectedTemperatureScaling, unchanged
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset
 from bayescope.fitting.post_hoc import calibrated
@@ -31,8 +31,8 @@ def saved(run: Path, model: LikelihoodModel) -> Path:
 
 def test_the_map_adds_up_to_what_classify_reports(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path) -> None:
     options = ("--prevalence", "0.3,0.7")
-    answer = json.loads(cli("classify", tiny_run, picture, "--json", "--error-rate", 0, *options)[1])
-    reported = answer["log_likelihood_ratio"][answer["class"]]
+    predict = json.loads(cli("classify", tiny_run, picture, "--json", "--disagreement-rate", 0, *options)[1])
+    reported = predict["log_likelihood_ratio"][predict["class"]]
     for extra, factor in (((), 1.0), (("--bans",), 1 / np.log(10)), (("--against", "upper"), 1.0)):
         out = tmp_path / "_".join(["out", *extra])
         code, text, error = cli("explain", tiny_run, picture, "--out", out, *options, *extra)
@@ -61,10 +61,10 @@ def test_what_classify_tells_after_an_early_stop_is_said_beside(
 def test_sets_abstention_and_what_the_calibration_rests_on_are_told(
     cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path
 ) -> None:
-    answer = json.loads(cli("classify", tiny_run, picture, "--json")[1])
-    assert answer["class"] in answer["prediction_set"]
-    assert answer["calibration_images"] == {"upper": 15, "lower": 15}
-    assert answer["withheld"] is None
+    predict = json.loads(cli("classify", tiny_run, picture, "--json")[1])
+    assert predict["class"] in predict["prediction_set"]
+    assert predict["calibration_images"] == {"upper": 15, "lower": 15}
+    assert predict["abstained"] is None
     _, text, error = cli("classify", tiny_run, picture)
     assert "no threshold keeps the risk below 0.05" in error
     assert "15 upper, 15 lower" in " ".join(text.split())
@@ -76,7 +76,7 @@ def test_sets_abstention_and_what_the_calibration_rests_on_are_told(
     assert model.decisions is not None
     abstention = replace(model.decisions.abstention, threshold=0.6)
     run = saved(tmp_path / "run", model.with_post_hoc(decisions=replace(model.decisions, abstention=abstention)))
-    assert json.loads(cli("classify", run, picture, "--json")[1])["withheld"] is False
+    assert json.loads(cli("classify", run, picture, "--json")[1])["abstained"] is False
     assert json.loads(cli("evaluate", run, tiny_npz, "--json")[1])["decisions"]["answered"] > 0.5
     assert "wrong among the answered" in cli("evaluate", run, tiny_npz)[1]
 
@@ -87,17 +87,17 @@ def test_counterfactual_is_drawn_beside(cli: Any, tiny_run: Path, picture: Path,
     assert cli("explain", tiny_run, picture, "--out", tmp_path / "why", "--counterfactual", "--sigma", 0.001)[0] == 2
 
 
-def test_a_monotone_calibration_is_explained_too(
+def test_a_isotonic_calibration_is_explained_too(
     cli: Any, tiny_run: Path, tiny_data: Dataset, tiny_config: Config, picture: Path, tmp_path: Path
 ) -> None:
-    evidence = tiny_config.evidence.model_copy(update={"calibration": "monotone"})
+    evidence = tiny_config.evidence.model_copy(update={"calibration": "isotonic"})
     model = replace(load_model(tiny_run), config=tiny_config.model_copy(update={"evidence": evidence}))
     run = saved(tmp_path / "run", calibrated(model, tiny_data.train, None))
-    answer = json.loads(cli("classify", run, picture, "--json")[1])
-    assert answer["calibrated"]
+    predict = json.loads(cli("classify", run, picture, "--json")[1])
+    assert predict["calibrated"]
     assert cli("explain", run, picture, "--out", tmp_path / "why")[0] == 0
     total = np.load(tmp_path / "why" / "case-evidence.npy").sum()
-    assert total == pytest.approx(answer["log_likelihood_ratio"]["lower"], rel=1e-4)
+    assert total == pytest.approx(predict["log_likelihood_ratio"]["lower"], rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "message"), [("left", "expected one of: upper, lower"), ("lower", "expected one of: upper")])
@@ -125,8 +125,8 @@ def test_classify_warns_of_an_unfamiliar_image(cli: Any, tiny_run: Path, picture
     assert any("unlike the training images" in text for text in two["warnings"])
     assert not any("unlike" in text for text in one["warnings"])
     assert "unlike" in cli("classify", run, odd)[1]
-    skipped = json.loads(cli("classify", run, odd, "--json", "--no-novelty", "--error-rate", 0.2)[1])
-    tested = json.loads(cli("classify", run, odd, "--json", "--error-rate", 0.2)[1])
+    skipped = json.loads(cli("classify", run, odd, "--json", "--no-novelty", "--disagreement-rate", 0.2)[1])
+    tested = json.loads(cli("classify", run, odd, "--json", "--disagreement-rate", 0.2)[1])
     assert skipped["novelty_p_value"] is None
     assert skipped["passes"] < tested["passes"]
 
@@ -142,8 +142,8 @@ def test_an_uncalibrated_model_says_so_everywhere(
     assert "UNCALIBRATED" in text
     assert "uncalibrated" in error
     assert "not tested" in error
-    answer = json.loads(cli("classify", run, picture, "--json")[1])
-    assert (code, answer["calibrated"], answer["novelty_p_value"]) == (0, False, None)
+    predict = json.loads(cli("classify", run, picture, "--json")[1])
+    assert (code, predict["calibrated"], predict["novelty_p_value"]) == (0, False, None)
     assert "UNCALIBRATED log-likelihood ratio" in cli("explain", run, picture, "--out", tmp_path / "why")[1]
     assert "UNCALIBRATED" in cli("evaluate", run, tiny_npz)[1]
     (run / "run.json").write_bytes((tiny_run / "run.json").read_bytes())
@@ -168,7 +168,7 @@ def test_evaluate_shows_trust_beside_what_is_expected(cli: Any, tiny_run: Path, 
     assert rows["calibration loss"]["measured"]["value"] == pytest.approx(difference)
     assert rows["ECE"]["expected_if_calibrated"]["low"] <= rows["ECE"]["expected_if_calibrated"]["high"]
     assert 0 <= found["measures"]["AURC"]["value"] < 0.2
-    loud = load_model(tiny_run).with_post_hoc(calibration=EvidenceCalibration(1.0, (0.0, 1e3), (15, 15), True))
+    loud = load_model(tiny_run).with_post_hoc(calibration=BiasCorrectedTemperatureScaling(1.0, (0.0, 1e3), (15, 15), True))
     worse = json.loads(cli("evaluate", saved(tmp_path / "run", loud), tiny_npz, "--json", "--prevalence", "0.9,0.1")[1])
     assert worse["trust"]["lower"]["Cllr"]["measured"]["value"] > rows["Cllr"]["measured"]["value"] + 1
     assert worse["trust"]["lower"]["minCllr"]["measured"]["value"] == pytest.approx(

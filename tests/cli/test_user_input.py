@@ -140,7 +140,7 @@ def test_a_device_that_is_not_there(
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
 
 
-def test_weighing_on_a_named_device(cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path) -> None:
+def test_scoring_on_a_named_device(cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path) -> None:
     assert cli("evaluate", tiny_run, tiny_npz, "--device", "cpu", "--json").code == 0
     assert cli("classify", tiny_run, picture, "--device", "auto").code == 0
 
@@ -149,9 +149,9 @@ def test_levels_on_the_command_line(cli: Any, tiny_npz: Path, config_file: Path,
     run = tmp_path / "run"
     assert cli("train", tiny_npz, "--out", run, "--config", config_file, "--levels", 3, "--steps", 2).code == 0
     model = load_model(run)
-    assert (model.config.evidence.levels, len(model.weighing.weights), model.config.training.steps) == (3, 3, 2)
+    assert (model.config.evidence.levels, len(model.level_weights.weights), model.config.training.steps) == (3, 3, 2)
     assert cli("train", tiny_npz, "--out", run, "--resume", "--levels", 6).code == 0
-    assert len(load_model(run).weighing.weights) == 6
+    assert len(load_model(run).level_weights.weights) == 6
 
 
 @pytest.mark.parametrize("command", [("train", "DATA", "--out", "OUT"), ("demo", "--out", "OUT")])
@@ -198,7 +198,7 @@ def test_a_budget_below_the_number_of_classes(
 
 
 def test_paths_that_cannot_be_reached(cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path) -> None:
-    long, free = tmp_path / ("x" * 300), tmp_path / "free"
+    long, free = tmp_path / ("x" * 300), tmp_path / "gaussian"
     prepare = ("prepare", "folder", "--size", 8)
     for command in (
         ("train", long, "--out", free),

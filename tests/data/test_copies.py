@@ -9,7 +9,7 @@ from bayescope.data.dataset import Dataset, ImageSet
 
 
 def pictures(values: list[int], patients: list[str] | None = None, labels: list[int] | None = None) -> ImageSet:
-    """Images of one grey value each, so that equal values are copies."""
+    """Images of one grayscale value each, so that equal values are copies."""
     pixels = np.array(values, np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
     names = tuple(f"{i}.png" for i in range(len(values)))
     of_class = np.array(labels if labels is not None else [i % 2 for i in range(len(values))], np.int64)

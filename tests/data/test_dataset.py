@@ -47,7 +47,7 @@ def test_fingerprint_of_a_dataset_tells_splits_apart(images: ImageSet) -> None:
 
 
 @given(st.sampled_from([np.uint8, np.uint16]), st.integers(0, 2**32))
-def test_display_undoes_the_scale_to_within_half_a_grey(kind: type, seed: int) -> None:
+def test_display_undoes_the_scale_to_within_half_a_gray_level(kind: type, seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, np.iinfo(kind).max, (2, 3, 5, 7), endpoint=True).astype(kind)
     pixels[0, 0, 0, 0] = np.iinfo(kind).max

@@ -29,10 +29,10 @@ def save(path: Path, **changes: object) -> Path:
     return path
 
 
-def test_npz_grey_and_rgb(tmp_path: Path) -> None:
-    grey = load_dataset(save(tmp_path / "grey.npz"))
-    assert grey.train.pixels.shape == (6, 1, 8, 8)
-    assert grey.class_names == ("0", "1")
+def test_npz_gray_level_and_rgb(tmp_path: Path) -> None:
+    grayscale = load_dataset(save(tmp_path / "grey.npz"))
+    assert grayscale.train.pixels.shape == (6, 1, 8, 8)
+    assert grayscale.class_names == ("0", "1")
     np.savez(tmp_path / "rgb.npz", **arrays(shape=(8, 10, 3)))
     rgb = load_dataset(tmp_path / "rgb.npz")
     assert rgb.test.pixels.shape == (6, 3, 8, 10)
@@ -130,7 +130,7 @@ def test_broken_files_are_named_and_sizes_must_agree(tmp_path: Path) -> None:
         load_dataset(root)
     assert load_dataset(root, size=6).train.image_shape == (1, 6, 6)
     Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(root / "benign" / "0.png")
-    with pytest.raises(DataError, match="all grey or all RGB"):
+    with pytest.raises(DataError, match="all grayscale or all RGB"):
         load_dataset(root)
 
 

@@ -108,5 +108,5 @@ def test_the_papers_network_knows_nothing_of_the_classes_beforehand() -> None:
 
 def test_filters_from_patterns_stand_alone_in_the_stem() -> None:
     blank = ImageStatistics.blank((1, 8, 8), 2)
-    beside, alone = (build_denoiser(blank, NetConfig(widths=(8, 8), patterns=count)).net.stem.fold for count in (0, 12))
+    beside, alone = (build_denoiser(blank, NetConfig(widths=(8, 8), csp_filters=count)).net.stem.fold for count in (0, 12))
     assert beside.in_channels == alone.in_channels + 1

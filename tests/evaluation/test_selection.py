@@ -20,11 +20,11 @@ from bayescope.runs.training_record import TrainingRecord
 
 
 def pictures(values: Iterable[int], patients: Iterable[str] | None = None) -> ImageSet:
-    """Images of one grey value each, named by it, so that equal values are copies."""
-    grey = np.array(list(values), np.uint8)
-    pixels = grey[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
-    names = tuple(f"{value}.png" for value in grey)
-    return ImageSet(pixels, np.arange(len(grey)) % 2, ("a", "b"), names, None if patients is None else tuple(patients))
+    """Images of one grayscale value each, named by it, so that equal values are copies."""
+    grayscale = np.array(list(values), np.uint8)
+    pixels = grayscale[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
+    names = tuple(f"{value}.png" for value in grayscale)
+    return ImageSet(pixels, np.arange(len(grayscale)) % 2, ("a", "b"), names, None if patients is None else tuple(patients))
 
 
 def given_images(values: Iterable[int], split: str | None = None, patients: Iterable[str] | None = None) -> LabelledImages:

@@ -10,7 +10,7 @@ from bayescope.diffusion.ode import DormandPrince
 from bayescope.diffusion.schedules import VE, VP, AsDenoiser, Cosine, Schedule, log_spaced
 from bayescope.evidence.denoising import draw_noise, level_evidence
 from bayescope.evidence.flow import bits_per_dim, dequantization_width, flow_log_likelihood
-from bayescope.evidence.level_weights import Weighing, level_spacing
+from bayescope.evidence.level_weights import LevelWeights, level_spacing
 
 SHAPE = (1, 5, 7)
 
@@ -33,9 +33,9 @@ def probes() -> Hutchinson:
 
 def test_bound_and_flow_agree_within_their_errors(oracle: GaussianMixtureDenoiser, probes: Hutchinson) -> None:
     x, sigmas = 0.5 * draw(6, *SHAPE, seed=3), log_spaced(0.01, 100.0, 60).double().numpy()
-    weighing = Weighing(level_spacing(sigmas), np.zeros(2))
+    level_weights = LevelWeights(level_spacing(sigmas), np.zeros(2))
     levels = level_evidence(oracle, x, sigmas, draw_noise(60, 64, SHAPE, seed=0).double())
-    bound, bound_error = weighing.log_likelihood_ratio(levels, np.full(2, 0.5))
+    bound, bound_error = level_weights.log_likelihood_ratio(levels, np.full(2, 0.5))
     flow = flow_log_likelihood(oracle, x, 2, torch.tensor([0.002, 200.0]), probes, DormandPrince(1e-5, max_step=1.0))
     difference = flow.estimates[:, 0] - flow.estimates[:, 1]
     flow_error = difference.std(axis=1, ddof=1) / 4
@@ -60,7 +60,7 @@ def test_a_noise_predictor_of_any_schedule_gives_the_same_evidence(
 
 @pytest.mark.parametrize("depth", [8, 12, 16])
 def test_bits_per_pixel_by_the_flow_are_the_closed_form_at_any_depth(depth: int) -> None:
-    """Stored pixels, dequantized, from a level well below a grey level: deviation 0.6 of the model's range of two."""
+    """Stored pixels, dequantized, from a level well below a gray level: deviation 0.6 of the model's range of two."""
     ideal, high = GaussianMixtureDenoiser([[Component(torch.zeros(SHAPE), torch.full(SHAPE, 0.36))]]), 2**depth - 1
     width = dequantization_width(0, high)
     stored = ((0.6 * draw(3, *SHAPE, seed=5).clamp(-1.5, 1.5) + 1) * high / 2).round()

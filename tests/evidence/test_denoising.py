@@ -11,7 +11,7 @@ from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
 from bayescope.evidence.denoising import draw_noise, level_evidence, rows_at_once
-from bayescope.evidence.level_weights import Weighing, level_spacing
+from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.types import Floats
 
 SHAPE = (1, 5, 7)
@@ -51,7 +51,7 @@ def levels_of(n: int, low: float, high: float) -> Floats:
 def test_evidence_of_the_oracle_is_the_exact_log_ratio(oracle: GaussianMixtureDenoiser) -> None:
     x, sigmas = images(6), levels_of(60, 0.01, 100.0)
     levels = level_evidence(oracle, x, sigmas, draw_noise(60, 64, SHAPE, seed=0).double())
-    estimate, error = Weighing(level_spacing(sigmas), np.zeros(3)).log_likelihood_ratio(levels, UNIFORM)
+    estimate, error = LevelWeights(level_spacing(sigmas), np.zeros(3)).log_likelihood_ratio(levels, UNIFORM)
     exact = oracle.log_likelihood(x).numpy()
     rest = np.stack([np.logaddexp.reduce(np.delete(exact, k, axis=1), axis=1) - np.log(2) for k in range(3)], axis=1)
     assert error.max() < 0.6
@@ -63,11 +63,11 @@ def test_ninety_percent_intervals_hold_in_about_ninety_percent(
     oracle: GaussianMixtureDenoiser, n_levels: int, n_noises: int
 ) -> None:
     x, sigmas = images(6, seed=5), levels_of(n_levels, 0.1, 3.0)
-    weighing = Weighing(level_spacing(sigmas), np.zeros(3))
+    level_weights = LevelWeights(level_spacing(sigmas), np.zeros(3))
 
     def repeat(seed: int, noises: int) -> tuple[Floats, Floats]:
         noise = draw_noise(n_levels, noises, SHAPE, seed).double()
-        return weighing.log_likelihood_ratio(level_evidence(oracle, x, sigmas, noise), UNIFORM)
+        return level_weights.log_likelihood_ratio(level_evidence(oracle, x, sigmas, noise), UNIFORM)
 
     truth, _ = repeat(999, 2000)
     covered = [np.abs(ratio - truth) < 1.645 * error for ratio, error in (repeat(seed, n_noises) for seed in range(100))]
@@ -87,10 +87,10 @@ def test_opposite_pairs_leave_no_error_between_classes_that_differ_in_their_mean
     variance = torch.full(SHAPE, 0.3, dtype=torch.float64)
     oracle = GaussianMixtureDenoiser([[Component(torch.full(SHAPE, m, dtype=torch.float64), variance)] for m in (0.0, 0.5)])
     x, sigmas = images(4), levels_of(5, 0.1, 3.0)
-    weighing = Weighing(level_spacing(sigmas), np.zeros(2))
+    level_weights = LevelWeights(level_spacing(sigmas), np.zeros(2))
 
     def spread(noises: list[torch.Tensor]) -> Floats:
-        evidence = [weighing.evidence(level_evidence(oracle, x, sigmas, noise.double())) for noise in noises]
+        evidence = [level_weights.evidence(level_evidence(oracle, x, sigmas, noise.double())) for noise in noises]
         return np.asarray(np.diff(evidence, axis=2).std(axis=0))
 
     assert spread([draw_noise(5, 4, SHAPE, seed) for seed in range(5)]).max() < 1e-5
@@ -115,7 +115,7 @@ def test_an_image_does_not_depend_on_its_batch_or_the_batch_size(oracle: Gaussia
 def test_one_noise_gives_no_error_bar_rather_than_a_false_one(oracle: GaussianMixtureDenoiser) -> None:
     sigmas = levels_of(2, 0.1, 1.0)
     levels = level_evidence(oracle, images(2), sigmas, draw_noise(2, 1, SHAPE, 0).double())
-    _, error = Weighing(level_spacing(sigmas), np.zeros(3)).log_likelihood_ratio(levels, UNIFORM)
+    _, error = LevelWeights(level_spacing(sigmas), np.zeros(3)).log_likelihood_ratio(levels, UNIFORM)
     assert np.isnan(error).all()
     assert levels.passes == 6
 

@@ -1,4 +1,4 @@
-"""Early stopping on real images: a classifier trained for seconds, asked for error rates, held to them."""
+"""Early stopping on real images: a classifier trained for seconds, asked for disagreement rates, held to them."""
 
 from pathlib import Path
 
@@ -27,22 +27,24 @@ def trained(shared_data: Path) -> tuple[LikelihoodModel, Dataset]:
     return fit(data, config), data
 
 
-@pytest.mark.parametrize("error_rate", [0.2, 0.05])
-def test_the_error_rate_asked_for_is_kept_on_real_images(trained: tuple[LikelihoodModel, Dataset], error_rate: float) -> None:
+@pytest.mark.parametrize("disagreement_rate", [0.2, 0.05])
+def test_the_error_rate_asked_for_is_kept_on_real_images(
+    trained: tuple[LikelihoodModel, Dataset], disagreement_rate: float
+) -> None:
     model, data = trained
-    full = model.classify(data.test.pixels, error_rate=0.0)
-    early = model.classify(data.test.pixels, error_rate=error_rate)
+    full = model.classify(data.test.pixels, disagreement_rate=0.0)
+    early = model.classify(data.test.pixels, disagreement_rate=disagreement_rate)
     differs = (early.log_posterior.argmax(axis=1) != full.log_posterior.argmax(axis=1)).mean()
     assert (full.passes == 64).all()
-    assert 0.1 * error_rate < differs <= error_rate + 2 * np.sqrt(error_rate / len(data.test))
+    assert 0.1 * disagreement_rate < differs <= disagreement_rate + 2 * np.sqrt(disagreement_rate / len(data.test))
     assert early.mean_passes < 24
 
 
 def test_another_prior_moves_the_threshold_and_not_the_evidence(trained: tuple[LikelihoodModel, Dataset]) -> None:
     model, data = trained
     pixels = data.test.pixels[:20]
-    rare = model.classify(pixels, [0.01, 0.99], error_rate=0.0)
-    even = model.classify(pixels, [0.5, 0.5], error_rate=0.0)
+    rare = model.classify(pixels, [0.01, 0.99], disagreement_rate=0.0)
+    even = model.classify(pixels, [0.5, 0.5], disagreement_rate=0.0)
     shift = np.diff(rare.log_posterior - even.log_posterior, axis=1)
     np.testing.assert_allclose(shift, np.log(99), rtol=1e-6)
 

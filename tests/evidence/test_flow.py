@@ -155,7 +155,7 @@ def test_uniform_pixels_of_any_depth_cost_their_depth(bits):
 
 
 def test_bits_do_not_depend_on_the_scale_chosen():
-    """Normal pixels of deviation 50, mapped by two scales: the same bits, the entropy h(50) in units of one grey level."""
+    """Normal pixels of deviation 50, mapped by two scales: the same bits, the entropy h(50) in units of one gray level."""
     entropy = 0.5 * math.log2(2 * math.pi * math.e * 50**2)
     for low, high in ((0, 255), (-1024, 3071)):
         std = 50 * 2 / (high - low)

@@ -1,4 +1,5 @@
-"""Stopping early on the exact denoiser: the error rate asked for holds, the budget holds, the rest is the full evaluation."""
+"""Stopping early on the exact denoiser: the disagreement rate asked for holds, the budget holds, the rest is the full
+evaluation."""
 
 from dataclasses import dataclass
 
@@ -11,11 +12,11 @@ from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
 from bayescope.evidence import plan_fit
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, free_evidence, level_evidence
-from bayescope.evidence.level_weights import Weighing, level_spacing
+from bayescope.evidence.denoising import LevelEvidence, draw_noise, gaussian_evidence, level_evidence
+from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.plan_fit import fit_level_statistics
-from bayescope.evidence.sequential import SequentialEvidence, weigh_sequentially
+from bayescope.evidence.sequential import SequentialEvidence, score_sequentially
 from bayescope.evidence.stopping import risk_curve
 from bayescope.types import Floats, Labels
 
@@ -30,19 +31,19 @@ class Problem:
     oracle: GaussianMixtureDenoiser
     x: torch.Tensor
     noise: torch.Tensor
-    weighing: Weighing
+    level_weights: LevelWeights
     plan: Plan
     full: LevelEvidence
 
-    def weigh(self, error_rate: float, max_passes: int | None = None, chosen: slice = slice(None)) -> SequentialEvidence:
+    def score(self, disagreement_rate: float, max_passes: int | None = None, chosen: slice = slice(None)) -> SequentialEvidence:
         offset = np.zeros(self.oracle.n_classes)
-        return weigh_sequentially(
-            self.oracle, self.x[chosen], SIGMAS, self.noise, self.plan, offset, error_rate, max_passes, batch_size=64
+        return score_sequentially(
+            self.oracle, self.x[chosen], SIGMAS, self.noise, self.plan, offset, disagreement_rate, max_passes, batch_size=64
         )
 
     @property
     def full_evidence(self) -> Floats:
-        return self.weighing.evidence(self.full)
+        return self.level_weights.evidence(self.full)
 
 
 def gaussian_problem(n_classes: int, n: int, separation: float = 0.2, seed: int = 0) -> Problem:
@@ -58,15 +59,15 @@ def gaussian_problem(n_classes: int, n: int, separation: float = 0.2, seed: int 
         return means[labels, part] + variances[labels, part].sqrt() * noise, labels.numpy()
 
     noise = draw_noise(LEVELS, NOISES, SHAPE, seed).double()
-    weighing = Weighing(level_spacing(SIGMAS), np.zeros(n_classes))
+    level_weights = LevelWeights(level_spacing(SIGMAS), np.zeros(n_classes))
     held_out, labels = draw(300)
     statistics = fit_level_statistics(
-        level_evidence(oracle, held_out, SIGMAS, noise), free_evidence(oracle, held_out, SIGMAS), labels, weighing
+        level_evidence(oracle, held_out, SIGMAS, noise), gaussian_evidence(oracle, held_out, SIGMAS), labels, level_weights
     )
     assert statistics is not None
     x, _ = draw(n)
     full = level_evidence(oracle, x, SIGMAS, noise)
-    return Problem(oracle, x, noise, weighing, Plan(statistics, weighing.weights), full)
+    return Problem(oracle, x, noise, level_weights, Plan(statistics, level_weights.weights), full)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +79,8 @@ def differences(values: Floats) -> Floats:
     return values - values[:, :1]
 
 
-def test_weighing_to_the_end_is_the_full_evaluation(two: Problem) -> None:
-    found = two.weigh(0.0, chosen=slice(40))
+def test_scoring_to_the_end_is_the_full_evaluation(two: Problem) -> None:
+    found = two.score(0.0, chosen=slice(40))
     np.testing.assert_allclose(differences(found.values), differences(two.full_evidence[:40]), rtol=1e-6, atol=1e-6)
     assert (found.passes == 2 * LEVELS * NOISES).all()
 
@@ -88,10 +89,10 @@ def test_weighing_to_the_end_is_the_full_evaluation(two: Problem) -> None:
 def test_the_error_rate_asked_for_is_the_rate_got_and_bought_with_few_passes(n_classes: int) -> None:
     problem = gaussian_problem(n_classes, 1000)
     winner = problem.full_evidence.argmax(axis=1)
-    for error_rate in (0.1, 0.03):
-        found = problem.weigh(error_rate)
+    for disagreement_rate in (0.1, 0.03):
+        found = problem.score(disagreement_rate)
         differs = (found.values.argmax(axis=1) != winner).mean()
-        assert 0.4 * error_rate <= differs <= error_rate + 2 * np.sqrt(error_rate / 1000)
+        assert 0.4 * disagreement_rate <= differs <= disagreement_rate + 2 * np.sqrt(disagreement_rate / 1000)
         assert found.passes.mean() < 0.2 * n_classes * LEVELS * NOISES
 
 
@@ -105,7 +106,7 @@ def test_a_share_follows_the_error_rate_at_any_scale(two: Problem) -> None:
 
 def test_asking_for_fewer_errors_costs_more_passes_and_makes_fewer(two: Problem) -> None:
     winner = two.full_evidence.argmax(axis=1)
-    found = [two.weigh(rate) for rate in (0.3, 0.1, 0.01)]
+    found = [two.score(rate) for rate in (0.3, 0.1, 0.01)]
     passes = [f.passes.mean() for f in found]
     errors = [(f.values.argmax(axis=1) != winner).mean() for f in found]
     assert passes == sorted(passes)
@@ -119,9 +120,9 @@ def test_the_error_bar_holds_after_any_number_of_passes() -> None:
     for seed in range(20):
         problem = gaussian_problem(2, 40, seed=seed)
         endless = level_evidence(problem.oracle, problem.x, SIGMAS, draw_noise(LEVELS, 100, SHAPE, 99).double())
-        truth = problem.weighing.evidence(endless)
+        truth = problem.level_weights.evidence(endless)
         for budget, shares in covered.items():
-            found = problem.weigh(1e-9, budget)
+            found = problem.score(1e-9, budget)
             assert (found.passes <= budget).all()
             error = found.values[:, 0] - found.values[:, 1] - (truth[:, 0] - truth[:, 1])
             bar = found.standard_error(np.tile([1.0, -1.0], (40, 1)))
@@ -133,17 +134,17 @@ def test_the_error_bar_holds_after_any_number_of_passes() -> None:
 def test_a_budget_is_spent_on_the_classes_ahead() -> None:
     """Ten classes: two draws of each, and the last five passes on the five ahead, rather than on none."""
     problem = gaussian_problem(10, 300)
-    found = problem.weigh(1e-9, 25)
+    found = problem.score(1e-9, 25)
     assert (found.passes == 25).all()
     assert ((found.draws == 3).sum(axis=1) == 5).all()
     winner = problem.full_evidence.argmax(axis=1)
-    errors = [(problem.weigh(1e-9, budget).values.argmax(axis=1) != winner).mean() for budget in (10, 25, 60)]
+    errors = [(problem.score(1e-9, budget).values.argmax(axis=1) != winner).mean() for budget in (10, 25, 60)]
     assert errors == sorted(errors, reverse=True)
     assert errors[2] < errors[0]
 
 
 def test_classes_that_are_hopeless_beforehand_cost_no_pass() -> None:
-    found = gaussian_problem(10, 200, separation=0.8).weigh(0.03)
+    found = gaussian_problem(10, 200, separation=0.8).score(0.03)
     assert (found.draws == 0).any()
     assert ((found.draws > 0).sum(axis=1) >= 2).all()
     assert found.passes.mean() < 10
@@ -151,13 +152,13 @@ def test_classes_that_are_hopeless_beforehand_cost_no_pass() -> None:
 
 def test_more_passes_predict_the_full_evidence_better_at_every_prefix(two: Problem) -> None:
     full = differences(two.full_evidence)[:, 1]
-    rms = [np.sqrt(((differences(two.weigh(1e-9, budget).values)[:, 1] - full) ** 2).mean()) for budget in (2, 6, 12, 24)]
+    rms = [np.sqrt(((differences(two.score(1e-9, budget).values)[:, 1] - full) ** 2).mean()) for budget in (2, 6, 12, 24)]
     assert rms == sorted(rms, reverse=True)
     assert rms[0] < 0.5 * full.std()
 
 
 def test_an_answer_does_not_depend_on_batch_mates(two: Problem) -> None:
-    whole, alone = two.weigh(0.05), two.weigh(0.05, chosen=slice(3, 4))
+    whole, alone = two.score(0.05), two.score(0.05, chosen=slice(3, 4))
     assert whole.passes[3] == alone.passes[0]
     np.testing.assert_allclose(alone.values[0], whole.values[3], rtol=1e-9, atol=1e-9)
 
@@ -189,7 +190,7 @@ class RowsPerCall:
 def test_images_still_open_fill_batches(two: Problem) -> None:
     """Every round leaves one batch short at most, however many images have stopped."""
     spy = RowsPerCall(two.oracle, [])
-    found = weigh_sequentially(spy, two.x, SIGMAS, two.noise, two.plan, np.zeros(2), 0.01, batch_size=64)
+    found = score_sequentially(spy, two.x, SIGMAS, two.noise, two.plan, np.zeros(2), 0.01, batch_size=64)
     assert sum(spy.rows) == found.passes.sum()
     assert max(spy.rows) == 64
     assert sum(rows < 64 for rows in spy.rows) <= found.draws.max()
@@ -198,7 +199,7 @@ def test_images_still_open_fill_batches(two: Problem) -> None:
 
 def test_passes_stay_a_small_share_of_the_full_evaluation_with_more_classes() -> None:
     for n_classes in (5, 10):
-        found = gaussian_problem(n_classes, 300, separation=0.4).weigh(0.05)
+        found = gaussian_problem(n_classes, 300, separation=0.4).score(0.05)
         assert found.passes.mean() < 0.08 * n_classes * LEVELS * NOISES
 
 
@@ -206,7 +207,7 @@ def test_the_first_draw_is_taken_where_it_tells_most() -> None:
     statistics = LevelStatistics(
         offset=np.zeros((2, 3, 2)),
         slope=np.zeros((3, 2)),
-        free_scale=0.0,
+        gaussian_scale=0.0,
         scale=np.diag([1.0, 9.0, 1.0]),
         noise=np.full(3, 0.5),
         opposite=np.zeros(3),
@@ -226,7 +227,7 @@ def test_an_opposite_noise_follows_where_it_takes_back_what_the_first_added() ->
     statistics = LevelStatistics(
         offset=np.zeros((2, 2, 4)),
         slope=np.zeros((2, 4)),
-        free_scale=0.0,
+        gaussian_scale=0.0,
         scale=np.diag([4.0, 0.2]),
         noise=np.array([1.0, 0.1]),
         opposite=np.array([-0.9, 0.0]),
@@ -253,8 +254,8 @@ def test_the_spread_of_noises_in_opposite_pairs_is_learned_as_it_is() -> None:
     even = np.sqrt(0.5) * generator.standard_normal((n, n_levels, n_pairs, 1))
     contrast = (signal + even + odd * np.array([1.0, -1.0])).reshape(n, n_levels, 2 * n_pairs)
     levels = LevelEvidence(np.stack([contrast, -contrast], axis=1) / 2, np.array([0.5, 1.0]))
-    weighing = Weighing(np.ones(n_levels), np.zeros(2))
-    statistics = fit_level_statistics(levels, np.zeros((n, 2)), generator.integers(2, size=n), weighing)
+    level_weights = LevelWeights(np.ones(n_levels), np.zeros(2))
+    statistics = fit_level_statistics(levels, np.zeros((n, 2)), generator.integers(2, size=n), level_weights)
     assert statistics is not None
     unit = statistics.scale[0, 0] / 4
     np.testing.assert_allclose(statistics.noise / unit, 2.5, rtol=0.1)
@@ -266,16 +267,16 @@ def test_statistics_survive_json_and_need_enough_images(two: Problem) -> None:
     np.testing.assert_array_equal(again.scale, two.plan.statistics.scale)
     assert again.dof == two.plan.statistics.dof
     few = LevelEvidence(two.full.values[:10], SIGMAS)
-    assert fit_level_statistics(few, np.zeros((10, 2)), np.arange(10) % 2, two.weighing) is None
+    assert fit_level_statistics(few, np.zeros((10, 2)), np.arange(10) % 2, two.level_weights) is None
 
 
 @pytest.mark.parametrize(
-    ("error_rate", "max_passes", "message"),
-    [(-0.1, None, "error_rate -0.1"), (1.0, None, "below 1"), (0.1, 1, "max_passes 1; expected at least 2")],
+    ("disagreement_rate", "max_passes", "message"),
+    [(-0.1, None, "disagreement_rate -0.1"), (1.0, None, "below 1"), (0.1, 1, "max_passes 1; expected at least 2")],
 )
-def test_impossible_knobs_are_refused(two: Problem, error_rate: float, max_passes: int | None, message: str) -> None:
+def test_impossible_settings_are_refused(two: Problem, disagreement_rate: float, max_passes: int | None, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        two.weigh(error_rate, max_passes)
+        two.score(disagreement_rate, max_passes)
 
 
 def test_the_rule_is_played_on_every_class_though_images_stand_in_order_of_class(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +290,7 @@ def test_the_rule_is_played_on_every_class_though_images_stand_in_order_of_class
     labels = np.repeat([0, 1], [700, 100])
     evidence = np.random.default_rng(0).normal(0, 1, (800, 2, LEVELS, 2))
     evidence[np.arange(800), labels] += 3
-    weighing = Weighing(np.ones(LEVELS), np.zeros(2))
-    fit_level_statistics(LevelEvidence(evidence, SIGMAS), np.zeros((800, 2)), labels, weighing)
+    level_weights = LevelWeights(np.ones(LEVELS), np.zeros(2))
+    fit_level_statistics(LevelEvidence(evidence, SIGMAS), np.zeros((800, 2)), labels, level_weights)
     assert len(winners[0]) == 500
     assert 0.1 < winners[0].mean() < 0.15

@@ -7,15 +7,15 @@ import pytest
 from PIL import Image
 
 from bayescope.calibration import cross_fit
-from bayescope.calibration.cross_fit import out_of_fold, weighing_of_views
+from bayescope.calibration.cross_fit import level_weights_of_copies, out_of_fold
 from bayescope.config import Config, EvidenceConfig
 from bayescope.data.dataset import Dataset
 from bayescope.evidence.denoising import LevelEvidence
-from bayescope.evidence.level_weights import Weighing
+from bayescope.evidence.level_weights import LevelWeights
 from bayescope.fitting import post_hoc
-from bayescope.fitting.fit import fit, images_to_weigh
+from bayescope.fitting.fit import fit, images_to_score
 from bayescope.inference.novelty import fit_novelty
-from bayescope.inference.predictions import tell
+from bayescope.inference.predictions import predict_from_evidence
 from bayescope.metrics.classification import measure
 from bayescope.runs.model_file import load_model, save_model
 from bayescope.training.augmentation import STRONG
@@ -38,8 +38,8 @@ def test_validation_of_no_image_or_one_class_warns_and_marks_the_raw_value(
     assert not model.calibration.calibrated
     assert model.calibration.warning.startswith("uncalibrated")
     assert model.decisions is None
-    answers = model.classify(tiny_data.test.pixels[:2])
-    np.testing.assert_allclose(answers.log_likelihood_ratio, answers.raw_log_likelihood_ratio)
+    predictions = model.classify(tiny_data.test.pixels[:2])
+    np.testing.assert_allclose(predictions.log_likelihood_ratio, predictions.raw_log_likelihood_ratio)
 
 
 def test_sets_and_abstention_are_kept_with_the_model(tiny_data: Dataset, tiny_config: Config, tmp_path) -> None:
@@ -73,24 +73,24 @@ def test_patients_of_the_held_out_images_reach_every_fit(
 
 
 def test_copies_of_validation_images_are_changed_as_in_training(tiny_data: Dataset, tiny_config: Config) -> None:
-    """The calibration sees them, sets rest on the images alone; ``weighed`` hears of all; 0 turns them off."""
+    """The calibration sees them, sets rest on the images alone; ``scored`` hears of all; 0 turns them off."""
 
-    def imitating(strength: float) -> Config:
-        evidence = tiny_config.evidence.model_copy(update={"imitated_shift": strength, "level_weights": "fitted"})
+    def augmenting(strength: float) -> Config:
+        evidence = tiny_config.evidence.model_copy(update={"calibration_augmentation": strength, "level_weights": "fitted"})
         training = short(tiny_config).training.model_copy(update={"augmentation": "light"})
         return tiny_config.model_copy(update={"evidence": evidence, "training": training})
 
     models = {}
     for strength, copies in ((0.0, 0), (1.0, 1), (3.0, 1)):
         heard: list[int] = []
-        models[strength] = fit(tiny_data, imitating(strength), weighed=heard.append)
-        assert sum(heard) == images_to_weigh(tiny_data, imitating(strength)) == (1 + copies) * len(tiny_data.val)
+        models[strength] = fit(tiny_data, augmenting(strength), scored=heard.append)
+        assert sum(heard) == images_to_score(tiny_data, augmenting(strength)) == (1 + copies) * len(tiny_data.val)
     plain, once, thrice = models.values()
     assert plain.calibration != once.calibration != thrice.calibration
     assert plain.calibration.images == once.calibration.images == (15, 15)
     assert once.decisions is not None
     assert sum(once.decisions.sets.images) == len(tiny_data.val)
-    again = fit(tiny_data, imitating(1.0))
+    again = fit(tiny_data, augmenting(1.0))
     assert again.calibration == once.calibration
 
 
@@ -102,24 +102,24 @@ def test_sets_and_abstention_rest_on_images_as_they_are(
 
     def spy(evidence: np.ndarray, *rest: object) -> object:
         asked.append(evidence)
-        return tell(evidence, *rest)
+        return predict_from_evidence(evidence, *rest)
 
-    def count(settings: EvidenceConfig, views: list[LevelEvidence], labels: np.ndarray) -> Weighing:
-        seen.append(len(views))
-        return weighing_of_views(settings, views, labels)
+    def count(settings: EvidenceConfig, copies: list[LevelEvidence], labels: np.ndarray) -> LevelWeights:
+        seen.append(len(copies))
+        return level_weights_of_copies(settings, copies, labels)
 
     seen: list[int] = []
     model = fit(tiny_data, short(tiny_config))
-    monkeypatch.setattr(post_hoc, "tell", spy)
-    monkeypatch.setattr(post_hoc, "weighing_of_views", count)
+    monkeypatch.setattr(post_hoc, "predict_from_evidence", spy)
+    monkeypatch.setattr(post_hoc, "level_weights_of_copies", count)
     calibrated = post_hoc.calibrated(model, tiny_data.val, STRONG)
-    known = calibrated.weighing.evidence(model.level_evidence(tiny_data.val.pixels))
+    known = calibrated.level_weights.evidence(model.level_evidence(tiny_data.val.pixels))
     assert set(seen) == {2}  # of all weights that are fitted
     found = np.concatenate(asked)
     assert len(found) == len(tiny_data.val)
     np.testing.assert_allclose(np.sort(found[:, 0]), np.sort(known[:, 0]))
     changed = model.level_evidence(tiny_data.val.pixels, change=STRONG.in_turn(len(tiny_data.val), seeded(0)))
-    assert not np.allclose(np.sort(calibrated.weighing.evidence(changed)[:, 0]), np.sort(known[:, 0]))
+    assert not np.allclose(np.sort(calibrated.level_weights.evidence(changed)[:, 0]), np.sort(known[:, 0]))
 
 
 def test_novelty_ranks_an_image_among_other_patients() -> None:

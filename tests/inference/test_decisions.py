@@ -32,7 +32,7 @@ def test_guaranteed_risk_holds_by_repetition() -> None:
     broken, coverage = 0, []
     for seed in range(200):
         rule = fit_abstention(*overconfident(400, 1 + seed), risk=0.15, delta=0.2)
-        answered = rule.answers(posterior)
+        answered = rule.accepts(posterior)
         coverage.append(answered.mean())
         broken += bool(answered.any() and wrong[answered].mean() > 0.15)
     assert broken <= binom.ppf(0.99, 200, 0.2)
@@ -44,7 +44,7 @@ def test_a_risk_that_nothing_keeps_is_said_to_be_so() -> None:
     posterior, labels = overconfident(60, 3)
     rule = fit_abstention(posterior, rng.permutation(labels), risk=0.001)
     assert rule.threshold == 1
-    assert not rule.answers(posterior).any()
+    assert not rule.accepts(posterior).any()
     assert "no answer is vouched for" in rule.warning
 
 
@@ -66,14 +66,14 @@ def test_a_perfect_classifier_always_answers(spread: float) -> None:
     posterior = posterior + spread * np.linspace(0, 1, 200)[:, None] * (0.5 - posterior)
     rule = fit_abstention(posterior, labels, risk=0.05)
     assert (rule.threshold, rule.coverage, rule.warning) == (0, 1, "")
-    assert rule.answers(np.array([[0.5, 0.5]])).all()
+    assert rule.accepts(np.array([[0.5, 0.5]])).all()
 
 
 def test_equal_confidences_are_answered_together() -> None:
     posterior, labels = np.array([[0.99, 0.01]] * 200 + [[0.6, 0.4]] * 200), np.array([0] * 200 + [0, 1] * 100)
     rule = fit_abstention(posterior, labels, risk=0.05)
     assert rule.coverage == 0.5
-    assert rule.answers(np.array([[0.99, 0.01], [0.6, 0.4]])).tolist() == [True, False]
+    assert rule.accepts(np.array([[0.99, 0.01], [0.6, 0.4]])).tolist() == [True, False]
 
 
 @settings(deadline=None, max_examples=50)

@@ -9,13 +9,13 @@ from bayescope.diffusion.sampling import flow
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
 from bayescope.evidence.denoising import draw_noise, level_evidence
-from bayescope.evidence.level_weights import Weighing, level_spacing
+from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.inference.explain import class_maps, counterfactual
 
 SHAPE = (2, 5, 7)
 SIGMAS = log_spaced(0.05, 5.0, 6).double().numpy()
 NOISE = draw_noise(6, 3, SHAPE, seed=0)
-WEIGHING = Weighing(level_spacing(SIGMAS) * SIGMAS**0.3, np.array([0.4, -1.1, 0.2]))
+LEVEL_WEIGHTS = LevelWeights(level_spacing(SIGMAS) * SIGMAS**0.3, np.array([0.4, -1.1, 0.2]))
 PRIOR = np.array([0.5, 0.2, 0.3])
 
 
@@ -35,8 +35,8 @@ def oracle() -> GaussianMixtureDenoiser:
 
 def test_maps_add_up_to_the_reported_ratio_of_every_pair(oracle: GaussianMixtureDenoiser) -> None:
     x = images(9)
-    reported = WEIGHING.evidence(level_evidence(oracle, x, SIGMAS, NOISE))
-    maps = class_maps(oracle.under_every_class, x, SIGMAS, NOISE, WEIGHING, batch_size=4)
+    reported = LEVEL_WEIGHTS.evidence(level_evidence(oracle, x, SIGMAS, NOISE))
+    maps = class_maps(oracle.under_every_class, x, SIGMAS, NOISE, LEVEL_WEIGHTS, batch_size=4)
     np.testing.assert_allclose(maps.evidence, reported, rtol=1e-6)
     for a, b in ((0, 1), (2, 0)):
         found = maps.between(a, b)
@@ -49,22 +49,22 @@ def test_maps_add_up_to_the_reported_ratio_of_every_pair(oracle: GaussianMixture
 def test_maps_add_up_level_by_level(oracle: GaussianMixtureDenoiser) -> None:
     x = images(4)
     levels = level_evidence(oracle, x, SIGMAS, NOISE).mean
-    found = class_maps(oracle.under_every_class, x, SIGMAS, NOISE, WEIGHING).between(1, 2)
-    expected = (levels[:, 1] - levels[:, 2]) * WEIGHING.weights
+    found = class_maps(oracle.under_every_class, x, SIGMAS, NOISE, LEVEL_WEIGHTS).between(1, 2)
+    expected = (levels[:, 1] - levels[:, 2]) * LEVEL_WEIGHTS.weights
     np.testing.assert_allclose(found.levels.sum(axis=(2, 3)), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found.constant, -1.3)
 
 
 def test_maps_against_the_rest_add_up_to_the_reported_ratio(oracle: GaussianMixtureDenoiser) -> None:
     x = images(8)
-    reported, _ = WEIGHING.log_likelihood_ratio(level_evidence(oracle, x, SIGMAS, NOISE), PRIOR)
-    maps = class_maps(oracle.under_every_class, x, SIGMAS, NOISE, WEIGHING)
+    reported, _ = LEVEL_WEIGHTS.log_likelihood_ratio(level_evidence(oracle, x, SIGMAS, NOISE), PRIOR)
+    maps = class_maps(oracle.under_every_class, x, SIGMAS, NOISE, LEVEL_WEIGHTS)
     for k in range(3):
         np.testing.assert_allclose(maps.against_rest(k, PRIOR).total.sum(axis=(1, 2)), reported[:, k], rtol=1e-4, atol=1e-4)
 
 
 def test_maps_are_antisymmetric_and_scale_with_the_calibration(oracle: GaussianMixtureDenoiser) -> None:
-    maps = class_maps(oracle.under_every_class, images(3), SIGMAS, NOISE, WEIGHING)
+    maps = class_maps(oracle.under_every_class, images(3), SIGMAS, NOISE, LEVEL_WEIGHTS)
     forth, back = maps.between(0, 1), maps.between(1, 0)
     np.testing.assert_allclose(forth.total, -back.total, atol=1e-12)
     calibrated = forth.scaled(0.2, -0.5)
@@ -73,8 +73,8 @@ def test_maps_are_antisymmetric_and_scale_with_the_calibration(oracle: GaussianM
 
 def test_a_map_does_not_depend_on_the_batch(oracle: GaussianMixtureDenoiser) -> None:
     x = images(5)
-    whole = class_maps(oracle.under_every_class, x, SIGMAS, NOISE, WEIGHING).levels
-    alone = class_maps(oracle.under_every_class, x[:1], SIGMAS, NOISE, WEIGHING, batch_size=1).levels
+    whole = class_maps(oracle.under_every_class, x, SIGMAS, NOISE, LEVEL_WEIGHTS).levels
+    alone = class_maps(oracle.under_every_class, x[:1], SIGMAS, NOISE, LEVEL_WEIGHTS, batch_size=1).levels
     np.testing.assert_allclose(alone, whole[:1], rtol=1e-4, atol=1e-6)
 
 
@@ -83,8 +83,8 @@ def test_evidence_lies_where_the_classes_differ() -> None:
     healthy, ill = torch.zeros(SHAPE), torch.zeros(SHAPE)
     ill[:, :2, :2] = 1.0
     oracle = GaussianMixtureDenoiser([[Component(mean, torch.full(SHAPE, 0.1))] for mean in (healthy, ill)])
-    weighing = Weighing(level_spacing(SIGMAS), np.zeros(2))
-    total = class_maps(oracle.under_every_class, ill[None], SIGMAS, NOISE, weighing).between(1, 0).total[0]
+    level_weights = LevelWeights(level_spacing(SIGMAS), np.zeros(2))
+    total = class_maps(oracle.under_every_class, ill[None], SIGMAS, NOISE, level_weights).between(1, 0).total[0]
     assert total[:2, :2].sum() == pytest.approx(total.sum(), rel=1e-4)
     assert (total[:2, :2] > 0).all()
 

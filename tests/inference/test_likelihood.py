@@ -44,7 +44,7 @@ def test_bits_per_pixel_are_those_of_eight_bit_images_and_none_of_floats(model: 
 def test_bits_of_deep_pixels_come_with_a_warning(model: LikelihoodModel) -> None:
     assert blur_warning(model, FlowConfig()) == ""
     deep = replace(model, scale=PixelScale(0.0, 4095.0), pixel_type="uint16")
-    assert "blurred by 20 grey levels" in blur_warning(deep, FlowConfig())
+    assert "blurred by 20 gray levels" in blur_warning(deep, FlowConfig())
     assert blur_warning(deep, FlowConfig(sigma_min=0.0005)) == ""
 
 

@@ -36,7 +36,7 @@ def largest(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def test_training_and_weighing_take_few_images_at_a_time(
+def test_training_and_scoring_take_few_images_at_a_time(
     tiny_data: Dataset, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: list[int]
 ) -> None:
     n_pixels = AT_ONCE * tiny_data.train.pixels[0].size
@@ -61,6 +61,6 @@ def test_training_and_weighing_take_few_images_at_a_time(
     np.testing.assert_array_equal(found.novelty.p_value, expected.novelty.p_value)
 
 
-def test_no_image_is_weighed_to_no_answer(tiny_data: Dataset, tiny_config: Config) -> None:
+def test_no_image_is_scored_to_no_answer(tiny_data: Dataset, tiny_config: Config) -> None:
     model: LikelihoodModel = fit(tiny_data, tiny_config)
     assert model.level_evidence(tiny_data.test.pixels[:0]).values.shape[0] == 0

@@ -1,4 +1,4 @@
-"""The model's answers: calibrated, the same however soon weighing stops, kept on disk, and plain where nothing was learned."""
+"""The model's answers: calibrated, the same however soon scoring stops, kept on disk, and plain where nothing was learned."""
 
 import json
 from dataclasses import replace
@@ -12,18 +12,18 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit
 
 from bayescope.calibration import calibration_from_dict, cross_fit
-from bayescope.calibration.affine import EvidenceCalibration, unchanged
+from bayescope.calibration.affine import BiasCorrectedTemperatureScaling, unchanged
 from bayescope.calibration.base import no_error
-from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold_evidence, weighing_of_views
-from bayescope.calibration.isotonic import RatioCalibration
+from bayescope.calibration.cross_fit import cross_fitted_calibration, level_weights_of_copies, out_of_fold_evidence
+from bayescope.calibration.isotonic import IsotonicCalibration
 from bayescope.config import Config, EvidenceConfig
 from bayescope.data.dataset import Dataset
 from bayescope.errors import ConfigError, RunError
 from bayescope.evidence.denoising import LevelEvidence
-from bayescope.evidence.level_weights import Weighing, level_spacing
+from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.fitting.post_hoc import calibrated
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.predictions import tell
+from bayescope.inference.predictions import predict_from_evidence
 from bayescope.metrics.calibration import cllr
 from bayescope.runs.model_file import load_model, save_model
 
@@ -67,7 +67,7 @@ def contrasts(evidence: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_affine_calibration_recovers_exact_evidence(n_classes: int) -> None:
     exact, raw, labels = overconfident(12_000, n_classes, 0)
-    found = EvidenceCalibration.fit(raw, labels, np.full(n_classes, 1 / n_classes))
+    found = BiasCorrectedTemperatureScaling.fit(raw, labels, np.full(n_classes, 1 / n_classes))
     assert found.slope == pytest.approx(0.25, rel=0.06)
     assert np.abs(contrasts(found(raw)) - contrasts(exact)).mean() < 0.1
     assert found.calibrated
@@ -77,7 +77,7 @@ def test_affine_calibration_recovers_exact_evidence(n_classes: int) -> None:
 def test_of_two_classes_it_is_the_map_of_least_cllr() -> None:
     _, raw, labels = overconfident(90, 2, 1)
     labels[:40] = 0
-    found = EvidenceCalibration.fit(raw, labels, np.full(2, 0.5))
+    found = BiasCorrectedTemperatureScaling.fit(raw, labels, np.full(2, 0.5))
     slope, offset = least_cllr(raw[:, 1] - raw[:, 0], labels == 1)
     assert found.slope == pytest.approx(slope, rel=1e-3)
     assert found.offset[1] - found.offset[0] == pytest.approx(offset, abs=1e-3)
@@ -89,26 +89,26 @@ def test_stopping_refers_to_the_reported_posterior_and_maps_to_the_reported_evid
     n_classes: int, seed: int, slope: float
 ) -> None:
     rng = np.random.default_rng(seed)
-    calibration = EvidenceCalibration(slope, tuple(rng.normal(size=n_classes)), (9,) * n_classes, True)
+    calibration = BiasCorrectedTemperatureScaling(slope, tuple(rng.normal(size=n_classes)), (9,) * n_classes, True)
     prior, levels = rng.dirichlet(np.ones(n_classes) * 3), level_evidence_of(rng.normal(0, 9, (6, n_classes)), seed)
-    weighing = Weighing(rng.uniform(0.1, 1, len(SIGMAS)), rng.normal(size=n_classes))
-    raw = weighing.evidence(levels)
-    answers = tell(raw, prior, lambda g: np.full(len(g), 0.5), np.ones(6, dtype=np.int64), calibration)
+    level_weights = LevelWeights(rng.uniform(0.1, 1, len(SIGMAS)), rng.normal(size=n_classes))
+    raw = level_weights.evidence(levels)
+    predictions = predict_from_evidence(raw, prior, lambda g: np.full(len(g), 0.5), np.ones(6, dtype=np.int64), calibration)
     offset = calibration.stopping_offset(prior)
     assert offset is not None
-    np.testing.assert_allclose(log_softmax(slope * (raw + offset), axis=1), answers.log_posterior, atol=1e-8)
-    np.testing.assert_allclose(calibration.calibrated_weights(weighing).evidence(levels), calibration(raw))
-    np.testing.assert_allclose(answers.posterior, expit(answers.log_likelihood_ratio + logit(prior)), atol=1e-9)
-    np.testing.assert_allclose(answers.standard_error, slope * 0.5)
-    step = 1e-5 * answers.standard_error
-    moved = [expit(answers.log_likelihood_ratio + sign * step + logit(prior)) for sign in (1, -1)]
-    np.testing.assert_allclose(answers.posterior_error, (moved[0] - moved[1]) / 2e-5, rtol=1e-3, atol=1e-9)
+    np.testing.assert_allclose(log_softmax(slope * (raw + offset), axis=1), predictions.log_posterior, atol=1e-8)
+    np.testing.assert_allclose(calibration.calibrated_weights(level_weights).evidence(levels), calibration(raw))
+    np.testing.assert_allclose(predictions.posterior, expit(predictions.log_likelihood_ratio + logit(prior)), atol=1e-9)
+    np.testing.assert_allclose(predictions.standard_error, slope * 0.5)
+    step = 1e-5 * predictions.standard_error
+    moved = [expit(predictions.log_likelihood_ratio + sign * step + logit(prior)) for sign in (1, -1)]
+    np.testing.assert_allclose(predictions.posterior_error, (moved[0] - moved[1]) / 2e-5, rtol=1e-3, atol=1e-9)
     other = rng.dirichlet(np.ones(n_classes) * 3)
-    again = tell(raw, other, lambda g: np.full(len(g), 0.5), answers.passes, calibration)
-    np.testing.assert_allclose(answers.posterior_at(other), again.posterior, atol=1e-9)
+    again = predict_from_evidence(raw, other, lambda g: np.full(len(g), 0.5), predictions.passes, calibration)
+    np.testing.assert_allclose(predictions.posterior_at(other), again.posterior, atol=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["affine", "monotone"])
+@pytest.mark.parametrize("kind", ["affine", "isotonic"])
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_cross_fitted_calibration_mends_overconfidence(kind: str, n_classes: int) -> None:
     _, raw, labels = overconfident(900, n_classes, 2)
@@ -117,43 +117,47 @@ def test_cross_fitted_calibration_mends_overconfidence(kind: str, n_classes: int
     config = EvidenceConfig(level_weights="bound", calibration=kind)
     found = cross_fitted_calibration(config, [level_evidence_of(raw)], labels, prior)
     assert found.calibrated
-    assert isinstance(found, RatioCalibration) == (kind == "monotone")
-    answers = tell(new, prior, lambda g: np.full(len(g), 0.1), np.ones(3000, dtype=np.int64), found)
-    costs = [cllr(ratio[:, 1], truth == 1) for ratio in (answers.raw_log_likelihood_ratio, answers.log_likelihood_ratio)]
+    assert isinstance(found, IsotonicCalibration) == (kind == "isotonic")
+    predictions = predict_from_evidence(new, prior, lambda g: np.full(len(g), 0.1), np.ones(3000, dtype=np.int64), found)
+    costs = [
+        cllr(ratio[:, 1], truth == 1) for ratio in (predictions.raw_log_likelihood_ratio, predictions.log_likelihood_ratio)
+    ]
     assert costs[1] < costs[0] - 0.05
-    assert (answers.standard_error >= 0).all()
-    assert np.isnan(answers.posterior_error).all() == (kind == "monotone" and n_classes > 2)
-    np.testing.assert_allclose(answers.posterior.sum(axis=1), 1)
-    assert (found.stopping_offset(prior) is None) == (kind == "monotone")
+    assert (predictions.standard_error >= 0).all()
+    assert np.isnan(predictions.posterior_error).all() == (kind == "isotonic" and n_classes > 2)
+    np.testing.assert_allclose(predictions.posterior.sum(axis=1), 1)
+    assert (found.stopping_offset(prior) is None) == (kind == "isotonic")
     again = calibration_from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False)))
     assert again == found
 
 
-@pytest.mark.parametrize("kind", ["affine", "monotone"])
-def test_a_calibration_on_two_views_serves_both_and_counts_images(kind: str) -> None:
-    """The second view favours class 1 by 4 nats: maps fitted on the first alone mislead there, those of both less so."""
+@pytest.mark.parametrize("kind", ["affine", "isotonic"])
+def test_a_calibration_on_two_copies_serves_both_and_counts_images(kind: str) -> None:
+    """The second copy favours class 1 by 4 nats: maps fitted on the first alone mislead there, those of both less so."""
     _, raw, labels = overconfident(400, 2, 5, factor=2.0)
-    views = [level_evidence_of(raw + np.array([0.0, shift])) for shift in (0.0, 4.0)]
+    copies = [level_evidence_of(raw + np.array([0.0, shift])) for shift in (0.0, 4.0)]
     config, prior = EvidenceConfig(level_weights="bound", calibration=kind), np.full(2, 0.5)
     costs = []
-    for fitted_on in (views[:1], views):
+    for fitted_on in (copies[:1], copies):
         found = cross_fitted_calibration(config, fitted_on, labels, prior)
         assert found.images == (200, 200)
         told = [
-            tell(Weighing(level_spacing(SIGMAS), np.zeros(2)).evidence(view), prior, no_error, np.ones(400), found)
-            for view in views
+            predict_from_evidence(
+                LevelWeights(level_spacing(SIGMAS), np.zeros(2)).evidence(copy), prior, no_error, np.ones(400), found
+            )
+            for copy in copies
         ]
-        costs.append([cllr(answers.log_likelihood_ratio[:, 1], labels == 1) for answers in told])
+        costs.append([cllr(predictions.log_likelihood_ratio[:, 1], labels == 1) for predictions in told])
     (own, other), (own_of_both, other_of_both) = costs
     assert own < own_of_both < other
     assert other_of_both < other - 0.05
 
 
-@pytest.mark.parametrize("kind", ["affine", "monotone"])
+@pytest.mark.parametrize("kind", ["affine", "isotonic"])
 def test_the_same_view_twice_tells_no_more_than_once(kind: str) -> None:
     _, raw, labels = overconfident(120, 2, 7)
-    config, view, prior = EvidenceConfig(level_weights="bound", calibration=kind), level_evidence_of(raw), np.full(2, 0.5)
-    once, twice = (cross_fitted_calibration(config, views, labels, prior).to_dict() for views in ([view], [view, view]))
+    config, copy, prior = EvidenceConfig(level_weights="bound", calibration=kind), level_evidence_of(raw), np.full(2, 0.5)
+    once, twice = (cross_fitted_calibration(config, copies, labels, prior).to_dict() for copies in ([copy], [copy, copy]))
     np.testing.assert_allclose(_numbers(once), _numbers(twice), rtol=1e-4, atol=1e-5)
 
 
@@ -169,31 +173,31 @@ def _numbers(found: object) -> list[float]:
 def test_views_keep_patients_whole_whatever_the_classes(n_classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     _, raw, labels = overconfident(90, n_classes, 6)
     patients = [i // 3 for i in range(90)]
-    views = [level_evidence_of(raw), level_evidence_of(raw + 1, seed=1)]
+    copies = [level_evidence_of(raw), level_evidence_of(raw + 1, seed=1)]
     config, fitted_on = EvidenceConfig(level_weights="fitted"), []
 
-    def spy(settings: EvidenceConfig, known: list[LevelEvidence], truth: np.ndarray) -> Weighing:
+    def spy(settings: EvidenceConfig, known: list[LevelEvidence], truth: np.ndarray) -> LevelWeights:
         fitted_on.append(
             [
-                [int(np.flatnonzero((view.values == row).all(axis=(1, 2, 3)))[0]) for row in part.values]
-                for view, part in zip(views, known, strict=True)
+                [int(np.flatnonzero((copy.values == row).all(axis=(1, 2, 3)))[0]) for row in part.values]
+                for copy, part in zip(copies, known, strict=True)
             ]
         )
-        return weighing_of_views(settings, known, truth)
+        return level_weights_of_copies(settings, known, truth)
 
-    monkeypatch.setattr(cross_fit, "weighing_of_views", spy)
-    evidence = out_of_fold_evidence(config, views, labels, patients)
+    monkeypatch.setattr(cross_fit, "level_weights_of_copies", spy)
+    evidence = out_of_fold_evidence(config, copies, labels, patients)
     assert evidence.shape == (2, 90, n_classes)
     for first, second in fitted_on:
         assert first == second
         left_out = set(range(90)) - set(first)
         assert {i // 3 for i in left_out}.isdisjoint(i // 3 for i in first)
-    found = cross_fitted_calibration(config, views, labels, np.full(n_classes, 1 / n_classes), patients)
+    found = cross_fitted_calibration(config, copies, labels, np.full(n_classes, 1 / n_classes), patients)
     assert found.images == (90 // n_classes,) * n_classes
 
 
 def test_views_of_an_image_are_in_the_same_fold() -> None:
-    """Two equal views of evidence of nothing: apart, one would tell the label of the other."""
+    """Two equal copies of evidence of nothing: apart, one would tell the label of the other."""
     rng = np.random.default_rng(4)
     levels = LevelEvidence(rng.normal(0, 20, (40, 2, 4, 1)), SIGMAS)
     labels, once = np.arange(40) % 2, []
@@ -202,7 +206,7 @@ def test_views_of_an_image_are_in_the_same_fold() -> None:
         both = out_of_fold_evidence(EvidenceConfig(), [levels, levels], shuffled)
         np.testing.assert_array_equal(both[0], both[1])
         found = cross_fitted_calibration(EvidenceConfig(), [levels, levels], shuffled, np.full(2, 0.5))
-        once.append(found.slope if isinstance(found, EvidenceCalibration) else np.nan)
+        once.append(found.slope if isinstance(found, BiasCorrectedTemperatureScaling) else np.nan)
     assert np.median(once) < 0.3
 
 
@@ -214,7 +218,7 @@ def test_fitted_weights_are_cross_fitted() -> None:
     for seed in range(8):
         shuffled = np.random.default_rng(seed).permutation(labels)
         found = cross_fitted_calibration(EvidenceConfig(), [levels], shuffled, np.full(2, 0.5))
-        ratios.append(found.slope if isinstance(found, EvidenceCalibration) else np.nan)
+        ratios.append(found.slope if isinstance(found, BiasCorrectedTemperatureScaling) else np.nan)
     assert np.median(ratios) < 0.3
 
 
@@ -242,23 +246,23 @@ def model(tiny_run: Path) -> LikelihoodModel:
 def test_a_trained_model_is_calibrated_and_tests_novelty(model: LikelihoodModel, tiny_data: Dataset) -> None:
     assert model.calibration.calibrated
     assert "few validation images: [15, 15]" in model.calibration.warning
-    answers = model.classify(tiny_data.test.pixels, error_rate=0.0)
-    assert answers.novelty is not None
-    ratios = answers.log_likelihood_ratio[:, 1], answers.raw_log_likelihood_ratio[:, 1]
+    predictions = model.classify(tiny_data.test.pixels, disagreement_rate=0.0)
+    assert predictions.novelty is not None
+    ratios = predictions.log_likelihood_ratio[:, 1], predictions.raw_log_likelihood_ratio[:, 1]
     assert np.corrcoef(*ratios)[0, 1] == pytest.approx(1)
     odd = np.full_like(tiny_data.test.pixels[:3], 255)
     odd[:, :, ::2] = 0
-    verdict = model.classify(odd, error_rate=0.0).novelty
-    assert verdict is not None
-    assert verdict.p_value.max() <= 2 / 31
-    assert np.median(answers.novelty.p_value) > 0.2
+    novelty_result = model.classify(odd, disagreement_rate=0.0).novelty
+    assert novelty_result is not None
+    assert novelty_result.p_value.max() <= 2 / 31
+    assert np.median(predictions.novelty.p_value) > 0.2
 
 
 def test_novelty_does_not_depend_on_stopping_and_its_passes_are_counted(model: LikelihoodModel, tiny_data: Dataset) -> None:
     pixels = tiny_data.test.pixels
-    full = model.classify(pixels, error_rate=0.0)
-    plain = model.classify(pixels, error_rate=0.3)
-    tested = model.classify(pixels, error_rate=0.3, test_novelty=True)
+    full = model.classify(pixels, disagreement_rate=0.0)
+    plain = model.classify(pixels, disagreement_rate=0.3)
+    tested = model.classify(pixels, disagreement_rate=0.3, test_novelty=True)
     assert plain.novelty is None
     assert full.novelty is not None
     assert tested.novelty is not None
@@ -274,25 +278,25 @@ def test_novelty_does_not_depend_on_stopping_and_its_passes_are_counted(model: L
 
 
 @pytest.mark.parametrize(("slope", "offset"), [(1.0, 1e6), (1e-4, 2.0), (0.0, 0.1)])
-def test_weighing_stops_once_the_calibrated_posterior_is_settled(
+def test_scoring_stops_once_the_calibrated_posterior_is_settled(
     model: LikelihoodModel, tiny_data: Dataset, slope: float, offset: float
 ) -> None:
     """Raw evidence speaks for either class; what is reported is settled by offset or prevalence, at the fewest draws."""
     pixels = tiny_data.test.pixels
-    biased = model.with_post_hoc(calibration=EvidenceCalibration(slope, (0.0, offset), (15, 15), True))
-    answers = biased.classify(pixels, error_rate=0.01)
-    assert (answers.posterior.argmax(axis=1) == 1).all()
-    assert (answers.passes == 6).all()
-    assert (model.classify(pixels, error_rate=0.01).posterior.argmax(axis=1) == 1).mean() < 0.7
-    calibrated = slope * answers.evidence + np.array([0.0, offset])
-    np.testing.assert_allclose(answers.log_posterior, log_softmax(calibrated, axis=1), atol=1e-6)
+    biased = model.with_post_hoc(calibration=BiasCorrectedTemperatureScaling(slope, (0.0, offset), (15, 15), True))
+    predictions = biased.classify(pixels, disagreement_rate=0.01)
+    assert (predictions.posterior.argmax(axis=1) == 1).all()
+    assert (predictions.passes == 6).all()
+    assert (model.classify(pixels, disagreement_rate=0.01).posterior.argmax(axis=1) == 1).mean() < 0.7
+    calibrated = slope * predictions.evidence + np.array([0.0, offset])
+    np.testing.assert_allclose(predictions.log_posterior, log_softmax(calibrated, axis=1), atol=1e-6)
 
 
 def test_maps_add_up_to_the_calibrated_ratio(model: LikelihoodModel, tiny_data: Dataset) -> None:
     pixels = tiny_data.test.pixels[:5]
-    answers = model.classify(pixels, [0.3, 0.7], error_rate=0.0)
-    found = model.evidence_maps(pixels).against_rest(1, answers.class_prior)
-    np.testing.assert_allclose(found.total.sum(axis=(1, 2)), answers.log_likelihood_ratio[:, 1], rtol=1e-4, atol=1e-4)
+    predictions = model.classify(pixels, [0.3, 0.7], disagreement_rate=0.0)
+    found = model.evidence_maps(pixels).against_rest(1, predictions.class_prior)
+    np.testing.assert_allclose(found.total.sum(axis=(1, 2)), predictions.log_likelihood_ratio[:, 1], rtol=1e-4, atol=1e-4)
 
 
 def test_disk_keeps_calibration_and_novelty_and_that_there_is_none(
@@ -300,7 +304,10 @@ def test_disk_keeps_calibration_and_novelty_and_that_there_is_none(
 ) -> None:
     pixels = tiny_data.test.pixels[:4]
     save_model(tmp_path / "again", model)
-    here, there = model.classify(pixels, error_rate=0.0), load_model(tmp_path / "again").classify(pixels, error_rate=0.0)
+    here, there = (
+        model.classify(pixels, disagreement_rate=0.0),
+        load_model(tmp_path / "again").classify(pixels, disagreement_rate=0.0),
+    )
     np.testing.assert_array_equal(here.log_posterior, there.log_posterior)
     assert here.novelty is not None
     assert there.novelty is not None
@@ -309,19 +316,19 @@ def test_disk_keeps_calibration_and_novelty_and_that_there_is_none(
     bare = load_model(tmp_path / "bare")
     assert not bare.calibration.calibrated
     assert "uncalibrated" in bare.calibration.warning
-    answers = bare.classify(pixels, error_rate=0.0)
-    np.testing.assert_array_equal(answers.log_likelihood_ratio, answers.raw_log_likelihood_ratio)
-    assert answers.novelty is None
+    predictions = bare.classify(pixels, disagreement_rate=0.0)
+    np.testing.assert_array_equal(predictions.log_likelihood_ratio, predictions.raw_log_likelihood_ratio)
+    assert predictions.novelty is None
 
 
-def test_monotone_calibration_weighs_in_full(model: LikelihoodModel, tiny_data: Dataset, tiny_config: Config) -> None:
-    evidence = tiny_config.evidence.model_copy(update={"calibration": "monotone"})
+def test_isotonic_calibration_scores_in_full(model: LikelihoodModel, tiny_data: Dataset, tiny_config: Config) -> None:
+    evidence = tiny_config.evidence.model_copy(update={"calibration": "isotonic"})
     settings = tiny_config.model_copy(update={"evidence": evidence})
     held_out = tiny_data.train
-    monotone = calibrated(replace(model, config=settings), held_out, None)
-    assert isinstance(monotone.calibration, RatioCalibration)
-    assert monotone.calibration.calibrated
-    answers = monotone.classify(tiny_data.test.pixels[:4], error_rate=0.3)
-    assert (answers.passes == 16).all()
-    with pytest.raises(ConfigError, match="monotone"):
-        monotone.classify(tiny_data.test.pixels[:4], max_passes=4)
+    isotonic = calibrated(replace(model, config=settings), held_out, None)
+    assert isinstance(isotonic.calibration, IsotonicCalibration)
+    assert isotonic.calibration.calibrated
+    predictions = isotonic.classify(tiny_data.test.pixels[:4], disagreement_rate=0.3)
+    assert (predictions.passes == 16).all()
+    with pytest.raises(ConfigError, match="isotonic"):
+        isotonic.classify(tiny_data.test.pixels[:4], max_passes=4)

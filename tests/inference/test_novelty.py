@@ -57,20 +57,20 @@ def test_a_common_shift_of_like_levels_is_not_drowned_by_their_number(sign: int)
 
 def test_smallest_p_value_and_warnings() -> None:
     test = fit_novelty(log_errors(119, 2))
-    verdict = test(np.stack([np.full(LEVELS, 1e3), log_errors(119, 2).mean(axis=0)]))
+    novelty_result = test(np.stack([np.full(LEVELS, 1e3), log_errors(119, 2).mean(axis=0)]))
     assert test.images == 119
-    assert verdict.p_value[0] == pytest.approx(1 / 120)
-    assert verdict.p_value[1] > 0.5
-    assert verdict.warnings() == ["unlike the training images (p = 0.0083)", ""]
+    assert novelty_result.p_value[0] == pytest.approx(1 / 120)
+    assert novelty_result.p_value[1] > 0.5
+    assert novelty_result.warnings() == ["unlike the training images (p = 0.0083)", ""]
 
 
 def test_few_held_out_images_still_warn_of_what_is_odder_than_all_of_them() -> None:
-    verdict = fit_novelty(log_errors(40, 0))(np.stack([np.full(LEVELS, 1e3), log_errors(40, 0).mean(axis=0)]))
-    assert verdict.p_value[0] == pytest.approx(1 / 41)
-    assert verdict.warnings() == ["unlike the training images (p = 0.024)", ""]
+    novelty_result = fit_novelty(log_errors(40, 0))(np.stack([np.full(LEVELS, 1e3), log_errors(40, 0).mean(axis=0)]))
+    assert novelty_result.p_value[0] == pytest.approx(1 / 41)
+    assert novelty_result.warnings() == ["unlike the training images (p = 0.024)", ""]
 
 
-def test_an_images_verdict_does_not_depend_on_its_batch() -> None:
+def test_an_images_result_does_not_depend_on_its_batch() -> None:
     test, images = fit_novelty(log_errors(60, 3)), log_errors(7, 4)
     whole, first = test(images), test(images[:1])
     np.testing.assert_array_equal(whole.p_value[:1], first.p_value)
@@ -90,7 +90,7 @@ def test_json_round_trip_is_exact() -> None:
     np.testing.assert_array_equal(again(images).p_value, test(images).p_value)
     np.testing.assert_array_equal(again(images).score, test(images).score)
     for broken in ({}, {"folds": [{"mean": [1]}]}, {"folds": 3}):
-        with pytest.raises(RunError, match="Weigh the images again"):
+        with pytest.raises(RunError, match="Score the images again"):
             NoveltyTest.from_dict(broken)
 
 

@@ -1,4 +1,4 @@
-"""Files as a model's training images were read: folders, frames, grey and colour, depths, and an account of every file."""
+"""Files as a model's training images were read: folders, frames, grayscale and colour, depths, and an account of every file."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bayescope.config import Config
-from bayescope.data.archives.image_folder import read_picture_archive
+from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.data.dataset import Dataset
 from bayescope.data.load import load_dataset
 from bayescope.data.preparation.mammogram import Preparation
@@ -32,7 +32,7 @@ def prepared_run(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) 
         for i in range(14):
             image = mammogram(24, 16, seed=i)
             write_mammogram(folder / "set" / label / f"{i}.dcm", image, PatientID=f"{label}{i}")
-    prepare(read_picture_archive(folder / "set"), Preparation(8), folder / "cache", folder / "set", workers=1)
+    prepare(read_image_folder(folder / "set"), Preparation(8), folder / "cache", folder / "set", workers=1)
     fit_run(load_dataset(folder / "cache"), tiny_config, folder / "run")
     return folder / "run"
 
@@ -147,19 +147,19 @@ def test_a_picture_has_one_frame(tiny_run: Path, folder: Path) -> None:
     assert "no frame 2, not being DICOM" in read_for_model(model, [path], frame=2).failed[0].reason
 
 
-def test_grey_and_colour_meet_a_model_of_the_other(
+def test_gray_level_and_colour_meet_a_model_of_the_other(
     tiny_run: Path, colour_run: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:
-    grey = tiny_data.test.pixels[0, 0]
+    grayscale = tiny_data.test.pixels[0, 0]
     for mode in ("L", "RGB", "RGBA", "P", "LA"):
-        Image.fromarray(grey).convert(mode).save(tmp_path / f"{mode}.png")
+        Image.fromarray(grayscale).convert(mode).save(tmp_path / f"{mode}.png")
     paths = sorted(tmp_path.glob("*.png"))
     of_grey, of_colour = (read_for_model(load_model(run), paths) for run in (tiny_run, colour_run))
-    np.testing.assert_array_equal(of_grey.pixels, np.broadcast_to(grey, (5, 1, *grey.shape)))
-    np.testing.assert_array_equal(of_colour.pixels, np.broadcast_to(grey, (5, 3, *grey.shape)))
+    np.testing.assert_array_equal(of_grey.pixels, np.broadcast_to(grayscale, (5, 1, *grayscale.shape)))
+    np.testing.assert_array_equal(of_colour.pixels, np.broadcast_to(grayscale, (5, 3, *grayscale.shape)))
     Image.fromarray(stripes(1, 5, (3, 8, 12)).pixels[0].transpose(1, 2, 0)).save(tmp_path / "colour.png")
     refused = read_for_model(load_model(tiny_run), [tmp_path / "colour.png"]).failed
-    assert "1 of 1 images are in colour; the model was trained on grey ones" in refused[0].reason
+    assert "1 of 1 images are in colour; the model was trained on grayscale ones" in refused[0].reason
 
 
 def class_folders(root: Path, data: Dataset, mode: str) -> Path:
@@ -172,7 +172,7 @@ def class_folders(root: Path, data: Dataset, mode: str) -> Path:
     return root
 
 
-def test_grey_is_grey_in_every_command(
+def test_gray_level_is_gray_level_in_every_command(
     cli: Any, tiny_run: Path, colour_run: Path, config_file: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:
     sets = {mode: class_folders(tmp_path / mode, tiny_data, mode) for mode in ("L", "RGBA")}
@@ -202,7 +202,7 @@ def test_values_unlike_the_training_images_are_told(cli: Any, tiny_run: Path, tm
     assert under[0].startswith("values below a sixteenth of the training images' 0 to 4095")
     assert like == ()
     assert stretched[0].startswith("8 bits, the training images 16: values are stretched to their 0 to 4095")
-    assert found.grey_steps.tolist() == [1, 1, 1, 4095 / 255]
+    assert found.gray_level_steps.tolist() == [1, 1, 1, 4095 / 255]
     assert len(found.warnings) == 3
     save_model(tmp_path / "run", deep)
     told = cli("classify", tmp_path / "run", *paths, paths[0], "--json")

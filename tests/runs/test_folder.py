@@ -126,7 +126,7 @@ def test_what_cannot_be_finished_is_refused_before_anything_is_touched(
     assert not (tmp_path / "new").exists()
 
 
-def test_resume_may_weigh_otherwise_but_not_train_otherwise(
+def test_resume_may_score_otherwise_but_not_train_otherwise(
     tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -137,12 +137,12 @@ def test_resume_may_weigh_otherwise_but_not_train_otherwise(
     assert same_weights(tiny_run, run)
     otherwise = with_evidence(tiny_config, levels=5, level_weights="bound").model_copy(update={"device": "cpu"})
     model = fit_run(tiny_data, otherwise, run, resume=True, watch=no_steps)
-    assert len(model.weighing.weights) == 5
+    assert len(model.level_weights.weights) == 5
     assert read_config(run / CONFIG) == otherwise
     assert load_model(run).config == otherwise
 
 
-def test_a_model_weighed_with_old_settings_does_not_stay_beside_new_ones(
+def test_a_model_scored_with_old_settings_does_not_stay_beside_new_ones(
     tiny_data: Dataset, tiny_config: Config, tmp_path: Path
 ) -> None:
     def interrupted(images: int) -> None:
@@ -151,10 +151,10 @@ def test_a_model_weighed_with_old_settings_does_not_stay_beside_new_ones(
     run, otherwise = tmp_path / "run", with_evidence(tiny_config, levels=5)
     fit_run(tiny_data, tiny_config, run)
     with pytest.raises(KeyboardInterrupt):
-        fit_run(tiny_data, otherwise, run, resume=True, weighed=interrupted)
+        fit_run(tiny_data, otherwise, run, resume=True, scored=interrupted)
     with pytest.raises(RunError, match="has not finished"):
         load_model(run)
-    assert len(fit_run(tiny_data, otherwise, run, resume=True).weighing.weights) == 5
+    assert len(fit_run(tiny_data, otherwise, run, resume=True).level_weights.weights) == 5
 
 
 def test_force_replaces_the_run_and_its_report_and_leaves_the_rest(

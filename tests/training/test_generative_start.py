@@ -38,7 +38,7 @@ def sampler(config: Config, train: ImageSet, others: ImageSet | None = None) -> 
 
 
 def shown(n: int, value: int, label: int) -> ImageSet:
-    """Grey images of one value each."""
+    """Grayscale images of one value each."""
     pixels = np.full((n, 1, 4, 4), value, np.uint8)
     return ImageSet(pixels, np.resize([label, 1 - label], n), ("a", "b"), tuple(map(str, range(n))))
 

@@ -20,10 +20,10 @@ from bayescope.fitting.fit import fit_run
 from bayescope.metrics.classification import accuracy
 from bayescope.runs.files import METRICS, MODEL, STATE, load_tensors
 from bayescope.runs.model_file import load_model
-from bayescope.training.augmentation import LIGHT, STRONG, Affine, Augment, Both, Flip, Intensity, choose
+from bayescope.training.augmentation import LIGHT, STRONG, Affine, Augment, Compose, Flip, Intensity, build_augmentation
 from bayescope.training.learning_rate import learning_rate
 from bayescope.training.loop import Progress
-from bayescope.training.sampler import BalancedDraws, seeded
+from bayescope.training.sampler import BalancedSampler, seeded
 from conftest import stripes
 from helpers import same_weights
 
@@ -144,17 +144,17 @@ def test_weights_that_are_not_finite_are_no_checkpoint(
 
 def test_it_learns_to_tell_obvious_classes(tiny_data: Dataset, tiny_run: Path) -> None:
     model = load_model(tiny_run)
-    answers = model.answer(model.level_evidence(tiny_data.test.pixels))
-    assert accuracy(answers.posterior, tiny_data.test.labels) > 0.9
+    predictions = model.predict_from_levels(model.level_evidence(tiny_data.test.pixels))
+    assert accuracy(predictions.posterior, tiny_data.test.labels) > 0.9
 
 
 def test_draws_are_balanced_and_see_every_image_once_per_pass() -> None:
     labels = np.array([0] * 30 + [1] * 6)
-    draws = BalancedDraws(labels, 2, 12, seed=0)
+    draws = BalancedSampler(labels, 2, 12, seed=0)
     drawn = np.concatenate([draws(step).numpy() for step in range(5)])
     assert np.bincount(labels[drawn]).tolist() == [30, 30]
     assert sorted(drawn[labels[drawn] == 0]) == list(range(30))
-    np.testing.assert_array_equal(draws(3), BalancedDraws(labels, 2, 12, seed=0)(3))
+    np.testing.assert_array_equal(draws(3), BalancedSampler(labels, 2, 12, seed=0)(3))
 
 
 def test_noise_levels_fill_every_stratum() -> None:
@@ -164,22 +164,24 @@ def test_noise_levels_fill_every_stratum() -> None:
 
 
 def test_augmentation_goes_by_the_number_of_images() -> None:
-    assert choose("auto", 500) == STRONG
-    assert choose("auto", 5000) == LIGHT
-    assert choose("auto", 50_000) is None
-    assert choose("none", 500) is None
+    assert build_augmentation("auto", 500) == STRONG
+    assert build_augmentation("auto", 5000) == LIGHT
+    assert build_augmentation("auto", 50_000) is None
+    assert build_augmentation("none", 500) is None
 
 
 def test_a_stronger_augmentation_has_wider_ranges_and_none_at_all_changes_nothing() -> None:
-    assert choose("light", 5000, strength=1.5) == Affine(degrees=7.5, shift=0.05 * 1.5, scale=0.05 * 1.5, flip=False)
-    assert choose("strong", 500, intensity=0.2, strength=0.0) is None
+    assert build_augmentation("light", 5000, strength=1.5) == Affine(
+        degrees=7.5, shift=0.05 * 1.5, scale=0.05 * 1.5, flip=False
+    )
+    assert build_augmentation("strong", 500, intensity=0.2, strength=0.0) is None
     x = torch.randn(200, 1, 6, 6, generator=seeded(1))
-    jitter = choose("none", 500, intensity=0.1, strength=2.0)
+    jitter = build_augmentation("none", 500, intensity=0.1, strength=2.0)
     assert jitter is not None
     torch.testing.assert_close(jitter(x, seeded(0)), Intensity(0.2, 0.1)(x, seeded(0)))
 
 
-@pytest.mark.parametrize("augment", [STRONG, Flip(), Both(LIGHT, Intensity(0.2, 0.1))])
+@pytest.mark.parametrize("augment", [STRONG, Flip(), Compose(LIGHT, Intensity(0.2, 0.1))])
 def test_how_many_images_come_at_a_time_does_not_matter(augment: Augment) -> None:
     x = torch.rand(9, 1, 5, 7)
     whole, change = augment(x, seeded(0)), augment.in_turn(9, seeded(0))
@@ -208,7 +210,7 @@ def test_intensity_keeps_each_image_s_pattern_within_its_ranges() -> None:
 
 def test_intensity_comes_on_top_of_the_affine_choice() -> None:
     x = torch.ones(8, 1, 6, 6)
-    augment = choose("light", 500, intensity=0.2)
+    augment = build_augmentation("light", 500, intensity=0.2)
     assert augment is not None
     assert augment(x, seeded(0)).mean(dim=(1, 2, 3)).std() > 0.01
     assert torch.allclose(LIGHT(x, seeded(0)), x)

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from bayescope.calibration.affine import EvidenceCalibration
+from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.base import Calibration
-from bayescope.calibration.isotonic import RatioCalibration
+from bayescope.calibration.isotonic import IsotonicCalibration
 from bayescope.errors import RunError
 
 __all__ = ["KINDS", "Calibration", "calibration_from_dict"]
 
-KINDS: dict[str, type[Calibration]] = {"affine": EvidenceCalibration, "monotone": RatioCalibration}
+KINDS: dict[str, type[Calibration]] = {"affine": BiasCorrectedTemperatureScaling, "isotonic": IsotonicCalibration}
 
 
 def calibration_from_dict(content: dict[str, Any]) -> Calibration:

@@ -3,7 +3,7 @@
 ``a evidence(x|y) + b_y``: one slope and an offset per class, so that any two classes' log-ratio is affine in the raw one and
 Bayes' rule still holds at every prevalence.  The slope is common to the classes, since evidence is known up to a constant
 common to them.  Two classes: the affine map of least Cllr (Brümmer & du Preez 2006), logistic regression in which both sides
-weigh the same, whatever their numbers; more: its like, by multinomial regression with classes weighing alike.  One part in
+have the same weight, whatever their numbers; more: its like, by multinomial regression with equal class weights.  One part in
 n + 2 of every image counts for the other classes (Platt 2000): the slope stays finite and the ratios modest where images are
 few.  Images may still be scored sequentially: a comparison of posteriors is one of raw evidence with another offset.
 """
@@ -17,14 +17,14 @@ from scipy.special import log_softmax, softmax
 
 from bayescope.calibration.base import CalibratedRatios, StandardError, warning_of_fit
 from bayescope.errors import RunError
-from bayescope.evidence.level_weights import Weighing, log_likelihood_ratio
+from bayescope.evidence.level_weights import LevelWeights, log_likelihood_ratio
 from bayescope.types import Floats, Labels
 
 _TINY = 1e-9
 
 
 @dataclass(frozen=True)
-class EvidenceCalibration:
+class BiasCorrectedTemperatureScaling:
     """``slope`` and ``offset (classes,)``, nats; a :class:`bayescope.calibration.base.Calibration`."""
 
     kind: ClassVar[str] = "affine"
@@ -81,9 +81,9 @@ class EvidenceCalibration:
         """See :class:`bayescope.calibration.base.Calibration`."""
         return (np.array(self.offset) + np.log(class_prior)) / max(self.slope, _TINY)
 
-    def calibrated_weights(self, weighing: Weighing) -> Weighing:
+    def calibrated_weights(self, level_weights: LevelWeights) -> LevelWeights:
         """The level weights whose evidence is the calibrated one."""
-        return Weighing(self.slope * weighing.weights, self(weighing.class_bias))
+        return LevelWeights(self.slope * level_weights.weights, self(level_weights.class_bias))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, fit for JSON."""
@@ -107,6 +107,6 @@ class EvidenceCalibration:
             ) from None
 
 
-def unchanged(images: tuple[int, ...], warning: str) -> EvidenceCalibration:
+def unchanged(images: tuple[int, ...], warning: str) -> BiasCorrectedTemperatureScaling:
     """Evidence as it is, for as many classes as ``images`` counts, and the ``warning`` to give."""
-    return EvidenceCalibration(1.0, (0.0,) * len(images), images, False, warning)
+    return BiasCorrectedTemperatureScaling(1.0, (0.0,) * len(images), images, False, warning)

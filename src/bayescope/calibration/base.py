@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from scipy.special import expit, logit
 
-from bayescope.evidence.level_weights import Weighing
+from bayescope.evidence.level_weights import LevelWeights
 from bayescope.types import Floats, Labels
 
 FEW_IMAGES = 20
@@ -85,8 +85,9 @@ class Calibration(Protocol):
         """
         ...
 
-    def calibrated_weights(self, weighing: Weighing) -> Weighing:
-        """The level weights whose evidence is the calibrated one; ``weighing`` itself if the calibration is not additive."""
+    def calibrated_weights(self, level_weights: LevelWeights) -> LevelWeights:
+        """The level weights whose evidence is the calibrated one; ``level_weights`` itself if the calibration is not
+        additive."""
         ...
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,55 +16,55 @@ from bayescope.calibration.base import too_few_images
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError
 from bayescope.evidence.denoising import LevelEvidence
-from bayescope.evidence.level_weights import Weighing, choose_weighing
+from bayescope.evidence.level_weights import LevelWeights, choose_level_weights
 from bayescope.types import Floats, Labels
 
 
 def cross_fitted_calibration(
     settings: EvidenceConfig,
-    views: Sequence[LevelEvidence],
+    copies: Sequence[LevelEvidence],
     labels: Labels,
     class_prior: Floats,
     patients: Sequence[Hashable] | None = None,
 ) -> Calibration:
     """The calibration the configuration asks for, on held-out images of ``labels (n,)``; too few leave evidence as it is.
 
-    ``views``: one or more of every image.  ``class_prior``: in which the other classes are mixed where ratios are calibrated;
+    ``copies``: one or more of every image.  ``class_prior``: in which the other classes are mixed where ratios are calibrated;
     ``patients (n,)``: whose image each is.
     """
-    images = tuple(np.bincount(labels, minlength=views[0].values.shape[1]).tolist())
+    images = tuple(np.bincount(labels, minlength=copies[0].values.shape[1]).tolist())
     if settings.calibration == "none":
         return unchanged(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
     kind = KINDS[settings.calibration]
     if min(images) < kind.fewest_images:
         return unchanged(images, too_few_images(images, kind.kind, kind.fewest_images))
-    evidence = np.concatenate(out_of_fold_evidence(settings, views, labels, patients))
+    evidence = np.concatenate(out_of_fold_evidence(settings, copies, labels, patients))
     if not np.isfinite(evidence).all():
         raise DataError(
             f"raw evidence that is not finite of {int((~np.isfinite(evidence)).any(axis=1).sum())} validation images; expected "
             "finite values. Leave out these images"
         )
-    return kind.fit(evidence, np.tile(labels, len(views)), class_prior, len(views))
+    return kind.fit(evidence, np.tile(labels, len(copies)), class_prior, len(copies))
 
 
 def out_of_fold_evidence(
     settings: EvidenceConfig,
-    views: Sequence[LevelEvidence],
+    copies: Sequence[LevelEvidence],
     labels: Labels,
     patients: Sequence[Hashable] | None = None,
 ) -> Floats:
-    """Evidence of held-out images by level weights that were fitted on the other folds: nats, ``(views, n, classes)``."""
+    """Evidence of held-out images by level weights that were fitted on the other folds: nats, ``(copies, n, classes)``."""
 
     def raw(fitting: Labels, asked: Labels) -> Floats:
-        weighing = weighing_of_views(settings, [view.subset(fitting) for view in views], labels[fitting])
-        return np.stack([weighing.evidence(view.subset(asked)) for view in views], axis=1)
+        level_weights = level_weights_of_copies(settings, [copy.subset(fitting) for copy in copies], labels[fitting])
+        return np.stack([level_weights.evidence(copy.subset(asked)) for copy in copies], axis=1)
 
     return out_of_fold(raw, labels, patients).swapaxes(0, 1)
 
 
-def weighing_of_views(settings: EvidenceConfig, views: Sequence[LevelEvidence], labels: Labels) -> Weighing:
-    """The weighing the configuration asks for, on all views of held-out images of ``labels (n,)``."""
-    return choose_weighing(settings, LevelEvidence.joined(views), np.tile(labels, len(views)))
+def level_weights_of_copies(settings: EvidenceConfig, copies: Sequence[LevelEvidence], labels: Labels) -> LevelWeights:
+    """The level weights the configuration asks for, on all copies of held-out images of ``labels (n,)``."""
+    return choose_level_weights(settings, LevelEvidence.joined(copies), np.tile(labels, len(copies)))
 
 
 def out_of_fold(

@@ -15,12 +15,12 @@ from scipy.special import logit
 
 from bayescope.calibration.base import CalibratedRatios, StandardError, no_error, post_test_probability, warning_of_fit
 from bayescope.errors import RunError
-from bayescope.evidence.level_weights import Weighing, log_likelihood_ratio
+from bayescope.evidence.level_weights import LevelWeights, log_likelihood_ratio
 from bayescope.types import Floats, Labels
 
 
 @dataclass(frozen=True)
-class MonotoneMap:
+class IsotonicMap:
     """Straight between the points (``raw``, ``calibrated``), both rising, nats; constant beyond the ends."""
 
     raw: tuple[float, ...]
@@ -31,14 +31,14 @@ class MonotoneMap:
 
 
 @dataclass(frozen=True)
-class RatioCalibration:
+class IsotonicCalibration:
     """One map per class; a :class:`bayescope.calibration.base.Calibration`."""
 
-    kind: ClassVar[str] = "monotone"
+    kind: ClassVar[str] = "isotonic"
     fewest_images: ClassVar[int] = 20
     is_additive: ClassVar[bool] = False
 
-    maps: tuple[MonotoneMap, ...]
+    maps: tuple[IsotonicMap, ...]
     images: tuple[int, ...]
     calibrated: bool = True
     warning: str = ""
@@ -59,7 +59,7 @@ class RatioCalibration:
         counts = np.bincount(labels, minlength=raw.shape[1]) // n_copies
         fewest = int(np.minimum(counts, len(labels) // n_copies - counts).min())
         images = tuple(counts.tolist())
-        maps = tuple(fit_monotone(raw[:, k], labels == k, n_copies) for k in range(raw.shape[1]))
+        maps = tuple(fit_isotonic(raw[:, k], labels == k, n_copies) for k in range(raw.shape[1]))
         return cls(maps, images, True, warning_of_fit(images, fewest, tells_nothing=False))
 
     def posterior(self, raw: Floats, class_prior: Floats) -> Floats:
@@ -87,9 +87,9 @@ class RatioCalibration:
         """None: no offset of raw evidence ranks the classes as the posterior does."""
         return None
 
-    def calibrated_weights(self, weighing: Weighing) -> Weighing:
-        """``weighing`` itself: calibrated ratios are no sum over noise levels."""
-        return weighing
+    def calibrated_weights(self, level_weights: LevelWeights) -> LevelWeights:
+        """``level_weights`` itself: calibrated ratios are no sum over noise levels."""
+        return level_weights
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, fit for JSON."""
@@ -106,7 +106,7 @@ class RatioCalibration:
         """The inverse of :meth:`to_dict`.  Raises RunError if ``content`` is something else."""
         try:
             maps = tuple(
-                MonotoneMap(tuple(map(float, item["raw"])), tuple(map(float, item["calibrated"]))) for item in content["maps"]
+                IsotonicMap(tuple(map(float, item["raw"])), tuple(map(float, item["calibrated"]))) for item in content["maps"]
             )
             images = tuple(int(count) for count in content["images"])
             return cls(maps, images, bool(content["calibrated"]), str(content["warning"]))
@@ -117,11 +117,12 @@ class RatioCalibration:
             ) from None
 
 
-def fit_monotone(raw: Floats, positive: np.ndarray, views: int = 1) -> MonotoneMap:
-    """The rising map of pooled adjacent violators, with one misleading image at either end, in as many ``views`` as all are."""
-    low, high, one = np.full(views, raw.min()), np.full(views, raw.max()), np.ones(views, dtype=bool)
+def fit_isotonic(raw: Floats, positive: np.ndarray, copies: int = 1) -> IsotonicMap:
+    """The rising map of pooled adjacent violators, with one misleading image at either end, in as many ``copies`` as all
+    are."""
+    low, high, one = np.full(copies, raw.min()), np.full(copies, raw.max()), np.ones(copies, dtype=bool)
     knots, ratios = pooled_log_ratio(np.r_[low, raw, high], np.r_[one, positive, ~one])
-    return MonotoneMap(tuple(knots.tolist()), tuple(ratios.tolist()))
+    return IsotonicMap(tuple(knots.tolist()), tuple(ratios.tolist()))
 
 
 def pooled_log_ratio(raw: Floats, positive: np.ndarray) -> tuple[Floats, Floats]:

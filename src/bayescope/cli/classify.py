@@ -11,14 +11,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from bayescope.cli.options import Device, ErrorRate, Frame, MaxPasses, Prevalence, frame_from_text, prior_from_text
+from bayescope.cli.options import Device, DisagreementRate, Frame, MaxPasses, Prevalence, frame_from_text, prior_from_text
 from bayescope.cli.output import add_row, check_free, complain, in_words, new_table, print_json, show, warn, write_json_lines
 from bayescope.cli.progress import bar, late_counter
 from bayescope.data.filesystem.names import printable
 
 if TYPE_CHECKING:
     from bayescope.inference.model import LikelihoodModel
-    from bayescope.inference.predictions import Answers
+    from bayescope.inference.predictions import Predictions
     from bayescope.inference.read import ModelInput
     from bayescope.types import Pixels
 
@@ -40,7 +40,7 @@ def command(
     frame: Frame = None,
     split: Annotated[str, typer.Option(help="Of a cache: train, val, test or all.")] = "test",
     prevalence: Prevalence = None,
-    error_rate: ErrorRate = None,
+    disagreement_rate: DisagreementRate = None,
     max_passes: MaxPasses = None,
     no_novelty: Annotated[
         bool, typer.Option("--no-novelty", help="Skip the check for unfamiliar images: saves up to a pass per noise level.")
@@ -70,11 +70,11 @@ def command(
         found = read_images(model, images, frame)
         names, stack, remarks = found.names, found.pixels, found.remarks
     if names:
-        with bar("weighing images", len(names), quiet=len(names) < 4) as advance:
-            answers = model.classify(stack, prior, error_rate, max_passes, advance, test_novelty=not no_novelty)
+        with bar("scoring images", len(names), quiet=len(names) < 4) as advance:
+            predictions = model.classify(stack, prior, disagreement_rate, max_passes, advance, test_novelty=not no_novelty)
         if no_novelty:
-            answers = replace(answers, novelty=None)
-        elif answers.novelty is None:
+            predictions = replace(predictions, novelty=None)
+        elif predictions.novelty is None:
             warn("whether images are like those of training was not tested: too few validation images")
         warn(model.calibration.warning)
         if model.decisions is None:
@@ -83,7 +83,7 @@ def command(
             warn(model.decisions.abstention.warning)
         seen = ["" if split == "test" else split for split in record.splits_of(stack)] if record else [""] * len(names)
         _warn_of_seen(seen)
-    lines = list(_records(names, remarks, model, answers, seen)) if names else []
+    lines = list(_records(names, remarks, model, predictions, seen)) if names else []
     lines += left_out_records(found) if found is not None else []
     if out is not None:
         write_json_lines(out, lines)
@@ -91,7 +91,7 @@ def command(
         for line in lines:
             print_json(line)
     elif names:
-        show(_table(names, model, answers, seen))
+        show(_table(names, model, predictions, seen))
     if found is not None and found.failed:
         raise typer.Exit(1)
 
@@ -148,28 +148,28 @@ def left_out_records(found: ModelInput) -> list[dict[str, Any]]:
 
 
 def _records(
-    names: Names, remarks: Remarks, model: LikelihoodModel, answers: Answers, seen: list[str]
+    names: Names, remarks: Remarks, model: LikelihoodModel, predictions: Predictions, seen: list[str]
 ) -> Iterator[dict[str, Any]]:
     """One record an image."""
-    novelty, decided = _novelty_warnings(answers), model.decide(answers)
+    novelty, decided = _novelty_warnings(predictions), model.decide(predictions)
     for i, name in enumerate(names):
         record = {
             "image": name,
-            "class": model.class_names[int(answers.posterior[i].argmax())],
-            "prevalence": by_class(model, answers.class_prior.tolist()),
-            "posterior": by_class(model, answers.posterior[i].tolist()),
-            "posterior_error": by_class(model, answers.posterior_error[i].tolist()),
-            "log_likelihood_ratio": by_class(model, answers.log_likelihood_ratio[i].tolist()),
-            "standard_error": by_class(model, answers.standard_error[i].tolist()),
-            "raw_log_likelihood_ratio": by_class(model, answers.raw_log_likelihood_ratio[i].tolist()),
+            "class": model.class_names[int(predictions.posterior[i].argmax())],
+            "prevalence": by_class(model, predictions.class_prior.tolist()),
+            "posterior": by_class(model, predictions.posterior[i].tolist()),
+            "posterior_error": by_class(model, predictions.posterior_error[i].tolist()),
+            "log_likelihood_ratio": by_class(model, predictions.log_likelihood_ratio[i].tolist()),
+            "standard_error": by_class(model, predictions.standard_error[i].tolist()),
+            "raw_log_likelihood_ratio": by_class(model, predictions.raw_log_likelihood_ratio[i].tolist()),
             "calibrated": model.calibration.calibrated,
             "calibration_images": by_class(model, list(model.calibration.images)),
             "prediction_set": None if decided is None else decided.members(model.class_names, i),
-            "withheld": None if decided is None or decided.answered is None else not decided.answered[i],
-            "novelty_p_value": None if answers.novelty is None else float(answers.novelty.p_value[i]),
+            "abstained": None if decided is None or decided.answered is None else not decided.answered[i],
+            "novelty_p_value": None if predictions.novelty is None else float(predictions.novelty.p_value[i]),
             "warnings": [text for text in (*remarks[i], model.calibration.warning, novelty[i]) if text],
             "seen": seen[i] or None,
-            "passes": int(answers.passes[i]),
+            "passes": int(predictions.passes[i]),
         }
         yield record
 
@@ -179,12 +179,12 @@ def by_class(model: LikelihoodModel, values: Sequence[float]) -> dict[str, float
     return dict(zip(model.class_names, values, strict=True))
 
 
-def _table(names: Names, model: LikelihoodModel, answers: Answers, seen: list[str]) -> Table:
+def _table(names: Names, model: LikelihoodModel, predictions: Predictions, seen: list[str]) -> Table:
     from bayescope.evaluation.evaluate import rests_on
 
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
     columns = ("image", "class", "probability", "LLR ± standard error", "set", "novelty", "passes")
-    prevalence = in_words(by_class(model, answers.class_prior.tolist()))
+    prevalence = in_words(by_class(model, predictions.class_prior.tolist()))
     caption = (
         f"probability: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
         "rest, nats"
@@ -193,12 +193,12 @@ def _table(names: Names, model: LikelihoodModel, answers: Answers, seen: list[st
         "spent"
     )
     table = new_table(*columns, caption=caption, right=("probability", "passes"))
-    warnings, decided = _novelty_warnings(answers), model.decide(answers)
+    warnings, decided = _novelty_warnings(predictions), model.decide(predictions)
     for i, name in enumerate(names):
-        k = int(answers.posterior[i].argmax())
-        ratio = f"{answers.log_likelihood_ratio[i, k]:+.2f} ± {answers.standard_error[i, k]:.2f}"
-        probability = _percent(answers.posterior[i, k], answers.posterior_error[i, k])
-        novelty = _novelty(answers, i, warnings[i])
+        k = int(predictions.posterior[i].argmax())
+        ratio = f"{predictions.log_likelihood_ratio[i, k]:+.2f} ± {predictions.standard_error[i, k]:.2f}"
+        probability = _percent(predictions.posterior[i, k], predictions.posterior_error[i, k])
+        novelty = _novelty(predictions, i, warnings[i])
         add_row(
             table,
             name + (f" (seen in {seen[i]})" if seen[i] else ""),
@@ -207,7 +207,7 @@ def _table(names: Names, model: LikelihoodModel, answers: Answers, seen: list[st
             ratio,
             "–" if decided is None else decided.in_words(model.class_names, i),
             novelty,
-            str(answers.passes[i]),
+            str(predictions.passes[i]),
         )
     return table
 
@@ -221,16 +221,16 @@ def _promise(model: LikelihoodModel) -> str:
     if model.decisions is None:
         return ""
     sets, abstention = model.decisions.sets, model.decisions.abstention
-    held = f"set: holds the true class in {100 * (1 - sets.miscoverage):g} % of the images of any class, weighed in full; "
-    withheld = f"withheld: not sure enough for at most {100 * abstention.risk:g} % errors; "
-    return held + ("" if abstention.warning else withheld)
+    held = f"set: holds the true class in {100 * (1 - sets.miscoverage):g} % of the images of any class, scored in full; "
+    abstained = f"abstained: not sure enough for at most {100 * abstention.risk:g} % errors; "
+    return held + ("" if abstention.warning else abstained)
 
 
-def _novelty_warnings(answers: Answers) -> list[str]:
-    return [""] * len(answers.passes) if answers.novelty is None else answers.novelty.warnings()
+def _novelty_warnings(predictions: Predictions) -> list[str]:
+    return [""] * len(predictions.passes) if predictions.novelty is None else predictions.novelty.warnings()
 
 
-def _novelty(answers: Answers, i: int, warning: str) -> str | Text:
-    if answers.novelty is None:
+def _novelty(predictions: Predictions, i: int, warning: str) -> str | Text:
+    if predictions.novelty is None:
         return "not tested"
-    return Text(warning, "bold red") if warning else f"p = {answers.novelty.p_value[i]:.2f}"
+    return Text(warning, "bold red") if warning else f"p = {predictions.novelty.p_value[i]:.2f}"

@@ -51,7 +51,7 @@ def command(
 
     from bayescope.config import Config, read_config
     from bayescope.data.copies import unseen_test
-    from bayescope.evaluation.compare.page import cells, columns, markdown, render, verdict
+    from bayescope.evaluation.compare.page import cells, columns, conclusions, markdown, render
     from bayescope.evaluation.compare.run import compare, plan
     from bayescope.evaluation.compare.summary import summarise
     from bayescope.evaluation.evaluate import check_class
@@ -80,7 +80,7 @@ def command(
     for row in found.rows:
         add_row(table, *cells(row))
     show(table)
-    for line in verdict(found):
+    for line in conclusions(found):
         say(line)
     say(f"Page: {out / PAGE}; table: {out / TABLE}")
 

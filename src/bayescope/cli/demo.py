@@ -42,19 +42,19 @@ def command(
     config = demo_config(seed, steps)
     data = demo_dataset(seed)
     kept = resumable(lambda: "the demo cannot be resumed; start again with --force")
-    with kept, training_bars(data, config) as (step, weighed):
-        model = fit_run(data, config, out, watch=step, weighed=weighed, force=force)
+    with kept, training_bars(data, config) as (step, scored):
+        model = fit_run(data, config, out, watch=step, scored=scored, force=force)
     with bar("scoring images", len(data.test)) as advance:
         found = evaluate(model, data.test, callback=advance)
     seconds = round(time.perf_counter() - began)
     ideal = IdealObserver(Phantom()).posterior(data.test)
-    ours, best = measure(found.answers.posterior, data.test.labels), measure(ideal, data.test.labels)
+    ours, best = measure(found.predictions.posterior, data.test.labels), measure(ideal, data.test.labels)
     target = out / REPORT
     record: dict[str, object] = {
         "seed": seed,
         "steps": config.training.steps,
         "seconds": seconds,
-        "passes": found.answers.mean_passes,
+        "passes": found.predictions.mean_passes,
     }
     for observer, measures in (("bayescope", ours), ("ideal", best)):
         record[observer] = {name: asdict(estimate) for name, estimate in measures.items()}

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bayescope.cli.options import (
     Device,
-    ErrorRate,
+    DisagreementRate,
     MaxPasses,
     NormaliseLabels,
     Positive,
@@ -44,7 +44,7 @@ def command(
     ] = "auto",
     positive: Positive = None,
     prevalence: Prevalence = None,
-    error_rate: ErrorRate = None,
+    disagreement_rate: DisagreementRate = None,
     max_passes: MaxPasses = None,
     normalise_labels: NormaliseLabels = False,
     strict: Strict = False,
@@ -69,7 +69,7 @@ def command(
     prior = prior_from_text(prevalence, model.class_names)
     chosen = unseen_images(model, run, data, split, normalise_labels, strict)
     with bar("scoring images", len(chosen.images)) as advance:
-        found = evaluate(model, chosen.images, prior, error_rate, max_passes, positive, advance)
+        found = evaluate(model, chosen.images, prior, disagreement_rate, max_passes, positive, advance)
     heed([model.calibration.warning])
     record = found.to_dict(chosen)
     if out is not None:
@@ -120,9 +120,9 @@ def class_table(found: Evaluation) -> Table:
 def _print_tables(found: Evaluation, chosen: ChosenImages) -> None:
     from bayescope.evaluation.evaluate import decision_rows, rests_on
 
-    model, answers = found.model, found.answers
+    model, predictions = found.model, found.predictions
     seen = ", SEEN in training" if chosen.seen else ""
-    title = f"{chosen.data.source}, {chosen.name}{seen}: {len(found.images)} images, {answers.mean_passes:.1f} passes each"
+    title = f"{chosen.data.source}, {chosen.name}{seen}: {len(found.images)} images, {predictions.mean_passes:.1f} passes each"
     show(measures_table(title, found.measures))
     show(class_table(found))
     show(_confusion_table(found))
@@ -136,7 +136,7 @@ def _print_tables(found: Evaluation, chosen: ChosenImages) -> None:
             "sets and abstention",
             "promised",
             "measured",
-            title="Decisions at the model's own prior; promises hold with --error-rate 0",
+            title="Decisions at the model's own prior; promises hold with --disagreement-rate 0",
         )
         for row in decision_rows(found.decisions):
             add_row(table, *row)

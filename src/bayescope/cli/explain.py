@@ -60,16 +60,16 @@ def command(
     if not found_image.names:
         raise typer.Exit(1)
     pixels = found_image.pixels
-    answers = model.classify(pixels, prior, error_rate=0.0)
-    *_, second, first = answers.log_posterior[0].argsort()
+    predictions = model.classify(pixels, prior, disagreement_rate=0.0)
+    *_, second, first = predictions.log_posterior[0].argsort()
     _check_rival(model, int(first), rival)
-    found = evidence_map(model, pixels, answers, int(first), rival)
+    found = evidence_map(model, pixels, predictions, int(first), rival)
     unit, per_nat = ("bans", 1 / np.log(10)) if bans else ("nats", 1.0)
     total = found.scaled(per_nat).total[0]
     name = model.class_names[first]
     kind = "UNCALIBRATED log-likelihood ratio" if is_raw(model, rival) else "log-likelihood ratio"
     title = f"{name} against {against or 'the rest'}: {kind} {total.sum():+.4f} {unit}"
-    prevalence = in_words(dict(zip(model.class_names, answers.class_prior.tolist(), strict=True)))
+    prevalence = in_words(dict(zip(model.class_names, predictions.class_prior.tolist(), strict=True)))
     by_level = found.scaled(per_nat).levels[0]
     pictures = {
         "evidence.png": overlay(_picture(model, pixels), total, title, unit),
@@ -89,9 +89,9 @@ def command(
     say(title)
     say(f"the rest mixed at prevalence {prevalence}" if against is None else f"at prevalence {prevalence}", style="dim")
     early = model.classify(pixels, prior)
-    if against is None and early.mean_passes < answers.mean_passes:
+    if against is None and early.mean_passes < predictions.mean_passes:
         ratio, error = per_nat * early.log_likelihood_ratio[0, first], per_nat * early.standard_error[0, first]
-        say(f"(weighed in full; `bayescope classify`, which stops early, tells {ratio:+.4f} ± {error:.4f} {unit})")
+        say(f"(scored in full; `bayescope classify`, which stops early, tells {ratio:+.4f} ± {error:.4f} {unit})")
     for target in targets:
         say(str(target))
     warn(model.calibration.warning)

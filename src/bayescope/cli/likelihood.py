@@ -47,8 +47,8 @@ def command(
     given_images = read_images(model, images, frame)
     if given_images.names:
         with bar("integrating the flow", len(given_images)) as advance:
-            found = exact_likelihood(model, given_images.pixels, settings, callback=advance, step=given_images.grey_steps)
-        warn(blur_warning(model, settings, float(given_images.grey_steps.min())))
+            found = exact_likelihood(model, given_images.pixels, settings, callback=advance, step=given_images.gray_level_steps)
+        warn(blur_warning(model, settings, float(given_images.gray_level_steps.min())))
         _print_json(given_images, model, found) if as_json else show(_table(given_images.names, model, found))
     if as_json:
         for record in left_out_records(given_images):

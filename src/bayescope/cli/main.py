@@ -7,6 +7,7 @@ import typer
 
 from bayescope import __version__
 from bayescope.cli import classify, compare, demo, evaluate, explain, likelihood, prepare, report, sample, train
+from bayescope.cli.old_names import old_names_are_told, with_new_names
 from bayescope.cli.output import INTERRUPTED, any_output, complain
 from bayescope.errors import BayescopeError, RunError
 
@@ -57,7 +58,9 @@ def run() -> None:
     with any_output():
         try:
             _check_folder()
-            app()
+            with old_names_are_told():
+                sys.argv[1:] = with_new_names(sys.argv[1:])
+                app()
         except BayescopeError as error:
             if debug:
                 raise

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from bayescope.types import Floats
 
 Device = Annotated[str, typer.Option(help="Where to score images: auto (a GPU if there is one), cpu or cuda.")]
-ErrorRate = Annotated[
+DisagreementRate = Annotated[
     float | None,
     typer.Option(
-        help="Stop when an answer differs from the full evaluation's with at most this probability; 0: weigh in full."
+        help="Stop when an answer differs from the full evaluation's with at most this probability; 0: score in full."
     ),
 ]
 MaxPasses = Annotated[int | None, typer.Option(help="Most network passes per image.")]

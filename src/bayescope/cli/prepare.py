@@ -144,7 +144,7 @@ def _read(
     normalise_labels: bool,
 ) -> "Archive":
     from bayescope.data.archives import cbis_ddsm, inbreast, vindr
-    from bayescope.data.archives.image_folder import read_picture_archive
+    from bayescope.data.archives.image_folder import read_image_folder
     from bayescope.data.splits import Split
     from bayescope.errors import ConfigError
 
@@ -155,7 +155,7 @@ def _read(
                 "and "
                 "splits are those it has"
             )
-        return read_picture_archive(source, seed, frame_from_text(frame), normalise_labels, split is Scheme.TEST)
+        return read_image_folder(source, seed, frame_from_text(frame), normalise_labels, split is Scheme.TEST)
     if frame is not None or normalise_labels or split is Scheme.TEST:
         raise ConfigError(
             f"--frame, --normalise-labels or --split test with {archive}; expected them with folder only. Leave them out"

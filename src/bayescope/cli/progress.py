@@ -58,10 +58,10 @@ def late_bar(title: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
 
 @contextmanager
 def training_bars(data: Dataset, config: Config, done: int = 0) -> Iterator[tuple[loop.Watch, Callable[[int], None]]]:
-    """Bars for training and for weighing the validation images: the two callbacks of ``fit``."""
-    from bayescope.fitting.fit import images_to_weigh
+    """Bars for training and for scoring the validation images: the two callbacks of ``fit``."""
+    from bayescope.fitting.fit import images_to_score
 
-    to_weigh = images_to_weigh(data, config)
-    with bar("training", config.training.steps) as step, bar("weighing validation", to_weigh) as weighed:
+    to_score = images_to_score(data, config)
+    with bar("training", config.training.steps) as step, bar("scoring validation", to_score) as scored:
         step(done)
-        yield lambda progress: step(1), weighed
+        yield lambda progress: step(1), scored

@@ -26,7 +26,7 @@ def command(
     device: Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Draw what the model imagines for each class.
+    """Draw samples from the model for each class.
 
     Example: bayescope sample runs/breast --out samples.png --per-class 12
     """

@@ -28,7 +28,7 @@ def command(
     config: Annotated[Path | None, typer.Option(help="TOML configuration; see recipes/.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps (overrides the configuration).")] = None,
     levels: Annotated[
-        int | None, typer.Option(min=1, help="Noise levels at which images are weighed (overrides the configuration).")
+        int | None, typer.Option(min=1, help="Noise levels at which images are scored (overrides the configuration).")
     ] = None,
     unlabelled: Annotated[
         Path | None,
@@ -73,14 +73,14 @@ def command(
     with (
         resumable(lambda: _kept(out)),
         tensorboard_log(folder) as log,
-        training_bars(dataset, settings, done) as (step, weighed),
+        training_bars(dataset, settings, done) as (step, scored),
     ):
 
         def watch(progress: Progress) -> None:
             step(progress)
             log(progress)
 
-        fit_run(dataset, settings, out, resume, checkpoint_every, watch, weighed, data, force, begin)
+        fit_run(dataset, settings, out, resume, checkpoint_every, watch, scored, data, force, begin)
     more = "" if dataset.unlabelled is None else f" and {len(dataset.unlabelled)} without labels"
     say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes{more}: {out}")
     say(f"Next: bayescope evaluate {out} {data}", style="dim")

@@ -14,7 +14,7 @@ SCHEMES = ("official", "leak-free", "folds")
 class Split:
     """How cases are divided into train, val and test.
 
-    ``official`` is the archive's own division; ``leak-free`` the same with every patient it has on both sides moved wholly
+    ``official`` is the archive's own split; ``leak-free`` the same with every patient it has on both sides moved wholly
     to train; ``folds`` tests on part ``fold`` of ``folds``, drawn by patient and stratified by label.  Validation is a
     ``val_fraction`` of train, drawn by patient, none if 0.  Draws depend on ``seed`` and the tables, not on which images are
     there, except where file names alone tell the patient.  Raises ConfigError where a value is out of range.

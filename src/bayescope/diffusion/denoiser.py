@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from bayescope.diffusion.image_statistics import ImageStatistics, cosine_basis
 from bayescope.diffusion.nets.backbone import Backbone
-from bayescope.diffusion.nets.csp import common_patterns
+from bayescope.diffusion.nets.csp import common_spatial_patterns
 from bayescope.diffusion.nets.unet import STEM_SIDE, Stem
 from bayescope.diffusion.schedules import Schedule
 from bayescope.errors import ConfigError
@@ -156,7 +156,7 @@ class SpectralDenoiser(Denoiser):
         """Start ``count`` of the stem's filters from common spatial patterns of ``x (n, c, h, w)`` at level ``sigma``."""
         white = self._inverse(self._transform(x - self.mean) * (self.variance + sigma**2).rsqrt())
         stem: Stem = self.net.stem  # type: ignore[attr-defined]
-        stem.start_from(common_patterns(white, label, self.n_classes, STEM_SIDE, count))
+        stem.start_from(common_spatial_patterns(white, label, self.n_classes, STEM_SIDE, count))
 
     def loss_weight(self, sigma: Tensor) -> Tensor:
         """1/Σ c_out²: makes the expected squared error of the linear denoiser one at every σ: ``(batch,)``."""

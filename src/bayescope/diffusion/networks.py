@@ -20,7 +20,7 @@ def build_denoiser(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
 
 def _fast(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
     channels, n_classes = statistics.channels_and_classes
-    image_beside = config.patterns == 0
+    image_beside = config.csp_filters == 0
     net = UNet(channels, n_classes, config.widths, config.blocks, config.dropout, image_beside, config.fold)
     return SpectralDenoiser(net, statistics)
 

@@ -23,7 +23,7 @@ def demo_config(seed: int = 0, steps: int | None = None) -> Config:
 
 
 def benchmark_config(seed: int = 0, steps: int | None = None) -> Config:
-    """The same network trained several times longer and weighed more carefully."""
+    """The same network trained several times longer and scored more carefully."""
     return _config(seed, {"steps": steps or _BENCHMARK_STEPS, "batch_size": 64}, levels=7, noises=4)
 
 
@@ -64,7 +64,7 @@ def _config(seed: int, training: dict[str, Any], levels: int, noises: int) -> Co
     return parse_config(
         {
             "seed": seed,
-            "net": {"widths": [16, 32, 48], "patterns": 12},
+            "net": {"widths": [16, 32, 48], "csp_filters": 12},
             "training": {
                 "learning_rate": 2e-3,
                 "noise_mean": -1.2,
@@ -74,7 +74,7 @@ def _config(seed: int, training: dict[str, Any], levels: int, noises: int) -> Co
                 "augmentation": "none",
             }
             | training,
-            "evidence": {"levels": levels, "noises": noises, "sigma_min": 0.1, "sigma_max": 1.5, "error_rate": 0.0},
+            "evidence": {"levels": levels, "noises": noises, "sigma_min": 0.1, "sigma_max": 1.5, "disagreement_rate": 0.0},
         }
     )
 

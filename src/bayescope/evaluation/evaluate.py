@@ -11,7 +11,7 @@ from bayescope.errors import ConfigError
 from bayescope.evaluation.selection import ChosenImages
 from bayescope.inference.abstention import risk_coverage
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.predictions import Answers, ClassPrior
+from bayescope.inference.predictions import ClassPrior, Predictions
 from bayescope.metrics.bootstrap import Estimate, bootstrap
 from bayescope.metrics.calibration import assess, expected_if_calibrated
 from bayescope.metrics.classification import confusion, measure, measure_classes
@@ -33,14 +33,14 @@ class Evaluation:
     """What was measured of ``model`` on ``images``; every number of a class stands under its name.
 
     ``measures``: of all classes together; ``by_class``: each class against the rest, predictive values at
-    ``answers.class_prior``;
+    ``predictions.class_prior``;
     ``trust``: calibration of each class's ratios; ``decisions``: what prediction sets and abstention promise and how they did,
     None if the model has none; ``positive``: the class of the headline, if one was named.
     """
 
     model: LikelihoodModel
     images: ImageSet
-    answers: Answers
+    predictions: Predictions
     measures: Mapping[str, Estimate]
     by_class: Mapping[str, Mapping[str, Estimate]]
     trust: Mapping[str, Mapping[str, Trust]]
@@ -50,7 +50,7 @@ class Evaluation:
     @property
     def prevalence(self) -> dict[str, float]:
         """Of each class, as the answers assume it."""
-        return dict(zip(self.model.class_names, self.answers.class_prior.tolist(), strict=True))
+        return dict(zip(self.model.class_names, self.predictions.class_prior.tolist(), strict=True))
 
     @property
     def class_counts(self) -> dict[str, int]:
@@ -62,7 +62,7 @@ class Evaluation:
     def confusion(self) -> dict[str, dict[str, int]]:
         """How many images of each true class are called each class, by name."""
         names = self.model.class_names
-        counts = confusion(self.answers.posterior, self.images.labels)
+        counts = confusion(self.predictions.posterior, self.images.labels)
         return {name: dict(zip(names, row, strict=True)) for name, row in zip(names, counts.tolist(), strict=True)}
 
     def to_dict(self, chosen: ChosenImages | None = None) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class Evaluation:
             "classes": list(model.class_names),
             "positive": self.positive,
             "prevalence": self.prevalence,
-            "passes": self.answers.mean_passes,
+            "passes": self.predictions.mean_passes,
             "patients": None if groups is None else len(set(groups)),
             "calibrated": model.calibration.calibrated,
             "calibration_images": dict(zip(model.class_names, model.calibration.images, strict=True)),
@@ -98,7 +98,7 @@ def evaluate(
     model: LikelihoodModel,
     images: ImageSet,
     class_prior: ClassPrior | None = None,
-    error_rate: float | None = None,
+    disagreement_rate: float | None = None,
     max_passes: int | None = None,
     positive: str | None = None,
     callback: Callable[[int], None] = lambda images: None,
@@ -106,25 +106,25 @@ def evaluate(
 ) -> Evaluation:
     """Score ``images``, whose classes and pixels are as the model has them, and measure the answers.
 
-    ``class_prior``, ``error_rate``, ``max_passes`` and ``test_novelty`` as of :meth:`LikelihoodModel.classify`; ``positive``:
-    the class of the headline.  Raises ConfigError for an unknown class.
+    ``class_prior``, ``disagreement_rate``, ``max_passes`` and ``test_novelty`` as of :meth:`LikelihoodModel.classify`;
+    ``positive``: the class of the headline.  Raises ConfigError for an unknown class.
     """
     check_class(positive, model.class_names)
-    answers = model.classify(images.pixels, class_prior, error_rate, max_passes, callback, test_novelty)
-    return measured(model, images, answers, positive)
+    predictions = model.classify(images.pixels, class_prior, disagreement_rate, max_passes, callback, test_novelty)
+    return measured(model, images, predictions, positive)
 
 
-def measured(model: LikelihoodModel, images: ImageSet, answers: Answers, positive: str | None = None) -> Evaluation:
-    """Measure ``answers`` to ``images``."""
-    posterior, labels = answers.posterior, images.labels
+def measured(model: LikelihoodModel, images: ImageSet, predictions: Predictions, positive: str | None = None) -> Evaluation:
+    """Measure ``predictions`` to ``images``."""
+    posterior, labels = predictions.posterior, images.labels
     return Evaluation(
         model,
         images,
-        answers,
-        measure(posterior, labels, images.groups) | {"AURC": _aurc(answers, images)},
-        measure_classes(posterior, labels, model.class_names, answers.class_prior, images.groups),
-        _trust(model, answers, images),
-        _decisions(model, answers, images),
+        predictions,
+        measure(posterior, labels, images.groups) | {"AURC": _aurc(predictions, images)},
+        measure_classes(posterior, labels, model.class_names, predictions.class_prior, images.groups),
+        _trust(model, predictions, images),
+        _decisions(model, predictions, images),
         positive,
     )
 
@@ -155,23 +155,23 @@ def rests_on(model: LikelihoodModel) -> str:
     return ", ".join(f"{n} {name}" for name, n in zip(model.class_names, model.calibration.images, strict=True))
 
 
-def _aurc(answers: Answers, images: ImageSet) -> Estimate:
+def _aurc(predictions: Predictions, images: ImageSet) -> Estimate:
     """Mean share of errors over all shares of images answered, the surest first."""
-    posterior, labels = answers.posterior, images.labels
+    posterior, labels = predictions.posterior, images.labels
     return bootstrap(
         lambda chosen: np.array([risk_coverage(posterior[chosen], labels[chosen]).area]), len(labels), images.groups
     )[0]
 
 
-def _trust(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[str, dict[str, Trust]]:
+def _trust(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -> dict[str, dict[str, Trust]]:
     """Whether ratios and probabilities mean what they say: for each class against the rest, each measure.
 
     Probabilities are those at the class frequencies of these very images, so that a prevalence given amiss is no fault of the
     ratios.
     """
     counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
-    posterior = answers.posterior_at(counts / counts.sum())
-    found = assess(answers.log_likelihood_ratio, posterior, images.labels, images.groups)
+    posterior = predictions.posterior_at(counts / counts.sum())
+    found = assess(predictions.log_likelihood_ratio, posterior, images.labels, images.groups)
     return {name: _beside_expected(found[k], posterior[:, k]) for k, name in enumerate(model.class_names)}
 
 
@@ -180,9 +180,9 @@ def _beside_expected(found: dict[str, Estimate], probability: Floats) -> dict[st
     return {what: Trust(value, expected[what]) for what, value in found.items()}
 
 
-def _decisions(model: LikelihoodModel, answers: Answers, images: ImageSet) -> dict[str, Any] | None:
+def _decisions(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -> dict[str, Any] | None:
     """What prediction sets and abstention promise, and how they did; None if the model has none."""
-    decided = model.decide(answers)
+    decided = model.decide(predictions)
     if model.decisions is None or decided is None:
         return None
     sets, abstention = model.decisions.sets, model.decisions.abstention

@@ -34,8 +34,8 @@ def rows_at_once(image_shape: Sequence[int], per_item: int = 1) -> int:
     return max(1, min(_ROWS, _PIXELS // int(np.prod(image_shape))) // per_item)
 
 
-def check_weighing(n_classes: int, sigmas: Floats, noise: Tensor, batch_size: int | None) -> None:
-    """Raise ConfigError if images cannot be weighed so."""
+def check_scoring(n_classes: int, sigmas: Floats, noise: Tensor, batch_size: int | None) -> None:
+    """Raise ConfigError if images cannot be scored so."""
     if n_classes < 1:
         raise ConfigError("a denoiser without classes; expected one trained with class labels")
     if not (np.asarray(sigmas) > 0).all() or len(sigmas) != len(noise):
@@ -83,7 +83,7 @@ class LevelEvidence:
 
     @classmethod
     def joined(cls, parts: Sequence["LevelEvidence"]) -> "LevelEvidence":
-        """That of all images of one or more parts, weighed at the same levels."""
+        """That of all images of one or more parts, scored at the same levels."""
         return cls(np.concatenate([part.values for part in parts]), parts[0].sigmas)
 
     def first_noise(self, label: Labels) -> Floats:
@@ -130,13 +130,13 @@ def level_evidence(
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> LevelEvidence:
-    """Weigh images ``x (n, c, h, w)`` at every level and noise ``(levels, noises, c, h, w)`` under every class.
+    """Score images ``x (n, c, h, w)`` at every level and noise ``(levels, noises, c, h, w)`` under every class.
 
     ``callback`` hears how many images each finished batch held.  ``batch_size``: images at once, by default as
     many as :func:`rows_at_once` allows.  Memory is bounded by it.  Raises ConfigError for a denoiser without classes, levels
     that are not above 0, or no noise.
     """
-    check_weighing(denoiser.n_classes, sigmas, noise, batch_size)
+    check_scoring(denoiser.n_classes, sigmas, noise, batch_size)
     batch_size = batch_size or rows_at_once(x.shape[1:], denoiser.n_classes)
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
     values = np.empty((len(x), denoiser.n_classes, *noise.shape[:2]))
@@ -153,7 +153,7 @@ def level_evidence(
 
 
 @torch.inference_mode()
-def free_evidence(denoiser: SupportsLevels, x: Tensor, sigmas: Floats) -> Floats:
+def gaussian_evidence(denoiser: SupportsLevels, x: Tensor, sigmas: Floats) -> Floats:
     """What the classes' Gaussian statistics tell without a network pass, at the middle level: nats, ``(n, classes)``."""
     middle = float(np.sqrt(sigmas[0] * sigmas[-1]))
     batches = [denoiser.gaussian_log_likelihood(batch, middle).double().cpu() for batch in x.split(rows_at_once(x.shape[1:]))]
@@ -166,7 +166,7 @@ def first_noise_evidence(
 ) -> Floats:
     """``-‖x - D‖²/σ²`` at every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``.
 
-    ``known``: the same where it was weighed before, NaN elsewhere; only the latter cost a network pass each.
+    ``known``: the same where it was scored before, NaN elsewhere; only the latter cost a network pass each.
     """
     found = known.copy()
     for k, sigma in enumerate(sigmas):

@@ -100,7 +100,7 @@ def flow_log_likelihood(
         raise ConfigError(f"flow likelihood: {n_classes} classes, batch size {batch_size}; expected at least 1 of each")
     batches = []
     for batch in x.split(batch_size):
-        batches.append(_weigh(denoiser, batch, n_classes, sigmas, divergence, solver, terminal))
+        batches.append(_score(denoiser, batch, n_classes, sigmas, divergence, solver, terminal))
         callback(len(batch))
     estimates = np.concatenate([estimates for estimates, _ in batches])
     return FlowLikelihood(
@@ -111,7 +111,7 @@ def flow_log_likelihood(
     )
 
 
-def _weigh(
+def _score(
     denoiser: ImageDenoiser,
     x: Tensor,
     n_classes: int,

@@ -31,7 +31,7 @@ _HELD = 0.95
 
 
 @dataclass(frozen=True)
-class Weighing:
+class LevelWeights:
     """Weights ``(levels,)`` and biases ``(classes,)`` in nats that turn level evidence into class evidence."""
 
     weights: Floats
@@ -97,8 +97,8 @@ def log_likelihood_ratio(
     return ratio, error
 
 
-def choose_weighing(config: EvidenceConfig, held_out: LevelEvidence, labels: Labels) -> Weighing:
-    """The weighing the configuration asks for; only ``fitted`` looks at the held-out images.
+def choose_level_weights(config: EvidenceConfig, held_out: LevelEvidence, labels: Labels) -> LevelWeights:
+    """The level weights the configuration asks for; only ``fitted`` looks at the held-out images.
 
     Where these lack a class nothing can be fitted, and it is the bound.
     """
@@ -106,10 +106,10 @@ def choose_weighing(config: EvidenceConfig, held_out: LevelEvidence, labels: Lab
     n_classes = held_out.values.shape[1]
     no_bias, absent = np.zeros(n_classes), np.bincount(labels, minlength=n_classes).min() == 0
     if config.level_weights == "bound" or (config.level_weights == "fitted" and absent):
-        return Weighing(spacing, no_bias)
+        return LevelWeights(spacing, no_bias)
     if config.level_weights == "power":
-        return Weighing(spacing * held_out.sigmas**config.power, no_bias)
-    return fit_weighing(held_out, labels)
+        return LevelWeights(spacing * held_out.sigmas**config.power, no_bias)
+    return fit_level_weights(held_out, labels)
 
 
 def level_spacing(sigmas: Floats) -> Floats:
@@ -119,7 +119,7 @@ def level_spacing(sigmas: Floats) -> Floats:
     return np.gradient(np.log(sigmas))
 
 
-def fit_weighing(held_out: LevelEvidence, labels: Labels) -> Weighing:
+def fit_level_weights(held_out: LevelEvidence, labels: Labels) -> LevelWeights:
     """Fit ``fitted`` weights by penalised maximum likelihood under the held-out images' own class frequencies.
 
     Raises DataError if a class has no held-out image.
@@ -145,7 +145,7 @@ def fit_weighing(held_out: LevelEvidence, labels: Labels) -> Weighing:
         return float(loss + 0.5 * (theta[1:] ** 2).sum() + 0.5 * (theta[0] / 3) ** 2)
 
     start = min((np.array([scale, 0.0, 0.0]) for scale in (-6.0, -3.0, 0.0)), key=objective)
-    return Weighing(weights(minimize(objective, start, method="L-BFGS-B").x), np.zeros(n_classes))
+    return LevelWeights(weights(minimize(objective, start, method="L-BFGS-B").x), np.zeros(n_classes))
 
 
 def _place(sigmas: Floats) -> Floats:

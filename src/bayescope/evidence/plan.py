@@ -2,7 +2,7 @@
 
 A *draw* is one noise at one level under every class.  The noises are the same for every image, so what a draw says of the
 average image is known from the held-out ones beforehand, and taken off.  So is what the classes' means and spectrum already
-tell without the network: the *free evidence* of an image, g per class, times a slope b_k for each level.  Hopeless classes
+tell without the network: the *Gaussian evidence* of an image, g per class, times a slope b_k for each level.  Hopeless classes
 never cost a pass.  Let y_i be the difference of two classes' denoising evidence at draw i beyond that, and T = Σ_i t_i y_i what
 all draws together would say.  Over images the draws vary together: what one level tells, its neighbours mostly repeat, and an
 opposite noise takes back most of what the noise added.  With K the scale matrix of y (Σ between levels, τ² for each draw's own
@@ -12,7 +12,7 @@ draws (kriging) and its error are, with the Cholesky factor K = L Lᵀ, the inno
     T_m = Σ_{i≤m} z_i v_i          s_m² = Σ_{i>m} z_i²
 
 Images differ in how large all of their differences are, and in how noisy.  So the variance of T - T_m is
-s_m² (α_m + β_m (u² + Σ_{i≤m} v_i²)/(m + 1)), with u the standardised difference of the free evidence, and α and β fitted on
+s_m² (α_m + β_m (u² + Σ_{i≤m} v_i²)/(m + 1)), with u the standardised difference of the Gaussian evidence, and α and β fitted on
 held-out images (a multivariate t would prescribe them, but takes a large signal for noise), and its tail that of a t whose
 degrees of freedom ν are fitted too.  An image's own draws set its error bar.  This is a posterior given all draws so far;
 looking after every draw and stopping early does not void it.
@@ -40,17 +40,18 @@ _JITTER = 1e-9
 class LevelStatistics:
     """How the evidence of two classes differs over images.
 
-    ``offset``: what each draw says of an image without free evidence, nats per unit of log σ, ``(classes, levels, noises)``;
-    ``slope``: what a nat of free evidence adds, ``(levels, noises)``; ``free_scale``: root mean square difference of the free
-    evidence of two classes, nats; ``scale``: between levels, nats², ``(levels, levels)``; ``noise``: of a single draw at each
-    level, nats², ``(levels,)``; ``opposite``: covariance of two opposite noises at each level, nats², ``(levels,)``; ``dof``:
-    ν, of the error's tail; ``spread``: α and β after 0, 1, … draws, ``(draws + 1, 2)``;
-    ``risk``: chances at which a class is dropped and the error rate of the answers that follows, both rising, ``(points, 2)``.
+    ``offset``: what each draw says of an image without Gaussian evidence, nats per unit of log σ, ``(classes, levels,
+    noises)``; ``slope``: what a nat of Gaussian evidence adds, ``(levels, noises)``; ``gaussian_scale``: root mean square
+    difference of the Gaussian evidence of two classes, nats; ``scale``: between levels, nats², ``(levels, levels)``; ``noise``:
+    of a single draw at each level, nats², ``(levels,)``; ``opposite``: covariance of two opposite noises at each level, nats²,
+    ``(levels,)``; ``dof``: ν, of the error's tail; ``spread``: α and β after 0, 1, … draws, ``(draws + 1, 2)``;
+    ``risk``: chances at which a class is dropped and the disagreement rate of the answers that follows, both rising, ``(points,
+    2)``.
     """
 
     offset: Floats
     slope: Floats
-    free_scale: float
+    gaussian_scale: float
     scale: Floats
     noise: Floats
     opposite: Floats
@@ -58,16 +59,16 @@ class LevelStatistics:
     spread: Floats
     risk: Floats
 
-    def share(self, error_rate: float) -> float:
-        """The chance to win at which a class is dropped, such that answers err at ``error_rate``."""
-        if error_rate == 0:
+    def share(self, disagreement_rate: float) -> float:
+        """The chance to win at which a class is dropped, such that answers err at ``disagreement_rate``."""
+        if disagreement_rate == 0:
             return 0.0
         share, risk = np.log(self.risk.T)
-        return float(np.exp(np.interp(np.log(error_rate), risk, share)))
+        return float(np.exp(np.interp(np.log(disagreement_rate), risk, share)))
 
-    def expected(self, level: Labels | int, noise: Labels | int, label: Labels, free: Floats) -> Floats:
-        """What a draw will say of images ``(n,)`` under one class each, given the free evidence for it ``(n,)``."""
-        return np.asarray(self.offset[label, level, noise] + self.slope[level, noise] * free)
+    def expected(self, level: Labels | int, noise: Labels | int, label: Labels, gaussian: Floats) -> Floats:
+        """What a draw will say of images ``(n,)`` under one class each, given the Gaussian evidence for it ``(n,)``."""
+        return np.asarray(self.offset[label, level, noise] + self.slope[level, noise] * gaussian)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON."""
@@ -78,7 +79,7 @@ class LevelStatistics:
         """The inverse of :meth:`to_dict`."""
         names = ("offset", "slope", "scale", "noise", "opposite", "spread", "risk")
         arrays = {name: np.array(values[name], dtype=float) for name in names}
-        return cls(dof=float(values["dof"]), free_scale=float(values["free_scale"]), **arrays)
+        return cls(dof=float(values["dof"]), gaussian_scale=float(values["gaussian_scale"]), **arrays)
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,10 @@ class Plan:
     def n_draws(self) -> int:
         return len(self.weights) * self.n_noises
 
-    def start(self, free: Floats) -> Floats:
-        """Full evidence expected before any draw, nats, given the free evidence ``(n, classes)``: the same shape."""
+    def start(self, gaussian: Floats) -> Floats:
+        """Full evidence expected before any draw, nats, given the Gaussian evidence ``(n, classes)``: the same shape."""
         common = self.statistics.offset.mean(axis=2) @ self.weights
-        return np.asarray(common + free * (self.statistics.slope.mean(axis=1) @ self.weights))
+        return np.asarray(common + gaussian * (self.statistics.slope.mean(axis=1) @ self.weights))
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
@@ -159,15 +160,16 @@ class Plan:
         """v_m from draw m ``(n, classes)`` and the innovations before it ``(n, classes, m)``."""
         return np.asarray((draw - earlier @ self.factor[m, :m]) / self.factor[m, m])
 
-    def common_variance(self, gradient: Floats, free: Floats) -> Floats:
-        """Squared error, nats², that the noises leave in all images alike: ``(n,)``; ``gradient``, ``free (n, classes)``."""
+    def common_variance(self, gradient: Floats, gaussian: Floats) -> Floats:
+        """Squared error, nats², that the noises leave in all images alike: ``(n,)``; ``gradient``, ``gaussian (n,
+        classes)``."""
         offset = np.einsum("nc,ckj->nkj", gradient, self.statistics.offset)
-        contrast = offset + (gradient * free).sum(axis=1)[:, None, None] * self.statistics.slope
+        contrast = offset + (gradient * gaussian).sum(axis=1)[:, None, None] * self.statistics.slope
         return np.asarray(variance_of_mean(contrast) @ self.weights**2)
 
-    def free_size(self, difference: Floats) -> Floats:
-        """u² of differences of the free evidence, nats."""
-        scale = self.statistics.free_scale
+    def gaussian_size(self, difference: Floats) -> Floats:
+        """u² of differences of the Gaussian evidence, nats."""
+        scale = self.statistics.gaussian_scale
         return np.asarray((difference / scale) ** 2 if scale > 0 else np.zeros_like(difference))
 
     def variance(self, m: int | NDArray[np.int64], size: Floats, base: Floats) -> Floats:
@@ -178,15 +180,15 @@ class Plan:
         level, slope = self.statistics.spread[m].T
         return np.asarray(base[m] * (level + slope * size / (m + 1)))
 
-    def standard_error(self, m: NDArray[np.int64], size: Floats, gradient: Floats, free: Floats) -> Floats:
+    def standard_error(self, m: NDArray[np.int64], size: Floats, gradient: Floats, gaussian: Floats) -> Floats:
         """Against the evidence of endless noise, nats: ``(n,)``, of contrasts ``gradient (n, classes)`` after ``m`` draws.
 
-        ``size``: squares of the contrasts' innovations, summed, ``(n,)``; ``free``: free evidence, ``(n, classes)``.
+        ``size``: squares of the contrasts' innovations, summed, ``(n,)``; ``gaussian``: Gaussian evidence, ``(n, classes)``.
         """
         norm = (gradient**2).sum(axis=1) / 2
-        size = size + self.free_size((gradient * free).sum(axis=1))
+        size = size + self.gaussian_size((gradient * gaussian).sum(axis=1))
         own = norm * self.variance(m, size / norm, self.error_variance)
-        return np.sqrt(own + self.common_variance(gradient, free))
+        return np.sqrt(own + self.common_variance(gradient, gaussian))
 
     def chance_to_win(self, m: int, gap: Floats, size: Floats) -> Floats:
         """Probability that the full evaluation turns ``gap`` (nats by which a class is behind after ``m`` draws) round."""
@@ -195,15 +197,15 @@ class Plan:
         ratio = np.divide(gap, scale, out=np.full_like(gap, np.inf), where=scale > 0)
         return np.asarray(stats.t.sf(ratio, dof))
 
-    def predictions(self, draws: Floats, free: Floats) -> tuple[Floats, Floats]:
-        """Of contrasts in order, ``(n, draws)``, beyond their free evidence ``(n,)``, after 0, 1, … draws.
+    def predictions(self, draws: Floats, gaussian: Floats) -> tuple[Floats, Floats]:
+        """Of contrasts in order, ``(n, draws)``, beyond their Gaussian evidence ``(n,)``, after 0, 1, … draws.
 
         Error of the prediction, and ``(u² + Σ v²)/(m + 1)``: ``(n, draws + 1)`` each.
         """
         innovations = solve_triangular(self.factor, draws.T, lower=True).T
         first = np.zeros((len(draws), 1))
         terms = np.cumsum(np.hstack([first, innovations * self.innovation_weights]), axis=1)
-        squares = np.hstack([self.free_size(free)[:, None], innovations**2])
+        squares = np.hstack([self.gaussian_size(gaussian)[:, None], innovations**2])
         return terms[:, -1:] - terms, np.cumsum(squares, axis=1) / np.arange(1, self.n_draws + 2)
 
     @cached_property

@@ -1,7 +1,7 @@
 """How the evidence of two classes varies over levels, noises and images: learned on held-out images.
 
-The differences between the class that wins an image and every other class, beyond what the free evidence tells, are taken as
-draws of a multivariate t with mean zero (a class may win or lose) and scale Σ between levels plus τ² for each single noise,
+The differences between the class that wins an image and every other class, beyond what the Gaussian evidence tells, are taken
+as draws of a multivariate t with mean zero (a class may win or lose) and scale Σ between levels plus τ² for each single noise,
 of which opposite noises take part back from each other.
 Expectation-maximisation (Liu & Rubin 1995): each image's weight is what its size says under the t; Σ is shrunk towards a
 diagonal (Ledoit & Wolf 2004), since a validation split may hold some dozens of images.
@@ -17,7 +17,7 @@ from scipy.special import gammaln
 from sklearn.covariance import ledoit_wolf
 
 from bayescope.evidence.denoising import LevelEvidence, independent
-from bayescope.evidence.level_weights import Weighing
+from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.stopping import risk_curve
 from bayescope.types import Floats, Labels
@@ -30,22 +30,24 @@ _LEAST = 1e-9
 _SHARES = np.geomspace(1e-4, 0.5, 24)
 
 
-def fit_level_statistics(levels: LevelEvidence, free: Floats, labels: Labels, weighing: Weighing) -> LevelStatistics | None:
-    """Statistics of held-out images with their labels, the classes weighing alike; None with fewer than 16 images.
+def fit_level_statistics(
+    levels: LevelEvidence, gaussian: Floats, labels: Labels, level_weights: LevelWeights
+) -> LevelStatistics | None:
+    """Statistics of held-out images with their labels, the classes weighted equally; None with fewer than 16 images.
 
-    ``free``: their evidence without the network, nats, ``(n, classes)``; ``weighing``: with the class biases of the decisions
-    that the stopping rule is to foretell.
+    ``gaussian``: their evidence without the network, nats, ``(n, classes)``; ``level_weights``: with the class biases of the
+    decisions that the stopping rule is to foretell.
     """
     if len(labels) < FEWEST:
         return None
     n_classes = levels.values.shape[1]
     weight = _class_balance(labels, n_classes)
-    winner = weighing.evidence(levels).argmax(axis=1)
-    offset, free_offset = _common_to_images(levels.values, weight), _common_to_images(free, weight)
-    contrasts, free_contrasts = _contrasts(levels.values - offset, winner), _contrasts(free - free_offset, winner)
+    winner = level_weights.evidence(levels).argmax(axis=1)
+    offset, gaussian_offset = _common_to_images(levels.values, weight), _common_to_images(gaussian, weight)
+    contrasts, gaussian_contrasts = _contrasts(levels.values - offset, winner), _contrasts(gaussian - gaussian_offset, winner)
     weight = weight.repeat(n_classes - 1)
-    slope = _slope(contrasts, free_contrasts, weight)
-    contrasts = contrasts - slope * free_contrasts[:, None, None]
+    slope = _slope(contrasts, gaussian_contrasts, weight)
+    contrasts = contrasts - slope * gaussian_contrasts[:, None, None]
     means = contrasts.mean(axis=2)
     spread_of = _Spread.over_noises(contrasts)
     n_draws = contrasts[0].size
@@ -60,9 +62,9 @@ def fit_level_statistics(levels: LevelEvidence, free: Floats, labels: Labels, we
         dof = _fit_dof(size, weight, n_draws)
         trust = (dof + n_draws) / (dof + size)
     statistics = LevelStatistics(
-        offset=offset - slope * free_offset[:, None, None],
+        offset=offset - slope * gaussian_offset[:, None, None],
         slope=slope,
-        free_scale=float(np.sqrt(weight @ free_contrasts**2 / weight.sum())),
+        gaussian_scale=float(np.sqrt(weight @ gaussian_contrasts**2 / weight.sum())),
         scale=scale,
         noise=noise.of_draw,
         opposite=noise.of_opposites,
@@ -70,14 +72,14 @@ def fit_level_statistics(levels: LevelEvidence, free: Floats, labels: Labels, we
         spread=np.tile([1.0, 0.0], (n_draws + 1, 1)),
         risk=np.ones((1, 2)),
     )
-    plan = Plan(statistics, weighing.weights)
-    error, size = plan.predictions(contrasts[:, plan.order, plan.noise_index], free_contrasts)
+    plan = Plan(statistics, level_weights.weights)
+    error, size = plan.predictions(contrasts[:, plan.order, plan.noise_index], gaussian_contrasts)
     relative = error[:, :-1] ** 2 / plan.variance_left[:-1]
     spread = np.array([_fit_spread(relative[:, m], size[:, m], weight) for m in range(n_draws)])
     standardised = relative / (spread[:, 0] + spread[:, 1] * size[:, :-1])
     tail = _fit_tail(standardised[:, : n_draws // 2 + 1], weight)
     statistics = replace(statistics, spread=np.vstack([spread, (1.0, 0.0)]), dof=tail)
-    return replace(statistics, risk=_risk(Plan(statistics, weighing.weights), free, levels, labels, weighing))
+    return replace(statistics, risk=_risk(Plan(statistics, level_weights.weights), gaussian, levels, labels, level_weights))
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,13 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _risk(plan: Plan, free: Floats, levels: LevelEvidence, labels: Labels, weighing: Weighing) -> Floats:
-    """Chances at which a class is dropped, and the error rate of the answers that follows: ``(points, 2)``, both rising."""
+def _risk(plan: Plan, gaussian: Floats, levels: LevelEvidence, labels: Labels, level_weights: LevelWeights) -> Floats:
+    """Chances at which a class is dropped, and the disagreement rate of the answers that follows: ``(points, 2)``, both
+    rising."""
     chosen = np.linspace(0, len(labels) - 1, min(len(labels), _PLAYED)).astype(int)  # they may stand in order of class
     weight = _class_balance(labels[chosen], levels.values.shape[1])
-    winner = weighing.evidence(levels)[chosen].argmax(axis=1)
-    risk = risk_curve(plan, free[chosen], levels.values[chosen], weighing.class_bias, winner, weight, _SHARES)
+    winner = level_weights.evidence(levels)[chosen].argmax(axis=1)
+    risk = risk_curve(plan, gaussian[chosen], levels.values[chosen], level_weights.class_bias, winner, weight, _SHARES)
     rising = risk + _LEAST * _SHARES
     below = _LEAST * np.array([_SHARES[0], rising[0]])
     return np.vstack([below, np.column_stack([_SHARES, rising])])
@@ -159,10 +162,12 @@ def _contrasts(values: Floats, winner: Labels) -> Floats:
     return np.asarray(difference[np.arange(values.shape[1]) != winner[:, None]])
 
 
-def _slope(contrasts: Floats, free: Floats, weight: Floats) -> Floats:
-    """Of every draw's contrasts ``(n, levels, noises)`` on those of the free evidence ``(n,)``: ``(levels, noises)``."""
-    power = weight @ free**2
-    return np.asarray(np.tensordot(weight * free, contrasts, axes=1) / power) if power > 0 else np.zeros(contrasts.shape[1:])
+def _slope(contrasts: Floats, gaussian: Floats, weight: Floats) -> Floats:
+    """Of every draw's contrasts ``(n, levels, noises)`` on those of the Gaussian evidence ``(n,)``: ``(levels, noises)``."""
+    power = weight @ gaussian**2
+    return (
+        np.asarray(np.tensordot(weight * gaussian, contrasts, axes=1) / power) if power > 0 else np.zeros(contrasts.shape[1:])
+    )
 
 
 def _shrunk(samples: Floats) -> Floats:

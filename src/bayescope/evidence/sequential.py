@@ -2,7 +2,7 @@
 
 All images start open under all classes.  Each round takes one draw of the plan for every open image under its live classes,
 re-packed into full batches; :mod:`bayescope.evidence.stopping` says which stay open, such that answers differ from the
-full evaluation's at the error rate asked for.
+full evaluation's at the disagreement rate asked for.
 
 An image's passes depend on its own draws alone, so its answer does not depend on its batch-mates.  The network's memory is
 that of a chunk; what is kept of each image is as many numbers as it has classes times draws.
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bayescope.errors import ConfigError
-from bayescope.evidence.denoising import SupportsLevels, check_weighing, draw_errors, free_evidence
+from bayescope.evidence.denoising import SupportsLevels, check_scoring, draw_errors, gaussian_evidence
 from bayescope.evidence.plan import Plan
-from bayescope.evidence.stopping import play
+from bayescope.evidence.stopping import simulate
 from bayescope.types import Floats, Labels
 
 _CHUNK = 1024
@@ -30,21 +30,21 @@ _CHUNK = 1024
 class SequentialEvidence:
     """Evidence so far of each image when it stopped.
 
-    ``free``: evidence without the network, nats, ``(n, classes)``; ``values``: nats up to a constant common to the classes,
+    ``gaussian``: evidence without the network, nats, ``(n, classes)``; ``values``: nats up to a constant common to the classes,
     ``(n, classes)``; ``innovations``: ``(n, classes, draws)``, zero where none was taken; ``draws``: how many each class was
     given, ``(n, classes)``.
     """
 
     plan: Plan
-    free: Floats
+    gaussian: Floats
     values: Floats
     innovations: Floats
     draws: NDArray[np.int64]
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """That of all the parts' images, weighed by one plan."""
-        fields = [(part.free, part.values, part.innovations, part.draws) for part in parts]
+        """That of all the parts' images, scored by one plan."""
+        fields = [(part.gaussian, part.values, part.innovations, part.draws) for part in parts]
         return cls(parts[0].plan, *(np.concatenate(field) for field in zip(*fields, strict=True)))
 
     @property
@@ -62,47 +62,47 @@ class SequentialEvidence:
         contrast = np.einsum("nc,ncm->nm", gradient, self.innovations)
         taken = np.where(gradient != 0, self.draws, self.plan.n_draws).min(axis=1)
         within = np.arange(self.plan.n_draws) < taken[:, None]
-        return self.plan.standard_error(taken, (contrast**2 * within).sum(axis=1), gradient, self.free)
+        return self.plan.standard_error(taken, (contrast**2 * within).sum(axis=1), gradient, self.gaussian)
 
 
-def check_knobs(error_rate: float, max_passes: int | None, n_classes: int) -> None:
+def check_stopping_settings(disagreement_rate: float, max_passes: int | None, n_classes: int) -> None:
     """Raise ConfigError if the stopping rule is asked for the impossible."""
-    if not 0 <= error_rate < 1:
-        raise ConfigError(f"error_rate {error_rate}; expected at least 0 (weigh in full) and below 1, e.g. 0.01")
+    if not 0 <= disagreement_rate < 1:
+        raise ConfigError(f"disagreement_rate {disagreement_rate}; expected at least 0 (score in full) and below 1, e.g. 0.01")
     if max_passes is not None and max_passes < n_classes:
         raise ConfigError(f"max_passes {max_passes}; expected at least {n_classes}, one pass for each class")
 
 
 @torch.inference_mode()
-def weigh_sequentially(
+def score_sequentially(
     denoiser: SupportsLevels,
     x: Tensor,
     sigmas: Floats,
     noise: Tensor,
     plan: Plan,
     offset: Floats,
-    error_rate: float,
+    disagreement_rate: float,
     max_passes: int | None = None,
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> SequentialEvidence:
-    """Weigh images ``x (n, c, h, w)`` until each is settled.
+    """Score images ``x (n, c, h, w)`` until each is settled.
 
     ``noise``: ``(levels, noises, c, h, w)``; ``offset``: what is added to the evidence before classes are compared (class bias
     and log prior), ``(classes,)``; ``max_passes``: no image is given more; ``batch_size``: rows (images times classes) per
-    network call, by default as many as memory bounds allow.  Raises ConfigError for an error rate outside [0, 1), fewer
+    network call, by default as many as memory bounds allow.  Raises ConfigError for an disagreement rate outside [0, 1), fewer
     passes than classes, or what :func:`bayescope.evidence.denoising.level_evidence` refuses.
     """
-    check_knobs(error_rate, max_passes, len(offset))
-    check_weighing(denoiser.n_classes, sigmas, noise, batch_size)
+    check_stopping_settings(disagreement_rate, max_passes, len(offset))
+    check_scoring(denoiser.n_classes, sigmas, noise, batch_size)
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
-    share = plan.statistics.share(error_rate)
+    share = plan.statistics.share(disagreement_rate)
 
-    def weigh(chunk: Tensor) -> SequentialEvidence:
+    def score(chunk: Tensor) -> SequentialEvidence:
         def draw(level: int, j: int, image: Labels, label: Labels) -> Floats:
             return draw_errors(levels[level], chunk, float(sigmas[level]), noise[level, j], image, label, batch_size)
 
-        course = play(plan, free_evidence(denoiser, chunk, sigmas), draw, offset, share, max_passes, callback)
-        return SequentialEvidence(plan, course.free, course.values(plan), course.innovations, course.draws)
+        trace = simulate(plan, gaussian_evidence(denoiser, chunk, sigmas), draw, offset, share, max_passes, callback)
+        return SequentialEvidence(plan, trace.gaussian, trace.values(plan), trace.innovations, trace.draws)
 
-    return SequentialEvidence.joined([weigh(chunk) for chunk in x.split(_CHUNK)])
+    return SequentialEvidence.joined([score(chunk) for chunk in x.split(_CHUNK)])

@@ -4,9 +4,9 @@ Round m takes draw m of the plan for every open image under its live classes.  A
 after any, once the probability that the full evaluation would still make it the winner is at most ``share``; an image stops
 when one class is left.
 
-What is asked for is the error rate of all answers together, so ``share`` may exceed it: most classes that are dropped could
-win far less often.  Played on held-out images, whose draws are all known, the rule tells what error rate any share brings
-(:func:`risk_curve`), and the share that brings the rate asked for is taken.
+What is asked for is the disagreement rate of all answers together, so ``share`` may exceed it: most classes that are dropped
+could win far less often.  Simulated on held-out images, whose draws are all known, the rule tells what disagreement rate any
+share brings (:func:`risk_curve`), and the share that brings the rate asked for is taken.
 """
 
 from collections.abc import Callable
@@ -26,15 +26,15 @@ Draw = Callable[[int, int, Labels, Labels], Floats]
 
 
 @dataclass(frozen=True)
-class Course:
+class Trace:
     """What was drawn of each image until it stopped.
 
-    ``free``: free evidence, nats, ``(n, classes)``; ``innovations``: ``(n, classes, draws)``, zero where none was taken;
-    ``draws``: how many each class was given, ``(n, classes)``; ``chance``: that the class would have won after all, when it was
-    dropped, ``(n, classes)``.
+    ``gaussian``: Gaussian evidence, nats, ``(n, classes)``; ``innovations``: ``(n, classes, draws)``, zero where none was
+    taken; ``draws``: how many each class was given, ``(n, classes)``; ``chance``: that the class would have won after all, when
+    it was dropped, ``(n, classes)``.
     """
 
-    free: Floats
+    gaussian: Floats
     innovations: Floats
     draws: NDArray[np.int64]
     chance: Floats
@@ -49,32 +49,32 @@ class Course:
         longest = terms[np.arange(len(last)), last]
         shared = np.arange(plan.n_draws) < self.draws[:, :, None]
         behind = ((longest[:, None] - terms) * shared).sum(axis=2)
-        return np.asarray(plan.start(self.free) - behind)
+        return np.asarray(plan.start(self.gaussian) - behind)
 
 
-def play(
+def simulate(
     plan: Plan,
-    free: Floats,
+    gaussian: Floats,
     draw: Draw,
     offset: Floats,
     share: float,
     max_passes: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
-) -> Course:
-    """Draw for images of free evidence ``(n, classes)`` until each is settled.
+) -> Trace:
+    """Draw for images of Gaussian evidence ``(n, classes)`` until each is settled.
 
     ``offset (classes,)`` is added before classes are compared.  The two classes ahead are drawn at least three times: fewer
     would settle many winners and leave their ratio vague.  No image is given more than ``max_passes``: when they run short, the
     classes least likely to win go first.  ``callback`` hears how many images each round settled.
     """
-    n, n_classes = free.shape
+    n, n_classes = gaussian.shape
     innovations = np.zeros((n, n_classes, plan.n_draws))
     draws = np.zeros((n, n_classes), dtype=np.int64)
     chance = np.zeros((n, n_classes))
     live = np.ones((n, n_classes), dtype=bool)
     for m in range(plan.n_draws + 1):
         opened = live.any(axis=1)
-        left, order = _chance(plan, m, free[opened], innovations[opened, :, :m], offset, live[opened])
+        left, order = _chance(plan, m, gaussian[opened], innovations[opened, :, :m], offset, live[opened])
         chance[opened] = np.where(live[opened], left, chance[opened])
         kept = live[opened] & ((m < plan.n_draws) if share == 0 else (left > share))
         surely = order[:, : 1 if m >= _FEWEST_DRAWS else 2]
@@ -89,12 +89,12 @@ def play(
         level, j = int(plan.order[m]), int(plan.noise_index[m])
         image, label = np.nonzero(live)
         found = np.zeros((n, n_classes))
-        found[image, label] = draw(level, j, image, label) - plan.statistics.expected(level, j, label, free[image, label])
+        found[image, label] = draw(level, j, image, label) - plan.statistics.expected(level, j, label, gaussian[image, label])
         opened = live.any(axis=1)
         draws[live] += 1
         innovations[opened, :, m] = plan.innovation(m, found[opened], innovations[opened, :, :m])
         innovations[~live, m] = 0.0
-    return Course(free, innovations, draws, chance)
+    return Trace(gaussian, innovations, draws, chance)
 
 
 def _affordable(kept: NDArray[np.bool_], order: Labels, passes_left: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -107,29 +107,29 @@ def _affordable(kept: NDArray[np.bool_], order: Labels, passes_left: NDArray[np.
 
 
 def _chance(
-    plan: Plan, m: int, free: Floats, innovations: Floats, offset: Floats, live: NDArray[np.bool_]
+    plan: Plan, m: int, gaussian: Floats, innovations: Floats, offset: Floats, live: NDArray[np.bool_]
 ) -> tuple[Floats, Labels]:
     """That each class wins in full after all, 0 for the leader, and the live classes first and in falling order.
 
     Both ``(n, classes)``.
     """
-    evidence = plan.start(free) + innovations @ plan.innovation_weights[:m] + offset
+    evidence = plan.start(gaussian) + innovations @ plan.innovation_weights[:m] + offset
     order = np.argsort(np.where(live, -evidence, np.inf), axis=1)
     rows, leader = np.arange(len(evidence)), order[:, 0]
     gap = evidence[rows, leader][:, None] - evidence
     spread = ((innovations[rows, leader][:, None] - innovations) ** 2).sum(axis=2)
-    size = spread + plan.free_size(free[rows, leader][:, None] - free)
+    size = spread + plan.gaussian_size(gaussian[rows, leader][:, None] - gaussian)
     chance = plan.chance_to_win(m, gap, size)
     chance[rows, leader] = 0.0
     return chance, order
 
 
 def risk_curve(
-    plan: Plan, free: Floats, values: Floats, offset: Floats, winner: Labels, weight: Floats, shares: Floats
+    plan: Plan, gaussian: Floats, values: Floats, offset: Floats, winner: Labels, weight: Floats, shares: Floats
 ) -> Floats:
-    """Error rate of the answers to held-out images at each share: ``(shares,)``, rising.
+    """Disagreement rate of the answers to held-out images at each share: ``(shares,)``, rising.
 
-    ``free``: free evidence, ``(n, classes)``; ``values``: every draw, nats per unit of log σ,
+    ``gaussian``: Gaussian evidence, ``(n, classes)``; ``values``: every draw, nats per unit of log σ,
     ``(n, classes, levels, noises)``; ``winner``: of the full evaluation, ``(n,)``; ``weight``: of the images, ``(n,)``, mean
     one.  The mean predicted chance gives the curve's shape, the errors counted over all shares its height; a few errors as
     predicted are counted beside, lest a small set move it far.
@@ -138,8 +138,8 @@ def risk_curve(
     def known(level: int, j: int, image: Labels, label: Labels) -> Floats:
         return np.asarray(values[image, label, level, j])
 
-    courses = [play(plan, free, known, offset, share) for share in shares]
-    predicted = np.array([weight @ course.chance.sum(axis=1) for course in courses])
-    counted = np.array([weight @ ((course.values(plan) + offset).argmax(axis=1) != winner) for course in courses])
+    traces = [simulate(plan, gaussian, known, offset, share) for share in shares]
+    predicted = np.array([weight @ trace.chance.sum(axis=1) for trace in traces])
+    counted = np.array([weight @ ((trace.values(plan) + offset).argmax(axis=1) != winner) for trace in traces])
     height = (_PRIOR_ERRORS + counted.mean()) / (_PRIOR_ERRORS + predicted.mean())
     return np.maximum.accumulate(height * predicted / len(values))

@@ -13,7 +13,7 @@ from bayescope.config import Config, TrainingConfig
 from bayescope.data.dataset import Dataset, PixelScale
 from bayescope.diffusion.device import open_fabric
 from bayescope.diffusion.schedules import log_spaced
-from bayescope.evidence.sequential import check_knobs
+from bayescope.evidence.sequential import check_stopping_settings
 from bayescope.fitting.post_hoc import calibrated
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.post_hoc import PostHoc
@@ -21,7 +21,7 @@ from bayescope.runs.files import METRICS, STATE, append_line, load_tensors, read
 from bayescope.runs.folder import check_run, manifest_of, open_run
 from bayescope.runs.model_file import save_model
 from bayescope.runs.training_record import TrainingRecord
-from bayescope.training.augmentation import Augment, choose
+from bayescope.training.augmentation import Augment, build_augmentation
 from bayescope.training.initial import start_from, weights_fingerprint
 from bayescope.training.loop import Progress, Watch, diverged, start, train
 from bayescope.training.sampler import seeded
@@ -37,12 +37,12 @@ def fit(
     config: Config,
     class_prior: Floats | None = None,
     watch: Watch = lambda progress: None,
-    weighed: Callable[[int], None] = lambda images: None,
+    scored: Callable[[int], None] = lambda images: None,
     init: LikelihoodModel | None = None,
 ) -> LikelihoodModel:
     """Train in memory, from the network of ``init`` if given.
 
-    ``class_prior`` defaults to uniform; ``weighed`` hears of :func:`images_to_weigh` done.
+    ``class_prior`` defaults to uniform; ``scored`` hears of :func:`images_to_score` done.
 
     A class without validation images leaves levels their plain weights and ratios uncalibrated.  Raises, before the first
     step, ConfigError if the device is not there, ``max_passes`` too few or ``init`` of another network; RunError if training
@@ -50,20 +50,20 @@ def fit(
     """
     training = _Training.ready(data, config, init)
     training.run(watch)
-    return training.model(class_prior, weighed)
+    return training.model(class_prior, scored)
 
 
-def imitated_shift(config: Config, n_train: int) -> Augment | None:
+def calibration_augmentation(config: Config, n_train: int) -> Augment | None:
     """How copies of validation images are to be changed; None if there are to be none, or nothing is fitted to them."""
     training, evidence = config.training, config.evidence
     if evidence.level_weights != "fitted" and evidence.calibration == "none":
         return None
-    return choose(training.augmentation, n_train, training.intensity, evidence.imitated_shift)
+    return build_augmentation(training.augmentation, n_train, training.intensity, evidence.calibration_augmentation)
 
 
-def images_to_weigh(data: Dataset, config: Config) -> int:
-    """Validation images and their copies, of which ``weighed`` hears."""
-    return len(data.val) * (1 if imitated_shift(config, len(data.train)) is None else 2)
+def images_to_score(data: Dataset, config: Config) -> int:
+    """Validation images and their copies, of which ``scored`` hears."""
+    return len(data.val) * (1 if calibration_augmentation(config, len(data.train)) is None else 2)
 
 
 def fit_run(
@@ -73,7 +73,7 @@ def fit_run(
     resume: bool = False,
     checkpoint_every: int = 250,
     watch: Watch = lambda progress: None,
-    weighed: Callable[[int], None] = lambda images: None,
+    scored: Callable[[int], None] = lambda images: None,
     data_path: Path | None = None,
     force: bool = False,
     init: LikelihoodModel | None = None,
@@ -97,7 +97,7 @@ def fit_run(
         watch(progress)
 
     training.run(after_step)
-    model = training.model(None, weighed)
+    model = training.model(None, scored)
     save_model(run, model)
     return model
 
@@ -114,7 +114,7 @@ class _Training:
 
     @classmethod
     def ready(cls, data: Dataset, config: Config, init: LikelihoodModel | None) -> Self:
-        check_knobs(config.evidence.error_rate, config.evidence.max_passes, data.n_classes)
+        check_stopping_settings(config.evidence.disagreement_rate, config.evidence.max_passes, data.n_classes)
         fabric, scale = open_fabric(config), PixelScale.of(data.train.pixels)
         state = start(config, data.train, scale, fabric)
         if init is not None:
@@ -127,7 +127,7 @@ class _Training:
         data = self.data
         train(self.state, self.config, data.train, data.val, self.scale, self.fabric, callback, data.unlabelled)
 
-    def model(self, class_prior: Floats | None, weighed: Callable[[int], None]) -> LikelihoodModel:
+    def model(self, class_prior: Floats | None, scored: Callable[[int], None]) -> LikelihoodModel:
         data, settings, n_classes = self.data, self.config.evidence, self.data.n_classes
         sigmas = log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
         model = LikelihoodModel(
@@ -140,7 +140,7 @@ class _Training:
             PostHoc.unfitted(sigmas, n_classes),
             preparation=data.preparation,
         )
-        return calibrated(model, data.val, imitated_shift(self.config, len(data.train)), weighed)
+        return calibrated(model, data.val, calibration_augmentation(self.config, len(data.train)), scored)
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,21 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from bayescope.calibration.affine import EvidenceCalibration
+from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.base import no_error
-from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold, weighing_of_views
+from bayescope.calibration.cross_fit import cross_fitted_calibration, level_weights_of_copies, out_of_fold
 from bayescope.data.dataset import ImageSet
-from bayescope.evidence.denoising import LevelEvidence, free_evidence
+from bayescope.evidence.denoising import LevelEvidence, gaussian_evidence
 from bayescope.evidence.plan_fit import fit_level_statistics
 from bayescope.inference.decisions import Decisions, fit_decisions
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.novelty import FEWEST_IMAGES, fit_novelty, image_features
 from bayescope.inference.post_hoc import PostHoc
-from bayescope.inference.predictions import tell
+from bayescope.inference.predictions import predict_from_evidence
 from bayescope.training.augmentation import Augment
 from bayescope.types import Floats, Labels, Pixels
 
-_FEWEST_OF_A_CLASS = 2 * EvidenceCalibration.fewest_images
+_FEWEST_OF_A_CLASS = 2 * BiasCorrectedTemperatureScaling.fewest_images
 
 
 def calibrated(
@@ -29,47 +29,47 @@ def calibrated(
     shift: Augment | None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> LikelihoodModel:
-    """The same model with all that held-out images teach; ``callback`` hears of images weighed.
+    """The same model with all that held-out images teach; ``callback`` hears of images scored.
 
     That is the level weights and the calibration its configuration asks for, statistics for stopping early, the novelty test,
     prediction sets and abstention.  Calibration and decisions are fitted on evidence whose weights were fitted on other folds,
     patients kept whole.  Weights and calibration also see every image changed by ``shift``, if there is one
-    (:func:`bayescope.fitting.fit.imitated_shift`); all else, images as they are.
+    (:func:`bayescope.fitting.fit.calibration_augmentation`); all else, images as they are.
     """
     settings, labels, patients = model.config.evidence, held_out.labels, held_out.groups
-    views = [model.level_evidence(held_out.pixels, callback)]
+    copies = [model.level_evidence(held_out.pixels, callback)]
     if shift is not None and len(labels):
         change = shift.in_turn(len(labels), torch.Generator().manual_seed(model.config.seed))
-        views.append(model.level_evidence(held_out.pixels, callback, change=change))
-    levels = views[0]
-    calibration = cross_fitted_calibration(settings, views, labels, model.class_prior, patients)
-    weighing = weighing_of_views(settings, views, labels)
-    first_noise = levels.first_noise(weighing.evidence(levels).argmax(axis=1))
-    free, features = _without_noise(model, held_out.pixels, levels.sigmas, first_noise)
+        copies.append(model.level_evidence(held_out.pixels, callback, change=change))
+    levels = copies[0]
+    calibration = cross_fitted_calibration(settings, copies, labels, model.class_prior, patients)
+    level_weights = level_weights_of_copies(settings, copies, labels)
+    first_noise = levels.first_noise(level_weights.evidence(levels).argmax(axis=1))
+    gaussian, features = _without_noise(model, held_out.pixels, levels.sigmas, first_noise)
     equal = np.full(len(model.class_names), 1 / len(model.class_names))
     offset = calibration.stopping_offset(equal)
-    deciding = weighing if offset is None else replace(weighing, class_bias=weighing.class_bias + offset)
+    deciding = level_weights if offset is None else replace(level_weights, class_bias=level_weights.class_bias + offset)
     fitted = PostHoc(
-        weighing=weighing,
+        level_weights=level_weights,
         calibration=calibration,
-        statistics=fit_level_statistics(levels, free, labels, deciding),
+        statistics=fit_level_statistics(levels, gaussian, labels, deciding),
         novelty=fit_novelty(features, patients) if len(labels) >= FEWEST_IMAGES else None,
-        decisions=_decisions(model, views, held_out) if calibration.calibrated else None,
+        decisions=_decisions(model, copies, held_out) if calibration.calibrated else None,
     )
     return replace(model, post_hoc=fitted)
 
 
 def _without_noise(model: LikelihoodModel, pixels: Pixels, sigmas: Floats, first_noise: Floats) -> tuple[Floats, Floats]:
-    """Free evidence and the features of the novelty test, a few images at a time."""
-    free, features, start = [], [], 0
+    """Gaussian evidence and the features of the novelty test, a few images at a time."""
+    gaussian, features, start = [], [], 0
     for x in map(model.checked, model.parts(pixels)):
-        free.append(free_evidence(model.denoiser, x, sigmas))
+        gaussian.append(gaussian_evidence(model.denoiser, x, sigmas))
         features.append(image_features(first_noise[start : start + len(x)], x))
         start += len(x)
-    return np.concatenate(free), np.concatenate(features)
+    return np.concatenate(gaussian), np.concatenate(features)
 
 
-def _decisions(model: LikelihoodModel, views: Sequence[LevelEvidence], held_out: ImageSet) -> Decisions | None:
+def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> Decisions | None:
     """On answers of weights and a calibration that saw neither the image nor its patient; one image of each patient counts.
 
     None with too few images of a class.
@@ -80,10 +80,10 @@ def _decisions(model: LikelihoodModel, views: Sequence[LevelEvidence], held_out:
         return None
 
     def posterior(fitting: Labels, asked: Labels) -> Floats:
-        known, of_known = [view.subset(fitting) for view in views], labels[fitting]
+        known, of_known = [copy.subset(fitting) for copy in copies], labels[fitting]
         calibration = cross_fitted_calibration(settings, known, of_known, prior, patients[fitting].tolist())
-        evidence = weighing_of_views(settings, known, of_known).evidence(views[0].subset(asked))
-        return tell(evidence, prior, no_error, np.full(len(asked), views[0].passes), calibration).posterior
+        evidence = level_weights_of_copies(settings, known, of_known).evidence(copies[0].subset(asked))
+        return predict_from_evidence(evidence, prior, no_error, np.full(len(asked), copies[0].passes), calibration).posterior
 
     answered = out_of_fold(posterior, labels, held_out.groups)
     one_each = np.unique(patients, return_index=True)[1]

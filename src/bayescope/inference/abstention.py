@@ -35,7 +35,7 @@ class Abstention:
     coverage: float
     images: int
 
-    def answers(self, posterior: Floats) -> np.ndarray:
+    def accepts(self, posterior: Floats) -> np.ndarray:
         """Which of the images of ``posterior (n, classes)`` are answered: bool, ``(n,)``."""
         return posterior.max(axis=1) > self.threshold
 

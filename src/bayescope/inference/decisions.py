@@ -27,9 +27,9 @@ class Decided:
     answered: np.ndarray | None
 
     def in_words(self, class_names: tuple[str, ...], i: int) -> str:
-        """The set of image ``i``, and whether its answer is withheld."""
+        """The set of image ``i``, and whether the classifier abstains."""
         members = ", ".join(self.members(class_names, i)) or "none"
-        return members if self.answered is None or self.answered[i] else f"{members} (withheld)"
+        return members if self.answered is None or self.answered[i] else f"{members} (abstained)"
 
     def members(self, class_names: tuple[str, ...], i: int) -> list[str]:
         """Names of the classes in the set of image ``i``."""
@@ -58,7 +58,7 @@ class Decisions:
 
     def __call__(self, posterior: Floats) -> Decided:
         """Of images whose ``posterior (n, classes)`` is at that prior."""
-        answered = None if self.abstention.warning else self.abstention.answers(posterior)
+        answered = None if self.abstention.warning else self.abstention.accepts(posterior)
         return Decided(posterior, self.sets.sets(posterior), answered)
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Decisions:
             return cls(sets, Abstention(**content["abstention"]), tuple(content["prior"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(
-                f"decisions cannot be read ({error!r}); expected prediction sets and abstention. Weigh the images "
+                f"decisions cannot be read ({error!r}); expected prediction sets and abstention. Score the images "
                 "again: `bayescope train DATA --out RUN --resume`"
             ) from None
 

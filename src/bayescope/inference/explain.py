@@ -24,7 +24,7 @@ from torch import Tensor
 from bayescope.diffusion.sampling import flow
 from bayescope.diffusion.schedules import ImageDenoiser, log_spaced
 from bayescope.errors import ConfigError
-from bayescope.evidence.level_weights import Weighing
+from bayescope.evidence.level_weights import LevelWeights
 from bayescope.types import Floats
 
 _SIGMA_MIN = 0.01
@@ -65,7 +65,7 @@ class ClassMaps:
 
     @property
     def evidence(self) -> Floats:
-        """Log-likelihood per class as :meth:`Weighing.evidence` has it: ``(n, classes)``."""
+        """Log-likelihood per class as :meth:`LevelWeights.evidence` has it: ``(n, classes)``."""
         return self.levels.sum(axis=(2, 3, 4)) + self.class_bias
 
     def between(self, a: int, b: int) -> EvidenceMap:
@@ -74,7 +74,7 @@ class ClassMaps:
         return EvidenceMap(self.levels[:, a] - self.levels[:, b], np.full(len(self.levels), bias))
 
     def against_rest(self, a: int, class_prior: Floats) -> EvidenceMap:
-        """For class ``a``, against the others mixed by prior: of :meth:`Weighing.log_likelihood_ratio`."""
+        """For class ``a``, against the others mixed by prior: of :meth:`LevelWeights.log_likelihood_ratio`."""
         rest = np.arange(len(self.class_bias)) != a
         log_prior = np.log(class_prior[rest] / class_prior[rest].sum())
         share = softmax(self.evidence[:, rest] + log_prior, axis=1)
@@ -101,7 +101,7 @@ class Counterfactual:
 
 @torch.inference_mode()
 def class_maps(
-    denoise: ClassDenoiser, x: Tensor, sigmas: Floats, noise: Tensor, weighing: Weighing, batch_size: int = 32
+    denoise: ClassDenoiser, x: Tensor, sigmas: Floats, noise: Tensor, level_weights: LevelWeights, batch_size: int = 32
 ) -> ClassMaps:
     """Evidence maps of images ``x (n, c, h, w)``, channels added up.
 
@@ -111,7 +111,7 @@ def class_maps(
     levels = list(zip(sigmas.tolist(), noise.to(x.device), strict=True))
     batches = [torch.stack([_class_map(denoise, batch, *level) for level in levels], dim=2) for batch in x.split(batch_size)]
     maps = torch.cat(batches).cpu().numpy()
-    return ClassMaps(maps * weighing.weights[:, None, None], weighing.class_bias)
+    return ClassMaps(maps * level_weights.weights[:, None, None], level_weights.class_bias)
 
 
 def _class_map(denoise: ClassDenoiser, x: Tensor, sigma: float, noises: Tensor) -> Tensor:

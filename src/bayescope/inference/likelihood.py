@@ -1,7 +1,7 @@
 """log p(x|y) of a trained model by the probability flow: the paper's estimator, with the same probes for every class.
 
-A stored value stands for a cell as wide as a grey level; uniform noise of that width (dequantization, Theis et al. 2016) makes
-of stored pixels an image with a density, and of the density bits per pixel.  Grey levels are those of the image's own depth.
+A stored value stands for a cell as wide as a gray level; uniform noise of that width (dequantization, Theis et al. 2016) makes
+of stored pixels an image with a density, and of the density bits per pixel.  Gray levels are those of the image's own depth.
 """
 
 from collections.abc import Callable
@@ -54,12 +54,12 @@ def exact_likelihood(
     """Integrate stored pixels ``(n, channel, height, width)`` along the flow under every class.
 
     ``settings`` default to the model's.  Probes and dequantization are those of the model's seed.  ``step``: how far apart, in
-    stored values, an image's own grey levels are, ``(n,)`` or one for all; more than 1 where it was stretched from fewer bits.
+    stored values, an image's own gray levels are, ``(n,)`` or one for all; more than 1 where it was stretched from fewer bits.
     Raises DataError for images that do not fit the model, ConfigError for a step that is not above 0.
     """
     settings = settings or model.config.flow
     if not (np.asarray(step) > 0).all():
-        raise ConfigError(f"step {np.min(step):g} between grey levels; expected more than 0")
+        raise ConfigError(f"step {np.min(step):g} between gray levels; expected more than 0")
     steps = iter(np.broadcast_to(step, len(pixels)))
     parts = [
         _integrate(model, part, np.array([*islice(steps, len(part))], dtype=float), settings, batch_size, callback)
@@ -70,14 +70,14 @@ def exact_likelihood(
 
 
 def blur_warning(model: LikelihoodModel, settings: FlowConfig, step: float = 1.0) -> str:
-    """What to tell of bits per pixel where ``sigma_min`` hides grey levels, ``step`` stored values apart, or nothing."""
+    """What to tell of bits per pixel where ``sigma_min`` hides gray levels, ``step`` stored values apart, or nothing."""
     width = dequantization_width(model.scale.low, model.scale.high, step)
     hidden = settings.sigma_min / width
     if model.pixel_type == "float32" or hidden < _HIDDEN_LEVELS:
         return ""
     return (
-        f"bits per pixel are those of images blurred by {hidden:.0f} grey levels: the flow starts at sigma_min "
-        f"{settings.sigma_min:g}, a grey level is {width:.1g}. With a lower [flow] sigma_min the network is asked what it was "
+        f"bits per pixel are those of images blurred by {hidden:.0f} gray levels: the flow starts at sigma_min "
+        f"{settings.sigma_min:g}, a gray level is {width:.1g}. With a lower [flow] sigma_min the network is asked what it was "
         "rarely shown"
     )
 

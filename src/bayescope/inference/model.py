@@ -1,4 +1,4 @@
-"""The likelihood classifier: a trained denoiser, how to weigh with it, and what its evidence is worth."""
+"""The likelihood classifier: a trained denoiser, how to score with it, and what its evidence is worth."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,14 +20,14 @@ from bayescope.diffusion.sampling import sample
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.denoising import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_at_once
-from bayescope.evidence.level_weights import Weighing
+from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
-from bayescope.evidence.sequential import check_knobs, weigh_sequentially
+from bayescope.evidence.sequential import check_stopping_settings, score_sequentially
 from bayescope.inference.decisions import Decided, Decisions
 from bayescope.inference.explain import ClassMaps, class_maps
 from bayescope.inference.novelty import NoveltyTest, drawn_first_noise, image_features
 from bayescope.inference.post_hoc import PostHoc
-from bayescope.inference.predictions import Answers, ClassPrior, check_prior, tell
+from bayescope.inference.predictions import ClassPrior, Predictions, check_prior, predict_from_evidence
 from bayescope.types import Floats, Pixels
 
 _NUMBERS_AT_ONCE = 2**23
@@ -36,7 +36,7 @@ _NUMBERS_AT_ONCE = 2**23
 
 @dataclass(frozen=True)
 class LikelihoodModel:
-    """A denoiser in its final weights with everything needed to weigh stored pixels."""
+    """A denoiser in its final weights with everything needed to score stored pixels."""
 
     config: Config
     denoiser: Denoiser
@@ -50,9 +50,9 @@ class LikelihoodModel:
     """How its images were prepared from mammograms, and new ones are to be; None if they were not."""
 
     @property
-    def weighing(self) -> Weighing:
+    def level_weights(self) -> LevelWeights:
         """Weights of the noise levels."""
-        return self.post_hoc.weighing
+        return self.post_hoc.level_weights
 
     @property
     def statistics(self) -> LevelStatistics | None:
@@ -81,11 +81,11 @@ class LikelihoodModel:
     @cached_property
     def plan(self) -> Plan | None:
         """In which order to spend passes."""
-        return None if self.statistics is None else Plan(self.statistics, self.weighing.weights)
+        return None if self.statistics is None else Plan(self.statistics, self.level_weights.weights)
 
     @property
     def sigmas(self) -> Floats:
-        """Noise levels that images are weighed at, rising: ``(levels,)``."""
+        """Noise levels that images are scored at, rising: ``(levels,)``."""
         settings = self.config.evidence
         return log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
 
@@ -113,92 +113,96 @@ class LikelihoodModel:
         self,
         pixels: Pixels,
         class_prior: ClassPrior | None = None,
-        error_rate: float | None = None,
+        disagreement_rate: float | None = None,
         max_passes: int | None = None,
         callback: Callable[[int], None] = lambda images: None,
         test_novelty: bool = False,
-    ) -> Answers:
-        """Weigh stored pixels until each image is settled, and apply Bayes' rule.
+    ) -> Predictions:
+        """Score stored pixels until each image is settled, and apply Bayes' rule.
 
-        ``error_rate``: how often an answer may differ from the full evaluation's, 0 to weigh in full; ``max_passes`` per image;
-        both default to the configuration.  Without statistics of held-out images, or with a monotone calibration, every
-        image is weighed in full.  ``test_novelty``: also after an early stop, at one pass more for every level at which the
-        winner was not yet weighed; these come on top of ``max_passes``, and ``passes`` counts them.  In full it is always done.
+        ``disagreement_rate``: how often an answer may differ from the full evaluation's, 0 to score in full; ``max_passes`` per
+        image; both default to the configuration.  Without statistics of held-out images, or with an isotonic calibration, every
+        image is scored in full.  ``test_novelty``: also after an early stop, at one pass more for every level at which the
+        winner was not yet scored; these come on top of ``max_passes``, and ``passes`` counts them.  In full it is always done.
         ``class_prior``: numbers in the order of ``class_names``, or by their names.
         Raises DataError for images that do not fit the model; ConfigError for an impossible prior, rate or budget.
         """
         settings = self.config.evidence
-        error_rate = settings.error_rate if error_rate is None else error_rate
+        disagreement_rate = settings.disagreement_rate if disagreement_rate is None else disagreement_rate
         max_passes = settings.max_passes if max_passes is None else max_passes
-        check_knobs(error_rate, max_passes, len(self.class_names))
+        check_stopping_settings(disagreement_rate, max_passes, len(self.class_names))
         prior = self._prior(class_prior)
         offset = self.calibration.stopping_offset(prior)
         if self.plan is None or offset is None:
             _refuse_budget(max_passes)
             offset = None
-        if offset is None or (error_rate == 0 and max_passes is None):
-            parts = [self.answer(self.level_evidence(part, callback), prior, part) for part in self.parts(pixels)]
+        if offset is None or (disagreement_rate == 0 and max_passes is None):
+            parts = [self.predict_from_levels(self.level_evidence(part, callback), prior, part) for part in self.parts(pixels)]
         else:
-            rest = offset, error_rate, max_passes, callback, test_novelty
-            parts = [self._answer_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
-        return Answers.joined(parts)
+            rest = offset, disagreement_rate, max_passes, callback, test_novelty
+            parts = [self._classify_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
+        return Predictions.joined(parts)
 
-    def answer(self, levels: LevelEvidence, class_prior: ClassPrior | None = None, pixels: Pixels | None = None) -> Answers:
+    def predict_from_levels(
+        self, levels: LevelEvidence, class_prior: ClassPrior | None = None, pixels: Pixels | None = None
+    ) -> Predictions:
         """Bayes' rule with ``class_prior`` (default: the model's own); tested for novelty if the ``pixels`` are given too.
 
         Raises ConfigError if the prior is no distribution.
         """
-        evidence, verdict = self.weighing.evidence(levels), None
+        evidence, novelty_result = self.level_weights.evidence(levels), None
         if self.novelty and pixels is not None:
             first_noise = levels.first_noise(evidence.argmax(axis=1))
-            verdict = self.novelty(image_features(first_noise, self.checked(pixels)))
+            novelty_result = self.novelty(image_features(first_noise, self.checked(pixels)))
         passes = np.full(len(levels.values), levels.passes)
-        error = partial(self.weighing.standard_error, levels)
-        return tell(evidence, self._prior(class_prior), error, passes, self.calibration, verdict)
+        error = partial(self.level_weights.standard_error, levels)
+        return predict_from_evidence(evidence, self._prior(class_prior), error, passes, self.calibration, novelty_result)
 
-    def _answer_early(
+    def _classify_early(
         self,
         x: Tensor,
         prior: Floats,
         offset: Floats,
-        error_rate: float,
+        disagreement_rate: float,
         max_passes: int | None,
         callback: Callable[[int], None],
         test_novelty: bool,
-    ) -> Answers:
+    ) -> Predictions:
         assert self.plan is not None
-        (sigmas, noise), bias = self._draws(), self.weighing.class_bias
-        found = weigh_sequentially(
-            self.denoiser, x, sigmas, noise, self.plan, bias + offset, error_rate, max_passes, callback=callback
+        (sigmas, noise), bias = self._draws(), self.level_weights.class_bias
+        found = score_sequentially(
+            self.denoiser, x, sigmas, noise, self.plan, bias + offset, disagreement_rate, max_passes, callback=callback
         )
-        evidence, passes, verdict = found.values + bias, found.passes, None
+        evidence, passes, novelty_result = found.values + bias, found.passes, None
         if test_novelty and self.novelty:
             leader = evidence.argmax(axis=1)
             known = drawn_first_noise(found, leader)
             first_noise = first_noise_evidence(self.denoiser, x, sigmas, noise, leader, known)
-            verdict = self.novelty(image_features(first_noise, x))
+            novelty_result = self.novelty(image_features(first_noise, x))
             passes = passes + np.isnan(known).sum(axis=1)
-        return tell(evidence, prior, found.standard_error, passes, self.calibration, verdict)
+        return predict_from_evidence(evidence, prior, found.standard_error, passes, self.calibration, novelty_result)
 
-    def decide(self, answers: Answers) -> Decided | None:
+    def decide(self, predictions: Predictions) -> Decided | None:
         """Prediction sets and abstention of images, always at the prior they were fitted at; None if they were not fitted.
 
-        What they promise holds of images like the held-out ones, weighed in full.
+        What they promise holds of images like the held-out ones, scored in full.
         """
         if self.decisions is None:
             return None
         prior = np.array(self.decisions.prior)
-        return self.decisions(tell(answers.evidence, prior, no_error, answers.passes, self.calibration).posterior)
+        return self.decisions(
+            predict_from_evidence(predictions.evidence, prior, no_error, predictions.passes, self.calibration).posterior
+        )
 
     def evidence_maps(self, pixels: Pixels) -> ClassMaps:
-        """Where the evidence of stored pixels lies; adds up to the calibrated ratios (monotone calibration: to the raw ones).
+        """Where the evidence of stored pixels lies; adds up to the calibrated ratios (isotonic calibration: to the raw ones).
 
-        At the cost of weighing in full.  Raises DataError as :meth:`level_evidence`.
+        At the cost of scoring in full.  Raises DataError as :meth:`level_evidence`.
         """
-        weighing = self.calibration.calibrated_weights(self.weighing)
+        level_weights = self.calibration.calibrated_weights(self.level_weights)
         sigmas, noise = self._draws()
         at_once = rows_at_once(self.image_shape, 4 * len(self.class_names))
-        return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, weighing, at_once)
+        return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, level_weights, at_once)
 
     def sample(self, per_class: int, steps: int = 24, seed: int = 0) -> Floats:
         """Images drawn from every class, in the model's scale: ``(classes, per_class, channel, height, width)``.
@@ -247,5 +251,5 @@ def _refuse_budget(max_passes: int | None) -> None:
     if max_passes is not None:
         raise ConfigError(
             f"max_passes {max_passes}; this model cannot stop early: it was fitted on too few validation images, or calibrated "
-            "monotonely. Train it with at least 16 validation images and affine calibration, or leave max_passes out"
+            "isotonically. Train it with at least 16 validation images and affine calibration, or leave max_passes out"
         )

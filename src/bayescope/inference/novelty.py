@@ -13,8 +13,8 @@ The score is -log of the smaller of both tail probabilities, each as if e were n
 rank among held-out scores (cross-conformal, Vovk 2015): fitted on all folds but one, ranked within that one.  p-values of
 images like the held-out ones are uniform.
 
-Weighing stops early, often for the oddest images.  So the errors are those of one noise a level under the winning class alone:
-the same however soon weighing stopped, at the cost of a pass only at levels the winner was not yet weighed at, where a test by
+Scoring stops early, often for the oddest images.  So the errors are those of one noise a level under the winning class alone:
+the same however soon scoring stopped, at the cost of a pass only at levels the winner was not yet scored at, where a test by
 the draws at hand would know next to nothing of an image settled after two.
 """
 
@@ -33,7 +33,7 @@ from bayescope.types import Floats, Labels
 FEWEST_IMAGES = 20
 _FOLDS = 5
 _TINY = 1e-12
-_FAINTEST = 2 / 255  # a grey level of 8 bits, lest a blank image among the held-out ones hide what little contrast means
+_FAINTEST = 2 / 255  # a gray level of 8 bits, lest a blank image among the held-out ones hide what little contrast means
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class NoveltyResult:
     """``p_value (n,)``: probability of as odd an image among images like the training ones, at least 1/(images + 1).
 
     ``score (n,)``: nats, higher is odder, ranks images beyond the smallest p-value; ``deviation (n, d)``: standard
@@ -90,12 +90,12 @@ class NoveltyTest:
         """How many held-out images it rests on."""
         return sum(len(fold.scores) for fold in self.folds)
 
-    def __call__(self, features: Floats) -> Verdict:
+    def __call__(self, features: Floats) -> NoveltyResult:
         """Test images by their ``features (n, d)`` of :func:`image_features`."""
         scores = np.stack([fold.score(features) for fold in self.folds])
         as_odd = sum((fold.scores >= own[:, None]).sum(axis=1) for fold, own in zip(self.folds, scores, strict=True))
         deviations = [(features - fold.mean) / np.sqrt(np.diag(fold.covariance)) for fold in self.folds]
-        return Verdict((1 + as_odd) / (1 + self.images), scores.mean(axis=0), np.mean(deviations, axis=0), self.images)
+        return NoveltyResult((1 + as_odd) / (1 + self.images), scores.mean(axis=0), np.mean(deviations, axis=0), self.images)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, fit for JSON."""
@@ -109,19 +109,19 @@ class NoveltyTest:
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(
                 f"novelty test cannot be read ({error!r}); expected folds of mean, covariance and scores. "
-                "Weigh the images again: `bayescope train DATA --out RUN --resume`"
+                "Score the images again: `bayescope train DATA --out RUN --resume`"
             ) from None
 
 
 def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
     """``-‖x - D‖²/σ²`` at every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``.
 
-    NaN where weighing stopped before that draw; nothing is weighed anew.
+    NaN where scoring stopped before that draw; nothing is scored anew.
     """
     plan, images = found.plan, np.arange(len(label))
     draws = found.innovations[images, label] @ plan.factor.T
-    free = found.free[images, label][:, None]
-    draws += plan.statistics.expected(plan.order, plan.noise_index, label[:, None], free)
+    gaussian = found.gaussian[images, label][:, None]
+    draws += plan.statistics.expected(plan.order, plan.noise_index, label[:, None], gaussian)
     taken = np.arange(plan.n_draws) < found.draws[images, label][:, None]
     first = np.flatnonzero(plan.noise_index == 0)
     values = np.full((len(label), len(plan.weights)), np.nan)
@@ -132,8 +132,8 @@ def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
 def image_features(first_noise: Floats, x: Tensor) -> Floats:
     """What is tested of images ``x (n, c, h, w)`` in model units: ``(n, levels + 2)``.
 
-    Log errors, from ``-‖x - D‖²/σ² (n, levels)`` at one noise under the leading class, known however soon weighing stops; the
-    mean of the pixels and the log of their standard deviation, a grey level of 8 bits at least.
+    Log errors, from ``-‖x - D‖²/σ² (n, levels)`` at one noise under the leading class, known however soon scoring stops; the
+    mean of the pixels and the log of their standard deviation, a gray level of 8 bits at least.
     """
     pixels = x.flatten(1).double().cpu().numpy()
     contrast = np.log(np.maximum(pixels.std(axis=1), _FAINTEST))

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayescope.calibration import Calibration, calibration_from_dict
 from bayescope.calibration.affine import unchanged
-from bayescope.evidence.level_weights import Weighing, level_spacing
+from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.evidence.plan import LevelStatistics
 from bayescope.inference.decisions import Decisions
 from bayescope.inference.novelty import NoveltyTest
@@ -19,12 +19,12 @@ from bayescope.types import Floats
 class PostHoc:
     """What is fitted after training, on held-out images.
 
-    ``weighing``: weights of the noise levels; ``calibration`` of the likelihood ratios; ``statistics``: how evidence varies
-    over levels, noises and images, which scoring sequentially needs; ``novelty``: out-of-distribution test against the held-out
-    images; ``decisions``: prediction sets and abstention.  None: there were too few held-out images.
+    ``level_weights``: weights of the noise levels; ``calibration`` of the likelihood ratios; ``statistics``: how evidence
+    varies over levels, noises and images, which scoring sequentially needs; ``novelty``: out-of-distribution test against the
+    held-out images; ``decisions``: prediction sets and abstention.  None: there were too few held-out images.
     """
 
-    weighing: Weighing
+    level_weights: LevelWeights
     calibration: Calibration
     statistics: LevelStatistics | None = None
     novelty: NoveltyTest | None = None
@@ -34,7 +34,7 @@ class PostHoc:
     def unfitted(cls, sigmas: Floats, n_classes: int, warning: str = "") -> Self:
         """The bound's own level weights and raw ratios, of a model without held-out images; ``sigmas (levels,)`` rise."""
         no_bias, no_images = np.zeros(n_classes), (0,) * n_classes
-        return cls(Weighing(level_spacing(sigmas), no_bias), unchanged(no_images, warning or _NO_IMAGES))
+        return cls(LevelWeights(level_spacing(sigmas), no_bias), unchanged(no_images, warning or _NO_IMAGES))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, fit for JSON."""
@@ -51,7 +51,7 @@ class PostHoc:
 
 _NO_IMAGES = "uncalibrated likelihood ratios: no images were held out to calibrate them on, and raw ratios overstate"
 _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "weighing": Weighing.from_dict,
+    "level_weights": LevelWeights.from_dict,
     "calibration": calibration_from_dict,
     "statistics": LevelStatistics.from_dict,
     "novelty": NoveltyTest.from_dict,

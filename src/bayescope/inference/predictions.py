@@ -15,14 +15,14 @@ from bayescope.calibration import Calibration
 from bayescope.calibration.base import StandardError, no_error
 from bayescope.errors import ConfigError
 from bayescope.evidence.level_weights import log_likelihood_ratio
-from bayescope.inference.novelty import Verdict
+from bayescope.inference.novelty import NoveltyResult
 from bayescope.types import Floats
 
 _PRIOR_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What is said of ``n`` images.
 
     ``evidence``: raw log-likelihood per class, nats up to a constant common to the classes, ``(n, classes)``;
@@ -43,19 +43,19 @@ class Answers:
     class_prior: Floats
     passes: NDArray[np.int64]
     calibrated: bool
-    novelty: Verdict | None = None
+    novelty: NoveltyResult | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Those on all the parts' images, at one prior."""
         told = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error")
         names = (*told, "raw_log_likelihood_ratio", "passes")
-        verdicts = [part.novelty for part in parts if part.novelty]
+        novelty_results = [part.novelty for part in parts if part.novelty]
         return cls(
             **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
             class_prior=parts[0].class_prior,
             calibrated=parts[0].calibrated,
-            novelty=Verdict.joined(verdicts) if verdicts else None,
+            novelty=NoveltyResult.joined(novelty_results) if novelty_results else None,
         )
 
     @property
@@ -69,22 +69,22 @@ class Answers:
         return np.exp(self.log_posterior)
 
     def posterior_at(self, class_prior: Floats) -> Floats:
-        """Probability of each class at another prevalence ``(classes,)``, of the same weighing: ``(n, classes)``."""
+        """Probability of each class at another prevalence ``(classes,)``, of the same evidence: ``(n, classes)``."""
         return np.asarray(softmax(self.log_posterior - np.log(self.class_prior) + np.log(class_prior), axis=1))
 
 
-def tell(
+def predict_from_evidence(
     evidence: Floats,
     class_prior: Floats,
     error: StandardError,
     passes: NDArray[np.int64],
     calibration: Calibration,
-    novelty: Verdict | None = None,
-) -> Answers:
+    novelty: NoveltyResult | None = None,
+) -> Predictions:
     """Bayes' rule on raw evidence ``(n, classes)``; ``error``: of raw contrasts, see :func:`log_likelihood_ratio`."""
     raw, _ = log_likelihood_ratio(evidence, class_prior, no_error)
     found = calibration.calibrate(evidence, class_prior, error)
-    return Answers(
+    return Predictions(
         evidence,
         found.log_posterior,
         found.log_likelihood_ratio,

@@ -44,8 +44,8 @@ class ModelInput:
         Of the file of each image.
     pixels
         Stored pixels ``(n, channel, height, width)``.
-    grey_steps
-        How far apart each file's own grey levels are in ``pixels``: ``(n,)``, 1 unless 8 bit was stretched to a range of 16.
+    gray_level_steps
+        How far apart each file's own gray levels are in ``pixels``: ``(n,)``, 1 unless 8 bit was stretched to a range of 16.
     remarks
         What to know of each image before trusting its answer: a tuple for each.
     warnings
@@ -61,7 +61,7 @@ class ModelInput:
     names: tuple[str, ...]
     paths: tuple[Path, ...]
     pixels: Pixels
-    grey_steps: Floats
+    gray_level_steps: Floats
     remarks: tuple[tuple[str, ...], ...]
     warnings: tuple[str, ...]
     from_folders: bool
@@ -136,7 +136,7 @@ def read_for_model(
 def as_model_takes(model: LikelihoodModel, pixels: Pixels, name: str) -> tuple[Pixels, list[str]]:
     """Images ``(n, channel, height, width)`` in the channels and the type of the training images; a remark on each, or blank.
 
-    Raises DataError, under ``name``, for colour where those are grey, and for another type than theirs but 8 bit for 16.
+    Raises DataError, under ``name``, for colour where those are grayscale, and for another type than theirs but 8 bit for 16.
     """
     found = with_channels(pixels, model.image_shape[0], name)
     taken = as_stored(found, model.pixel_type, model.scale, name)
@@ -199,7 +199,7 @@ def _frames(path: Path, frame: Frames) -> Iterator[tuple[str, int | None]]:
 
 
 def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[str]) -> tuple[Pixels, float]:
-    """Pixels ``(channel, height, width)`` and the step of the file's grey levels in them.  DataError if they do not fit."""
+    """Pixels ``(channel, height, width)`` and the step of the file's gray levels in them.  DataError if they do not fit."""
     if model.preparation:
         prepared, done = prepare_file(path, model.preparation, frame=frame)
         if done.shown.presentation == FOR_PROCESSING:

@@ -26,7 +26,7 @@ _FILES = (CONFIG, MODEL, STATE, MANIFEST, METRICS, RECORD)
 _PART = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\w{{8}}")
 """What `write_atomically` is writing, or was when killed."""
 _TRAINED_BY = ("seed", "size", "precision", "net", "training")
-"""What decides the weights; the rest says on what and how images are weighed with them."""
+"""What decides the weights; the rest says on what and how images are scored with them."""
 
 _BESIDE = {"unlabelled": "images without labels", "init": "weights of another run"}
 """What a run may begin with besides its data, kept as fingerprints under the names of the options."""
@@ -96,8 +96,8 @@ def open_run(
 ) -> None:
     """Make the folder ready for training that :func:`check_run` let pass: made, gone on with, or replaced.
 
-    ``record``: of the images it is trained on.  Going on with other settings of weighing takes away the model weighed with
-    the old ones; it is weighed again at the end.
+    ``record``: of the images it is trained on.  Going on with other settings of scoring takes away the model scored with
+    the old ones; it is scored again at the end.
     """
     goes_on = resume and _has(run, MANIFEST)
     with writing(run):

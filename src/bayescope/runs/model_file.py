@@ -19,7 +19,7 @@ from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.post_hoc import PostHoc
 from bayescope.runs.files import CONFIG, MODEL, load_tensors, save_tensors, write_atomically
 
-FORMAT = 6
+FORMAT = 7
 
 
 def save_model(run: Path, model: LikelihoodModel) -> None:

@@ -101,7 +101,7 @@ class Flip(Augment):
 
 
 @dataclass(frozen=True)
-class Both(Augment):
+class Compose(Augment):
     """One change after the other."""
 
     first: Augment
@@ -121,7 +121,9 @@ LIGHT = Affine(degrees=5.0, shift=0.05, scale=0.05, flip=False)
 STRONG = Affine(degrees=15.0, shift=0.1, scale=0.15, flip=True)
 
 
-def choose(augmentation: Augmentation, n_train: int, intensity: float = 0.0, strength: float = 1.0) -> Augment | None:
+def build_augmentation(
+    augmentation: Augmentation, n_train: int, intensity: float = 0.0, strength: float = 1.0
+) -> Augment | None:
     """The transform asked for; ``auto`` goes by the number of training images: the fewer, the stronger.
 
     ``intensity``: range of the contrast besides, and twice that of the brightness; 0 leaves both alone.  ``strength``: how many
@@ -136,4 +138,4 @@ def choose(augmentation: Augmentation, n_train: int, intensity: float = 0.0, str
     if intensity == 0:
         return chosen
     jitter = Intensity(strength * intensity, strength * intensity / 2)
-    return jitter if chosen is None else Both(chosen, jitter)
+    return jitter if chosen is None else Compose(chosen, jitter)

@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.dataset import ImageSet, PixelScale
-from bayescope.training.augmentation import choose
+from bayescope.training.augmentation import build_augmentation
 from bayescope.training.learning_rate import Phase
 from bayescope.training.losses import draw_levels
-from bayescope.training.sampler import BalancedDraws
+from bayescope.training.sampler import BalancedSampler
 from bayescope.types import Labels, Pixels
 
 
@@ -76,10 +76,10 @@ class Sampler:
         self._settings, self._scale, self._n_classes = settings, scale, train_set.n_classes
         self._pixels = _Joined([train_set] if unlabelled is None else [train_set, unlabelled])
         self._labels = torch.tensor(train_set.labels)
-        self._augment = choose(settings.augmentation, len(train_set), settings.intensity)
-        self._labelled = BalancedDraws(train_set.labels, train_set.n_classes, settings.batch_size, config.seed)
+        self._augment = build_augmentation(settings.augmentation, len(train_set), settings.intensity)
+        self._labelled = BalancedSampler(train_set.labels, train_set.n_classes, settings.batch_size, config.seed)
         self._any, self._beside = (
-            BalancedDraws(np.zeros(len(self._pixels), np.int64), 1, n, config.seed)
+            BalancedSampler(np.zeros(len(self._pixels), np.int64), 1, n, config.seed)
             for n in (settings.batch_size, max(1, settings.batch_size // 2))
         )
         self._teaches_beside = settings.generative_weight > 0 and (settings.generative_steps > 0 or unlabelled is not None)

@@ -1,4 +1,4 @@
-"""The training loop: draw, augment, add noise, weigh under every class, step, average.
+"""The training loop: draw, augment, add noise, score under every class, step, average.
 
 A generative start teaches p(x) before the classes; images without labels teach p(x) beside them.
 
@@ -22,7 +22,7 @@ from bayescope.data.dataset import ImageSet, PixelScale
 from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import RunError
-from bayescope.training.augmentation import choose
+from bayescope.training.augmentation import build_augmentation
 from bayescope.training.batches import Batch, Sampler, StepBatches
 from bayescope.training.initial import start_classes_from_none
 from bayescope.training.learning_rate import Phase, learning_rate
@@ -57,15 +57,15 @@ def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) ->
     n_chosen = min(_STATISTICS_IMAGES, max(1, _STATISTICS_PIXELS // int(np.prod(train.image_shape))))
     chosen = _at_most(n_chosen, train.labels, generator)
     x = torch.from_numpy(scale.to_model(train.pixels[chosen]))
-    augment = choose(config.training.augmentation, len(train), config.training.intensity)
+    augment = build_augmentation(config.training.augmentation, len(train), config.training.intensity)
     x = augment(x, generator) if augment else x
     labels = torch.from_numpy(train.labels[chosen])
     statistics = ImageStatistics.of(x, labels, train.n_classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeded(config.seed, _WEIGHTS).initial_seed())
         denoiser = build_denoiser(statistics, config.net)
-    if config.net.patterns:
-        denoiser.start_filters(x, labels, math.exp(config.training.noise_mean), config.net.patterns)
+    if config.net.csp_filters:
+        denoiser.start_filters(x, labels, math.exp(config.training.noise_mean), config.net.csp_filters)
     return TrainingState.start(denoiser.to(fabric.device), config.training)
 
 

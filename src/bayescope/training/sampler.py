@@ -18,7 +18,7 @@ def seeded(*key: int) -> Generator:
     return torch.Generator().manual_seed(int(state) >> 1)
 
 
-class BalancedDraws:
+class BalancedSampler:
     """Class-balanced drawing: each class as often as the others, each image of a class once per pass over the class."""
 
     def __init__(self, labels: Labels, n_classes: int, batch_size: int, seed: int) -> None:

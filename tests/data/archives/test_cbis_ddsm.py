@@ -195,11 +195,11 @@ def test_leak_free_moves_to_train_alone(rows: list[tuple[int, str]]) -> None:
 
 @pytest.fixture(scope="session")
 def official_archive(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The official tables, with a small grey picture for each series they name."""
+    """The official tables, with a small grayscale picture for each series they name."""
     source = tmp_path_factory.mktemp("cbis") / "archive"
     (source / "csv").mkdir(parents=True)
-    grey = source / "grey.png"
-    Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4) * 16).save(grey)
+    grayscale = source / "grey.png"
+    Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4) * 16).save(grayscale)
     for table in (shared_data / "cbis_ddsm" / "csv").glob("*.csv"):
         (source / "csv" / table.name).write_bytes(table.read_bytes())
         rows = pd.read_csv(table, dtype=str)
@@ -207,7 +207,7 @@ def official_archive(shared_data: Path, tmp_path_factory: pytest.TempPathFactory
             path.split("/")[2] for column in ("image file path", "cropped image file path") for path in rows[column]
         }:
             (source / "jpeg" / series).mkdir(parents=True)
-            os.link(grey, source / "jpeg" / series / "1-001.png")
+            os.link(grayscale, source / "jpeg" / series / "1-001.png")
     return source
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bayescope.data.archives.image_folder import read_picture_archive
+from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.errors import DataError
 from dicom_files import STORED, write
 from mammograms import mammogram, write_mammogram
@@ -42,7 +42,7 @@ def test_patients_of_headers_are_kept_together(tmp_path: Path, as_table: bool) -
         table = pd.DataFrame({"path": [str(path) for path in paths], "label": [path.parent.name for path in paths]})
         source = tmp_path / "cases.csv"
         table.to_csv(source, index=False)
-    archive = read_picture_archive(source)
+    archive = read_image_folder(source)
     assert in_several_splits(archive.cases, [owner(path) for path in archive.cases["path"]]) == 0
     assert archive.cases["patient"].nunique() == 24
     assert sum(archive.summary.patients.values()) == 24
@@ -55,7 +55,7 @@ def test_images_that_tell_no_patient_are_counted(tmp_path: Path) -> None:
     source = write_classes(tmp_path / "set", lambda i: "" if i in (3, 40) else f"P{i // 3}")
     Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(source / "ill" / "plain.png")
     (source / "ill" / "0.dcm").write_bytes(b"broken")
-    archive = read_picture_archive(source)
+    archive = read_image_folder(source)
     assert "4 images do not tell their patient and are each taken for one of its own" in archive.summary.notes
     assert archive.cases["patient"].notna().all()
     assert archive.cases["patient"].nunique() == 24 + 4
@@ -63,7 +63,7 @@ def test_images_that_tell_no_patient_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "note"), [("", "no file tells its patient"), ("ANON", "the same patient in every file")])
 def test_headers_that_tell_nobody_apart(tmp_path: Path, name: str, note: str) -> None:
-    archive = read_picture_archive(write_classes(tmp_path / "set", lambda i: name))
+    archive = read_image_folder(write_classes(tmp_path / "set", lambda i: name))
     assert archive.cases["patient"].isna().all()
     assert archive.summary.split.startswith("images split")
     assert archive.summary.notes[0].startswith(note)
@@ -74,7 +74,7 @@ def test_a_patient_on_both_sides_of_given_splits_is_refused(tmp_path: Path) -> N
     for split in ("train", "val", "test"):
         write_classes(tmp_path / "set" / split, lambda i: f"P{i}", n=3)
     with pytest.raises(DataError, match="6 of 6 patients are in more than one split"):
-        read_picture_archive(tmp_path / "set")
+        read_image_folder(tmp_path / "set")
 
 
 def test_a_table_that_names_patients_is_believed(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_table_that_names_patients_is_believed(tmp_path: Path) -> None:
     table = pd.DataFrame({"path": [str(path) for path in paths], "label": [path.parent.name for path in paths]})
     table["patient"] = [owner(str(path)) for path in paths]
     table.to_csv(tmp_path / "cases.csv", index=False)
-    archive = read_picture_archive(tmp_path / "cases.csv")
+    archive = read_image_folder(tmp_path / "cases.csv")
     assert set(archive.cases["patient"]) == set(table["patient"])
     assert archive.summary.notes == ()
 
@@ -94,7 +94,7 @@ def test_rows_whose_file_cannot_be_reached_are_counted(tmp_path: Path) -> None:
     labels = [Path(path).parent.name for path in paths]
     table = pd.DataFrame({"path": [*paths, "x" * 300, "gone.png"], "label": [*labels, "ill", "well"]})
     table.to_csv(tmp_path / "cases.csv", index=False)
-    archive = read_picture_archive(tmp_path / "cases.csv")
+    archive = read_image_folder(tmp_path / "cases.csv")
     assert archive.summary.left_out == {"file cannot be reached (File name too long)": 1, "file not found": 1}
 
 
@@ -103,6 +103,6 @@ def test_frames_of_one_file_are_in_one_split_though_no_patient_is_told(tmp_path:
         folder = tmp_path / ("ill", "well")[n % 2]
         folder.mkdir(exist_ok=True)
         write(folder / f"{n}.dcm", np.stack([STORED] * 3), NumberOfFrames=3)
-    cases = read_picture_archive(tmp_path, frame="all").cases
+    cases = read_image_folder(tmp_path, frame="all").cases
     assert len(cases) == 72
     assert (cases.groupby("path")["split"].nunique() == 1).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope.data.archives.image_folder import read_picture_archive
+from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.data.filesystem.class_folders import read_class_folders
 from bayescope.data.load import load_dataset
 from bayescope.errors import DataError
@@ -55,7 +55,7 @@ def test_prepare_counts_all_that_lies_there_and_reads_dicom_by_content(tmp_path:
             write_mammogram(tmp_path / "set" / label / f"IM{i:06}{'.dcm' if i % 3 else ''}", image, PatientID=f"{label}{i}")
     (tmp_path / "set" / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
     (tmp_path / "set" / "benign" / "report.pdf").write_bytes(b"%PDF")
-    summary = read_picture_archive(tmp_path / "set").summary
+    summary = read_image_folder(tmp_path / "set").summary
     assert (summary.unit, summary.found, summary.used) == ("files", 26, 24)
     assert summary.left_out == {".pdf is not read": 1, "hidden or a system's file": 1}
     assert "found 26 files, used 24, left out 2\n  left out 1: .pdf is not read" in str(summary)
@@ -68,7 +68,7 @@ def test_a_folder_of_dicom_is_told_how_to_go_on(tmp_path: Path) -> None:
             write_mammogram(tmp_path / "set" / label / f"IM{i}", mammogram(24, 16, seed=i), PatientID=f"{label}{i}")
     with pytest.raises(DataError, match=r"DICOM, which.*24.*Make a cache of the DICOM files with `bayescope prepare folder`"):
         load_dataset(tmp_path / "set")
-    assert len(read_picture_archive(tmp_path / "set").cases) == 24  # the advice, followed
+    assert len(read_image_folder(tmp_path / "set").cases) == 24  # the advice, followed
     write(tmp_path / "set" / "b")
     with pytest.raises(DataError, match=rf"{tmp_path}/set: no image in class folder a;.*Make a cache of the DICOM"):
         load_dataset(tmp_path / "set")

@@ -1,4 +1,4 @@
-"""Sets of image files: grey however it is saved, and warnings where depths or ranges differ."""
+"""Sets of image files: grayscale however it is saved, and warnings where depths or ranges differ."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from bayescope.data.formats.channels import with_channels
 from bayescope.data.load import load_dataset
 from bayescope.errors import DataError
 
-GREY = np.random.default_rng(0).integers(0, 256, (6, 8)).astype(np.uint8)
+GRAYSCALE = np.random.default_rng(0).integers(0, 256, (6, 8)).astype(np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (6, 8, 3)).astype(np.uint8)
 
 
 def grey_files(folder: Path) -> list[Path]:
-    """One grey picture in every wrapper that keeps it exactly."""
-    image = Image.fromarray(GREY)
+    """One grayscale picture in every wrapper that keeps it exactly."""
+    image = Image.fromarray(GRAYSCALE)
     for name, mode in (("l.png", "L"), ("la.png", "LA"), ("rgb.png", "RGB"), ("rgba.png", "RGBA"), ("p.png", "P")):
         image.convert(mode).save(folder / name)
     for name in ("l.bmp", "l.gif", "l.tif", "l.pgm"):
@@ -30,31 +30,31 @@ def grey_files(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_grey_is_grey_however_it_is_saved(tmp_path: Path) -> None:
+def test_gray_level_is_gray_level_however_it_is_saved(tmp_path: Path) -> None:
     told: list[str] = []
     pixels = read_images(grey_files(tmp_path), None, warn=told.append)
     assert (pixels.shape, told) == ((12, 1, 6, 8), [])
-    np.testing.assert_array_equal(pixels[:, 0], np.broadcast_to(GREY, (12, 6, 8)))
+    np.testing.assert_array_equal(pixels[:, 0], np.broadcast_to(GRAYSCALE, (12, 6, 8)))
 
 
 @pytest.mark.parametrize("quality", [40, 80, 95])
-def test_grey_as_lossy_webp_or_jpeg_is_grey(tmp_path: Path, quality: int) -> None:
-    Image.fromarray(GREY).save(tmp_path / "a.webp", quality=quality)
-    Image.fromarray(GREY).convert("RGB").save(tmp_path / "b.jpg", quality=quality)
+def test_gray_level_as_lossy_webp_or_jpeg_is_gray_level(tmp_path: Path, quality: int) -> None:
+    Image.fromarray(GRAYSCALE).save(tmp_path / "a.webp", quality=quality)
+    Image.fromarray(GRAYSCALE).convert("RGB").save(tmp_path / "b.jpg", quality=quality)
     assert read_images([tmp_path / "a.webp", tmp_path / "b.jpg"], None).shape == (2, 1, 6, 8)
 
 
-def test_colour_stays_colour_and_grey_among_it_is_told(tmp_path: Path) -> None:
+def test_colour_stays_colour_and_gray_level_among_it_is_told(tmp_path: Path) -> None:
     Image.fromarray(COLOUR).save(tmp_path / "colour.png")
-    Image.fromarray(GREY).convert("RGB").save(tmp_path / "grey.png")
+    Image.fromarray(GRAYSCALE).convert("RGB").save(tmp_path / "grey.png")
     told: list[str] = []
     pixels = read_images([tmp_path / "colour.png", tmp_path / "grey.png"], None, warn=told.append)
     np.testing.assert_array_equal(pixels[0], np.moveaxis(COLOUR, -1, 0))
-    np.testing.assert_array_equal(pixels[1], np.broadcast_to(GREY, (3, 6, 8)))
+    np.testing.assert_array_equal(pixels[1], np.broadcast_to(GRAYSCALE, (3, 6, 8)))
     assert [text.split(":")[0] for text in told] == [
-        f"1 of 2 images are grey saved as RGB, such as {tmp_path}/grey.png, beside 1 in colour"
+        f"1 of 2 images are grayscale saved as RGB, such as {tmp_path}/grayscale.png, beside 1 in colour"
     ]
-    Image.fromarray(GREY).save(tmp_path / "flat.png")
+    Image.fromarray(GRAYSCALE).save(tmp_path / "flat.png")
     with pytest.raises(DataError, match=r"flat\.png has one channel, as 1 of 3 .*colour\.png is in colour, as 1 are"):
         read_images([tmp_path / name for name in ("colour.png", "grey.png", "flat.png")], None)
 
@@ -88,7 +88,7 @@ def test_a_warning_reaches_the_data_set(tmp_path: Path) -> None:
     for i in range(24):
         folder = tmp_path / "set" / "ab"[i % 2]
         folder.mkdir(parents=True, exist_ok=True)
-        rgba = np.dstack([GREY, GREY, GREY, np.full_like(GREY, 255 - i % 2)])
+        rgba = np.dstack([GRAYSCALE, GRAYSCALE, GRAYSCALE, np.full_like(GRAYSCALE, 255 - i % 2)])
         rgba[0, 0, :3] = i
         Image.fromarray(rgba).save(folder / f"{i}.png")
     data = load_dataset(tmp_path / "set")
@@ -99,11 +99,11 @@ def test_a_warning_reaches_the_data_set(tmp_path: Path) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 700), st.booleans(), st.sampled_from([np.uint8, np.uint16, np.float32]))
-def test_grey_made_rgb_and_back(n: int, one_in_colour: bool, kind: type) -> None:
-    grey = np.random.default_rng(n).integers(0, 256, (n, 1, 2, 3)).astype(kind)
-    rgb = with_channels(grey, 3, "x")
+def test_gray_level_made_rgb_and_back(n: int, one_in_colour: bool, kind: type) -> None:
+    grayscale = np.random.default_rng(n).integers(0, 256, (n, 1, 2, 3)).astype(kind)
+    rgb = with_channels(grayscale, 3, "x")
     assert rgb.shape == (n, 3, 2, 3)
-    np.testing.assert_array_equal(with_channels(rgb, 1, "x"), grey)
+    np.testing.assert_array_equal(with_channels(rgb, 1, "x"), grayscale)
     if one_in_colour and n:
         rgb[n // 2, 1, 0, 0] += 1
         with pytest.raises(DataError, match=f"x: 1 of {n} images are in colour"):

@@ -22,7 +22,8 @@ RGB = np.random.default_rng(1).integers(0, 256, (5, 7, 3)).astype(np.uint8)
 
 
 def write_png(path: Path, rows: bytes, width: int, height: int, bits: int, colour: int, extra: bytes = b"") -> Path:
-    """A PNG of a kind that Pillow does not write, of packed samples; ``colour``: 0 grey, 2 RGB, 4 grey and alpha, 6 RGBA."""
+    """A PNG of a kind that Pillow does not write, of packed samples; ``colour``: 0 grayscale, 2 RGB, 4 grayscale and alpha, 6
+    RGBA."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -124,7 +125,7 @@ def test_what_would_be_misread_is_refused(tmp_path: Path) -> None:
             read_image(tmp_path / name)
 
 
-@pytest.mark.parametrize(("colour", "samples"), [(2, 3), (4, 2), (6, 4)], ids=["RGB", "grey and alpha", "RGBA"])
+@pytest.mark.parametrize(("colour", "samples"), [(2, 3), (4, 2), (6, 4)], ids=["RGB", "grayscale and alpha", "RGBA"])
 def test_sixteen_bit_png_in_colour_or_with_alpha_keeps_its_bits(tmp_path: Path, colour: int, samples: int) -> None:
     image = np.random.default_rng(2).integers(0, 2**16, (5, 7, samples)).astype(np.uint16)
     if samples in (2, 4):

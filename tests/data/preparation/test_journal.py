@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayescope.data.archives.image_folder import read_picture_archive
+from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.data.load import load_dataset
 from bayescope.data.preparation import cache, manifest, prepare, workers
 from bayescope.data.preparation.mammogram import Preparation
@@ -54,7 +54,7 @@ def write_source(folder: Path, broken: int) -> Path:
 def run(source: Path, out: Path) -> tuple[prepare.Result, int]:
     """What ``prepare`` gives, and how many files it found done."""
     heard: list[int] = []
-    result = prepare.prepare(read_picture_archive(source), Preparation(SIZE), out, source, 1, callback=heard.append)
+    result = prepare.prepare(read_image_folder(source), Preparation(SIZE), out, source, 1, callback=heard.append)
     assert sum(heard) == N
     return result, heard[0]
 
@@ -120,12 +120,12 @@ from pathlib import Path
 from pkgutil import resolve_name
 from bayescope.data.preparation import prepare
 from bayescope.data.preparation.mammogram import Preparation
-from bayescope.data.archives.image_folder import read_picture_archive
+from bayescope.data.archives.image_folder import read_image_folder
 
 where, name = sys.argv[1].rsplit(".", 1)
 setattr(resolve_name(where), name, lambda *arguments: os.kill(os.getpid(), signal.SIGKILL))
 source, out = map(Path, sys.argv[2:])
-prepare.prepare(read_picture_archive(source), Preparation(16), out, source, 1)
+prepare.prepare(read_image_folder(source), Preparation(16), out, source, 1)
 """
 
 
@@ -312,14 +312,14 @@ def test_parts_that_do_not_agree_are_refused(case: Case) -> None:
 
 def test_whatever_one_file_raises_is_listed_and_the_others_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = write_source(tmp_path / "source", 0), tmp_path / "out"
-    read = workers.read_grey
+    read = workers.read_grayscale
 
     def moody(path: Path, window: int, frame: int | None) -> object:
         if path.name in ("4.dcm", "5.dcm"):
             raise {"4.dcm": KeyError, "5.dcm": RecursionError}[path.name](str(path))
         return read(path, window, frame)
 
-    monkeypatch.setattr(workers, "read_grey", moody)
+    monkeypatch.setattr(workers, "read_grayscale", moody)
     result, _ = run(source, out)
     assert result.used == N - 2
     assert sorted(result.broken) == ["ill/4.dcm", "well/5.dcm"]

@@ -15,10 +15,10 @@ from PIL import Image
 
 from bayescope.config import Config, dump_toml
 from bayescope.data.archives.base import Archive
-from bayescope.data.archives.image_folder import read_picture_archive
+from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.data.archives.vindr import read_vindr
 from bayescope.data.formats.dicom import read_dicom
-from bayescope.data.formats.grayscale import read_grey
+from bayescope.data.formats.grayscale import read_grayscale
 from bayescope.data.load import load_dataset
 from bayescope.data.preparation import cache
 from bayescope.data.preparation.mammogram import Preparation
@@ -77,7 +77,7 @@ def test_pixels_boxes_and_splits_are_those_of_the_files(vindr: Path, tmp_path: P
     expected = archive.cases.set_index(archive.cases["path"].map(lambda path: Path(path).name))
     pixels = np.load(out / cache.IMAGES)
     for row, case in enumerate(table.to_dict("records")):
-        prepared = preparation.apply(read_grey(vindr / case["path"]).pixels)
+        prepared = preparation.apply(read_grayscale(vindr / case["path"]).pixels)
         np.testing.assert_array_equal(pixels[row], prepared.pixels)
         given = expected.loc[Path(case["path"]).name]
         assert (case["label"], case["split"]) == (given["label"], given["split"])
@@ -132,9 +132,9 @@ def test_too_many_broken_files_stop_it_and_mended_ones_are_read_again(vindr: Pat
     broken = source / "ill" / "3.dcm"
     broken.write_bytes(b"no image")
     with pytest.raises(RunError, match=r"1 of 24 files are broken; expected at most 0(.|\n)*3\.dcm"):
-        prepare(read_picture_archive(source), Preparation(16), out, source, workers=1, max_broken=0)
+        prepare(read_image_folder(source), Preparation(16), out, source, workers=1, max_broken=0)
     write_mammogram(broken, mammogram(90, 70, seed=3))
-    result = prepare(read_picture_archive(source), Preparation(16), out, source, workers=1, max_broken=0)
+    result = prepare(read_image_folder(source), Preparation(16), out, source, workers=1, max_broken=0)
     assert (result.used, result.broken) == (24, {})
     (out / cache.CASES).unlink()
     with pytest.raises(DataError, match="Prepare the images again"):
@@ -203,7 +203,7 @@ def test_what_a_header_says_in_vain_is_noted_with_the_number(tmp_path: Path) -> 
     for n in range(24):
         header = {"WindowCenter": 100, "WindowWidth": 0} if n < 3 else {}
         write_mammogram(source / ("ill", "well")[n % 2] / f"{n}.dcm", mammogram(60, 40, seed=n), PatientID=f"P{n}", **header)
-    result = prepare(read_picture_archive(source), Preparation(16), out, source, workers=1)
+    result = prepare(read_image_folder(source), Preparation(16), out, source, workers=1)
     assert result.used == 24
     assert "3 of 24 images: window 1 of 1 ignored: Window Width 0, expected 1 or more" in result.summary.notes
 

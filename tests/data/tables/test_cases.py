@@ -17,7 +17,7 @@ from bayescope.errors import DataError
 
 
 def write_images(folder: Path, n: int, name: str = "{}.png") -> list[str]:
-    """``n`` images, each of its own grey, so that an image is known by its pixels."""
+    """``n`` images, each of its own grayscale, so that an image is known by its pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(n):
         Image.fromarray(np.full((2, 3), i, np.uint8)).save(folder / name.format(i))
@@ -32,17 +32,17 @@ def write_table(tmp_path: Path, n: int = 60, **columns: list[str]) -> Path:
 
 
 def members(data: Dataset) -> list[list[int]]:
-    """The grey of each image, split by split."""
+    """The grayscale of each image, split by split."""
     return [split.pixels[:, 0, 0, 0].tolist() for split in (data.train, data.val, data.test)]
 
 
 def test_every_image_lands_in_one_split_with_its_own_label(tmp_path: Path) -> None:
     data = load_dataset(write_table(tmp_path))
-    assert sorted(grey for part in members(data) for grey in part) == list(range(60))
+    assert sorted(grayscale for part in members(data) for grayscale in part) == list(range(60))
     for split in (data.train, data.val, data.test):
-        greys = split.pixels[:, 0, 0, 0]
-        assert [split.class_names[k] for k in split.labels] == [("sick", "well")[grey % 2] for grey in greys]
-        assert split.names == tuple(f"{grey}.png" for grey in greys)
+        gray_images = split.pixels[:, 0, 0, 0]
+        assert [split.class_names[k] for k in split.labels] == [("sick", "well")[grayscale % 2] for grayscale in gray_images]
+        assert split.names == tuple(f"{grayscale}.png" for grayscale in gray_images)
     assert [len(part) for part in members(data)] == [42, 6, 12]
     assert "seed 0" in data.notes[0]
 

@@ -84,7 +84,7 @@ def test_images_shown_twice_teach_nothing_new() -> None:
 
 
 def test_intervals_cover_the_truth_over_patients_of_several_classes() -> None:
-    """Three classes, three images a patient: about 95 of 100 intervals hold the AUC and the lead of very many images."""
+    """Three classes, three images a patient: about 95 of 100 intervals hold the AUC and the difference of very many images."""
     rng = np.random.default_rng(1)
 
     def draw(n_patients: int) -> tuple[Floats, Labels, Labels]:
@@ -102,9 +102,9 @@ def test_intervals_cover_the_truth_over_patients_of_several_classes() -> None:
         posteriors, labels, patients = draw(90)
         for i, whose in enumerate((patients, None)):
             found = compare_observers({"a": posteriors[:1], "b": posteriors[1:]}, labels, whose, "a", n_bootstrap=2)
-            one, lead = found["a"].measures["AUC"], found["b"].lead["AUC"]
+            one, difference = found["a"].measures["AUC"], found["b"].differences["AUC"]
             held[2 * i] += one.low <= truth[0] <= one.high
-            held[2 * i + 1] += lead.low <= truth[0] - truth[1] <= lead.high
+            held[2 * i + 1] += difference.low <= truth[0] - truth[1] <= difference.high
     assert (held[:2] / trials > 0.9).all()
     assert held[2] / trials < 0.85  # images taken for patients: too narrow
 
@@ -136,17 +136,19 @@ def test_bootstrap_agrees_with_the_spread_of_repeated_samples() -> None:
         p = 1 / (1 + np.exp(-(rng.normal(size=(2, 1, 300)) + (labels - 0.5) * 1.5)))
         return np.stack([1 - p, p], axis=-1), labels
 
-    leads = []
+    accuracies = []
     for _ in range(300):
         posteriors, labels = draw()
         one = np.ones((1, 300))
-        leads.append(balanced_accuracy(posteriors[0, 0], labels, one) - balanced_accuracy(posteriors[1, 0], labels, one))
-    spread = np.std(leads)
+        accuracies.append(balanced_accuracy(posteriors[0, 0], labels, one) - balanced_accuracy(posteriors[1, 0], labels, one))
+    spread = np.std(accuracies)
     widths = []
     for _ in range(5):
         posteriors, labels = draw()
-        lead = compare_observers({"a": posteriors[0], "b": posteriors[1]}, labels, None, "a", n_bootstrap=400)["b"].lead
-        widths.append((lead["balanced accuracy"].high - lead["balanced accuracy"].low) / 3.92)
+        difference = compare_observers({"a": posteriors[0], "b": posteriors[1]}, labels, None, "a", n_bootstrap=400)[
+            "b"
+        ].differences
+        widths.append((difference["balanced accuracy"].high - difference["balanced accuracy"].low) / 3.92)
     assert np.mean(widths) == pytest.approx(spread, rel=0.12)
 
 
@@ -158,9 +160,9 @@ def test_seeds_are_averaged_and_their_spread_told_apart() -> None:
     values = [auc(one, labels) for one in posteriors]
     assert scores["a"].measures["AUC"].value == pytest.approx(np.mean(values))
     assert scores["a"].seed_deviation == pytest.approx(np.std(values, ddof=1))
-    assert scores["a"].lead == {}
-    for lead, edge in product(scores["same"].lead.values(), ("value", "low", "high")):
-        assert getattr(lead, edge) == 0
+    assert scores["a"].differences == {}
+    for difference, edge in product(scores["same"].differences.values(), ("value", "low", "high")):
+        assert getattr(difference, edge) == 0
 
 
 def test_perfect_separation_has_no_interval() -> None:

@@ -137,14 +137,14 @@ def test_cases_and_their_maps_are_shown_and_the_slider_knows_every_image() -> No
 
 
 def test_colours_diverge_from_zero() -> None:
-    grey = np.full((6, 9), 128, dtype=np.uint8)
+    grayscale = np.full((6, 9), 128, dtype=np.uint8)
     evidence = np.zeros((6, 9))
     evidence[0], evidence[5] = 0.5, -4.0
-    found = tinted(grey, evidence).astype(int)
+    found = tinted(grayscale, evidence).astype(int)
     assert (found[0, :, 0] > found[0, :, 2]).all()
     assert (found[5, :, 2] > found[5, :, 0]).all()
     assert (found[2] == 128).all()
-    assert (tinted(grey, np.zeros((6, 9))) == 128).all()
+    assert (tinted(grayscale, np.zeros((6, 9))) == 128).all()
 
 
 @pytest.mark.parametrize("colour", [(), (3,)])

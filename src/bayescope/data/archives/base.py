@@ -177,7 +177,7 @@ def _why_unused(path: Path) -> str:
 def account(
     archive: str, task: str, unit: str, table: pd.DataFrame, split: str, notes: Sequence[str], files: FileAccount | None = None
 ) -> Archive:
-    """Drop the rows left out and count; ``table`` as for :func:`finish`, in its final division, which ``split`` describes.
+    """Drop the rows left out and count; ``table`` as for :func:`finish`, in its final split, which ``split`` describes.
 
     ``files``: what lay in the folder that the images come from.
     """

@@ -208,8 +208,8 @@ class _CropFinder:
         small = [picture for picture in pictures if picture.n_pixels < _CLEARLY_SMALLER * largest]
         if len(small) == 1:
             return small[0]
-        grey = [picture for picture in pictures if not _is_binary(picture.path)]
-        return grey[0] if len(grey) == 1 else None
+        grayscale = [picture for picture in pictures if not _is_binary(picture.path)]
+        return grayscale[0] if len(grayscale) == 1 else None
 
     def _description(self, picture: _Picture) -> str:
         return picture.description or self.descriptions.get(picture.path.parts[-2:], "")

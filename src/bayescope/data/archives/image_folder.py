@@ -16,7 +16,7 @@ from bayescope.data.tables.cases import Cases, divide
 from bayescope.errors import DataError, reading
 
 
-def read_picture_archive(
+def read_image_folder(
     source: Path,
     seed: int = 0,
     frame: int | Literal["all"] | None = None,

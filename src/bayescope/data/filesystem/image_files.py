@@ -1,4 +1,4 @@
-"""Many image files as one array: all grey or all RGB, of one size, and told of where their depths or ranges differ."""
+"""Many image files as one array: all grayscale or all RGB, of one size, and told of where their depths or ranges differ."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bayescope.data.filesystem.decoded_cache import DecodedImages
-from bayescope.data.formats.channels import is_grey
+from bayescope.data.formats.channels import is_grayscale
 from bayescope.data.remarks import Remarks
 from bayescope.errors import DataError
 from bayescope.types import Pixels
@@ -24,9 +24,9 @@ def read_images(
 ) -> Pixels:
     """All images as one array ``(n, channel, height, width)``; 16 bit if any is, an 8-bit image then scaled by 257.
 
-    Grey if all images are, however they are saved.  ``warn`` hears of images in different depths or ranges, and of grey ones
-    among those in colour.  Raises DataError listing the files that cannot be read, or if sizes differ, or files of one and of
-    three channels are mixed and some are in colour.
+    Grayscale if all images are, however they are saved.  ``warn`` hears of images in different depths or ranges, and of
+    grayscale ones among those in colour.  Raises DataError listing the files that cannot be read, or if sizes differ, or files
+    of one and of three channels are mixed and some are in colour.
     """
     images, broken, kept = [], [], DecodedImages.opened()
     remarks = Remarks()
@@ -53,21 +53,22 @@ def read_images(
 
 
 def _of_one_kind(paths: Sequence[Path], images: list[Pixels], warn: Callable[[str], None]) -> list[Pixels]:
-    """All with one channel if all are grey, or else as they are with three."""
-    grey = [is_grey(image) for image in images]
-    if all(grey):
+    """All with one channel if all are grayscale, or else as they are with three."""
+    grayscale = [is_grayscale(image) for image in images]
+    if all(grayscale):
         return [image[:1] for image in images]
     flat = [i for i, image in enumerate(images) if len(image) == 1]
-    coloured = grey.index(False)
+    coloured = grayscale.index(False)
     if flat:
         raise DataError(
             f"{paths[flat[0]]} has one channel, as {len(flat)} of {len(images)} images have, and {paths[coloured]} is in "
-            f"colour, as {grey.count(False)} are; expected all grey or all RGB. Convert them to one kind"
+            f"colour, as {grayscale.count(False)} are; expected all grayscale or all RGB. Convert them to one kind"
         )
-    if any(grey):
+    if any(grayscale):
         warn(
-            f"{grey.count(True)} of {len(images)} images are grey saved as RGB, such as {paths[grey.index(True)]}, beside "
-            f"{grey.count(False)} in colour: a model can take that for a sign"
+            f"{grayscale.count(True)} of {len(images)} images are grayscale saved as RGB, such as "
+            f"{paths[grayscale.index(True)]}, beside "
+            f"{grayscale.count(False)} in colour: a model can take that for a sign"
         )
     return images
 

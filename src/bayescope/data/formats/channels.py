@@ -1,4 +1,4 @@
-"""Grey and colour: an image saved as RGB is grey where red, green and blue are the same in every pixel."""
+"""Grayscale and colour: an image saved as RGB is grayscale where red, green and blue are the same in every pixel."""
 
 import numpy as np
 
@@ -8,15 +8,16 @@ from bayescope.types import Pixels
 _AT_ONCE = 256
 
 
-def is_grey(image: Pixels) -> bool:
+def is_grayscale(image: Pixels) -> bool:
     """Whether all channels of ``(channel, …)`` are the same."""
     return all(np.array_equal(channel, image[0]) for channel in image[1:])
 
 
 def with_channels(images: Pixels, channels: int, name: str) -> Pixels:
-    """Images ``(n, channel, height, width)`` with ``channels`` of them: grey made RGB, and RGB that is grey made grey.
+    """Images ``(n, channel, height, width)`` with ``channels`` of them: grayscale made RGB, and RGB that is grayscale made
+    grayscale.
 
-    Raises DataError, under ``name``, if some are in colour and grey is asked for.
+    Raises DataError, under ``name``, if some are in colour and grayscale is asked for.
     """
     found = images.shape[1]
     if found == channels or {found, channels} != {1, 3}:
@@ -26,8 +27,9 @@ def with_channels(images: Pixels, channels: int, name: str) -> Pixels:
     coloured = sum(_coloured(images[start : start + _AT_ONCE]) for start in range(0, len(images), _AT_ONCE))
     if coloured:
         raise DataError(
-            f"{name}: {coloured} of {len(images)} images are in colour; the model was trained on grey ones. Convert them to "
-            "grey, or train a model on colour images"
+            f"{name}: {coloured} of {len(images)} images are in colour; the model was trained on grayscale ones. Convert them "
+            "to "
+            "grayscale, or train a model on colour images"
         )
     return np.ascontiguousarray(images[:, :1])
 

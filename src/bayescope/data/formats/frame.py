@@ -1,4 +1,4 @@
-"""One grey picture as a workstation shows it, and the account of how it came to be shown so."""
+"""One grayscale picture as a workstation shows it, and the account of how it came to be shown so."""
 
 from dataclasses import dataclass, field, fields
 

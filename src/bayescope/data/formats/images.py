@@ -1,4 +1,4 @@
-"""Single image files: PNG, JPEG, TIFF, BMP, WebP, GIF and PGM of up to 16 bits, grey or RGB, to one common shape.
+"""Single image files: PNG, JPEG, TIFF, BMP, WebP, GIF and PGM of up to 16 bits, grayscale or RGB, to one common shape.
 
 Pixels are as a viewer shows them: the orientation in EXIF is applied, a palette looked up, white-is-zero inverted.  Fewer than
 8 bits are scaled to the whole range of 8 (4 bits by 17); 9 to 16 bits keep their values.  An alpha channel is dropped, with a
@@ -71,7 +71,8 @@ def _read_pillow(path: Path, warn: Warn) -> NDArray[Any]:
         if opened.mode in ("RGB", "RGBA", "LA") and _is_deep(opened):
             if opened.format != "PNG":
                 raise DataError(
-                    f"{path}: 16-bit colour, which would be cut to 8 bit; expected 8-bit colour or 16-bit grey. Save it as TIFF"
+                    f"{path}: 16-bit colour, which would be cut to 8 bit; expected 8-bit colour or 16-bit grayscale. Save it "
+                    "as TIFF"
                 )
             orientation = opened.getexif().get(_ORIENTATION, 1)
             return _upright(_without_alpha(imagecodecs.png_decode(path.read_bytes()), warn), orientation)
@@ -87,7 +88,8 @@ def _read_pillow(path: Path, warn: Warn) -> NDArray[Any]:
 
 
 def _is_nearly_grey(image: Image.Image) -> bool:
-    """WebP has no grey, and decodes what was grey, if compressed with loss, to channels that differ by one here and there."""
+    """WebP has no grayscale, and decodes what was grayscale, if compressed with loss, to channels that differ by one here and
+    there."""
     red, green, blue = (np.asarray(channel, dtype=np.int16) for channel in image.split())
     return bool((red == blue).all() and (abs(red - green) <= 1).all())
 
@@ -157,7 +159,7 @@ def _without_extra_channel(image: NDArray[Any], page: Any, path: Path, warn: War
     extra = image[..., -1]
     if (extra != extra.flat[0]).any():
         raise DataError(
-            f"{path}: a channel beside {'colour' if n_channels == 3 else 'grey'} whose meaning the file does not tell; "
+            f"{path}: a channel beside {'colour' if n_channels == 3 else 'grayscale'} whose meaning the file does not tell; "
             "expected none. Save the image without it"
         )
     return image[..., :3] if n_channels == 3 else image[..., 0]
@@ -191,5 +193,5 @@ def _channels_first(image: Any, path: Path) -> Pixels:
     if image.ndim == 3 and image.shape[2] == 3 and 0 not in image.shape:
         return np.ascontiguousarray(np.moveaxis(image, -1, 0))
     raise DataError(
-        f"{path}: shape {image.shape}; expected one grey or RGB image, (height, width) or (height, width, 3). Convert it"
+        f"{path}: shape {image.shape}; expected one grayscale or RGB image, (height, width) or (height, width, 3). Convert it"
     )

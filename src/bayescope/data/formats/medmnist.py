@@ -1,4 +1,4 @@
-"""MedMNIST's ``.npz`` files: official splits, any size, grey or RGB."""
+"""MedMNIST's ``.npz`` files: official splits, any size, grayscale or RGB."""
 
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def as_pixels(images: NDArray[Any], name: str) -> Pixels:
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
         raise DataError(
             f"{name}: shape {images.shape}; expected (n, height, width) or (n, height, width, 3) with images in it. "
-            "Give a file of flat grey or RGB images"
+            "Give a file of flat grayscale or RGB images"
         )
     images = np.moveaxis(images, -1, 1)
     if images.dtype in (np.uint8, np.uint16):

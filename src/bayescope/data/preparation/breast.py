@@ -38,8 +38,8 @@ class Breast:
     def mask_of(self, box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """The mask over ``box``, at ``shape`` = (rows, columns)."""
         top, left, bottom, right = (side / self.step for side in box)
-        grey = Image.fromarray(self.mask.astype(np.float32))
-        resized = grey.resize((shape[1], shape[0]), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
+        grayscale = Image.fromarray(self.mask.astype(np.float32))
+        resized = grayscale.resize((shape[1], shape[0]), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
         return np.asarray(resized) > 0.5
 
 

@@ -20,7 +20,7 @@ from bayescope.types import Pixels
 WHITE = 2**16 - 1
 _NEARLY_SQUARE, _LONGEST_PIXEL = 0.005, 10.0
 _CLAHE_BINS = 1024
-"""Four times scikit-image's, at a quarter of its clip limit: the same limit of contrast, finer steps of grey."""
+"""Four times scikit-image's, at a quarter of its clip limit: the same limit of contrast, finer steps of grayscale."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Preparation:
         return cls(**values)
 
     def apply(self, pixels: Pixels, name: str = "image", pixel_aspect: float = 1.0) -> Prepared:
-        """Prepare one grey image ``(height, width)`` of any real type, high being bright.
+        """Prepare one grayscale image ``(height, width)`` of any real type, high being bright.
 
         ``pixel_aspect``: height of a pixel over its width.  Raises DataError, under ``name``, if it has another shape, values
         that are not finite, one value only, or pixels ten times as long as wide.
@@ -215,7 +215,7 @@ class Preparation:
 def _check(pixels: Pixels, name: str) -> None:
     if pixels.ndim != 2 or 0 in pixels.shape or pixels.dtype.kind not in "biuf":
         raise DataError(
-            f"{name}: {pixels.dtype} of shape {pixels.shape}; expected real numbers, (height, width). Give one grey image"
+            f"{name}: {pixels.dtype} of shape {pixels.shape}; expected real numbers, (height, width). Give one grayscale image"
         )
     lowest, highest = np.float32(pixels.min()), np.float32(pixels.max())
     if not np.isfinite(highest - lowest):

@@ -15,7 +15,7 @@ import numpy as np
 
 from bayescope.data.filesystem.names import printable
 from bayescope.data.formats.frame import Shown
-from bayescope.data.formats.grayscale import read_grey
+from bayescope.data.formats.grayscale import read_grayscale
 from bayescope.data.preparation.mammogram import Preparation, Record
 from bayescope.errors import DataError, RunError
 
@@ -51,7 +51,7 @@ def prepare_file(
 
     ``box`` is (top, left, bottom, right) in the file's own pixels; ``frame`` counts from 0, where the file has several.
     """
-    read = read_grey(path, preparation.window, frame)
+    read = read_grayscale(path, preparation.window, frame)
     prepared = preparation.apply(read.pixels, path.name, read.pixel_aspect)
     moved = None if box is None else tuple(prepared.record.box_to_prepared(box).tolist())
     return prepared.pixels, Done(read.shown, prepared.record, moved)
@@ -105,7 +105,7 @@ def _prepare_row(
     except Exception as error:  # one file must not stop the others, whatever its reader meets
         reason = printable(" ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split()))
         return i, Broken(
-            f"{printable(Path(path).name)}: cannot be prepared ({reason:.200}); expected a whole grey image. Leave it out"
+            f"{printable(Path(path).name)}: cannot be prepared ({reason:.200}); expected a whole grayscale image. Leave it out"
         )
     rows = np.load(pixels, mmap_mode="r+")
     rows[i] = image

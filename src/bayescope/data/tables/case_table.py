@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from bayescope.data.filesystem.names import existing, printable
-from bayescope.data.table_columns import OPTIONAL, REQUIRED, check_columns, check_frames, check_words, resembling_columns
 from bayescope.data.tables.spelling import rows_in_words, unify
+from bayescope.data.tables.table_columns import OPTIONAL, REQUIRED, check_columns, check_frames, check_words, resembling_columns
 from bayescope.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")

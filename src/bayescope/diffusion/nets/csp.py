@@ -18,7 +18,7 @@ _CHUNK = 256
 _RIDGE = 1e-3
 
 
-def common_patterns(x: Tensor, label: Tensor, n_classes: int, side: int, count: int) -> Tensor:
+def common_spatial_patterns(x: Tensor, label: Tensor, n_classes: int, side: int, count: int) -> Tensor:
     """``count`` filters ``(count, channel, side, side)`` of unit response on images ``x (n, channel, height, width)``.
 
     The classes take turns, each giving its strongest patterns first, in both signs.

@@ -15,7 +15,7 @@ def columns(comparison: Comparison) -> tuple[str, ...]:
     """Heads of the table; the sensitivity names its class."""
     _, *others = comparison.rows[0].scores.measures
     costs = ("training, s", "images per s", "passes per image")
-    return ("method", "training images", "AUC", "spread over seeds", *others, "lead of Bayescope in AUC", *costs)
+    return ("method", "training images", "AUC", "spread over seeds", *others, "AUC of Bayescope minus this", *costs)
 
 
 def render(comparison: Comparison) -> str:
@@ -29,16 +29,16 @@ def render(comparison: Comparison) -> str:
         version=__version__,
         columns=columns(comparison),
         cells=cells,
-        summary=verdict(comparison),
+        summary=conclusions(comparison),
         curve=learning_curve(comparison) if len(comparison.fractions) > 1 else "",
-        leads=leads(comparison),
+        difference_figure=difference_figure(comparison),
         protocol=protocol(comparison),
     )
 
 
 def markdown(comparison: Comparison) -> str:
     """The same table for a README, and what it stands on."""
-    lines = [f"## {comparison.source}: Bayescope and discriminative networks", "", *verdict(comparison), ""]
+    lines = [f"## {comparison.source}: Bayescope and discriminative networks", "", *conclusions(comparison), ""]
     lines += ["| " + " | ".join(columns(comparison)) + " |", "|" + " --- |" * len(columns(comparison))]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in comparison.rows]
     return "\n".join([*lines, "", *(f"- {line}" for line in protocol(comparison))]) + "\n"
@@ -54,7 +54,7 @@ def cells(row: Row) -> tuple[str, ...]:
         measured[0],
         "–" if math.isnan(deviation) else f"{deviation:.3f}",
         *measured[1:],
-        interval(row.scores.lead["AUC"], signed=True) if row.scores.lead else "–",
+        interval(row.scores.differences["AUC"], signed=True) if row.scores.differences else "–",
         f"{row.train_seconds:.0f}",
         f"{row.images_per_second:.0f}" if row.images_per_second >= 100 else f"{row.images_per_second:.2g}",
         f"{row.passes:.1f}",
@@ -69,15 +69,15 @@ def interval(estimate: Estimate, signed: bool = False) -> str:
     return f"{number.format(estimate.value)} ({number.format(estimate.low)} to {number.format(estimate.high)})"
 
 
-def verdict(comparison: Comparison) -> list[str]:
+def conclusions(comparison: Comparison) -> list[str]:
     """For each share of the training images, where Bayescope's AUC is above and where below, and where it cannot be told."""
     lines = []
     for fraction in comparison.fractions:
         found: dict[str, list[str]] = {"above": [], "below": [], "not told apart from": []}
         for row in comparison.rows:
-            if row.fraction == fraction and row.scores.lead:
-                lead = row.scores.lead["AUC"]
-                where = "above" if lead.low > 0 else "below" if lead.high < 0 else "not told apart from"
+            if row.fraction == fraction and row.scores.differences:
+                difference = row.scores.differences["AUC"]
+                where = "above" if difference.low > 0 else "below" if difference.high < 0 else "not told apart from"
                 found[where].append(row.method)
         said = "; ".join(f"{where} {', '.join(names)}" for where, names in found.items() if names)
         lines.append(f"With {100 * fraction:g} % of the training images, Bayescope's AUC is {said or 'measured alone'}.")
@@ -93,11 +93,11 @@ def protocol(comparison: Comparison) -> list[str]:
         f"Same splits for all: {c.test_images} test and {c.val_images} validation images, the latter whole at every share of "
         f"the training images; classes {', '.join(c.class_names)}. Seeds {seeds}: of weights, draws and shares.",
         f"Same augmentation and budget: at most {c.steps} steps of {c.batch_size} images. Networks start from random weights, "
-        "weigh classes by their frequency, and stop early by the validation AUC. Bayescope draws classes evenly.",
+        "weight classes by their frequency, and stop early by the validation AUC. Bayescope draws classes evenly.",
         "Images of fewer than 64 pixels a side are enlarged to 64 for DenseNet-121 and EfficientNet-B0; ResNets keep their "
         "size and have a 3x3 stem of stride 2 without pooling there. ViT-Tiny (12 layers of 192) cuts patches of 4, 8 or 16 "
         "pixels.",
-        f"Values are means over seeds. Intervals: 95 %, over {unit}, of that mean. AUC and its lead: DeLong; others: "
+        f"Values are means over seeds. Intervals: 95 %, over {unit}, of that mean. AUC and its difference: DeLong; others: "
         "bootstrap. The spread over seeds, a standard deviation, stands apart. No correction for several comparisons.",
         f"Measured on {c.device}. Training includes fitting to the validation images.",
         *c.warnings,
@@ -126,18 +126,18 @@ def learning_curve(comparison: Comparison) -> str:
     return _svg(figure)
 
 
-def leads(comparison: Comparison) -> str:
-    """Bayescope's lead in AUC over each network at the largest share, as SVG; empty without networks."""
-    rows = [row for row in comparison.rows if row.fraction == comparison.fractions[0] and row.scores.lead]
+def difference_figure(comparison: Comparison) -> str:
+    """Bayescope's AUC minus that of each network at the largest share, as SVG; empty without networks."""
+    rows = [row for row in comparison.rows if row.fraction == comparison.fractions[0] and row.scores.differences]
     if not rows:
         return ""
-    figure, axes = _axes("Lead of Bayescope in AUC", "")
+    figure, axes = _axes("AUC of Bayescope minus this", "")
     figure.set_size_inches(7.2, 0.9 + 0.45 * len(rows))
     axes.axvline(0, color=PALETTE[5], linewidth=1)
     for place, row in enumerate(reversed(rows)):
-        lead = row.scores.lead["AUC"]
-        reach = [[lead.value - lead.low], [lead.high - lead.value]]
-        axes.errorbar([lead.value], [place], xerr=reach, fmt="o", color=PALETTE[0], markersize=5, capsize=3)
+        difference = row.scores.differences["AUC"]
+        reach = [[difference.value - difference.low], [difference.high - difference.value]]
+        axes.errorbar([difference.value], [place], xerr=reach, fmt="o", color=PALETTE[0], markersize=5, capsize=3)
     axes.set_yticks(range(len(rows)), [row.method for row in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     return _svg(figure)

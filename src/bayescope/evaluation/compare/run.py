@@ -178,9 +178,9 @@ def _measure(data: Dataset, config: Config, cell: Cell, key: str) -> Result:
             f"{cell.seed}; expected some of each. Give a larger fraction"
         )
     began = time.perf_counter()
-    answer, steps, parameters = (_bayescope if cell.method == BAYESCOPE else _network)(part, config, cell)
+    predict, steps, parameters = (_bayescope if cell.method == BAYESCOPE else _network)(part, config, cell)
     trained = time.perf_counter()
-    posterior, passes = answer(data.test)
+    posterior, passes = predict(data.test)
     return Result(
         key,
         **asdict(cell),
@@ -196,20 +196,20 @@ def _measure(data: Dataset, config: Config, cell: Cell, key: str) -> Result:
     )
 
 
-Answer = Callable[[ImageSet], tuple[Floats, float]]
+Predict = Callable[[ImageSet], tuple[Floats, float]]
 """Images to their posterior ``(n, classes)`` and the network passes spent on each."""
 
 
-def _bayescope(data: Dataset, config: Config, cell: Cell) -> tuple[Answer, int, int]:
+def _bayescope(data: Dataset, config: Config, cell: Cell) -> tuple[Predict, int, int]:
     model = fit(data, config.model_copy(update={"seed": cell.seed}))
 
-    def answer(images: ImageSet) -> tuple[Floats, float]:
-        answers = model.classify(images.pixels)
-        return answers.posterior, answers.mean_passes
+    def predict(images: ImageSet) -> tuple[Floats, float]:
+        predictions = model.classify(images.pixels)
+        return predictions.posterior, predictions.mean_passes
 
-    return answer, config.training.steps, sum(p.numel() for p in model.denoiser.parameters())
+    return predict, config.training.steps, sum(p.numel() for p in model.denoiser.parameters())
 
 
-def _network(data: Dataset, config: Config, cell: Cell) -> tuple[Answer, int, int]:
+def _network(data: Dataset, config: Config, cell: Cell) -> tuple[Predict, int, int]:
     trained = train_network(cell.method, data, cell.seed, _recipe(config), open_fabric(config).device)
     return lambda images: (trained.predict(images.pixels), 1.0), trained.steps, trained.parameters

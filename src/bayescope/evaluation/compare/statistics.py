@@ -23,11 +23,12 @@ _AT_ONCE = 2**22
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one observer: measures, the mean over its seeds, the reference's lead in each, and the AUC's deviation over seeds."""
+    """Of one observer: measures, the mean over its seeds, the differences of the reference to it, and the AUC's deviation over
+    seeds."""
 
     measures: dict[str, Estimate]
     seed_deviation: float
-    lead: dict[str, Estimate] = field(default_factory=dict)
+    differences: dict[str, Estimate] = field(default_factory=dict)
 
 
 def balanced_accuracy(posterior: Floats, labels: Labels, weights: Floats) -> Floats:
@@ -88,7 +89,7 @@ def compare_observers(
         posteriors, labels, measures, chain(np.ones((1, 1, len(labels))), _resamples(whose, n_bootstrap, seed))
     )
 
-    def lead(name: str) -> dict[str, Estimate]:
+    def differences(name: str) -> dict[str, Estimate]:
         if reference is None or name == reference:
             return {}
         difference = float(aucs[reference].mean() - aucs[name].mean())
@@ -101,7 +102,7 @@ def compare_observers(
             {"AUC": _log_odds_interval(float(aucs[name].mean()), float(np.linalg.norm(pulled[name])))}
             | {what: _percentiles(values[name, what]) for what in measures},
             float(aucs[name].std(ddof=1)) if len(many) > 1 else float("nan"),
-            lead(name),
+            differences(name),
         )
         for name, many in posteriors.items()
     }

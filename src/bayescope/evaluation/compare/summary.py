@@ -56,7 +56,7 @@ class Comparison:
 
 
 def summarise(data: Dataset, config: Config, results: Sequence[Result], positive: str | None = None) -> Comparison:
-    """Measures with intervals over patients, Bayescope's lead over each network, and costs.
+    """Measures with intervals over patients, the differences of Bayescope to each network, and costs.
 
     ``positive``: the class whose sensitivity is told; by default each of two classes, or the mean of more.
     """

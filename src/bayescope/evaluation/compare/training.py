@@ -1,7 +1,7 @@
 """Networks trained fairly: augmentation, class weights, early stopping on the validation AUC.
 
-AdamW with a cosine to zero, cross-entropy weighed against the class frequencies, the weights of the best validation AUC kept.
-Networks start from random weights, as Bayescope does.
+AdamW with a cosine to zero, cross-entropy weighted inversely to the class frequencies, the weights of the best validation AUC
+kept. Networks start from random weights, as Bayescope does.
 """
 
 import copy
@@ -22,7 +22,7 @@ from bayescope.errors import RunError
 from bayescope.evaluation.compare.networks import Shape, build_network, find_network
 from bayescope.metrics.classification import auc
 from bayescope.runs.files import load_tensors, save_tensors
-from bayescope.training.augmentation import choose
+from bayescope.training.augmentation import build_augmentation
 from bayescope.types import Floats, Pixels
 
 _PASSES, _FEWEST_STEPS_PER_PASS = 40, 40
@@ -147,7 +147,7 @@ def train_network(
     net = build_network(name, data.train.image_shape, data.n_classes)
     net = net.to(memory_format=torch.channels_last).to(device)  # type: ignore[call-overload]
     weight = (len(y) / (data.n_classes * torch.bincount(y, minlength=data.n_classes).float())).to(device)
-    augment = choose(recipe.augmentation, len(y), recipe.intensity)
+    augment = build_augmentation(recipe.augmentation, len(y), recipe.intensity)
     generator = torch.Generator().manual_seed(seed)
     check_every = max(1, recipe.steps // recipe.checks)
     optimizer = torch.optim.AdamW(net.parameters(), lr=find_network(name).learning_rate, weight_decay=recipe.weight_decay)

@@ -32,21 +32,21 @@ def report_page(
     ``reference``: posteriors of other observers on the same images, by name; ``sampled`` hears of classes sampled, and
     ``explained`` of the number of images to explain, then of those explained.
     """
-    model, images, answers = found.model, found.images, found.answers
+    model, images, predictions = found.model, found.images, found.predictions
     samples = model.sample(_SAMPLES)
     sampled(len(model.class_names))
-    p_value = None if answers.novelty is None else answers.novelty.p_value
-    cases = choose_cases(answers.posterior, images.labels, p_value)
-    decided = model.decide(answers)
+    p_value = None if predictions.novelty is None else predictions.novelty.p_value
+    cases = choose_cases(predictions.posterior, images.labels, p_value)
+    decided = model.decide(predictions)
     contents = ReportContents(
         title=f"Bayescope on {chosen.data.source}",
         class_names=model.class_names,
         labels=images.labels,
         names=images.names,
-        posterior=answers.posterior,
-        log_likelihood_ratio=answers.log_likelihood_ratio,
-        standard_error=answers.standard_error,
-        passes=answers.mean_passes,
+        posterior=predictions.posterior,
+        log_likelihood_ratio=predictions.log_likelihood_ratio,
+        standard_error=predictions.standard_error,
+        passes=predictions.mean_passes,
         measures=dict(found.measures),
         by_class={name: dict(rows) for name, rows in found.by_class.items()},
         prevalence=found.prevalence,
@@ -61,9 +61,9 @@ def report_page(
         split=chosen.name,
         trained_on=_trained_on(run),
         reference=reference or {},
-        raw_log_likelihood_ratio=answers.raw_log_likelihood_ratio if model.calibration.calibrated else None,
+        raw_log_likelihood_ratio=predictions.raw_log_likelihood_ratio if model.calibration.calibrated else None,
         p_value=p_value,
-        explained=explain_images(model, images, answers.class_prior, cases.explained, explained(len(cases.explained))),
+        explained=explain_images(model, images, predictions.class_prior, cases.explained, explained(len(cases.explained))),
         sets=() if decided is None else tuple(decided.in_words(model.class_names, i) for i in range(len(images))),
         decisions=tuple(decision_rows(found.decisions)),
         rests_on=rests_on(model) if model.calibration.calibrated else "",

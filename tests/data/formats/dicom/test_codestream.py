@@ -21,7 +21,7 @@ from bayescope.data.formats.dicom import codestream, pixels, read_dicom
 from bayescope.data.formats.dicom.limits import MAX_RLE_BYTES
 from bayescope.errors import DataError
 
-GREY = np.random.default_rng(0).integers(0, 200, (6, 9)).astype(np.uint8)
+GRAYSCALE = np.random.default_rng(0).integers(0, 200, (6, 9)).astype(np.uint8)
 
 
 def write(path: Path, encoded: bytes, syntax: str) -> Path:
@@ -30,7 +30,7 @@ def write(path: Path, encoded: bytes, syntax: str) -> Path:
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = syntax
     data.SOPClassUID, data.SOPInstanceUID, data.Modality = "1.2.840.10008.5.1.4.1.1.1.2", "1.2.3", "MG"
-    data.Rows, data.Columns = GREY.shape
+    data.Rows, data.Columns = GRAYSCALE.shape
     data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
     data.BitsAllocated, data.BitsStored, data.HighBit = 8, 8, 7
     data.PixelData = encapsulate([encoded])
@@ -52,12 +52,14 @@ def huge_jpeg(encoded: bytes) -> bytes:
 
 
 CASES = [
-    pytest.param(JPEG2000Lossless, imagecodecs.jpeg2k_encode(GREY, level=0, codecformat="j2k"), huge_jpeg2000, id="JPEG 2000"),
-    pytest.param(JPEG2000Lossless, imagecodecs.jpeg2k_encode(GREY, level=0, codecformat="jp2"), huge_jpeg2000, id="JP2"),
-    pytest.param(HTJ2KLossless, imagecodecs.htj2k_encode(GREY), huge_jpeg2000, id="HTJ2K"),
-    pytest.param(JPEGBaseline8Bit, imagecodecs.jpeg8_encode(GREY, level=98), huge_jpeg, id="JPEG baseline"),
-    pytest.param(JPEGLosslessSV1, imagecodecs.ljpeg_encode(GREY, bitspersample=8), huge_jpeg, id="JPEG lossless"),
-    pytest.param(JPEGLSLossless, imagecodecs.jpegls_encode(GREY), huge_jpeg, id="JPEG-LS"),
+    pytest.param(
+        JPEG2000Lossless, imagecodecs.jpeg2k_encode(GRAYSCALE, level=0, codecformat="j2k"), huge_jpeg2000, id="JPEG 2000"
+    ),
+    pytest.param(JPEG2000Lossless, imagecodecs.jpeg2k_encode(GRAYSCALE, level=0, codecformat="jp2"), huge_jpeg2000, id="JP2"),
+    pytest.param(HTJ2KLossless, imagecodecs.htj2k_encode(GRAYSCALE), huge_jpeg2000, id="HTJ2K"),
+    pytest.param(JPEGBaseline8Bit, imagecodecs.jpeg8_encode(GRAYSCALE, level=98), huge_jpeg, id="JPEG baseline"),
+    pytest.param(JPEGLosslessSV1, imagecodecs.ljpeg_encode(GRAYSCALE, bitspersample=8), huge_jpeg, id="JPEG lossless"),
+    pytest.param(JPEGLSLossless, imagecodecs.jpegls_encode(GRAYSCALE), huge_jpeg, id="JPEG-LS"),
 ]
 
 
@@ -65,9 +67,9 @@ CASES = [
 def test_a_codestream_larger_than_the_header_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syntax: str, encoded: bytes, enlarge: object
 ) -> None:
-    assert codestream.samples(encoded) == GREY.size
+    assert codestream.samples(encoded) == GRAYSCALE.size
     path = write(tmp_path / "case.dcm", encoded, syntax)
-    assert read_dicom(path).pixels.shape == GREY.shape
+    assert read_dicom(path).pixels.shape == GRAYSCALE.shape
     write(path, enlarge(encoded), syntax)  # type: ignore[operator]
     monkeypatch.setattr(pixels, "get_decoder", None)
     with pytest.raises(DataError, match=r"case\.dcm: 3600000000 compressed pixels for 6x9"):
@@ -81,8 +83,8 @@ def runs(*segments: bytes) -> bytes:
 
 
 def test_runs_longer_than_the_header_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path / "case.dcm", runs(bytes([53]) + GREY.tobytes()), RLELossless)
-    np.testing.assert_array_equal(read_dicom(path).pixels, GREY)
+    path = write(tmp_path / "case.dcm", runs(bytes([53]) + GRAYSCALE.tobytes()), RLELossless)
+    np.testing.assert_array_equal(read_dicom(path).pixels, GRAYSCALE)
     monkeypatch.setattr(pixels, "get_decoder", None)
     write(path, runs(b"\x81\x00" * 2**20), RLELossless)
     with pytest.raises(DataError, match=r"case\.dcm: runs longer than its 6x9 pixels"):

@@ -45,7 +45,7 @@ from bayescope.data.formats.dicom import (
 )
 from bayescope.data.formats.dicom.file import begins_with_elements
 from bayescope.data.formats.frame import Frame
-from bayescope.data.formats.grayscale import read_grey
+from bayescope.data.formats.grayscale import read_grayscale
 from bayescope.errors import DataError
 from dicom_files import STORED, lut, write
 
@@ -341,8 +341,8 @@ def test_is_dicom(path: Path, tmp_path: Path) -> None:
     write(path)
     renamed = path.rename(tmp_path / "IM0001")
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
-    answers = [is_dicom(tmp_path / name) for name in ("x.dcm", "x.DICOM", "IM0001", "a.png", "absent", "")]
-    assert answers == [True, True, True, False, False, False]
+    predictions = [is_dicom(tmp_path / name) for name in ("x.dcm", "x.DICOM", "IM0001", "a.png", "absent", "")]
+    assert predictions == [True, True, True, False, False, False]
     (tmp_path / "b.dcm").write_bytes(b"\x89PNG")
     assert [has_dicom_content(tmp_path / name) for name in ("IM0001", "b.dcm", "a.png", "absent")] == [
         True,
@@ -416,8 +416,8 @@ def test_frame_count(path: Path, tmp_path: Path) -> None:
     assert frame_count(write(path, NumberOfFrames="")) == 1
     assert frame_count(write(path, np.stack([STORED] * 3), NumberOfFrames=3)) == 3
     with pytest.raises(DataError, match=r"3 frames; expected one\. Give --frame 1 to 3, or --frame all"):
-        read_grey(path)
-    np.testing.assert_array_equal(read_grey(path, frame=2).pixels, STORED)
+        read_grayscale(path)
+    np.testing.assert_array_equal(read_grayscale(path, frame=2).pixels, STORED)
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     with pytest.raises(DataError, match="no DICM mark"):
         frame_count(tmp_path / "a.png")

@@ -189,7 +189,7 @@ def test_a_compressed_frame_cut_short_is_not_made_up(path: Path, encode: Callabl
         read_dicom(write(path, small, 8, [encoded[: len(encoded) // 2]], syntax=syntax))
 
 
-GREY = (SMOOTH >> 4).astype(np.uint8)
+GRAYSCALE = (SMOOTH >> 4).astype(np.uint8)
 
 
 def write_colour(path: Path, channels: np.ndarray, photometric: str = "RGB", **elements: Any) -> Path:
@@ -203,54 +203,54 @@ def write_colour(path: Path, channels: np.ndarray, photometric: str = "RGB", **e
     return path
 
 
-@pytest.mark.parametrize("pixels", [GREY, SMOOTH])
-def test_grey_saved_as_rgb_is_grey(path: Path, pixels: np.ndarray) -> None:
+@pytest.mark.parametrize("pixels", [GRAYSCALE, SMOOTH])
+def test_gray_level_saved_as_rgb_is_gray_level(path: Path, pixels: np.ndarray) -> None:
     rgb = np.stack([pixels] * 3, axis=-1)
     frame = read_dicom(write_colour(path, rgb, WindowCenter=10, WindowWidth=5))
     np.testing.assert_array_equal(frame.pixels, pixels)
-    assert frame.applied == ("RGB taken for grey",)
+    assert frame.applied == ("RGB taken for grayscale",)
     planes = write_colour(path, rgb, PlanarConfiguration=1, PixelData=np.moveaxis(rgb, -1, 0).tobytes())
     np.testing.assert_array_equal(read_dicom(planes).pixels, pixels)
     rgb[3, 4, 2] += 1
-    with pytest.raises(DataError, match="a RGB image in colour; expected a grey one"):
+    with pytest.raises(DataError, match="a RGB image in colour; expected a grayscale one"):
         read_dicom(write_colour(path, rgb))
 
 
-def test_grey_saved_as_ybr_is_grey(path: Path) -> None:
-    ybr = np.stack([GREY, np.full_like(GREY, 128), np.full_like(GREY, 128)], axis=-1)
-    np.testing.assert_array_equal(read_dicom(write_colour(path, ybr, "YBR_FULL")).pixels, GREY)
+def test_gray_level_saved_as_ybr_is_gray_level(path: Path) -> None:
+    ybr = np.stack([GRAYSCALE, np.full_like(GRAYSCALE, 128), np.full_like(GRAYSCALE, 128)], axis=-1)
+    np.testing.assert_array_equal(read_dicom(write_colour(path, ybr, "YBR_FULL")).pixels, GRAYSCALE)
     ybr[0, 0, 1] = 129
     with pytest.raises(DataError, match="a YBR_FULL image in colour"):
         read_dicom(write_colour(path, ybr, "YBR_FULL"))
 
 
-def test_grey_in_compressed_colour_is_grey(path: Path) -> None:
-    rgb = np.stack([GREY] * 3, axis=-1)
+def test_gray_level_in_compressed_colour_is_gray_level(path: Path) -> None:
+    rgb = np.stack([GRAYSCALE] * 3, axis=-1)
     for syntax, photometric, encoded in (
         (JPEG2000Lossless, "YBR_RCT", imagecodecs.jpeg2k_encode(rgb, level=0, codecformat="j2k", mct=True)),
         (JPEGLSLossless, "RGB", imagecodecs.jpegls_encode(rgb)),
         (JPEGBaseline8Bit, "YBR_FULL_422", imagecodecs.jpeg8_encode(rgb, level=98)),
     ):
-        write(path, GREY, 8, [encoded], syntax=syntax, PhotometricInterpretation=photometric, SamplesPerPixel=3)
+        write(path, GRAYSCALE, 8, [encoded], syntax=syntax, PhotometricInterpretation=photometric, SamplesPerPixel=3)
         data = pydicom.dcmread(path)
         data.PlanarConfiguration = 0
         data.save_as(path)
-        np.testing.assert_allclose(read_dicom(path).pixels, GREY, atol=2)
+        np.testing.assert_allclose(read_dicom(path).pixels, GRAYSCALE, atol=2)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_palette_of_greys_is_grey(path: Path, bits: int) -> None:
+def test_a_palette_of_greys_is_gray_level(path: Path, bits: int) -> None:
     ramp = (np.arange(256)[::-1] * (257 if bits == 16 else 1)).astype("<u2" if bits == 16 else np.uint8)
     palette: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
     for colour in ("Red", "Green", "Blue"):
         palette[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, bits]
         palette[f"{colour}PaletteColorLookupTableData"] = ramp.tobytes()
-    frame = read_dicom(write(path, GREY, 8, **palette))
-    np.testing.assert_array_equal(frame.pixels, ramp.astype(float)[GREY])
+    frame = read_dicom(write(path, GRAYSCALE, 8, **palette))
+    np.testing.assert_array_equal(frame.pixels, ramp.astype(float)[GRAYSCALE])
     assert frame.bits_stored == bits
     palette["BluePaletteColorLookupTableData"] = (ramp // 2).tobytes()
     with pytest.raises(DataError, match="a PALETTE COLOR image in colour"):
-        read_dicom(write(path, GREY, 8, **palette))
+        read_dicom(write(path, GRAYSCALE, 8, **palette))
 
 
 def test_a_palette_in_segments(path: Path) -> None:
@@ -259,4 +259,4 @@ def test_a_palette_in_segments(path: Path) -> None:
     for colour in ("Red", "Green", "Blue"):
         palette[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, 8]
         palette[f"Segmented{colour}PaletteColorLookupTableData"] = bytes([0, 1, 0, 1, 255, 255])
-    np.testing.assert_array_equal(read_dicom(write(path, GREY, 8, **palette)).pixels, GREY)
+    np.testing.assert_array_equal(read_dicom(write(path, GRAYSCALE, 8, **palette)).pixels, GRAYSCALE)

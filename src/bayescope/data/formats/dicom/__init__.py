@@ -1,4 +1,4 @@
-"""DICOM images: one grey frame as a workstation shows it, and what the header says of it.
+"""DICOM images: one grayscale frame as a workstation shows it, and what the header says of it.
 
 :mod:`bayescope.data.formats.dicom.pixels` tells which bits are stored, :mod:`bayescope.data.formats.dicom.values` how they are
 shown.
@@ -40,7 +40,7 @@ def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Fram
             pixels, bits = grey_of_colour(header, number, path.name)
             if window:
                 raise DataError(f"{path.name}: no window {window}; expected 0 to 0. Choose another")
-            shown = ShownPixels(pixels, (f"{header.PhotometricInterpretation} taken for grey",), ())
+            shown = ShownPixels(pixels, (f"{header.PhotometricInterpretation} taken for grayscale",), ())
         return Frame(
             pixels=shown.pixels,
             bits_stored=bits,
@@ -62,7 +62,7 @@ def stored_pixels(path: Path, *, frame: int | None = None) -> Pixels:
         header, number = _read(path, frame)
         if header.get("SamplesPerPixel", 1) != 1:
             raise DataError(
-                f"{path.name}: a {header.PhotometricInterpretation} image; expected MONOCHROME1 or 2. Convert it to grey"
+                f"{path.name}: a {header.PhotometricInterpretation} image; expected MONOCHROME1 or 2. Convert it to grayscale"
             )
         return read_stored(header, number, path.name).values
 

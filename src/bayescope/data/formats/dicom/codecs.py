@@ -32,9 +32,9 @@ def is_available(syntax: str) -> bool:
 
 
 def decode_frame(encoded: bytes, runner: RunnerBase) -> bytes:
-    """pydicom asks: one grey frame, decoded; raises ValueError for colour, so that pydicom turns to the next plug-in."""
+    """pydicom asks: one grayscale frame, decoded; raises ValueError for colour, so that pydicom turns to the next plug-in."""
     decoded: np.ndarray = _DECODE[runner.transfer_syntax](encoded)
     if decoded.ndim != 2:
-        raise ValueError(f"{decoded.ndim} axes; expected a grey frame")
+        raise ValueError(f"{decoded.ndim} axes; expected a grayscale frame")
     runner.set_option("bits_allocated", 8 * decoded.itemsize)
     return decoded.tobytes()

@@ -1,4 +1,4 @@
-"""Grey images saved as colour: RGB, YBR or PALETTE COLOR with R = G = B in every pixel.
+"""Grayscale images saved as colour: RGB, YBR or PALETTE COLOR with R = G = B in every pixel.
 
 They are shown as they are: Modality LUT, VOI LUT, window and padding are for MONOCHROME images (PS3.3 C.11.1, C.11.2, C.7.5.1).
 """
@@ -24,10 +24,10 @@ def grey_of_colour(header: Dataset, frame: int, name: str) -> tuple[NDArray[np.f
     samples, space = decoded(header, frame, name)
     samples &= samples.dtype.type(2**header.BitsStored - 1)
     if space == "RGB":
-        is_grey = all(np.array_equal(samples[..., 0], samples[..., k]) for k in (1, 2))
+        is_grayscale = all(np.array_equal(samples[..., 0], samples[..., k]) for k in (1, 2))
     else:
-        is_grey = space in _YBR and bool((samples[..., 1:] == 2 ** (header.BitsStored - 1)).all())  # no chroma
-    _check_grey(is_grey, header, name)
+        is_grayscale = space in _YBR and bool((samples[..., 1:] == 2 ** (header.BitsStored - 1)).all())  # no chroma
+    _check_grey(is_grayscale, header, name)
     return samples[..., 0].astype(np.float32), header.BitsStored
 
 
@@ -58,9 +58,10 @@ def _palette(header: Dataset, colour: str) -> Dataset:
     return item
 
 
-def _check_grey(is_grey: bool, header: Dataset, name: str) -> None:
-    if not is_grey:
+def _check_grey(is_grayscale: bool, header: Dataset, name: str) -> None:
+    if not is_grayscale:
         raise DataError(
-            f"{name}: a {header.PhotometricInterpretation} image in colour; expected a grey one, or R = G = B in every pixel. "
-            "Convert it to grey"
+            f"{name}: a {header.PhotometricInterpretation} image in colour; expected a grayscale one, or R = G = B in every "
+            "pixel. "
+            "Convert it to grayscale"
         )

@@ -44,7 +44,7 @@ def check_size(path: Path) -> None:
 def check_header(header: Dataset, frame: int | None, name: str) -> int:
     """The number of the frame to read; raise DataError unless it is an image of integers, described in full, and not too large.
 
-    Colour is let pass where it may be grey in truth.
+    Colour is let pass where it may be grayscale in truth.
     """
     if not (is_given(header, "Rows") and is_given(header, "Columns")):
         raise DataError(f"{name}: {header.get('Modality') or 'an object'} without an image; expected one. Leave it out")
@@ -80,7 +80,7 @@ def _check_described(header: Dataset, name: str) -> None:
     if n_samples != SAMPLES.get(photometric, 0):
         raise DataError(
             f"{name}: a {photometric} image of {n_samples} samples a pixel; expected MONOCHROME1 or MONOCHROME2, of one, or "
-            "colour that is grey throughout. Convert it to grey"
+            "colour that is grayscale throughout. Convert it to grayscale"
         )
     if photometric not in MONOCHROME and header.get("HighBit", header.BitsStored - 1) != header.BitsStored - 1:
         raise refusal(name, f"High Bit {header.HighBit}, {header.BitsStored} bits stored", str(header.BitsStored - 1))

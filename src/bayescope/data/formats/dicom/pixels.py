@@ -120,7 +120,8 @@ def decoded(header: Dataset, frame: int, name: str) -> tuple[Pixels, str]:
 
 
 def read_stored(header: Dataset, frame: int, name: str) -> Stored:
-    """The stored values of one grey frame.  Raises DataError where header, code stream and values contradict each other."""
+    """The stored values of one grayscale frame.  Raises DataError where header, code stream and values contradict each
+    other."""
     words, _ = decoded(header, frame, name)
     bits, precision = bits_of(header), _precision(header, frame, name)
     n_bits = bits.stored
