@@ -297,8 +297,8 @@ def no_tensorboard(p: Place) -> None:
     p.works(*p.train())
 
 
-@remedy("cli.explain:_class", "expected one of:")
-@remedy("cli.explain:_check_rival", "that is the most probable class itself; expected one of:")
+@remedy("inference.explain:_class_number", "expected one of:")
+@remedy("inference.explain:explain", "that is the most probable class itself; expected one of:")
 def explain_against(p: Place) -> None:
     words = ("explain", p.trained, p.picture(), "--out", p.out, "--against")
     p.refused(*words, "left")
@@ -759,6 +759,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("decision:_check_images", ""): _ARGUMENT,
     ("novelty:fit_novelty", ""): _ARGUMENT,
     ("explain:counterfactual", ""): _ARGUMENT,
+    ("inference.explain:explain", "images to explain; expected one"): _ARGUMENT,
     ("compare.training:load_network", ""): _ARGUMENT,
     ("compare.networks:load_monai", ""): "needs an installation without MONAI",
     ("cli.output:_printing", ""): "needs a full disk: test_output.py prints to one, and --out keeps what was measured",

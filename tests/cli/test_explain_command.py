@@ -12,8 +12,11 @@ from PIL import Image
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling, unchanged
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset
+from bayescope.evaluation.explanation_files import explanation_files
 from bayescope.fitting.post_hoc import calibrated
+from bayescope.inference.explain import explain
 from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.read import read_for_model
 from bayescope.runs.model_file import load_model, save_model
 
 
@@ -48,6 +51,19 @@ def test_the_map_adds_up_to_what_classify_reports(cli: Any, tiny_run: Path, pict
         names = ("evidence.png", "scales.png", "evidence.npy", "levels.npy")
         assert {path.name for path in out.iterdir()} == {f"case-{name}" for name in names}
         assert Image.open(out / "case-evidence.png").size > (800, 300)
+
+
+def test_the_files_are_those_of_the_function(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path) -> None:
+    options = ("--counterfactual", "--sigma", 0.5, "--bans", "--prevalence", "0.3,0.7")
+    assert cli("explain", tiny_run, picture, "--out", tmp_path / "why", *options)[0] == 0
+    model = load_model(tiny_run)
+    pixels = read_for_model(model, [picture]).pixels
+    found = explain(model, pixels, {"upper": 0.3, "lower": 0.7}, counterfactual_sigma=0.5)
+    files = explanation_files(model, found, "bans")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "why").iterdir()} == {
+        f"case-{name}": content for name, content in files.items()
+    }
+    assert set(files) == {"evidence.png", "scales.png", "evidence.npy", "levels.npy", "counterfactual.png"}
 
 
 def test_what_classify_tells_after_an_early_stop_is_said_beside(

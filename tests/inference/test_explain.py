@@ -1,16 +1,21 @@
 """Evidence maps on the Gaussian oracle add up to the reported ratio; counterfactuals against the flow in closed form."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from bayescope.data.dataset import Dataset
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.sampling import flow
 from bayescope.diffusion.schedules import log_spaced
-from bayescope.errors import ConfigError
+from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.denoising import draw_noise, level_evidence
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
-from bayescope.inference.explain import class_maps, counterfactual
+from bayescope.inference.evidence_maps import class_maps
+from bayescope.inference.explain import counterfactual, explain
+from bayescope.runs.model_file import load_model
 
 SHAPE = (2, 5, 7)
 SIGMAS = log_spaced(0.05, 5.0, 6).double().numpy()
@@ -152,3 +157,36 @@ def test_an_image_does_not_depend_on_its_batch_mates_nor_on_chance(two: Gaussian
 def test_impossible_settings_are_refused(two: GaussianMixtureDenoiser, sigma: float, steps: int) -> None:
     with pytest.raises(ConfigError, match="expected sigma above"):
         counterfactual(two, images(1), torch.tensor([0]), torch.tensor([1]), sigma, steps)
+
+
+@pytest.mark.parametrize("against", [None, "upper", 0])
+def test_the_map_of_an_explanation_adds_up_to_the_ratio(tiny_run: Path, tiny_data: Dataset, against: str | int | None) -> None:
+    model, pixels = load_model(tiny_run), tiny_data.test.pixels[1:2]
+    found = explain(model, pixels, [0.3, 0.7], against)
+    ratio = model.classify(pixels, [0.3, 0.7], disagreement_rate=0.0).log_likelihood_ratio[0, 1]
+    assert (found.winner, found.other, found.is_raw, found.counterfactual) == (1, 0, False, None)
+    assert found.evidence_map.total.shape == (1, 8, 12)
+    assert found.evidence_map.total.sum() == pytest.approx(ratio, rel=1e-4)
+    rival = "the rest" if against is None else "upper"
+    assert found.title() == f"lower against {rival}: log-likelihood ratio {found.evidence_map.total.sum():+.4f} nats"
+    assert found.title("bans").endswith(f"{found.evidence_map.total.sum() / np.log(10):+.4f} bans")
+
+
+def test_a_counterfactual_of_an_explanation_is_of_the_other_class(tiny_run: Path, tiny_data: Dataset) -> None:
+    model, pixels = load_model(tiny_run), tiny_data.test.pixels[1:2]
+    found = explain(model, pixels, counterfactual_sigma=0.5).counterfactual
+    expected = counterfactual(model.denoiser, model.checked(pixels), torch.tensor([1]), torch.tensor([0]), 0.5)
+    assert found is not None
+    torch.testing.assert_close(found.image, expected.image)
+    assert found.sigma == 0.5
+
+
+@pytest.mark.parametrize("against", ["left", "lower", 1, 2, -1])
+def test_impossible_rivals_are_refused(tiny_run: Path, tiny_data: Dataset, against: str | int) -> None:
+    with pytest.raises(ConfigError, match="expected one of: upper"):
+        explain(load_model(tiny_run), tiny_data.test.pixels[1:2], against=against)
+
+
+def test_several_images_are_not_explained_at_once(tiny_run: Path, tiny_data: Dataset) -> None:
+    with pytest.raises(DataError, match="2 images to explain"):
+        explain(load_model(tiny_run), tiny_data.test.pixels[:2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +12,8 @@ from bayescope.cli.options import Device, Prevalence, prior_from_text
 from bayescope.cli.output import in_words, say, warn
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from bayescope.inference.explain import Explanation, Unit
     from bayescope.inference.model import LikelihoodModel
-    from bayescope.types import Floats, Pixels
-
 
 NAME = "explain"
 
@@ -44,57 +39,45 @@ def command(
 
     Example: bayescope explain runs/breast a.png --out why --counterfactual
     """
-    import numpy as np
-
     from bayescope.errors import writing
-    from bayescope.evaluation.report.explained import evidence_map, is_raw
-    from bayescope.evaluation.report.overlay import overlay, scales
+    from bayescope.evaluation.explanation_files import explanation_files
+    from bayescope.inference.explain import explain
     from bayescope.runs.files import write_atomically
     from bayescope.runs.model_file import load_model
 
     model = load_model(run, device)
     prior = prior_from_text(prevalence, model.class_names)
-    rival = None if against is None else _class(model, against)
     _check_one_image(image, frame)
     found_image = read_images(model, [image], frame)
     if not found_image.names:
         raise typer.Exit(1)
-    pixels = found_image.pixels
-    predictions = model.classify(pixels, prior, disagreement_rate=0.0)
-    *_, second, first = predictions.log_posterior[0].argsort()
-    _check_rival(model, int(first), rival)
-    found = evidence_map(model, pixels, predictions, int(first), rival)
-    unit, per_nat = ("bans", 1 / np.log(10)) if bans else ("nats", 1.0)
-    total = found.scaled(per_nat).total[0]
-    name = model.class_names[first]
-    kind = "UNCALIBRATED log-likelihood ratio" if is_raw(model, rival) else "log-likelihood ratio"
-    title = f"{name} against {against or 'the rest'}: {kind} {total.sum():+.4f} {unit}"
-    prevalence = in_words(dict(zip(model.class_names, predictions.class_prior.tolist(), strict=True)))
-    by_level = found.scaled(per_nat).levels[0]
-    pictures = {
-        "evidence.png": overlay(_picture(model, pixels), total, title, unit),
-        "scales.png": scales(_halves(model, by_level), title, unit),
-        "evidence.npy": _npy(total),
-        "levels.npy": _npy(by_level),
-    }
-    if counterfactual:
-        other = int(second) if rival is None else rival
-        pictures["counterfactual.png"] = _counterfactual(model, pixels, int(first), other, sigma)
+    found = explain(model, found_image.pixels, prior, against, sigma if counterfactual else None)
+    unit: Unit = "bans" if bans else "nats"
+    files = explanation_files(model, found, unit)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     stem = image.stem if frame is None else f"{image.stem}-frame{frame}"
-    targets = {out / f"{stem}-{ending}": content for ending, content in pictures.items()}
+    targets = {out / f"{stem}-{ending}": content for ending, content in files.items()}
     for target, content in targets.items():
         write_atomically(target, content)
-    say(title)
-    say(f"the rest mixed at prevalence {prevalence}" if against is None else f"at prevalence {prevalence}", style="dim")
-    early = model.classify(pixels, prior)
-    if against is None and early.mean_passes < predictions.mean_passes:
-        ratio, error = per_nat * early.log_likelihood_ratio[0, first], per_nat * early.standard_error[0, first]
-        say(f"(scored in full; `bayescope classify`, which stops early, tells {ratio:+.4f} ± {error:.4f} {unit})")
+    _print(model, found, unit)
     for target in targets:
         say(str(target))
     warn(model.calibration.warning)
+
+
+def _print(model: LikelihoodModel, found: Explanation, unit: Unit) -> None:
+    """The ratio that the map adds up to, at which prevalence, and what `bayescope classify` says of the image."""
+    from bayescope.inference.explain import PER_NAT
+
+    scored_in_full, winner = found.predictions, found.winner
+    prevalence = f"prevalence {in_words(model.by_class(scored_in_full.class_prior))}"
+    say(found.title(unit))
+    say(f"the rest mixed at {prevalence}" if found.against is None else f"at {prevalence}", style="dim")
+    early = model.classify(found.pixels, scored_in_full.class_prior)
+    if found.against is None and early.mean_passes < scored_in_full.mean_passes:
+        ratio, error = (PER_NAT[unit] * of[0, winner] for of in (early.log_likelihood_ratio, early.standard_error))
+        say(f"(scored in full; `bayescope classify`, which stops early, tells {ratio:+.4f} ± {error:.4f} {unit})")
 
 
 def _check_one_image(image: Path, frame: str | None) -> None:
@@ -106,63 +89,3 @@ def _check_one_image(image: Path, frame: str | None) -> None:
         raise DataError(f"{image}: a folder; expected one image. Give one of its files")
     if frame == "all":
         raise ConfigError("--frame all; expected the number of one frame, from 1 on. Explain one frame at a time")
-
-
-def _class(model: LikelihoodModel, name: str) -> int:
-    from bayescope.errors import ConfigError
-
-    if name not in model.class_names:
-        raise ConfigError(f"class {name!r}; expected one of: {', '.join(model.class_names)}")
-    return model.class_names.index(name)
-
-
-def _check_rival(model: LikelihoodModel, first: int, rival: int | None) -> None:
-    from bayescope.errors import ConfigError
-
-    if rival == first:
-        others = ", ".join(name for k, name in enumerate(model.class_names) if k != first)
-        raise ConfigError(
-            f"--against {model.class_names[first]}: that is the most probable class itself; expected one of: {others}"
-        )
-
-
-def _halves(model: LikelihoodModel, by_level: Floats) -> dict[str, Floats]:
-    """Maps of the finer and the coarser half of the noise levels, from one for each level."""
-    sigmas, half = model.sigmas, len(by_level) // 2
-    if not half:
-        return {f"σ = {sigmas[0]:.2g}": by_level[0]}
-    return {
-        f"fine: σ {sigmas[0]:.2g} to {sigmas[half - 1]:.2g}": by_level[:half].sum(axis=0),
-        f"coarse: σ {sigmas[half]:.2g} to {sigmas[-1]:.2g}": by_level[half:].sum(axis=0),
-    }
-
-
-def _picture(model: LikelihoodModel, pixels: Pixels) -> NDArray[np.uint8]:
-    return model.scale.to_display(model.scale.to_model(pixels))[0]
-
-
-def _counterfactual(model: LikelihoodModel, pixels: Pixels, own: int, other: int, sigma: float) -> bytes:
-    import torch
-
-    from bayescope.evaluation.report.overlay import comparison
-    from bayescope.inference.explain import counterfactual
-
-    x = model.checked(pixels)
-    own_label, other_label = torch.tensor([own], device=x.device), torch.tensor([other], device=x.device)
-    found = counterfactual(model.denoiser, x, own_label, other_label, sigma, seed=model.config.seed)
-    display = model.scale.to_display
-    pictures = {
-        "image": _picture(model, pixels),
-        f"as {model.class_names[own]}": display(found.reconstruction.float().cpu().numpy())[0],
-        f"as {model.class_names[other]}": display(found.image.float().cpu().numpy())[0],
-    }
-    title = f"the same noise (σ = {sigma:g}) denoised as either class"
-    return comparison(pictures, found.change[0].mean(dim=0).double().cpu().numpy(), title)
-
-
-def _npy(array: Floats) -> bytes:
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()

@@ -1,97 +1,42 @@
-"""Why: where in the image the log-likelihood ratio comes from, and what the image would be in another class.
+"""Explain a prediction: where in the image the log-likelihood ratio comes from, and the image as another class would have it.
 
-**Evidence maps.**  The denoising evidence is a sum over pixels, so every pixel has its share of the log-ratio::
-
-    share(pixel) = Σ_k w_k mean_n [ (x - D_b)² - (x - D_a)² ] / σ_k²  + (bias_a - bias_b) / pixels
-
-No attribution method is between: the shares add up to the number reported, level by level.  Against several other classes,
-with r their posterior among themselves, the log of a mean is a mean of logs and a constant, which is spread evenly::
-
-    log p(x|a) - log Σ_j π_j p(x|j) = Σ_j r_j [log p(x|a) - log p(x|j)] + Σ_j r_j log(r_j / π_j)
+Evidence maps are those of :mod:`bayescope.inference.evidence_maps`.
 
 **Counterfactuals.**  Carry the image up to a level σ, by noise or by inverting the probability flow
 dz/dσ = (z - D(z; σ, y))/σ under its own class, and down again under another.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from torch import Tensor
 
 from bayescope.diffusion.sampling import flow
 from bayescope.diffusion.schedules import ImageDenoiser, log_spaced
-from bayescope.errors import ConfigError
-from bayescope.evidence.level_weights import LevelWeights
-from bayescope.types import Floats
+from bayescope.errors import ConfigError, DataError
+from bayescope.inference.evidence_maps import EvidenceMap
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.predictions import ClassPrior, Predictions
+from bayescope.types import Pixels
 
+Unit = Literal["nats", "bans"]
+PER_NAT: dict[Unit, float] = {"nats": 1.0, "bans": float(1 / np.log(10))}
+"""How many of each unit of evidence a nat is; bans are powers of ten."""
 _SIGMA_MIN = 0.01
-
-ClassDenoiser = Callable[[Tensor, Tensor], Tensor]
-"""``(z (batch, c, h, w), sigma (batch,)) -> denoised under every class (batch, class, c, h, w)``."""
-
-
-@dataclass(frozen=True)
-class EvidenceMap:
-    """Shares of a log-ratio, nats: ``levels (n, levels, height, width)``, and ``constant (n,)`` that no pixel owns."""
-
-    levels: Floats
-    constant: Floats
-
-    @property
-    def total(self) -> Floats:
-        """Over all levels, the constant spread evenly: ``(n, height, width)``."""
-        height, width = self.levels.shape[2:]
-        return self.levels.sum(axis=1) + (self.constant / (height * width))[:, None, None]
-
-    @property
-    def log_ratio(self) -> Floats:
-        """What the map adds up to, nats: ``(n,)``."""
-        return self.levels.sum(axis=(1, 2, 3)) + self.constant
-
-    def scaled(self, slope: float, offset: float = 0.0) -> "EvidenceMap":
-        """The map of ``slope * log_ratio + offset``: of an affinely calibrated ratio, or in bans with slope 1/ln 10."""
-        return replace(self, levels=slope * self.levels, constant=slope * self.constant + offset)
-
-
-@dataclass(frozen=True)
-class ClassMaps:
-    """Weighted evidence of each class, nats: ``(n, classes, levels, height, width)``, and biases ``(classes,)``."""
-
-    levels: Floats
-    class_bias: Floats
-
-    @property
-    def evidence(self) -> Floats:
-        """Log-likelihood per class as :meth:`LevelWeights.evidence` has it: ``(n, classes)``."""
-        return self.levels.sum(axis=(2, 3, 4)) + self.class_bias
-
-    def between(self, a: int, b: int) -> EvidenceMap:
-        """For class ``a``, against class ``b``."""
-        bias = self.class_bias[a] - self.class_bias[b]
-        return EvidenceMap(self.levels[:, a] - self.levels[:, b], np.full(len(self.levels), bias))
-
-    def against_rest(self, a: int, class_prior: Floats) -> EvidenceMap:
-        """For class ``a``, against the others mixed by prior: of :meth:`LevelWeights.log_likelihood_ratio`."""
-        rest = np.arange(len(self.class_bias)) != a
-        log_prior = np.log(class_prior[rest] / class_prior[rest].sum())
-        share = softmax(self.evidence[:, rest] + log_prior, axis=1)
-        levels = self.levels[:, a] - np.einsum("nj,njlhw->nlhw", share, self.levels[:, rest])
-        divergence = (share * (np.log(np.maximum(share, np.finfo(float).tiny)) - log_prior)).sum(axis=1)
-        return EvidenceMap(levels, self.class_bias[a] - share @ self.class_bias[rest] + divergence)
 
 
 @dataclass(frozen=True)
 class Counterfactual:
     """``image`` as the other class would have it, and the ``reconstruction`` on the same road under its own class.
 
-    Both ``(n, channel, height, width)``.
+    Both ``(n, channel, height, width)`` in model units; ``sigma``: the noise level that they were carried up to.
     """
 
     image: Tensor
     reconstruction: Tensor
+    sigma: float
 
     @property
     def change(self) -> Tensor:
@@ -99,26 +44,147 @@ class Counterfactual:
         return self.image - self.reconstruction
 
 
-@torch.inference_mode()
-def class_maps(
-    denoise: ClassDenoiser, x: Tensor, sigmas: Floats, noise: Tensor, level_weights: LevelWeights, batch_size: int = 32
-) -> ClassMaps:
-    """Evidence maps of images ``x (n, c, h, w)``, channels added up.
+@dataclass(frozen=True)
+class Explanation:
+    """Why an image was classified as it was.
 
-    ``sigmas (levels,)`` and ``noise (levels, noises, c, h, w)`` as for :func:`bayescope.evidence.denoising.level_evidence`, and
-    of the same cost; with the same noise the maps add up to the same ratios.
+    Attributes
+    ----------
+    pixels
+        The image as stored, ``(1, channel, height, width)``.
+    class_names
+        Of the model.
+    predictions
+        Of the image, all its noise levels scored.
+    winner
+        Number of the most probable class.
+    against
+        Number of the class that it is compared with, None for all others together.
+    evidence_map
+        Share of each pixel in the log-likelihood ratio of ``winner``, nats; adds up to it.
+    is_raw
+        Whether that ratio is uncalibrated: the model has no calibration, or none for two classes among several.
+    counterfactual
+        The image as class ``other`` would have it, if asked for.
     """
-    levels = list(zip(sigmas.tolist(), noise.to(x.device), strict=True))
-    batches = [torch.stack([_class_map(denoise, batch, *level) for level in levels], dim=2) for batch in x.split(batch_size)]
-    maps = torch.cat(batches).cpu().numpy()
-    return ClassMaps(maps * level_weights.weights[:, None, None], level_weights.class_bias)
+
+    pixels: Pixels
+    class_names: tuple[str, ...]
+    predictions: Predictions
+    winner: int
+    against: int | None
+    evidence_map: EvidenceMap
+    is_raw: bool
+    counterfactual: Counterfactual | None = None
+
+    @property
+    def other(self) -> int:
+        """Number of the class of the counterfactual: ``against``, or else the second most probable."""
+        return _ranked(self.predictions)[1] if self.against is None else self.against
+
+    def title(self, unit: Unit = "nats") -> str:
+        """What the map adds up to, in words: ``"cancer against the rest: log-likelihood ratio +2.1972 nats"``."""
+        rival = "the rest" if self.against is None else self.class_names[self.against]
+        kind = "UNCALIBRATED log-likelihood ratio" if self.is_raw else "log-likelihood ratio"
+        total = self.evidence_map.scaled(PER_NAT[unit]).total[0].sum()
+        return f"{self.class_names[self.winner]} against {rival}: {kind} {total:+.4f} {unit}"
 
 
-def _class_map(denoise: ClassDenoiser, x: Tensor, sigma: float, noises: Tensor) -> Tensor:
-    """-mean over noises of (x - D)²/σ², channels added up, double: ``(n, class, h, w)``."""
-    level = torch.full((len(x),), sigma, device=x.device)
-    errors = [(x[:, None] - denoise(x + sigma * noise, level)).double().square().sum(dim=2) for noise in noises]
-    return -torch.stack(errors).mean(dim=0) / sigma**2
+def explain(
+    model: LikelihoodModel,
+    pixels: Pixels,
+    class_prior: ClassPrior | None = None,
+    against: str | int | None = None,
+    counterfactual_sigma: float | None = None,
+) -> Explanation:
+    """Explain the classification of one image.
+
+    The image is scored in full, twice: once for its probabilities, once for the map.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    pixels
+        The image as stored, ``(1, channel, height, width)``; see :func:`bayescope.inference.read.read_for_model`.
+    class_prior
+        Probability of each class, in the order of the model's classes or by their names (default: the model's own).
+    against
+        Name or number of the class that the most probable one is compared with (default: all others together).
+    counterfactual_sigma
+        Also draw the image as another class would have it, noised to this level, which is above 0.01; the higher, the more may
+        change (default: no counterfactual).
+
+    Returns
+    -------
+    Explanation
+        With a map that adds up to the log-likelihood ratio of the most probable class.
+
+    Raises
+    ------
+    DataError
+        If ``pixels`` are not one image, or do not fit the model.
+    ConfigError
+        If the prior is no distribution, ``against`` is no class or the most probable class itself, or
+        ``counterfactual_sigma`` is not above 0.01.
+
+    Examples
+    --------
+    >>> import bayescope
+    >>> from pathlib import Path
+    >>> model = bayescope.load_model(Path("runs/breast"))  # doctest: +SKIP
+    >>> image = bayescope.read_for_model(model, [Path("a.png")])  # doctest: +SKIP
+    >>> bayescope.explain(model, image.pixels).evidence_map.total[0]  # (height, width), nats  # doctest: +SKIP
+    """
+    if len(pixels) != 1:
+        raise DataError(f"{len(pixels)} images to explain; expected one. Explain one image at a time")
+    rival = None if against is None else _class_number(model.class_names, against)
+    predictions = model.classify(pixels, class_prior, disagreement_rate=0.0)
+    winner = _ranked(predictions)[0]
+    if rival == winner:
+        others = ", ".join(name for k, name in enumerate(model.class_names) if k != winner)
+        raise ConfigError(
+            f"against {model.class_names[winner]}: that is the most probable class itself; expected one of: {others}"
+        )
+    evidence_map, is_raw = _map_of_ratio(model, pixels, predictions, winner, rival)
+    found = Explanation(pixels, model.class_names, predictions, winner, rival, evidence_map, is_raw)
+    return found if counterfactual_sigma is None else _with_counterfactual(model, found, counterfactual_sigma)
+
+
+def _class_number(class_names: tuple[str, ...], wanted: str | int) -> int:
+    number = class_names.index(wanted) if wanted in class_names else wanted
+    if isinstance(number, str) or not 0 <= number < len(class_names):
+        raise ConfigError(f"class {wanted!r}; expected one of: {', '.join(class_names)}")
+    return number
+
+
+def _ranked(predictions: Predictions) -> list[int]:
+    """Numbers of the classes of the one image, the most probable first."""
+    return predictions.log_posterior[0].argsort()[::-1].tolist()
+
+
+def _map_of_ratio(
+    model: LikelihoodModel, pixels: Pixels, predictions: Predictions, winner: int, against: int | None
+) -> tuple[EvidenceMap, bool]:
+    """The map that adds up to the ratio of class ``winner``, and whether this ratio is raw.
+
+    An isotonic calibration is no sum over pixels: what it adds to the raw ratio is spread evenly, and a ratio of two among
+    several classes stays raw.
+    """
+    calibration, maps = model.calibration, model.evidence_maps(pixels)
+    if against is not None and len(model.class_names) > 2:
+        return maps.between(winner, against), not (calibration.calibrated and calibration.is_additive)
+    found = maps.against_rest(winner, predictions.class_prior)
+    if not calibration.is_additive:
+        gain = predictions.log_likelihood_ratio[0, winner] - predictions.raw_log_likelihood_ratio[0, winner]
+        found = found.scaled(1.0, float(gain))
+    return found, not calibration.calibrated
+
+
+def _with_counterfactual(model: LikelihoodModel, found: Explanation, sigma: float) -> Explanation:
+    x = model.checked(found.pixels)
+    own, other = (torch.tensor([k], device=x.device) for k in (found.winner, found.other))
+    return replace(found, counterfactual=counterfactual(model.denoiser, x, own, other, sigma, seed=model.config.seed))
 
 
 @torch.inference_mode()
@@ -149,4 +215,4 @@ def counterfactual(
         noise = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
         seen = x + sigma * noise.to(x.device)
     falling = rising.flip(0)
-    return Counterfactual(flow(denoiser, seen, to_label, falling), flow(denoiser, seen, from_label, falling))
+    return Counterfactual(flow(denoiser, seen, to_label, falling), flow(denoiser, seen, from_label, falling), sigma)

@@ -1,12 +1,13 @@
 """The likelihood classifier: a trained denoiser, how to score with it, and what its evidence is worth."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bayescope.calibration import Calibration
@@ -24,7 +25,7 @@ from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import check_stopping_settings, score_sequentially
 from bayescope.inference.decisions import Decided, Decisions
-from bayescope.inference.explain import ClassMaps, class_maps
+from bayescope.inference.evidence_maps import ClassMaps, class_maps
 from bayescope.inference.novelty import NoveltyTest, drawn_first_noise, image_features
 from bayescope.inference.post_hoc import PostHoc
 from bayescope.inference.predictions import ClassPrior, Predictions, check_prior, predict_from_evidence
@@ -88,6 +89,10 @@ class LikelihoodModel:
         """Noise levels that images are scored at, rising: ``(levels,)``."""
         settings = self.config.evidence
         return log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
+
+    def by_class(self, values: Sequence[float] | NDArray[Any]) -> dict[str, Any]:
+        """Values of the classes ``(classes,)``, as plain numbers by their names."""
+        return dict(zip(self.class_names, np.asarray(values).tolist(), strict=True))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
