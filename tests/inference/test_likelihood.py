@@ -72,3 +72,13 @@ def test_an_image_of_another_size_is_refused(model: LikelihoodModel, tiny_data: 
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="flow"):
         parse_config({"flow": wrong})
+
+
+def test_a_warning_of_blurred_bits_comes_with_the_likelihood(model: LikelihoodModel, tiny_data: Dataset) -> None:
+    settings = FlowConfig(solver="heun", steps=1, probes=1)
+    assert exact_likelihood(model, tiny_data.test.pixels[:1], settings).warning == ""
+    scale = PixelScale(0.0, 4095.0)
+    deep, pixels = replace(model, scale=scale, pixel_type="uint16"), tiny_data.test.pixels[:1].astype(np.uint16)
+    found = exact_likelihood(deep, pixels, settings)
+    assert found.warning == blur_warning(deep, settings) != ""
+    assert exact_likelihood(deep, pixels, settings, step=4095 / 255).warning == ""

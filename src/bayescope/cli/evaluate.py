@@ -84,15 +84,13 @@ def unseen_images(
     model: LikelihoodModel, run: Path, data: Path, split: str, normalise_labels: bool = False, strict: bool = False
 ) -> ChosenImages:
     """The images of ``data`` to measure the run on; says what to know of them, or raises DataError for it if ``strict``."""
-    from bayescope.evaluation.selection import check_choice, choose_images, load_for_model
-    from bayescope.runs.folder import read_record
+    from bayescope.evaluation import selection
 
-    check_choice(split)
     with late_counter("reading images") as count:
-        found = load_for_model(model, data, count, normalise_labels)
-    if found.files.found:
-        complain(f"{data}: {found.files}", "yellow" if found.files.left_out else "dim")
-    chosen = choose_images(found, read_record(run), split)
+        chosen = selection.unseen_images(model, run, data, split, count, normalise_labels)
+    files = chosen.data.files
+    if files.found:
+        complain(f"{data}: {files}", "yellow" if files.left_out else "dim")
     heed(chosen.warnings, strict)
     return chosen
 

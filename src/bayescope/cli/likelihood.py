@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from bayescope.cli.classify import by_class, left_out_records, read_images
+from bayescope.cli.classify import read_images
 from bayescope.cli.options import Device, Frame
 from bayescope.cli.output import add_row, new_table, print_json, show, warn
 from bayescope.cli.progress import bar
 
 if TYPE_CHECKING:
-    from bayescope.config import FlowConfig
     from bayescope.inference.likelihood import ExactLikelihood
     from bayescope.inference.model import LikelihoodModel
-    from bayescope.inference.read import ModelInput
 
 NAME = "likelihood"
 
@@ -38,42 +36,25 @@ def command(
 
     Example: bayescope likelihood runs/breast a.png --tolerance 1e-5 --probes 8
     """
-    from bayescope.inference.likelihood import blur_warning, exact_likelihood
+    from bayescope.inference.likelihood import exact_likelihood, flow_settings
     from bayescope.runs.model_file import load_model
 
     model = load_model(run, device)
-    given = {"solver": solver, "tolerance": tolerance, "steps": steps, "trace": trace, "probes": probes}
-    settings = _settings(model.config.flow, {name: value for name, value in given.items() if value is not None})
-    given_images = read_images(model, images, frame)
-    if given_images.names:
-        with bar("integrating the flow", len(given_images)) as advance:
-            found = exact_likelihood(model, given_images.pixels, settings, callback=advance, step=given_images.gray_level_steps)
-        warn(blur_warning(model, settings, float(given_images.gray_level_steps.min())))
-        _print_json(given_images, model, found) if as_json else show(_table(given_images.names, model, found))
+    settings = flow_settings(model, solver=solver, tolerance=tolerance, steps=steps, trace=trace, probes=probes)
+    given = read_images(model, images, frame)
+    records = given.left_out_records()
+    if given.names:
+        with bar("integrating the flow", len(given)) as advance:
+            found = exact_likelihood(model, given.pixels, settings, callback=advance, step=given.gray_level_steps)
+        warn(found.warning)
+        records = [*found.records(model, given.names, given.remarks), *records]
+        if not as_json:
+            show(_table(given.names, model, found))
     if as_json:
-        for record in left_out_records(given_images):
+        for record in records:
             print_json(record)
-    if given_images.failed:
+    if given.failed:
         raise typer.Exit(1)
-
-
-def _settings(flow: FlowConfig, given: dict[str, float | str]) -> FlowConfig:
-    from bayescope.config import parse_config
-
-    return parse_config({"flow": flow.model_dump() | given}).flow
-
-
-def _print_json(images: ModelInput, model: LikelihoodModel, found: ExactLikelihood) -> None:
-    for i, name in enumerate(images.names):
-        record = {
-            "image": name,
-            "log_likelihood": by_class(model, found.log_likelihood[i].tolist()),
-            "standard_error": by_class(model, found.standard_error[i].tolist()),
-            "bits_per_dim": by_class(model, found.bits_per_dim[i].tolist()),
-            "passes": int(found.passes[i]),
-            "warnings": list(images.remarks[i]),
-        }
-        print_json(record)
 
 
 def _table(names: tuple[str, ...], model: LikelihoodModel, found: ExactLikelihood) -> Table:

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bayescope.data.dataset import ImageSet
+from bayescope.data.tables.cases import Callback
 from bayescope.errors import ConfigError
-from bayescope.evaluation.selection import ChosenImages
+from bayescope.evaluation.selection import ChosenImages, unseen_images
 from bayescope.inference.abstention import risk_coverage
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import ClassPrior, Predictions
 from bayescope.metrics.bootstrap import Estimate, bootstrap
 from bayescope.metrics.calibration import assess, expected_if_calibrated
 from bayescope.metrics.classification import confusion, measure, measure_classes
+from bayescope.runs.model_file import load_model
 from bayescope.types import Floats
 
 _TINY = 1e-9
@@ -50,20 +53,18 @@ class Evaluation:
     @property
     def prevalence(self) -> dict[str, float]:
         """Of each class, as the answers assume it."""
-        return dict(zip(self.model.class_names, self.predictions.class_prior.tolist(), strict=True))
+        return self.model.by_class(self.predictions.class_prior)
 
     @property
     def class_counts(self) -> dict[str, int]:
         """Images of each class."""
-        counts = np.bincount(self.images.labels, minlength=len(self.model.class_names))
-        return dict(zip(self.model.class_names, counts.tolist(), strict=True))
+        return self.model.by_class(np.bincount(self.images.labels, minlength=len(self.model.class_names)))
 
     @property
     def confusion(self) -> dict[str, dict[str, int]]:
         """How many images of each true class are called each class, by name."""
-        names = self.model.class_names
         counts = confusion(self.predictions.posterior, self.images.labels)
-        return {name: dict(zip(names, row, strict=True)) for name, row in zip(names, counts.tolist(), strict=True)}
+        return {name: self.model.by_class(row) for name, row in zip(self.model.class_names, counts, strict=True)}
 
     def to_dict(self, chosen: ChosenImages | None = None) -> dict[str, Any]:
         """All of it as JSON can hold it, with how the images were ``chosen``."""
@@ -80,7 +81,7 @@ class Evaluation:
             "passes": self.predictions.mean_passes,
             "patients": None if groups is None else len(set(groups)),
             "calibrated": model.calibration.calibrated,
-            "calibration_images": dict(zip(model.class_names, model.calibration.images, strict=True)),
+            "calibration_images": model.by_class(model.calibration.images),
             "decisions": self.decisions,
             "files": chosen.data.files.to_dict() if chosen else None,
             "warnings": [text for text in told if text],
@@ -112,6 +113,77 @@ def evaluate(
     check_class(positive, model.class_names)
     predictions = model.classify(images.pixels, class_prior, disagreement_rate, max_passes, callback, test_novelty)
     return measured(model, images, predictions, positive)
+
+
+def evaluate_run(
+    run: Path,
+    data: Path,
+    *,
+    split: str = "auto",
+    class_prior: ClassPrior | None = None,
+    disagreement_rate: float | None = None,
+    max_passes: int | None = None,
+    positive: str | None = None,
+    normalise_labels: bool = False,
+    device: str = "auto",
+    callback: Callback = lambda done, total: None,
+    scored: Callable[[int], None] = lambda images: None,
+) -> tuple[Evaluation, ChosenImages]:
+    """Measure a trained run on labelled images it has not seen, as ``bayescope evaluate`` does.
+
+    Parameters
+    ----------
+    run
+        Run folder of ``bayescope train``.
+    data
+        The data the run was trained on, or other data of the same classes and image size.
+    split
+        ``"auto"``: all images of data that the run was not trained on, or else its own test images; ``"all"``: every image it
+        was not trained or validated on; ``"test"``, ``"val"`` or ``"train"``: that split.
+    class_prior
+        Probability of each class, in the order of the model's classes or by their names (default: the model's own).
+    disagreement_rate
+        How often a prediction may differ from the full evaluation's; 0 scores in full (default: as configured).
+    max_passes
+        Most network passes for an image (default: as configured).
+    positive
+        Class of the headline (default: each class).
+    normalise_labels
+        Take labels and patients that differ in spelling only for the same.
+    device
+        ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
+    callback
+        Called with ``(done, total)`` files as they are read.
+    scored
+        Called with the number of images scored since the last call.
+
+    Returns
+    -------
+    Evaluation
+        What was measured; ``Evaluation.to_dict(chosen)`` is what ``--json`` prints.
+    ChosenImages
+        The images it was measured on, and what to know of them before trusting the result.
+
+    Raises
+    ------
+    RunError
+        If the run cannot be loaded.
+    DataError
+        If the data cannot be read, do not fit the model, or hold no unseen image.
+    ConfigError
+        If the split, a class, the prior, the rate or the number of passes is not possible.
+
+    Examples
+    --------
+    >>> import bayescope
+    >>> from pathlib import Path
+    >>> found, chosen = bayescope.evaluate_run(Path("runs/breast"), Path("breastmnist.npz"))  # doctest: +SKIP
+    >>> found.measures["AUC"].value  # doctest: +SKIP
+    """
+    model = load_model(run, device)
+    check_class(positive, model.class_names)
+    chosen = unseen_images(model, run, data, split, callback, normalise_labels)
+    return evaluate(model, chosen.images, class_prior, disagreement_rate, max_passes, positive, scored), chosen
 
 
 def measured(model: LikelihoodModel, images: ImageSet, predictions: Predictions, positive: str | None = None) -> Evaluation:
@@ -188,4 +260,4 @@ def _decisions(model: LikelihoodModel, predictions: Predictions, images: ImageSe
     sets, abstention = model.decisions.sets, model.decisions.abstention
     promised = {"miscoverage": sets.miscoverage, "risk": abstention.risk, "warning": abstention.warning}
     found = decided.measured(images.labels)
-    return promised | found | {"set coverage": dict(zip(model.class_names, found["set coverage"], strict=True))}
+    return promised | found | {"set coverage": model.by_class(found["set coverage"])}

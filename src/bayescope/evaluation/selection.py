@@ -8,14 +8,18 @@ from numpy.typing import NDArray
 
 from bayescope.data.copies import pixel_hashes
 from bayescope.data.dataset import ImageSet
+from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.names import printable
 from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.load import load_images
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.tables.cases import Callback
 from bayescope.errors import ConfigError, DataError
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.read import as_model_takes, told_once
+from bayescope.inference.read import ModelInput, as_model_takes, told_once
+from bayescope.runs.folder import read_record
 from bayescope.runs.training_record import TrainingRecord
+from bayescope.types import Pixels
 
 CHOICES = ("auto", "all", *SPLITS)
 _SEEN = ("train", "val")
@@ -64,6 +68,46 @@ def load_for_model(
     images = replace(data.images, pixels=pixels, labels=np.array(numbers)[data.images.labels], class_names=model.class_names)
     told = (*data.warnings, *told_once(data.images.names, remarks), *filter(None, [warning]))
     return replace(data, images=images, warnings=told)
+
+
+def unseen_images(
+    model: LikelihoodModel,
+    run: Path,
+    data: Path,
+    split: str = "auto",
+    callback: Callback = lambda done, total: None,
+    normalise_labels: bool = False,
+) -> ChosenImages:
+    """The labelled images at ``data`` to measure a run on: read as :func:`load_for_model`, chosen as :func:`choose_images`.
+
+    Raises ConfigError for an unknown split before anything is read.
+    """
+    check_choice(split)
+    return choose_images(load_for_model(model, data, callback, normalise_labels), read_record(run), split)
+
+
+def images_of_cache(model: LikelihoodModel, cache: Path, split: str = "test") -> ModelInput:
+    """The images of one split of a cache of ``bayescope prepare``, or of ``"all"``, mapped from its file.
+
+    Raises ConfigError for an unknown split, DataError if the split has no images or they do not fit the model.
+    """
+    if split not in (*SPLITS, "all"):
+        raise ConfigError(f"split {split!r}; expected one of {', '.join(SPLITS)}, all")
+    data = load_for_model(model, cache)
+    assert data.split is not None
+    chosen = np.arange(len(data.images)) if split == "all" else np.flatnonzero(data.split == split)
+    if not len(chosen):
+        raise DataError(f"{cache}: no image of split {split}; expected some. Give another --split, or --split all")
+    found, n = data.images.subset(chosen), len(chosen)
+    paths = tuple(cache / name for name in found.names)
+    names, nothing, files = tuple(map(printable, paths)), ((),) * n, FileAccount.of(n, ())
+    return ModelInput(names, paths, found.pixels, np.ones(n), nothing, (), False, (), files)
+
+
+def seen_splits(record: TrainingRecord | None, pixels: Pixels) -> list[str]:
+    """``train`` or ``val`` for each image that the run was trained or validated on, blank for the others: ``(n,)``."""
+    splits = [""] * len(pixels) if record is None else record.splits_of(pixels)
+    return [split if split in _SEEN else "" for split in splits]
 
 
 def check_choice(split: str) -> None:

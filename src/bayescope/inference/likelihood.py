@@ -4,16 +4,17 @@ A stored value stands for a cell as wide as a gray level; uniform noise of that 
 of stored pixels an image with a density, and of the density bits per pixel.  Gray levels are those of the image's own depth.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from bayescope.config import FlowConfig
+from bayescope.config import FlowConfig, parse_config
 from bayescope.diffusion.divergence import DivergenceMethod, ExactDivergence, Hutchinson, gaussian_probes, rademacher_probes
 from bayescope.diffusion.ode import DormandPrince, Solver, heun, rk4
 from bayescope.diffusion.schedules import log_spaced
@@ -30,17 +31,56 @@ _FIXED: dict[str, Solver] = {"heun": heun, "rk4": rk4}
 
 @dataclass(frozen=True)
 class ExactLikelihood:
-    """Of ``n`` images under each class.
+    """Log-likelihood of ``n`` images under each class.
 
-    ``log_likelihood``: nats in model units, where a pixel spans about [-1, 1], ``(n, classes)``; ``standard_error`` over
-    probes, nats, of the difference from the best class, ``(n, classes)``; ``bits_per_dim``: ``(n, classes)``, NaN where pixels
-    are stored as floats; ``passes``: network passes, a backward one counted twice, ``(n,)``.
+    Attributes
+    ----------
+    log_likelihood
+        Nats in model units, where a pixel spans about [-1, 1]: ``(n, classes)``.
+    standard_error
+        Over probes, nats, of the difference from the best class: ``(n, classes)``; NaN with a single probe.
+    bits_per_dim
+        Bits per stored pixel: ``(n, classes)``; NaN where pixels are stored as floats.
+    passes
+        Network passes spent on each image, a backward one counted twice: ``(n,)``.
+    warning
+        What to know before comparing bits per pixel, or blank.
     """
 
     log_likelihood: Floats
     standard_error: Floats
     bits_per_dim: Floats
     passes: NDArray[np.int64]
+    warning: str = ""
+
+    def records(
+        self, model: LikelihoodModel, names: Sequence[str], remarks: Sequence[Sequence[str]] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """One record for each image, as ``bayescope likelihood --json`` prints it.
+
+        Parameters
+        ----------
+        model
+            The model that the images were scored with.
+        names
+            Of the images, ``(n,)``.
+        remarks
+            Warnings of each image, ``(n,)`` (default: none).
+
+        Yields
+        ------
+        dict
+            Plain numbers, those of the classes by their names.
+        """
+        for i, name in enumerate(names):
+            yield {
+                "image": name,
+                "log_likelihood": model.by_class(self.log_likelihood[i]),
+                "standard_error": model.by_class(self.standard_error[i]),
+                "bits_per_dim": model.by_class(self.bits_per_dim[i]),
+                "passes": int(self.passes[i]),
+                "warnings": list(remarks[i]) if remarks else [],
+            }
 
 
 def exact_likelihood(
@@ -50,14 +90,49 @@ def exact_likelihood(
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
     step: Floats | float = 1.0,
+    **changes: float | str | None,
 ) -> ExactLikelihood:
-    """Integrate stored pixels ``(n, channel, height, width)`` along the flow under every class.
+    """Integrate stored pixels along the probability flow under every class.
 
-    ``settings`` default to the model's.  Probes and dequantization are those of the model's seed.  ``step``: how far apart, in
-    stored values, an image's own gray levels are, ``(n,)`` or one for all; more than 1 where it was stretched from fewer bits.
-    Raises DataError for images that do not fit the model, ConfigError for a step that is not above 0.
+    Probes and dequantization noise are drawn from the model's seed.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    pixels
+        Images as stored, ``(n, channel, height, width)``.
+    settings
+        Of the integration (default: those of the model's configuration).
+    batch_size
+        Images integrated at once (default: as many as memory should hold).
+    callback
+        Called with the number of images done since the last call.
+    step
+        How far apart the gray levels of an image are, in stored values: ``(n,)``, or one number for all; more than 1 where the
+        image was stretched from fewer bits.
+    **changes
+        Single settings in place of those of ``settings``, by their names in :class:`bayescope.config.FlowConfig`, such as
+        ``solver="heun", steps=32, probes=8``; None leaves a setting as it is.
+
+    Returns
+    -------
+    ExactLikelihood
+        Log-likelihoods in nats, bits per pixel, and the network passes spent.
+
+    Raises
+    ------
+    DataError
+        If the images do not fit the model.
+    ConfigError
+        If a setting is unknown or out of range, or ``step`` is not above 0.
+
+    Examples
+    --------
+    >>> from bayescope.inference.likelihood import exact_likelihood
+    >>> exact_likelihood(model, pixels, probes=8).log_likelihood  # (n, classes), nats  # doctest: +SKIP
     """
-    settings = settings or model.config.flow
+    settings = flow_settings(model, settings, **changes)
     if not (np.asarray(step) > 0).all():
         raise ConfigError(f"step {np.min(step):g} between gray levels; expected more than 0")
     steps = iter(np.broadcast_to(step, len(pixels)))
@@ -65,8 +140,20 @@ def exact_likelihood(
         _integrate(model, part, np.array([*islice(steps, len(part))], dtype=float), settings, batch_size, callback)
         for part in model.parts(pixels)
     ]
-    columns = [(part.log_likelihood, part.standard_error, part.bits_per_dim, part.passes) for part in parts]
-    return ExactLikelihood(*map(np.concatenate, zip(*columns, strict=True)))
+    names = ("log_likelihood", "standard_error", "bits_per_dim", "passes")
+    return ExactLikelihood(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
+        warning=blur_warning(model, settings, float(np.min(step, initial=np.inf))),
+    )
+
+
+def flow_settings(model: LikelihoodModel, settings: FlowConfig | None = None, **changes: float | str | None) -> FlowConfig:
+    """Settings of the integration, as :func:`exact_likelihood` takes them.
+
+    Raises ConfigError if one is unknown or out of range.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    return parse_config({"flow": (settings or model.config.flow).model_dump() | given}).flow
 
 
 def blur_warning(model: LikelihoodModel, settings: FlowConfig, step: float = 1.0) -> str:

@@ -3,9 +3,9 @@
 log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from bayescope.errors import ConfigError
 from bayescope.evidence.level_weights import log_likelihood_ratio
 from bayescope.inference.novelty import NoveltyResult
 from bayescope.types import Floats
+
+if TYPE_CHECKING:
+    from bayescope.inference.model import LikelihoodModel
 
 _PRIOR_TOLERANCE = 1e-3
 
@@ -71,6 +74,64 @@ class Predictions:
     def posterior_at(self, class_prior: Floats) -> Floats:
         """Probability of each class at another prevalence ``(classes,)``, of the same evidence: ``(n, classes)``."""
         return np.asarray(softmax(self.log_posterior - np.log(self.class_prior) + np.log(class_prior), axis=1))
+
+    @property
+    def novelty_warnings(self) -> list[str]:
+        """Of each image: that it is unlike the training images, or blank."""
+        return [""] * len(self.passes) if self.novelty is None else self.novelty.warnings()
+
+    def records(
+        self,
+        model: "LikelihoodModel",
+        names: Sequence[str],
+        remarks: Sequence[Sequence[str]] | None = None,
+        seen: Sequence[str] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """One record for each image, as ``bayescope classify --json`` prints it.
+
+        Parameters
+        ----------
+        model
+            The model that made the predictions.
+        names
+            Of the images, ``(n,)``.
+        remarks
+            Warnings of each image, ``(n,)`` (default: none); see :class:`bayescope.inference.read.ModelInput`.
+        seen
+            Split of the training data that each image was in, ``"train"`` or ``"val"``, or blank: ``(n,)`` (default: blank).
+
+        Yields
+        ------
+        dict
+            Plain numbers, those of the classes by their names; None for what the model cannot tell.
+
+        Examples
+        --------
+        >>> images = read_for_model(model, [Path("a.png")])  # doctest: +SKIP
+        >>> predictions = model.classify(images.pixels, test_novelty=True)  # doctest: +SKIP
+        >>> list(predictions.records(model, images.names, images.remarks))  # doctest: +SKIP
+        """
+        decided, novelty_warnings, calibration = model.decide(self), self.novelty_warnings, model.calibration
+        for i, name in enumerate(names):
+            warnings = (*(remarks[i] if remarks else ()), calibration.warning, novelty_warnings[i])
+            yield {
+                "image": name,
+                "class": model.class_names[int(self.posterior[i].argmax())],
+                "prevalence": model.by_class(self.class_prior),
+                "posterior": model.by_class(self.posterior[i]),
+                "posterior_error": model.by_class(self.posterior_error[i]),
+                "log_likelihood_ratio": model.by_class(self.log_likelihood_ratio[i]),
+                "standard_error": model.by_class(self.standard_error[i]),
+                "raw_log_likelihood_ratio": model.by_class(self.raw_log_likelihood_ratio[i]),
+                "calibrated": calibration.calibrated,
+                "calibration_images": model.by_class(calibration.images),
+                "prediction_set": None if decided is None else decided.members(model.class_names, i),
+                "abstained": None if decided is None or decided.answered is None else not decided.answered[i],
+                "novelty_p_value": None if self.novelty is None else float(self.novelty.p_value[i]),
+                "warnings": [text for text in warnings if text],
+                "seen": (seen[i] if seen else "") or None,
+                "passes": int(self.passes[i]),
+            }
 
 
 def predict_from_evidence(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -75,6 +75,14 @@ class ModelInput:
     def failed(self) -> tuple[LeftOut, ...]:
         """Files that should have been read and could not."""
         return tuple(file for file in self.left_out if file.failed)
+
+    def left_out_records(self) -> list[dict[str, Any]]:
+        """A record of each file that could not be read, and last, where folders were given, the account of all files.
+
+        As ``--json`` prints them after the images.
+        """
+        records: list[dict[str, Any]] = [{"image": printable(file.path), "error": file.reason} for file in self.failed]
+        return [*records, {"summary": self.files.to_dict()}] if self.from_folders else records
 
 
 def read_for_model(
