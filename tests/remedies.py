@@ -660,7 +660,7 @@ def caches(p: Place) -> None:
 
 
 @remedy("data.progress:start", "expected a new folder. Give another --out")
-@remedy("cli.prepare:_check_replaceable", "exists and is no cache")
+@remedy("data.preparation.cache:check_replaceable", "exists and is no cache")
 def not_a_cache(p: Place) -> None:
     p.out.mkdir()
     (p.out / "thesis.txt").write_text("precious")
@@ -670,9 +670,10 @@ def not_a_cache(p: Place) -> None:
     p.works("prepare", "folder", words[2], "--out", p.folder / "another", "--size", 8, "--workers", 1)
 
 
-@remedy("cli.prepare:_read", "expected none for a folder")
-@remedy("cli.prepare:_read", "no --task; expected one")
-@remedy("cli.prepare:_read", "Add --split folds")
+@remedy("data.archives.__init__:read_archive", "expected none for a folder")
+@remedy("data.archives.__init__:read_archive", "no --task; expected one")
+@remedy("data.archives.__init__:_split", "Add --split folds")
+@remedy("data.archives.__init__:read_archive", "archive {}; expected one of {}")
 @remedy("data.walk:walk", "expected a folder of images. Check the path")
 @remedy("data.archive:birads_groups", "Group them so")
 @remedy("data.archive:check_kept", "Check the folder and the task")
@@ -687,6 +688,7 @@ def archives(p: Place) -> None:
     words = ("prepare", "inbreast", p.folder / "inbreast", "--out", p.folder / "c", "--size", 8, "--workers", 1)
     task = ("--task", "1-3/4-6")
     p.refused(*words)
+    p.refused("prepare", "in-breast", *words[2:], *task)
     p.refused(*words, "--task", "1-3/3-6")
     p.refused(*words, *task, "--split", "official", "--fold", 1)
     p.refused(*words, *task, "--split", "official")

@@ -202,7 +202,7 @@ def files_for_a_model(p: Place) -> None:
 
 @remedy("cli.explain:_check_one_image", "Give one of its files")
 @remedy("cli.explain:_check_one_image", "Explain one frame at a time")
-@remedy("cli.prepare:_read", "expected them with folder only. Leave them out")
+@remedy("data.archives.__init__:read_archive", "expected them with folder only. Leave them out")
 def one_image(p: Place) -> None:
     words = ("explain", p.trained)
     out = ("--out", p.out)

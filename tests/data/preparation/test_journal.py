@@ -93,9 +93,9 @@ def check(case: Case, out: Path) -> None:
     [
         "bayescope.data.preparation.cache.copy_rows",
         "pandas.DataFrame.to_parquet",
-        "bayescope.data.preparation.prepare._hash_of_file",
-        "bayescope.data.preparation.prepare.write_pending",
-        "bayescope.data.preparation.prepare.publish",
+        "bayescope.data.preparation.finish._hash_of_file",
+        "bayescope.data.preparation.finish.write_pending",
+        "bayescope.data.preparation.finish.publish",
     ],
 )
 def test_a_kill_at_the_end_loses_nothing(case: Case, tmp_path: Path, moment: str) -> None:
@@ -129,7 +129,7 @@ prepare.prepare(read_image_folder(source), Preparation(16), out, source, 1)
 """
 
 
-@pytest.mark.parametrize(("moment", "done"), [("os.posix_fallocate", 0), ("bayescope.data.preparation.prepare.publish", N)])
+@pytest.mark.parametrize(("moment", "done"), [("os.posix_fallocate", 0), ("bayescope.data.preparation.finish.publish", N)])
 def test_a_real_kill(tmp_path: Path, moment: str, done: int) -> None:
     source, out = write_source(tmp_path / "source", 0), tmp_path / "out"
     command = [sys.executable, "-c", KILLED, moment, str(source), str(out)]
@@ -158,7 +158,7 @@ def test_no_space_for_the_pixels(tmp_path: Path) -> None:
     assert run(source, out)[0].used == N
 
 
-@pytest.mark.parametrize("moment", ["pandas.DataFrame.to_parquet", "bayescope.data.preparation.prepare.write_pending"])
+@pytest.mark.parametrize("moment", ["pandas.DataFrame.to_parquet", "bayescope.data.preparation.finish.write_pending"])
 def test_no_space_at_the_end(case: Case, tmp_path: Path, moment: str) -> None:
     def full(*arguments: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -213,7 +213,7 @@ def test_only_changed_and_broken_files_are_done_again(case: Case, tmp_path: Path
     [
         "bayescope.data.preparation.journal.copy_rows",
         "bayescope.data.preparation.prepare.outcomes_of",
-        "bayescope.data.preparation.prepare._finish",
+        "bayescope.data.preparation.prepare.finish",
     ],
 )
 def test_a_kill_while_changed_files_are_done_again(case: Case, tmp_path: Path, moment: str) -> None:
@@ -231,7 +231,7 @@ def test_a_kill_while_changed_files_are_done_again(case: Case, tmp_path: Path, m
 def killed_at_the_end(case: Case, out: Path) -> Path:
     """A cache of which every file is done and nothing finished."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "_finish", die)
+        patch.setattr(prepare, "finish", die)
         with pytest.raises(Killed):
             run(case.source, out)
     return out

@@ -24,7 +24,7 @@ from bayescope.data.dataset import ImageSet
 from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.preparation.manifest import MANIFEST, read_manifest
 from bayescope.data.tables.cases import class_indices
-from bayescope.errors import DataError, reading
+from bayescope.errors import DataError, RunError, reading, writing
 from bayescope.types import Pixels
 
 IMAGES, CASES, PARTIAL, PROGRESS = "images.npy", "cases.parquet", "partial.npy", "progress.jsonl"
@@ -39,6 +39,21 @@ def is_cache(folder: Path) -> bool:
         if (folder / MANIFEST).is_file() or (folder / PROGRESS).is_file():
             return True
         return folder.is_dir() and [path.name for path in folder.iterdir()] == [PARTIAL]
+
+
+def check_replaceable(out: Path) -> None:
+    """Raise RunError unless ``out`` is free, or a cache."""
+    with reading(out, RunError):
+        is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not is_free and not is_cache(out):
+        raise RunError(f"{out}: exists and is no cache; --force replaces caches only. Give another --out")
+
+
+def remove_cache(out: Path) -> None:
+    """Remove the files of a cache from ``out``, and nothing else."""
+    with writing(out):
+        for name in (MANIFEST, IMAGES, CASES, PARTIAL, PROGRESS):
+            (out / name).unlink(missing_ok=True)
 
 
 def read_cache(folder: Path) -> LabelledImages:

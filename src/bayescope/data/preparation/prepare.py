@@ -1,48 +1,170 @@
-"""From the files of an archive to a cache: several processes, one image each at a time, resumed where it was killed.
+"""Preparation of the files of an archive as a cache, by several processes, resumed where it was interrupted.
 
-Memory is that of one file for each process, whatever the size of the archive.  What was done,
-:mod:`bayescope.data.preparation.journal` tells; of a finished cache, only files that have changed are done again, and those
-that were broken.
+Memory is that of one file for each process, whatever the size of the archive.  What was done is recorded by
+:mod:`bayescope.data.preparation.journal`; of a finished cache, only files that have changed or were broken are prepared again.
 """
 
 import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
 import pandas as pd
 
+from bayescope.data.archives import read_archive
 from bayescope.data.archives.base import Archive, Summary
-from bayescope.data.filesystem.names import printable
-from bayescope.data.formats.frame import FOR_PROCESSING
 from bayescope.data.labelled import SPLITS
 from bayescope.data.preparation import cache, journal
+from bayescope.data.preparation.finish import finish, relative_name, versions
 from bayescope.data.preparation.mammogram import Preparation
-from bayescope.data.preparation.manifest import FORMAT, MANIFEST, Manifest, publish, read_manifest, write_pending
-from bayescope.data.preparation.workers import Broken, Done, Outcome, outcomes_of
-from bayescope.data.tables.class_names import sort_class_names
+from bayescope.data.preparation.manifest import FORMAT, MANIFEST, Manifest, read_manifest
+from bayescope.data.preparation.workers import Broken, Done, outcomes_of
+from bayescope.data.tables.cases import Callback
 from bayescope.errors import DataError, RunError, reading, writing
 
-_HASHED_AT_ONCE = 2**24
 _SHOWN = 5
-_LIBRARIES = ("bayescope", "pydicom", "numpy", "pillow", "scikit-image")
 
 
 @dataclass(frozen=True)
 class Result:
-    """``used`` images in the cache; ``broken``: why by path; ``summary`` with what the files told; ``unchanged``: all was
-    there already."""
+    """What came of preparing.
+
+    Parameters
+    ----------
+    used : int
+        Images in the cache.
+    broken : dict of str to str
+        Why a file was left out, by its path.
+    summary : Summary
+        What was found and used, with what the files told.
+    unchanged : bool
+        Whether the cache was complete already, so that nothing was done.
+    warnings : tuple of str
+        What to know of the data before trusting a result on them.
+    """
 
     used: int
     broken: dict[str, str]
     summary: Summary
     unchanged: bool
+    warnings: tuple[str, ...] = ()
+
+
+def prepare_archive(
+    kind: str,
+    source: Path,
+    out: Path,
+    size: int,
+    task: str | None = None,
+    split: str | None = None,
+    *,
+    fold: int | None = None,
+    folds: int | None = None,
+    val_fraction: float | None = None,
+    seed: int = 0,
+    crop: bool | None = None,
+    orient: bool | None = None,
+    clahe: bool = False,
+    window: int = 0,
+    frame: int | Literal["all"] | None = None,
+    normalise_labels: bool = False,
+    workers: int | None = None,
+    max_broken: int = 20,
+    force: bool = False,
+    warned: Callable[[Sequence[str]], None] = lambda warnings: None,
+    callback: Callback = lambda done, total: None,
+) -> Result:
+    """Prepare the images of an archive or a folder for training, as ``bayescope prepare`` does.
+
+    Parameters
+    ----------
+    kind, source, task, split, fold, folds, val_fraction, seed, frame, normalise_labels
+        As of :func:`bayescope.data.archives.read_archive`.
+    out : Path
+        Folder of the cache, made if need be; one left unfinished is continued.
+    size : int
+        Side of the prepared images, pixels.
+    crop, orient : bool, optional
+        Whether to keep the breast only, and to turn the chest wall to the left; by default unless the images are of lesions.
+    clahe : bool, default False
+        Whether to equalize contrast locally.
+    window : int, default 0
+        Which of several VOI windows or LUTs of a DICOM file to apply, from 0.
+    workers : int, optional
+        Processes; by default one for each core.
+    max_broken : int, default 20
+        Most files that may be broken.
+    force : bool, default False
+        Whether to replace the cache in ``out``.
+    warned : callable, optional
+        Called with the warnings about the data before any image is prepared; it may raise to stop there.
+    callback : callable, optional
+        Called with the number of files done and the number of all.
+
+    Returns
+    -------
+    Result
+        What was prepared, what was left out and why.
+
+    Raises
+    ------
+    ConfigError
+        For settings that are unknown, out of range or do not go together.
+    DataError
+        If the archive cannot be read, holds no image of the task, or all its files are broken.
+    RunError
+        If ``out`` holds something else or cannot be written, or more than ``max_broken`` files are broken.
+
+    Examples
+    --------
+    >>> prepare_archive("inbreast", Path("downloads/inbreast"), Path("caches/2"), 256, "1-3/4-6", fold=2)  # doctest: +SKIP
+    """
+    if force:
+        cache.check_replaceable(out)
+    archive = read_archive(
+        kind,
+        source,
+        task,
+        split,
+        fold=fold,
+        folds=folds,
+        val_fraction=val_fraction,
+        seed=seed,
+        frame=frame,
+        normalise_labels=normalise_labels,
+    )
+    warnings = (*_leaks(archive), *archive.warnings)
+    warned(warnings)
+    whole = bool((archive.cases["kind"] != "roi").all())
+    preparation = Preparation(size, whole if crop is None else crop, whole if orient is None else orient, clahe, window=window)
+    if force:
+        cache.remove_cache(out)
+    result = prepare(archive, preparation, out, source, workers, max_broken, _counting(callback, len(archive.cases)))
+    return replace(result, warnings=warnings)
+
+
+def _leaks(archive: Archive) -> tuple[str, ...]:
+    """A warning if patients are in more than one split, as an official one may have them."""
+    splits = archive.cases.dropna(subset=["patient"]).groupby("patient")["split"].nunique()
+    leaking = int((splits > 1).sum())
+    if not leaking:
+        return ()
+    return (f"{leaking} of {len(splits)} patients are in more than one split: results on test are too good",)
+
+
+def _counting(callback: Callback, total: int) -> Callable[[int], None]:
+    """``callback`` as a function of the files done since its last call."""
+    done = 0
+
+    def advance(files: int) -> None:
+        nonlocal done
+        done += files
+        callback(done, total)
+
+    return advance
 
 
 def prepare(
@@ -76,13 +198,13 @@ def prepare(
             append(journal.Line(row, stamps[row], outcome))
             callback(1)
     broken = {
-        _relative(cases["path"][row], source): outcome.reason
+        relative_name(cases["path"][row], source): outcome.reason
         for row, outcome in sorted(outcomes.items())
         if isinstance(outcome, Broken)
     }
     _check_broken(broken, len(cases), max_broken)
     with writing(out, journal.KEPT):
-        summary = _finish(out, cases, outcomes, archive, preparation, source, broken, wanted)
+        summary = finish(out, cases, outcomes, archive, preparation, source, broken, wanted)
     return Result(len(cases) - len(broken), broken, summary, unchanged=False)
 
 
@@ -106,7 +228,8 @@ def _ordered(cases: pd.DataFrame) -> pd.DataFrame:
 
 def _digest(cases: pd.DataFrame, preparation: Preparation) -> str:
     """Of what the result depends on beside the files themselves: cases, preparation, versions."""
-    return _hash_of([FORMAT, preparation.to_dict(), _versions(), cases.to_csv(index=False)])
+    parts = [FORMAT, preparation.to_dict(), versions(), cases.to_csv(index=False)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _stamp(path: Path) -> str:
@@ -115,10 +238,6 @@ def _stamp(path: Path) -> str:
     except OSError:
         return "not there"  # reading it tells why
     return f"{stat.st_size} {stat.st_mtime_ns}"
-
-
-def _hash_of(values: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def _check_broken(broken: dict[str, str], n: int, max_broken: int) -> None:
@@ -130,106 +249,3 @@ def _check_broken(broken: dict[str, str], n: int, max_broken: int) -> None:
             f"{len(broken)} of {n} files are broken; expected at most {max_broken}. Download them again, or raise "
             f"--max-broken; what was done is kept:\n{reasons}"
         )
-
-
-def _finish(
-    out: Path,
-    cases: pd.DataFrame,
-    outcomes: Mapping[int, Outcome],
-    archive: Archive,
-    preparation: Preparation,
-    source: Path,
-    broken: dict[str, str],
-    wanted: str,
-) -> Summary:
-    """Write all but the pixels' place and the manifest, then these two: a kill in between loses nothing."""
-    done = {row: outcome for row, outcome in sorted(outcomes.items()) if isinstance(outcome, Done)}
-    pixels = out / cache.PARTIAL
-    if broken:
-        pixels = out / cache.IMAGES
-        cache.copy_rows(out / cache.PARTIAL, list(done), pixels, range(len(done)), len(done))
-    table = _table_of(cases.iloc[list(done)].reset_index(drop=True), list(done.values()), source)
-    table.to_parquet(out / cache.CASES, index=False)
-    for_processing = sum(outcome.shown.presentation == FOR_PROCESSING for outcome in done.values())
-    summary = _with_note(_without_broken(archive.summary, table, len(broken)), for_processing, len(done))
-    transparent = sum("transparent pixels" in step for outcome in done.values() for step in outcome.shown.applied)
-    if transparent:
-        note = f"{transparent} images have transparent pixels, read in the colours they are stored with"
-        summary = replace(summary, notes=(*summary.notes, note))
-    summary = replace(summary, notes=(*summary.notes, *_notes_on_headers(done.values(), len(done))))
-    manifest = Manifest(
-        format=FORMAT,
-        digest=wanted,
-        images=len(done),
-        class_names=sort_class_names(table["label"]),
-        preparation=preparation,
-        summary=summary,
-        broken=broken,
-        breast_not_found=sum(not outcome.record.breast_found for outcome in done.values()) if preparation.crop else 0,
-        for_processing=for_processing,
-        versions=_versions(),
-        pixels_sha256=_hash_of_file(pixels),
-    )
-    write_pending(out, manifest)
-    if broken:
-        (out / cache.PARTIAL).unlink()
-    else:
-        (out / cache.PARTIAL).replace(out / cache.IMAGES)
-    publish(out)
-    return summary
-
-
-def _table_of(cases: pd.DataFrame, done: list[Done], source: Path) -> pd.DataFrame:
-    """The case table, boxes in prepared pixels, with how each image was shown and the record of what was done to it."""
-    shown = pd.DataFrame([asdict(outcome.shown) for outcome in done])
-    spacing = [outcome.shown.spacing or (np.nan, np.nan) for outcome in done]
-    return cache.boxes_to_prepared(cases, [outcome.box for outcome in done]).assign(
-        path=[_relative(path, source) for path in cases["path"]],
-        presentation=shown["presentation"],
-        applied=shown["applied"].map("; ".join),
-        bits_stored=shown["bits_stored"],
-        row_spacing=[row for row, _ in spacing],
-        column_spacing=[column for _, column in spacing],
-        header_side=shown["laterality"],
-        header_view=shown["view"],
-        record=[json.dumps(outcome.record.to_dict()) for outcome in done],
-    )
-
-
-def _without_broken(summary: Summary, used: pd.DataFrame, n_broken: int) -> Summary:
-    if not n_broken:
-        return summary
-    return replace(summary.of_used(used), left_out={**summary.left_out, "file is broken": n_broken})
-
-
-def _with_note(summary: Summary, for_processing: int, n: int) -> Summary:
-    if not for_processing:
-        return summary
-    note = (
-        f"{for_processing} of {n} images are {FOR_PROCESSING}, raw from the detector and unlike what is shown to a reader: "
-        "a model can take that for a sign; column presentation tells which"
-    )
-    return replace(summary, notes=(*summary.notes, note))
-
-
-def _notes_on_headers(done: Iterable[Done], n: int) -> list[str]:
-    """What headers say that could not be taken as they say it, with the number of images."""
-    counts = Counter(note for outcome in done for note in outcome.shown.notes)
-    return [f"{count} of {n} images: {note}" for note, count in counts.items()]
-
-
-def _hash_of_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(_HASHED_AT_ONCE):
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _LIBRARIES}
-
-
-def _relative(path: str, source: Path) -> str:
-    root = source.resolve()
-    return printable(Path(path).relative_to(root) if Path(path).is_relative_to(root) else Path(path).name)
