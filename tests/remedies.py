@@ -284,7 +284,7 @@ def output_exists(p: Place) -> None:
     p.works(*words, p.folder / "t.png")
 
 
-@remedy("cli.report:_training_data", "does not say where its data")
+@remedy("evaluation.report.build:_training_data", "does not say where its data")
 def report_without_data(p: Place) -> None:
     p.refused("report", p.run)
     p.works("report", p.run, "--data", p.npz)

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bayescope.cli import report as report_command
 from bayescope.data.phantom import Phantom
 from bayescope.evaluation import demo
 from bayescope.evaluation.demo import IdealObserver, demo_config, demo_dataset
-from bayescope.evaluation.report import contents
+from bayescope.evaluation.report import build, context
 from bayescope.fitting.fit import fit_run
 from bayescope.runs.files import MANIFEST
 from bayescope.runs.folder import REPORT
@@ -22,14 +21,15 @@ from bayescope.runs.folder import REPORT
 def shrunken(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DEMO_IMAGES", "_VALIDATION", "_TEST"):
         monkeypatch.setattr(demo, name, 45)
-    monkeypatch.setattr(contents.choose_cases, "__defaults__", (1,))
+    monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
 
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What reports were asked for, none of them written."""
+    """What pages were asked for and, after each, the file it would be in; none of them written."""
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(report_command, "write", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(build, "report_page", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(build, "write_text", lambda *arguments: asked.append(arguments))
     return asked
 
 
@@ -57,12 +57,12 @@ def test_a_report_on_a_demo_draws_its_images_again(
     run, data = tmp_path / "run", demo_dataset(3)
     fit_run(data, demo_config(3, 1), run)
     assert cli("report", run).code == 0
-    _, found, shown, target, reference = written[0]
+    (_, found, shown, reference, *_), (target, _) = written
     np.testing.assert_array_equal(shown.images.pixels, data.test.pixels)
     np.testing.assert_array_equal(reference["ideal observer"], IdealObserver(Phantom()).posterior(data.test))
     assert (shown.name, len(found.predictions.posterior), target) == ("test", 45, run / REPORT)
     assert cli("report", run, "--split", "val").code == 0
-    np.testing.assert_array_equal(written[1][2].images.pixels, data.val.pixels)
+    np.testing.assert_array_equal(written[2][2].images.pixels, data.val.pixels)
     assert "split 'whole'; expected one of auto, all, train, val, test" in cli("report", run, "--split", "whole").err
 
 
@@ -76,4 +76,4 @@ def test_a_report_on_images_that_lie_nowhere(
         result = cli("report", run)
         assert (result.code, f"does not say where its data ({source}) lie" in result.err) == (2, True)
     assert cli("report", run, "--data", tiny_npz).code == 0
-    assert written[0][-1] is None
+    assert written[0][3] is None

@@ -44,16 +44,15 @@ def late_counter(title: str, seconds: float = 2.0) -> Iterator[Callable[[int, in
 
 
 @contextmanager
-def late_bar(title: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
-    """A bar whose total is told first; the value is a function of the total to one that hears of items done."""
-    with Progress(*_COLUMNS, console=errors, transient=True) as progress:
-        task = progress.add_task(title, total=None, visible=False)
+def stages() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """A bar for each stage of a task; the value is a function of a stage's name and total to one of the items done."""
+    with Progress(*_COLUMNS, console=errors, transient=not errors.is_terminal) as progress:
 
-        def started(total: int) -> Callable[[int], None]:
-            progress.update(task, total=total, visible=True)
+        def begin(title: str, total: int) -> Callable[[int], None]:
+            task = progress.add_task(title, total=total)
             return lambda done: progress.advance(task, done)
 
-        yield started
+        yield begin
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""The embedded default: a phantom whose truth is known, a classifier trained on it, and the ideal observer beside it."""
+"""The data and settings of the demo, a phantom whose truth is known, and its ideal observer."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.special import log_softmax
 from bayescope.config import Config, parse_config
 from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.phantom import CLASS_NAMES, Phantom
+from bayescope.runs.folder import read_manifest
 from bayescope.types import Floats
 
 SOURCE = "phantom"
@@ -32,6 +34,15 @@ def demo_dataset(seed: int) -> Dataset:
     return phantom_dataset(Phantom(), DEMO_IMAGES, seed)
 
 
+def redraw(run: Path, seed: int) -> Dataset | None:
+    """The images that a run of ``bayescope demo`` with this seed was trained on, which are in no file; None for another run."""
+    manifest = read_manifest(run)
+    if "path" in manifest or manifest.get("source") != SOURCE:
+        return None
+    drawn = demo_dataset(seed)
+    return drawn if drawn.fingerprint == manifest.get("fingerprint") else None
+
+
 def phantom_dataset(phantom: Phantom, n_train: int, seed: int) -> Dataset:
     """Fresh phantom images, three splits from independent draws."""
     return Dataset(
@@ -53,6 +64,11 @@ class IdealObserver:
         """With equal priors: ``(n, classes)``."""
         exact: Floats = np.exp(log_softmax(self.phantom.log_likelihood(split.pixels[:, 0]), axis=1))
         return exact
+
+
+def ideal_observer(images: ImageSet) -> dict[str, Floats]:
+    """Posterior of the ideal observer of the demo's images, by its name in a report."""
+    return {"ideal observer": IdealObserver(Phantom()).posterior(images)}
 
 
 def attained(ours: float, ideal: float, chance: float) -> float:

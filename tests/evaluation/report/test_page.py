@@ -4,136 +4,116 @@ import dataclasses
 import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from report_data import context, evaluation, everything
 
-from bayescope.evaluation.report.contents import ReportContents, choose_cases
-from bayescope.evaluation.report.explained import Explained
+from bayescope import __version__
+from bayescope.evaluation.evaluate import Evaluation
+from bayescope.evaluation.report.context import Context, choose_cases
+from bayescope.evaluation.report.html import fragment
 from bayescope.evaluation.report.overlay import comparison, overlay, scales, tinted
 from bayescope.evaluation.report.page import render
-from bayescope.metrics.classification import measure, measure_classes
+from bayescope.evaluation.report.sections import SECTIONS
 
-NAMES = ("<b>benign</b>", "malignant", "other")
+KEPT = Path(__file__).parent / "data" / "page.html"
 
 
-def contents(n_classes: int = 2, n: int = 60) -> ReportContents:
-    rng = np.random.default_rng(0)
-    labels = np.arange(n) % n_classes
-    evidence = rng.normal(0, 1, (n, n_classes))
-    evidence[np.arange(n), labels] += 2
-    posterior = np.exp(evidence) / np.exp(evidence).sum(axis=1, keepdims=True)
-    return ReportContents(
-        title="Bayescope on <i>trial</i>",
-        class_names=NAMES[:n_classes],
-        labels=labels,
-        names=tuple(f"case-{i}.png" for i in range(n)),
-        posterior=posterior,
-        log_likelihood_ratio=np.log(posterior / (1 - posterior)),
-        standard_error=np.full((n, n_classes), 0.25),
-        passes=40,
-        measures=measure(posterior, labels, n_bootstrap=50),
-        by_class=measure_classes(posterior, labels, NAMES[:n_classes], np.full(n_classes, 1 / n_classes), n_bootstrap=50),
-        prevalence=dict.fromkeys(NAMES[:n_classes], 1 / n_classes),
-        pictures=dict(enumerate(rng.integers(0, 255, (n, 8, 8), dtype=np.uint8))),
-        samples=rng.integers(0, 255, (n_classes, 3, 8, 8), dtype=np.uint8),
-        curve=[
-            {"step": s, "denoising_loss": 1.0, "evidence_loss": None, "val_denoising_loss": 1.0, "val_evidence_loss": 0.7}
-            for s in (10, 20)
-        ],
-        configuration={"seed": 7, "net": {"widths": (8, 8)}},
-        source="trial.npz",
-        fingerprint="f" * 64,
-        notes=("the file's own splits",),
-    )
+def page_of(found: Evaluation, split: str = "test", **changes: object) -> str:
+    return render(found, context(found, split, **changes))
+
+
+def without_figures(page: str) -> str:
+    """One element a line, without pictures, versions and fingerprints."""
+    page = re.sub(r"<svg.*?</svg>", "<svg>", page, flags=re.DOTALL)
+    page = re.sub(r"data:image/png;base64,[^\"]*", "png", page).replace(f"Bayescope {__version__}", "Bayescope")
+    page = re.sub(r"[0-9a-f]{64}", "SHA-256", page)
+    return re.sub(r" ?(<[^>]*>) ?", r"\n\1", " ".join(page.split())).strip() + "\n"
+
+
+def test_the_page_with_everything_is_the_one_kept() -> None:
+    """``data/page.html``, but for white space and figures; write it anew after a change that is wanted."""
+    assert without_figures(render(*everything())) == KEPT.read_text(encoding="utf-8")
+
+
+def test_a_section_added_from_outside_stands_in_its_place() -> None:
+    def brightness(found: Evaluation, context: Context) -> str:
+        values = {"source": context.chosen.data.source, "mean": found.images.pixels.mean()}
+        return fragment("<section>{{ source }}: mean {{ mean | fixed(1) }}</section>", **values)
+
+    found = evaluation()
+    shown = context(found)
+    page = render(found, shown, [*SECTIONS[:3], brightness, *SECTIONS[3:], lambda found, context: None])
+    own = f"<section>&lt;i&gt;trial&lt;/i&gt;.npz: mean {found.images.pixels.mean():.1f}</section>"
+    assert without_figures(page.replace(own, "")) == without_figures(render(found, shown))
+    assert page.index("How well") < page.index(own) < page.index("All measures")
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_page_is_self_contained_and_escaped(n_classes: int) -> None:
-    page = render(contents(n_classes))
+    found = evaluation(n_classes)
+    page = page_of(found)
     assert not re.findall(r"(?:src|href)=[\"'](?!data:|#)", page)
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "<b>benign</b>" not in page
     assert "<i>trial</i>" not in page
-    for text in ("&lt;b&gt;benign", "Surest mistakes", "Least sure", "net.widths", "f" * 64, "40 network passes"):
+    for text in ("&lt;b&gt;benign", "Surest mistakes", "Least sure", "net.widths", "40 network passes"):
         assert text in page
-    assert f"{contents(n_classes).measures['AUC'].value:.3f}" in page
+    assert found.images.fingerprint() in page
+    assert f"{found.measures['AUC'].value:.3f}" in page
 
 
 def test_reference_observer_is_shown_beside() -> None:
-    plain = contents()
-    page = render(dataclasses.replace(plain, reference={"ideal observer": plain.posterior}))
-    assert "ideal observer" in page
+    found = evaluation()
+    assert "ideal observer" in page_of(found, reference={"ideal observer": found.predictions.posterior})
+    assert "ideal observer" not in page_of(found)
 
 
 @pytest.mark.parametrize(("split", "words"), [("train", "training"), ("val", "validation"), ("test", "test")])
 def test_the_page_says_which_images_it_shows(split: str, words: str) -> None:
-    page = render(dataclasses.replace(contents(), split=split, trained_on="<i>mine</i>, SHA-256 12"))
-    assert f"60 {words} images of trial.npz" in page
+    found = evaluation()
+    page = page_of(found, split, trained_on="<i>mine</i>, SHA-256 12")
+    assert f"60 {words} images of &lt;i&gt;trial&lt;/i&gt;.npz" in page
     assert "Trained on &lt;i&gt;mine&lt;/i&gt;, SHA-256 12" in page
-    assert "Trained on" not in render(contents())
+    assert "Trained on" not in page_of(found)
 
 
 def test_no_mistake_and_an_absent_class_still_make_a_page() -> None:
-    plain = contents()
-    labels = np.zeros_like(plain.labels)
-    sure = np.tile([0.9, 0.1], (len(labels), 1))
-    page = render(dataclasses.replace(plain, labels=labels, posterior=sure, measures=measure(sure, labels, n_bootstrap=10)))
-    assert "No image was misclassified" in page
+    sure = np.log(np.tile([0.9, 0.1], (60, 1)))
+    found = evaluation(log_posterior=sure)
+    found = dataclasses.replace(found, images=dataclasses.replace(found.images, labels=np.zeros(60, dtype=np.int64)))
+    assert "No image was misclassified" in page_of(found)
 
 
 def test_cases_and_their_maps_are_shown_and_the_slider_knows_every_image() -> None:
-    plain = contents()
-    p_value = np.linspace(0, 1, 60)
-    chosen = choose_cases(plain.posterior, plain.labels, p_value)
+    found, shown = everything()
+    posterior, labels, chosen = found.predictions.posterior, found.images.labels, shown.cases
+    assert found.predictions.novelty
+    assert chosen == choose_cases(posterior, labels, found.predictions.novelty.p_value)
     assert chosen.novel == [0, 1, 2]
-    confidence = plain.posterior.max(axis=1)
-    assert (plain.posterior[chosen.surest].argmax(axis=1) == plain.labels[chosen.surest]).all()
-    assert (plain.posterior[chosen.mistaken].argmax(axis=1) != plain.labels[chosen.mistaken]).all()
-    assert confidence[chosen.surest[0]] == confidence.max(where=plain.posterior.argmax(axis=1) == plain.labels, initial=0)
+    confidence = posterior.max(axis=1)
+    assert (posterior[chosen.surest].argmax(axis=1) == labels[chosen.surest]).all()
+    assert (posterior[chosen.mistaken].argmax(axis=1) != labels[chosen.mistaken]).all()
+    assert confidence[chosen.surest[0]] == confidence.max(where=posterior.argmax(axis=1) == labels, initial=0)
     assert confidence[chosen.unsure[0]] == confidence.min()
-    winner = plain.posterior.argmax(axis=1)
-    explained = {
-        i: Explained(
-            int(winner[i]),
-            0.987,
-            np.ones((8, 8)),
-            64.0,
-            0.5,
-            1 - int(winner[i]),
-            np.zeros((8, 8), dtype=np.uint8),
-            np.ones((8, 8)),
-            "as in full",
-        )
-        for i in chosen.explained
-    }
-    full = dataclasses.replace(
-        plain,
-        p_value=p_value,
-        explained=explained,
-        sets=tuple(f"set of {i}" for i in range(60)),
-        decisions=(("classes in a set", "", "1.25"),),
-        rests_on="20 benign, 30 malignant",
-        raw_log_likelihood_ratio=3 * plain.log_likelihood_ratio,
-        trust={"malignant": {"Cllr": (plain.measures["AUC"], plain.measures["log loss"])}},
-        warnings=("uncalibrated <likelihood> ratios",),
-    )
-    page = render(full)
+    page = render(found, shown)
     mapped = len(chosen.surest + chosen.mistaken + chosen.novel)
     assert page.count("evidence in case-") == mapped
     assert page.count(" as &lt;b&gt;benign&lt;/b&gt;") + page.count(" as malignant") == mapped
     also_unsure = len(set(chosen.unsure) & set(chosen.explained))
     assert page.count("LLR +64.00 ± 0.50") == mapped + also_unsure
     assert page.count("98.7 %") == mapped + also_unsure
-    for text in ("classes in a set", "1.25", "set: as in full", "rest on validation images: 20 benign"):
+    for text in ("classes in a set", "1.25", "set: as in full", "rest on validation images: 20 &lt;b&gt;benign"):
         assert text in page
     assert "before calibration" in page
     assert "uncalibrated &lt;likelihood&gt; ratios" in page
     assert 'type="range"' in page
     ratios = np.array(json.loads(re.findall(r'"ratios": (\[\[.*?\]\])', page)[0]))
-    np.testing.assert_allclose(ratios, plain.log_likelihood_ratio.T, atol=6e-4)
-    assert "before calibration" not in render(plain)
+    np.testing.assert_allclose(ratios, found.predictions.log_likelihood_ratio.T, atol=6e-4)
+    assert "before calibration" not in page_of(evaluation())
 
 
 def test_colours_diverge_from_zero() -> None:

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bayescope import __version__
 from bayescope.evaluation.compare.summary import Comparison, Row
-from bayescope.evaluation.report.figures import PALETTE, _axes, _svg
+from bayescope.evaluation.report.figures import PALETTE, new_axes, to_svg
 from bayescope.metrics.bootstrap import Estimate
 
 
@@ -106,7 +106,7 @@ def protocol(comparison: Comparison) -> list[str]:
 
 def learning_curve(comparison: Comparison) -> str:
     """AUC over the number of training images, with intervals, as SVG."""
-    figure, axes = _axes("Training images", "AUC")
+    figure, axes = new_axes("Training images", "AUC")
     figure.set_size_inches(7.2, 4.2)
     methods = list(dict.fromkeys(row.method for row in comparison.rows))
     for i, method in enumerate(methods):
@@ -123,7 +123,7 @@ def learning_curve(comparison: Comparison) -> str:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return to_svg(figure)
 
 
 def difference_figure(comparison: Comparison) -> str:
@@ -131,7 +131,7 @@ def difference_figure(comparison: Comparison) -> str:
     rows = [row for row in comparison.rows if row.fraction == comparison.fractions[0] and row.scores.differences]
     if not rows:
         return ""
-    figure, axes = _axes("AUC of Bayescope minus this", "")
+    figure, axes = new_axes("AUC of Bayescope minus this", "")
     figure.set_size_inches(7.2, 0.9 + 0.45 * len(rows))
     axes.axvline(0, color=PALETTE[5], linewidth=1)
     for place, row in enumerate(reversed(rows)):
@@ -140,4 +140,4 @@ def difference_figure(comparison: Comparison) -> str:
         axes.errorbar([difference.value], [place], xerr=reach, fmt="o", color=PALETTE[0], markersize=5, capsize=3)
     axes.set_yticks(range(len(rows)), [row.method for row in reversed(rows)])
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    return _svg(figure)
+    return to_svg(figure)

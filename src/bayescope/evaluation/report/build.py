@@ -1,22 +1,104 @@
-"""The report on a run: sample from the model, explain some images, and put all of it on one page."""
+"""The report on a run: evaluate the model, sample from it, explain some images, and put all of it on one page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bayescope.evaluation.evaluate import Evaluation, decision_rows, rests_on
-from bayescope.evaluation.report.contents import ReportContents, choose_cases
+from bayescope.data.labelled import whole
+from bayescope.errors import RunError
+from bayescope.evaluation.demo import ideal_observer, redraw
+from bayescope.evaluation.evaluate import Evaluation, check_class, evaluate
+from bayescope.evaluation.progress import Progress, counting, no_progress
+from bayescope.evaluation.report.context import Context, choose_cases
 from bayescope.evaluation.report.explained import explain_images
 from bayescope.evaluation.report.page import render
-from bayescope.evaluation.selection import ChosenImages
-from bayescope.runs.files import METRICS, read_lines
-from bayescope.runs.folder import read_manifest
+from bayescope.evaluation.report.sections import SECTIONS, Section
+from bayescope.evaluation.selection import ChosenImages, check_choice, choose_images, load_for_model
+from bayescope.inference.predictions import ClassPrior
+from bayescope.runs.files import METRICS, read_lines, write_text
+from bayescope.runs.folder import read_manifest, read_record
+from bayescope.runs.model_file import load_model
 from bayescope.types import Floats
 
 _SAMPLES = 8
 
-Advance = Callable[[int], None]
+
+def write_report(
+    run: Path,
+    target: Path,
+    *,
+    data: Path | None = None,
+    split: str = "auto",
+    positive: str | None = None,
+    class_prior: ClassPrior | None = None,
+    normalise_labels: bool = False,
+    device: str = "auto",
+    sections: Sequence[Section] = SECTIONS,
+    warned: Callable[[Sequence[str]], None] = lambda warnings: None,
+    progress: Progress = no_progress,
+) -> Evaluation:
+    """Evaluate a trained run and write a self-contained HTML report, as ``bayescope report`` does.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder of ``bayescope train`` or ``bayescope demo``.
+    target : Path
+        HTML file to write, replaced if it exists.
+    data : Path, optional
+        Labelled images; by default those the run was trained on.  Images of a demo are drawn again.
+    split : str, default "auto"
+        Which of the images: "auto", "all", "test", "val" or "train", as of
+        :func:`bayescope.evaluation.selection.choose_images`.
+    positive : str, optional
+        Class of the headline; by default each class is shown.
+    class_prior : sequence of float or mapping of str to float, optional
+        Probability of each class, in their order or by name; by default the model's own.
+    normalise_labels : bool, default False
+        Whether classes and patients that differ in case, blanks or number format are the same.
+    device : str, default "auto"
+        Where to score images: "auto", "cpu" or "cuda".
+    sections : sequence of Section, optional
+        The sections of the page, in order.
+    warned : callable, optional
+        Called with the warnings about the images before they are scored; it may raise to stop there.
+    progress : callable, optional
+        Called as each stage begins, see :data:`bayescope.evaluation.progress.Progress`.
+
+    Returns
+    -------
+    Evaluation
+        What was measured.
+
+    Raises
+    ------
+    RunError
+        If the run cannot be read, does not say where its data are, or the report cannot be written.
+    ConfigError
+        For an unknown class or split, or a prior that is none.
+    DataError
+        If the images cannot be read, are of other classes, or none is left to evaluate.
+
+    Examples
+    --------
+    >>> write_report(Path("runs/breast"), Path("breast.html"), positive="malignant")  # doctest: +SKIP
+    """
+    model = load_model(run, device)
+    check_class(positive, model.class_names)
+    check_choice(split)
+    drawn = None if data else redraw(run, model.config.seed)
+    if drawn:
+        images = whole(drawn)
+    else:
+        images = load_for_model(model, data or _training_data(run), counting(progress, "reading images"), normalise_labels)
+    chosen = choose_images(images, read_record(run), split)
+    warned(chosen.warnings)
+    scored = progress("scoring images", len(chosen.images))
+    found = evaluate(model, chosen.images, class_prior, positive=positive, callback=scored, test_novelty=True)
+    reference = ideal_observer(chosen.images) if drawn else None
+    write_text(target, report_page(run, found, chosen, reference, progress, sections))
+    return found
 
 
 def report_page(
@@ -24,57 +106,42 @@ def report_page(
     found: Evaluation,
     chosen: ChosenImages,
     reference: dict[str, Floats] | None = None,
-    sampled: Advance = lambda classes: None,
-    explained: Callable[[int], Advance] = lambda total: lambda images: None,
+    progress: Progress = no_progress,
+    sections: Sequence[Section] = SECTIONS,
 ) -> str:
     """One self-contained HTML page on what was ``found`` of a model on the ``chosen`` images.
 
-    ``reference``: posteriors of other observers on the same images, by name; ``sampled`` hears of classes sampled, and
-    ``explained`` of the number of images to explain, then of those explained.
+    ``reference``: posteriors of other observers on the same images, by name.
     """
     model, images, predictions = found.model, found.images, found.predictions
+    sampled = progress("sampling", len(model.class_names))
     samples = model.sample(_SAMPLES)
     sampled(len(model.class_names))
     p_value = None if predictions.novelty is None else predictions.novelty.p_value
     cases = choose_cases(predictions.posterior, images.labels, p_value)
+    explained = progress("explaining", len(cases.explained))
     decided = model.decide(predictions)
-    contents = ReportContents(
-        title=f"Bayescope on {chosen.data.source}",
-        class_names=model.class_names,
-        labels=images.labels,
-        names=images.names,
-        posterior=predictions.posterior,
-        log_likelihood_ratio=predictions.log_likelihood_ratio,
-        standard_error=predictions.standard_error,
-        passes=predictions.mean_passes,
-        measures=dict(found.measures),
-        by_class={name: dict(rows) for name, rows in found.by_class.items()},
-        prevalence=found.prevalence,
-        positive=found.positive,
+    context = Context(
+        chosen=chosen,
+        cases=cases,
         pictures={i: model.scale.to_display(model.scale.to_model(images.pixels[i : i + 1]))[0] for i in cases.shown},
         samples=np.stack([model.scale.to_display(row) for row in samples]),
         curve=read_lines(run / METRICS),
-        configuration=model.config.model_dump(),
-        source=chosen.data.source,
-        fingerprint=images.fingerprint(),
-        notes=chosen.data.notes,
-        split=chosen.name,
         trained_on=_trained_on(run),
-        reference=reference or {},
-        raw_log_likelihood_ratio=predictions.raw_log_likelihood_ratio if model.calibration.calibrated else None,
-        p_value=p_value,
-        explained=explain_images(model, images, predictions.class_prior, cases.explained, explained(len(cases.explained))),
         sets=() if decided is None else tuple(decided.in_words(model.class_names, i) for i in range(len(images))),
-        decisions=tuple(decision_rows(found.decisions)),
-        rests_on=rests_on(model) if model.calibration.calibrated else "",
-        patients=images.groups,
-        trust={
-            name: {what: (row.measured, row.expected_if_calibrated) for what, row in rows.items()}
-            for name, rows in found.trust.items()
-        },
-        warnings=tuple(filter(None, (*chosen.warnings, model.calibration.warning))),
+        reference=reference or {},
+        explained=explain_images(model, images, predictions.class_prior, cases.explained, explained),
     )
-    return render(contents)
+    return render(found, context, sections)
+
+
+def _training_data(run: Path) -> Path:
+    """Where the data that the run was trained on lie.  Raises RunError if it does not say so."""
+    manifest = read_manifest(run)
+    if "path" not in manifest:
+        source = manifest.get("source", "of unknown source")
+        raise RunError(f"{run}: does not say where its data ({source}) lie; expected a run of `bayescope train`. Give --data")
+    return Path(manifest["path"])
 
 
 def _trained_on(run: Path) -> str:
