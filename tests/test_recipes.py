@@ -13,7 +13,7 @@ from bayescope.data.dataset import Dataset
 from bayescope.diffusion.denoiser import EpsilonDenoiser
 from bayescope.diffusion.schedules import VP
 from bayescope.errors import ConfigError
-from bayescope.fitting.fit import fit_run
+from bayescope.fitting.fit import fit, fit_run
 from bayescope.runs.files import MODEL, load_tensors
 from bayescope.runs.model_file import load_model
 from bayescope.training.augmentation import Flip, build_augmentation
@@ -139,8 +139,8 @@ def test_flip_mirrors_about_half_of_the_images_and_changes_nothing_else() -> Non
     assert torch.equal(moved[~mirrored], x[~mirrored])
 
 
-def test_patterns_are_for_the_fast_network_only() -> None:
+def test_csp_filters_are_for_the_fast_network_only(tiny_data: Dataset) -> None:
     with pytest.raises(ConfigError, match="no stem"):
-        parse_config({"net": {"kind": "paper", "csp_filters": 4}})
+        fit(tiny_data, parse_config({"net": {"kind": "paper", "csp_filters": 4}}), watch=pytest.fail)
     with pytest.raises(ConfigError, match=r"net\.kind"):
-        parse_config({"net": {"kind": "slow"}})
+        fit(tiny_data, parse_config({"net": {"kind": "slow"}}), watch=pytest.fail)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from bayescope.calibration import KINDS
 from bayescope.calibration.affine import unchanged
 from bayescope.calibration.base import too_few_images
-from bayescope.config import Augmentation, CalibrationKind, Config, LevelWeightsKind, Optimizer, parse_config
+from bayescope.config import Config, parse_config
 from bayescope.data.arrays import channels_first, check_array, stacked
 from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.units import as_trained_on, doubt_of_units, in_training_units
@@ -98,15 +98,15 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         steps: int = 1500,
         batch_size: int = 64,
         learning_rate: float = 1e-3,
-        optimizer: Optimizer = "adamw",
+        optimizer: str = "adamw",
         generative_steps: int = 0,
         widths: tuple[int, ...] = (32, 64, 96),
         evidence_weight: float = 0.05,
-        augmentation: Augmentation = "auto",
+        augmentation: str = "auto",
         levels: int = 10,
         noises: int = 4,
-        level_weights: LevelWeightsKind = "fitted",
-        calibration: CalibrationKind = "affine",
+        level_weights: str = "fitted",
+        calibration: str = "affine",
         calibration_augmentation: float = 1.0,
         disagreement_rate: float = 0.04,
         max_passes: int | None = None,
@@ -295,7 +295,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return train, val
 
 
-def _rests_on_nothing(model: LikelihoodModel, kind: CalibrationKind) -> LikelihoodModel:
+def _rests_on_nothing(model: LikelihoodModel, kind: str) -> LikelihoodModel:
     """The same without what was fitted on its own training images."""
     no_images = (0,) * len(model.class_names)
     raw = model.calibration

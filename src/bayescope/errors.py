@@ -1,8 +1,11 @@
 """The errors Bayescope raises on purpose.  A message says what was found, what was expected and what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class BayescopeError(Exception):
@@ -31,6 +34,16 @@ class RenamedWarning(FutureWarning):
 
 class UncalibratedWarning(UserWarning):
     """Likelihood ratios stay raw: too few images were held out to calibrate them on."""
+
+
+def lookup(table: Mapping[str, T], word: str, key: str) -> T:
+    """What ``word``, given for the setting ``key``, stands for in ``table``.
+
+    Raises ConfigError naming the key, the word and the words expected.
+    """
+    if word not in table:
+        raise ConfigError(f"{key}: found {word!r}; expected one of {', '.join(table)}")
+    return table[word]
 
 
 @contextmanager

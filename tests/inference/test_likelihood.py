@@ -68,7 +68,7 @@ def test_an_image_of_another_size_is_refused(model: LikelihoodModel, tiny_data: 
         exact_likelihood(model, tiny_data.test.pixels[:1, :, :-1])
 
 
-@pytest.mark.parametrize("wrong", [{"tolerance": 0.0}, {"probes": 0}, {"steps": 0}, {"sigma_min": 90.0}, {"trace": "skilling"}])
+@pytest.mark.parametrize("wrong", [{"tolerance": 0.0}, {"probes": 0}, {"steps": 0}, {"sigma_min": 90.0}])
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="flow"):
         parse_config({"flow": wrong})
@@ -82,3 +82,11 @@ def test_a_warning_of_blurred_bits_comes_with_the_likelihood(model: LikelihoodMo
     found = exact_likelihood(deep, pixels, settings)
     assert found.warning == blur_warning(deep, settings) != ""
     assert exact_likelihood(deep, pixels, settings, step=4095 / 255).warning == ""
+
+
+@pytest.mark.parametrize("wrong", [{"trace": "skilling"}, {"solver": "euler"}])
+def test_solvers_and_traces_that_do_not_exist_are_refused(
+    model: LikelihoodModel, tiny_data: Dataset, wrong: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"flow\..*expected one of"):
+        exact_likelihood(model, tiny_data.test.pixels[:1], FlowConfig(**wrong))

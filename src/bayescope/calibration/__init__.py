@@ -1,5 +1,7 @@
 """Calibration of likelihood ratios on held-out images: the kinds there are, and which word names which."""
 
+from collections import ChainMap
+from collections.abc import Mapping
 from typing import Any
 
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
@@ -7,9 +9,12 @@ from bayescope.calibration.base import Calibration
 from bayescope.calibration.isotonic import IsotonicCalibration
 from bayescope.errors import RunError
 
-__all__ = ["KINDS", "Calibration", "calibration_from_dict"]
+__all__ = ["CALIBRATIONS", "KINDS", "NONE", "Calibration", "calibration_from_dict"]
 
 KINDS: dict[str, type[Calibration]] = {"affine": BiasCorrectedTemperatureScaling, "isotonic": IsotonicCalibration}
+NONE = "none"
+CALIBRATIONS: Mapping[str, type[Calibration] | None] = ChainMap({NONE: None}, KINDS)  # type: ignore[arg-type]
+"""By word of ``evidence.calibration``: the kinds, or none."""
 
 
 def calibration_from_dict(content: dict[str, Any]) -> Calibration:

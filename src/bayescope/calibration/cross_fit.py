@@ -10,11 +10,11 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from bayescope.calibration import KINDS, Calibration
+from bayescope.calibration import CALIBRATIONS, Calibration
 from bayescope.calibration.affine import unchanged
 from bayescope.calibration.base import too_few_images
 from bayescope.config import EvidenceConfig
-from bayescope.errors import DataError
+from bayescope.errors import DataError, lookup
 from bayescope.evidence.denoising import LevelEvidence
 from bayescope.evidence.level_weights import LevelWeights, choose_level_weights
 from bayescope.types import Floats, Labels
@@ -33,9 +33,9 @@ def cross_fitted_calibration(
     ``patients (n,)``: whose image each is.
     """
     images = tuple(np.bincount(labels, minlength=copies[0].values.shape[1]).tolist())
-    if settings.calibration == "none":
+    kind = lookup(CALIBRATIONS, settings.calibration, "evidence.calibration")
+    if kind is None:
         return unchanged(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
-    kind = KINDS[settings.calibration]
     if min(images) < kind.fewest_images:
         return unchanged(images, too_few_images(images, kind.kind, kind.fewest_images))
     evidence = np.concatenate(out_of_fold_evidence(settings, copies, labels, patients))

@@ -57,6 +57,7 @@ def command(
     from bayescope.config import Config, read_config
     from bayescope.errors import RunError, reading
     from bayescope.fitting.fit import fit_run
+    from bayescope.fitting.words import check_words
     from bayescope.runs.files import CONFIG
     from bayescope.runs.folder import started_steps
     from bayescope.runs.model_file import load_model
@@ -65,6 +66,7 @@ def command(
         source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
     given = {"size": size, "seed": seed, "device": device, "training": {"steps": steps}, "evidence": {"levels": levels}}
     settings = _override(read_config(source) if source else Config(), given)
+    check_words(settings)
     dataset = load(data, settings.size, settings.seed, normalise_labels, strict, unlabelled)
     _warn_of_validation(dataset)
     begin = load_model(init) if init else None

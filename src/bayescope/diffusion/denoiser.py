@@ -83,7 +83,9 @@ class Denoiser(nn.Module, ABC):
 
         Raises ConfigError if the network has no filters for them.
         """
-        raise ConfigError(f"{count} patterns for a network without filters for them; expected 0. Set net.patterns to 0")
+        raise ConfigError(
+            f"net.csp_filters: found {count} for {type(self.net).__name__}, which has no stem for them; expected 0. Set it to 0"
+        )
 
     @abstractmethod
     def at_level(self, sigma: float) -> LevelDenoiser:
@@ -154,8 +156,10 @@ class SpectralDenoiser(Denoiser):
 
     def start_filters(self, x: Tensor, label: Tensor, sigma: float, count: int) -> None:
         """Start ``count`` of the stem's filters from common spatial patterns of ``x (n, c, h, w)`` at level ``sigma``."""
+        stem = getattr(self.net, "stem", None)
+        if not isinstance(stem, Stem):
+            return super().start_filters(x, label, sigma, count)
         white = self._inverse(self._transform(x - self.mean) * (self.variance + sigma**2).rsqrt())
-        stem: Stem = self.net.stem  # type: ignore[attr-defined]
         stem.start_from(common_spatial_patterns(white, label, self.n_classes, STEM_SIDE, count))
 
     def loss_weight(self, sigma: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which denoiser a word of the configuration stands for."""
+"""The denoisers that the configuration can name: a network each, with its preconditioning."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,15 @@ from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.nets.paper_unet import PaperUNet
 from bayescope.diffusion.nets.unet import UNet
 from bayescope.diffusion.schedules import SCHEDULES
+from bayescope.errors import lookup
 
 
 def build_denoiser(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
-    """A denoiser with an untrained network for images of the statistics' shape."""
-    denoiser = NETWORKS[config.kind](statistics, config)
+    """A denoiser with an untrained network for images of the statistics' shape.
+
+    Raises ConfigError for a kind of network or a schedule that does not exist.
+    """
+    denoiser = lookup(NETWORKS, config.kind, "net.kind")(statistics, config)
     return denoiser.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -28,8 +32,8 @@ def _fast(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
 def _paper(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
     channels, n_classes = statistics.channels_and_classes
     net = PaperUNet(channels, n_classes, config.widths, config.blocks, config.dropout)
-    return EpsilonDenoiser(net, statistics, SCHEDULES[config.schedule]())
+    return EpsilonDenoiser(net, statistics, lookup(SCHEDULES, config.schedule, "net.schedule")())
 
 
 NETWORKS: dict[str, Callable[[ImageStatistics, NetConfig], Denoiser]] = {"fast": _fast, "paper": _paper}
-"""Word of the configuration to denoiser; a new one is a network in a module of its own and a line here."""
+"""By word of ``net.kind``; a new one is a network in a module of its own, see :mod:`bayescope.diffusion.nets.backbone`."""

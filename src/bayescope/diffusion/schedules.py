@@ -12,6 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -29,6 +30,14 @@ def log_spaced(low: float, high: float, n: int) -> Tensor:
     if n == 1:
         return torch.tensor([math.sqrt(low * high)])
     return torch.linspace(math.log(low), math.log(high), n).exp()
+
+
+class LevelDensity(Protocol):
+    """A density of noise levels, drawn with low discrepancy."""
+
+    def draw(self, n: int, offset: float) -> Tensor:
+        """``n`` rising levels of low discrepancy, moved by ``offset`` in [0, 1): ``(n,)``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ class Cosine(Schedule):
 
 
 SCHEDULES: dict[str, Callable[[], Schedule]] = {"vp": VP, "ve": VE, "cosine": Cosine}
-"""Word of the configuration to schedule; a new one is a class and a line here."""
+"""By word of ``net.schedule`` and ``training.noise_levels``; a new one is a subclass of :class:`Schedule` and a line here."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from bayescope.config import EvidenceConfig
-from bayescope.errors import DataError
+from bayescope.errors import DataError, lookup
 from bayescope.evidence.denoising import LevelEvidence, independent, variance_of_mean
 from bayescope.types import Floats, Labels
 
@@ -98,18 +98,41 @@ def log_likelihood_ratio(
 
 
 def choose_level_weights(config: EvidenceConfig, held_out: LevelEvidence, labels: Labels) -> LevelWeights:
-    """The level weights the configuration asks for; only ``fitted`` looks at the held-out images.
+    """The level weights that the configuration names; only ``fitted`` depends on the held-out images.
 
-    Where these lack a class nothing can be fitted, and it is the bound.
+    Where these lack a class nothing can be fitted, and it is the bound.  Raises ConfigError for weights that do not exist.
     """
-    spacing = level_spacing(held_out.sigmas)
-    n_classes = held_out.values.shape[1]
-    no_bias, absent = np.zeros(n_classes), np.bincount(labels, minlength=n_classes).min() == 0
-    if config.level_weights == "bound" or (config.level_weights == "fitted" and absent):
-        return LevelWeights(spacing, no_bias)
-    if config.level_weights == "power":
-        return LevelWeights(spacing * held_out.sigmas**config.power, no_bias)
-    return fit_level_weights(held_out, labels)
+    return lookup(LEVEL_WEIGHTS, config.level_weights, "evidence.level_weights").choose(config, held_out, labels)
+
+
+def _bound(config: EvidenceConfig, held_out: LevelEvidence, labels: Labels) -> LevelWeights:
+    return LevelWeights(level_spacing(held_out.sigmas), np.zeros(held_out.values.shape[1]))
+
+
+def _power(config: EvidenceConfig, held_out: LevelEvidence, labels: Labels) -> LevelWeights:
+    weights = level_spacing(held_out.sigmas) * held_out.sigmas**config.power
+    return LevelWeights(weights, np.zeros(held_out.values.shape[1]))
+
+
+def _fitted(config: EvidenceConfig, held_out: LevelEvidence, labels: Labels) -> LevelWeights:
+    lacks_a_class = np.bincount(labels, minlength=held_out.values.shape[1]).min() == 0
+    return _bound(config, held_out, labels) if lacks_a_class else fit_level_weights(held_out, labels)
+
+
+@dataclass(frozen=True)
+class LevelWeighting:
+    """A way to weight the levels; ``is_fitted``: whether held-out images and their ``labels (n,)`` make a difference."""
+
+    choose: Callable[[EvidenceConfig, LevelEvidence, Labels], LevelWeights]
+    is_fitted: bool
+
+
+LEVEL_WEIGHTS: dict[str, LevelWeighting] = {
+    "bound": LevelWeighting(_bound, is_fitted=False),
+    "power": LevelWeighting(_power, is_fitted=False),
+    "fitted": LevelWeighting(_fitted, is_fitted=True),
+}
+"""By word of ``evidence.level_weights``."""
 
 
 def level_spacing(sigmas: Floats) -> Floats:

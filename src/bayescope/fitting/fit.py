@@ -9,12 +9,16 @@ from typing import Self
 import numpy as np
 from lightning_fabric import Fabric
 
+from bayescope.calibration import NONE
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.dataset import Dataset, PixelScale
 from bayescope.diffusion.device import open_fabric
 from bayescope.diffusion.schedules import log_spaced
+from bayescope.errors import lookup
+from bayescope.evidence.level_weights import LEVEL_WEIGHTS
 from bayescope.evidence.sequential import check_stopping_settings
 from bayescope.fitting.post_hoc import calibrated
+from bayescope.fitting.words import check_words
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.post_hoc import PostHoc
 from bayescope.runs.files import METRICS, STATE, append_line, load_tensors, read_lines, save_tensors, write_atomically
@@ -45,8 +49,8 @@ def fit(
     ``class_prior`` defaults to uniform; ``scored`` hears of :func:`images_to_score` done.
 
     A class without validation images leaves levels their plain weights and ratios uncalibrated.  Raises, before the first
-    step, ConfigError if the device is not there, ``max_passes`` too few or ``init`` of another network; RunError if training
-    diverges.
+    step, ConfigError if a word of the configuration does not exist, the device is not there, ``max_passes`` too few, ``init``
+    of another network, or the network without what the configuration asks of it; RunError if training diverges.
     """
     training = _Training.ready(data, config, init)
     training.run(watch)
@@ -56,7 +60,7 @@ def fit(
 def calibration_augmentation(config: Config, n_train: int) -> Augment | None:
     """How copies of validation images are to be changed; None if there are to be none, or nothing is fitted to them."""
     training, evidence = config.training, config.evidence
-    if evidence.level_weights != "fitted" and evidence.calibration == "none":
+    if not lookup(LEVEL_WEIGHTS, evidence.level_weights, "evidence.level_weights").is_fitted and evidence.calibration == NONE:
         return None
     return build_augmentation(training.augmentation, n_train, training.intensity, evidence.calibration_augmentation)
 
@@ -114,6 +118,7 @@ class _Training:
 
     @classmethod
     def ready(cls, data: Dataset, config: Config, init: LikelihoodModel | None) -> Self:
+        check_words(config)
         check_stopping_settings(config.evidence.disagreement_rate, config.evidence.max_passes, data.n_classes)
         fabric, scale = open_fabric(config), PixelScale.of(data.train.pixels)
         state = start(config, data.train, scale, fabric)

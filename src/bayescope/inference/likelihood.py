@@ -18,15 +18,26 @@ from bayescope.config import FlowConfig, parse_config
 from bayescope.diffusion.divergence import DivergenceMethod, ExactDivergence, Hutchinson, gaussian_probes, rademacher_probes
 from bayescope.diffusion.ode import DormandPrince, Solver, heun, rk4
 from bayescope.diffusion.schedules import log_spaced
-from bayescope.errors import ConfigError
+from bayescope.errors import ConfigError, lookup
 from bayescope.evidence.denoising import rows_at_once
-from bayescope.evidence.flow import TerminalGaussian, bits_per_dim, dequantization_width, flow_log_likelihood
+from bayescope.evidence.flow import FlowLikelihood, TerminalGaussian, bits_per_dim, dequantization_width, flow_log_likelihood
 from bayescope.inference.model import LikelihoodModel
 from bayescope.types import Floats, Pixels
 
 _HIDDEN_LEVELS = 2.0
-_PROBES = {"rademacher": rademacher_probes, "gaussian": gaussian_probes}
-_FIXED: dict[str, Solver] = {"heun": heun, "rk4": rk4}
+
+SOLVERS: dict[str, Callable[[FlowConfig], Solver]] = {
+    "adaptive": lambda settings: DormandPrince(settings.tolerance, max_step=1.0),
+    "heun": lambda settings: heun,
+    "rk4": lambda settings: rk4,
+}
+"""By word of ``flow.solver``."""
+TRACES: dict[str, Callable[[FlowConfig, tuple[int, ...], Generator], DivergenceMethod]] = {
+    "exact": lambda settings, shape, generator: ExactDivergence(),
+    "rademacher": lambda settings, shape, generator: Hutchinson(rademacher_probes(settings.probes, shape, generator)),
+    "gaussian": lambda settings, shape, generator: Hutchinson(gaussian_probes(settings.probes, shape, generator)),
+}
+"""By word of ``flow.trace``: the trace for images of a shape ``(channel, height, width)``, probes drawn by a generator."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,7 @@ def exact_likelihood(
     DataError
         If the images do not fit the model.
     ConfigError
-        If a setting is unknown or out of range, or ``step`` is not above 0.
+        If a setting is unknown or out of range, a solver or trace does not exist, or ``step`` is not above 0.
 
     Examples
     --------
@@ -185,31 +196,20 @@ def _integrate(
     n_classes = len(model.class_names)
     levels = log_spaced(settings.sigma_min, settings.sigma_max, settings.steps + 1)
     mean = model.denoiser.class_means
+    solver = lookup(SOLVERS, settings.solver, "flow.solver")(settings)
+    probes = Generator().manual_seed(model.config.seed)
+    divergence = lookup(TRACES, settings.trace, "flow.trace")(settings, model.image_shape, probes)
     found = flow_log_likelihood(
-        model.denoiser, x, n_classes, levels, _divergence(model, settings), solver(settings), TerminalGaussian(mean),
+        model.denoiser, x, n_classes, levels, divergence, solver, TerminalGaussian(mean),
         batch_size or rows_at_once(model.image_shape, 4 * n_classes), callback,
     )  # fmt: skip
     bits = bits_per_dim(found.log_likelihood, model.image_shape, scale.low, scale.high) - np.log2(step)[:, None]
     return ExactLikelihood(
         found.log_likelihood,
-        _error_of_difference(found.estimates, found.log_likelihood, settings),
+        _error_of_difference(found),
         bits if integer else np.full_like(bits, np.nan),
         found.passes,
     )
-
-
-def solver(settings: FlowConfig) -> Solver:
-    """The stepper that the settings name."""
-    if settings.solver == "adaptive":
-        return DormandPrince(settings.tolerance, max_step=1.0)
-    return _FIXED[settings.solver]
-
-
-def _divergence(model: LikelihoodModel, settings: FlowConfig) -> DivergenceMethod:
-    if settings.trace == "exact":
-        return ExactDivergence()
-    draw = _PROBES[settings.trace]
-    return Hutchinson(draw(settings.probes, model.image_shape, Generator().manual_seed(model.config.seed)))
 
 
 def _centred_noise(model: LikelihoodModel, n: int) -> Tensor:
@@ -218,11 +218,11 @@ def _centred_noise(model: LikelihoodModel, n: int) -> Tensor:
     return (torch.rand(model.image_shape, generator=generator) - 0.5).expand(n, *model.image_shape)
 
 
-def _error_of_difference(estimates: Floats, log_likelihood: Floats, settings: FlowConfig) -> Floats:
-    if settings.trace == "exact":
-        return np.zeros_like(log_likelihood)
+def _error_of_difference(found: FlowLikelihood) -> Floats:
+    """Standard error over probes of the difference from the best class; 0 of the exact trace, NaN of a single probe."""
+    estimates = found.estimates
     if estimates.shape[2] == 1:
-        return np.full_like(log_likelihood, np.nan)
-    best = log_likelihood.argmax(axis=1)
+        return found.standard_error
+    best = found.log_likelihood.argmax(axis=1)
     difference = estimates - estimates[np.arange(len(best)), best][:, None]
     return np.asarray(difference.std(axis=2, ddof=1) / np.sqrt(estimates.shape[2]))

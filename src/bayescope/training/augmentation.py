@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from bayescope.config import Augmentation
+from bayescope.errors import lookup
 
 _FEW, _MANY = 1500, 20000
 
@@ -121,20 +121,33 @@ LIGHT = Affine(degrees=5.0, shift=0.05, scale=0.05, flip=False)
 STRONG = Affine(degrees=15.0, shift=0.1, scale=0.15, flip=True)
 
 
-def build_augmentation(
-    augmentation: Augmentation, n_train: int, intensity: float = 0.0, strength: float = 1.0
-) -> Augment | None:
-    """The transform asked for; ``auto`` goes by the number of training images: the fewer, the stronger.
+def _auto(n_train: int, strength: float) -> Augment | None:
+    """The fewer training images, the stronger."""
+    if n_train >= _MANY:
+        return None
+    return (STRONG if n_train < _FEW else LIGHT).times(strength)
+
+
+AUGMENTATIONS: dict[str, Callable[[int, float], Augment | None]] = {
+    "auto": _auto,
+    "none": lambda n_train, strength: None,
+    "flip": lambda n_train, strength: Flip(),
+    "light": lambda n_train, strength: LIGHT.times(strength),
+    "strong": lambda n_train, strength: STRONG.times(strength),
+}
+"""By word of ``training.augmentation``: the transform for so many training images, its ranges times a strength."""
+
+
+def build_augmentation(augmentation: str, n_train: int, intensity: float = 0.0, strength: float = 1.0) -> Augment | None:
+    """The transform that the word ``augmentation`` names, for ``n_train`` training images.
 
     ``intensity``: range of the contrast besides, and twice that of the brightness; 0 leaves both alone.  ``strength``: how many
     times as wide all ranges are to be, mirroring aside; at 0 nothing changes.
+    Raises ConfigError for a word that is none of :data:`AUGMENTATIONS`.
     """
+    chosen = lookup(AUGMENTATIONS, augmentation, "training.augmentation")(n_train, strength)
     if strength == 0:
         return None
-    if augmentation == "auto":
-        augmentation = "strong" if n_train < _FEW else "light" if n_train < _MANY else "none"
-    light, strong = LIGHT.times(strength), STRONG.times(strength)
-    chosen: Augment | None = {"none": None, "flip": Flip(), "light": light, "strong": strong}[augmentation]
     if intensity == 0:
         return chosen
     jitter = Intensity(strength * intensity, strength * intensity / 2)

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from bayescope.diffusion.denoiser import Denoiser
+from bayescope.diffusion.nets.backbone import class_embedding_of
 from bayescope.errors import ConfigError
 
 _CLASS_SPREAD = 0.02
@@ -15,7 +16,7 @@ _CLASS_SPREAD = 0.02
 @torch.no_grad()
 def start_classes_from_none(denoiser: Denoiser, generator: Generator) -> None:
     """Let every class begin as no class, with a little of its own: what p(x) has learned serves p(x|y)."""
-    weight = denoiser.net.class_embedding.weight
+    weight = class_embedding_of(denoiser.net).weight
     weight.copy_(_beginning(weight[-1], denoiser.n_classes, generator))
 
 
@@ -32,14 +33,13 @@ def start_from(
     ConfigError if the networks differ in more than their classes.
     """
     weights = {key: value.to(denoiser.mean.device) for key, value in other.get_submodule("net").state_dict().items()}
-    embedded = other.net.class_embedding.weight.to(denoiser.mean.device)
+    own_embedding = class_embedding_of(denoiser.net).weight
+    embedded = class_embedding_of(other.net).weight.to(denoiser.mean.device)
     label = _beginning(embedded[-1], denoiser.n_classes, generator)
     for k, name in enumerate(class_names):
         if name in other_class_names and not name.isdigit():
             label[k] = embedded[list(other_class_names).index(name)]
-    key = next(
-        key for key, value in denoiser.get_submodule("net").named_parameters() if value is denoiser.net.class_embedding.weight
-    )
+    key = next(key for key, value in denoiser.get_submodule("net").named_parameters() if value is own_embedding)
     own = {name: tuple(value.shape) for name, value in denoiser.get_submodule("net").state_dict().items() if name != key}
     theirs = {name: tuple(value.shape) for name, value in weights.items() if name != key}
     if own != theirs:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bayescope.config import Decay, TrainingConfig
+from bayescope.config import TrainingConfig
+from bayescope.errors import lookup
 
 _STABLE = 0.8
 
@@ -31,9 +32,10 @@ class Phase:
 
 def learning_rate(step: int, settings: TrainingConfig, epoch_steps: float = math.inf) -> float:
     """Linear warm-up, then the decay asked for; ``epoch_steps``: steps that draw as many images as there are."""
+    decay = lookup(DECAYS, settings.decay, "training.decay")
     phase = Phase.at(step, settings)
     warm = min(1.0, (phase.done + 1) / settings.warmup_steps)
-    return settings.learning_rate * warm * _DECAYS[settings.decay](phase, settings, epoch_steps)
+    return settings.learning_rate * warm * decay(phase, settings, epoch_steps)
 
 
 def _stable(phase: Phase, settings: TrainingConfig, epoch_steps: float) -> float:
@@ -42,8 +44,9 @@ def _stable(phase: Phase, settings: TrainingConfig, epoch_steps: float) -> float
     return 1 - math.sqrt(max(0.0, share))
 
 
-_DECAYS: dict[Decay, Callable[[Phase, TrainingConfig, float], float]] = {
+DECAYS: dict[str, Callable[[Phase, TrainingConfig, float], float]] = {
     "cosine": lambda phase, settings, epoch_steps: 0.51 + 0.49 * math.cos(math.pi * phase.done / phase.steps),
     "step": lambda phase, settings, epoch_steps: settings.decay_factor ** (phase.done // (settings.decay_epochs * epoch_steps)),
     "stable": _stable,
 }
+"""By word of ``training.decay``: the learning rate's factor in a phase, of which an epoch takes ``epoch_steps``."""

@@ -20,13 +20,14 @@ from torch import Generator, Tensor
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.dataset import ImageSet, PixelScale
 from bayescope.diffusion.image_statistics import ImageStatistics
+from bayescope.diffusion.nets.backbone import class_embedding_of
 from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import RunError
 from bayescope.training.augmentation import build_augmentation
 from bayescope.training.batches import Batch, Sampler, StepBatches
 from bayescope.training.initial import start_classes_from_none
 from bayescope.training.learning_rate import Phase, learning_rate
-from bayescope.training.losses import LOSS_WEIGHTS, Losses, LossWeight, generative_loss, joint_loss
+from bayescope.training.losses import Losses, LossWeight, generative_loss, joint_loss, loss_weight
 from bayescope.training.sampler import seeded
 from bayescope.training.state import TrainingState
 from bayescope.types import Labels
@@ -64,6 +65,8 @@ def start(config: Config, train: ImageSet, scale: PixelScale, fabric: Fabric) ->
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeded(config.seed, _WEIGHTS).initial_seed())
         denoiser = build_denoiser(statistics, config.net)
+    if config.training.generative_steps:
+        class_embedding_of(denoiser.net)  # refused now rather than after the generative steps
     if config.net.csp_filters:
         denoiser.start_filters(x, labels, math.exp(config.training.noise_mean), config.net.csp_filters)
     return TrainingState.start(denoiser.to(fabric.device), config.training)
@@ -126,7 +129,7 @@ def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: Pix
     label = torch.full_like(label, state.ema.n_classes) if generative else label
     batch = Batch.draw(x, label, config.training, generator).to(fabric)
     parts = batch.split(max(1, _VALIDATION_PIXELS // x[0].numel()))
-    weight = LOSS_WEIGHTS[config.training.loss]
+    weight = loss_weight(config.training)
     loss = generative_loss if generative else partial(joint_loss, temperature=state.temperature)
     with fabric.autocast():
         losses = [loss(state.ema, x=p.x, z=p.z, sigma=p.sigma, label=p.label, weight=weight) for p in parts]
@@ -159,7 +162,7 @@ def _step(state: TrainingState, settings: TrainingConfig, batches: StepBatches, 
 
 def _losses(state: TrainingState, settings: TrainingConfig, batches: StepBatches) -> tuple[Losses, Tensor]:
     """What is reported of a step, and the loss to be stepped down."""
-    weight, main, evidence = LOSS_WEIGHTS[settings.loss], batches.main, batches.evidence
+    weight, main, evidence = loss_weight(settings), batches.main, batches.evidence
     if evidence is main:
         losses = _joint(state, main, weight)
         loss = losses.denoising + settings.evidence_weight * losses.evidence

@@ -10,7 +10,8 @@ noise serves all classes.  The true class's denoising loss stays beside it, so t
 The weight λ, which the denoising loss leaves to choose, is a line of ``LOSS_WEIGHTS``.
 """
 
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,24 +19,41 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bayescope.config import LossWeighting, TrainingConfig
+from bayescope.config import TrainingConfig
 from bayescope.diffusion.denoiser import Denoiser, epsilon_weight
-from bayescope.diffusion.schedules import SCHEDULES, LogNormal, UniformTime
+from bayescope.diffusion.schedules import SCHEDULES, LevelDensity, LogNormal, UniformTime
+from bayescope.errors import lookup
 
 LossWeight = Callable[[Denoiser, Tensor], Tensor]
 """λ(σ) of a denoiser at ``sigma (batch,)``: ``(batch,)``."""
 
-LOSS_WEIGHTS: dict[LossWeighting, LossWeight] = {
+LOSS_WEIGHTS: dict[str, LossWeight] = {
     "edm": lambda denoiser, sigma: denoiser.loss_weight(sigma),
     "epsilon": epsilon_weight,
 }
+"""By word of ``training.loss``."""
+LEVEL_DENSITIES: dict[str, Callable[[TrainingConfig], LevelDensity]] = {
+    "lognormal": lambda settings: LogNormal(settings.noise_mean, settings.noise_std),
+}
+"""By word of ``training.noise_levels``, which may also name a schedule, whose time is drawn uniformly."""
+NOISE_LEVELS: Mapping[str, object] = ChainMap(SCHEDULES, LEVEL_DENSITIES)  # type: ignore[arg-type]
+"""All words of ``training.noise_levels``."""
+
+
+def loss_weight(settings: TrainingConfig) -> LossWeight:
+    """The weight of the denoising loss that the settings name."""
+    return lookup(LOSS_WEIGHTS, settings.loss, "training.loss")
 
 
 def draw_levels(settings: TrainingConfig, n: int, offset: float) -> Tensor:
     """``n`` rising noise levels of low discrepancy from the chosen density, moved by ``offset`` in [0, 1): ``(n,)``."""
-    if settings.noise_levels == "lognormal":
-        return LogNormal(settings.noise_mean, settings.noise_std).draw(n, offset)
-    return UniformTime(SCHEDULES[settings.noise_levels]()).draw(n, offset)
+    return _level_density(settings).draw(n, offset)
+
+
+def _level_density(settings: TrainingConfig) -> LevelDensity:
+    word = settings.noise_levels
+    lookup(NOISE_LEVELS, word, "training.noise_levels")
+    return LEVEL_DENSITIES[word](settings) if word in LEVEL_DENSITIES else UniformTime(SCHEDULES[word]())
 
 
 _KNOTS = 9

@@ -19,6 +19,7 @@ from bayescope.errors import ConfigError, DataError, RunError, writing
 from bayescope.evaluation.compare.networks import find_network, load_monai
 from bayescope.evaluation.compare.training import Recipe, train_network
 from bayescope.fitting.fit import fit
+from bayescope.fitting.words import check_words
 from bayescope.runs.files import read_json, write_atomically
 from bayescope.types import Floats, Labels
 
@@ -77,9 +78,10 @@ def compare(
     class, the smaller share within the larger; validation and test splits are whole.  All have the augmentation, batch size and
     at most the steps of ``config``.  ``force`` measures everything anew; ``done`` hears of cells.
 
-    Raises ConfigError for an unknown network, a fraction out of range or a missing MONAI; DataError if a split lacks a class;
-    RunError if ``folder`` holds results of other data or settings.
+    Raises ConfigError for an unknown network or word of the configuration, a fraction out of range or a missing MONAI;
+    DataError if a split lacks a class; RunError if ``folder`` holds results of other data or settings.
     """
+    check_words(config)
     cells = plan(networks, seeds, fractions)
     for split, images in (("validation", data.val), ("test", data.test)):
         if absent := set(range(data.n_classes)) - set(images.labels.tolist()):

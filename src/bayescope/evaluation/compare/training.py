@@ -16,7 +16,6 @@ from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bayescope.config import Augmentation
 from bayescope.data.dataset import Dataset, PixelScale
 from bayescope.errors import RunError
 from bayescope.evaluation.compare.networks import Shape, build_network, find_network
@@ -38,7 +37,7 @@ class Recipe:
 
     steps: int
     batch_size: int = 64
-    augmentation: Augmentation = "auto"
+    augmentation: str = "auto"
     intensity: float = 0.0
     weight_decay: float = 1e-2
     checks: int = _PASSES

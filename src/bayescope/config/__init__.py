@@ -1,0 +1,85 @@
+"""One validated, frozen configuration: the settings of every layer.
+
+Read from TOML; an unknown key, a wrong type or a value out of range is a :class:`ConfigError` that names the key, what
+was found and what was expected.  Each section is handed only to the layer that it configures.  A setting that names a class or
+a function is text here; the dictionary of what it may name stands next to these classes, see :mod:`bayescope.fitting.words`.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import Field, ValidationError
+
+from bayescope.config.evidence import EvidenceConfig
+from bayescope.config.flow import FlowConfig
+from bayescope.config.net import NetConfig
+from bayescope.config.section import Section
+from bayescope.config.training import TrainingConfig
+from bayescope.errors import ConfigError
+
+__all__ = [
+    "LARGEST_SEED",
+    "Config",
+    "EvidenceConfig",
+    "FlowConfig",
+    "NetConfig",
+    "TrainingConfig",
+    "dump_toml",
+    "parse_config",
+    "read_config",
+]
+
+LARGEST_SEED = 2**32 - 1
+"""Of scikit-learn's generators, by which splits are drawn."""
+
+
+class Config(Section):
+    """Everything that decides a run, besides its data."""
+
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of split, weights and noise.")
+    size: int | None = Field(
+        None, ge=4, description="Side in pixels to which the images of a folder or table are brought; left out: as they are."
+    )
+    device: str = Field("auto", description="`auto` (a GPU if there is one), `cpu` or `cuda`.")
+    precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="Floating-point precision of training.")
+    net: NetConfig = Field(NetConfig(), description="The network.")
+    training: TrainingConfig = Field(TrainingConfig(), description="Training.")
+    evidence: EvidenceConfig = Field(EvidenceConfig(), description="Scoring by denoising evidence.")
+    flow: FlowConfig = Field(FlowConfig(), description="Likelihood by the probability flow.")
+
+
+def parse_config(values: dict[str, Any]) -> Config:
+    """Validate a nested dictionary.  Raises ConfigError naming each bad key."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(item) for item in error.errors())) from None
+
+
+def read_config(path: Path) -> Config:
+    """Read a TOML file.  Raises ConfigError if it cannot be read, parsed or validated."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a TOML configuration file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML ({error}); mend the file and run again") from None
+    try:
+        return parse_config(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}:\n{error}") from None
+
+
+def dump_toml(config: Config) -> str:
+    """The configuration as TOML text that :func:`read_config` reads back to an equal value."""
+    return tomli_w.dumps(config.model_dump(exclude_none=True))
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "configuration"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key; expected one of the keys of the documented configuration. Remove or correct it"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{key}: found {item['input']!r}; expected: {message}"
