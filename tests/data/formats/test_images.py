@@ -9,8 +9,9 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
+from bayescope.data.filesystem.class_folders import is_image
 from bayescope.data.filesystem.image_files import read_images
-from bayescope.data.formats.images import read_image
+from bayescope.data.formats.images import FORMATS, read_image
 from bayescope.data.formats.resize import fit_square
 from bayescope.errors import DataError
 
@@ -298,3 +299,15 @@ def test_resizing_centres_and_pads_with_zeros() -> None:
     assert square[:, :3].max() == square[:, 5:].max() == 0
     same = np.random.default_rng(0).integers(0, 255, (3, 8, 8)).astype(np.uint8)
     np.testing.assert_array_equal(fit_square(same, 8), same)
+
+
+def test_a_format_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function and a line: the file is read, and counts as an image in a folder."""
+    path = tmp_path / "a.TXT"
+    np.savetxt(path, BYTE, fmt="%d")
+    with pytest.raises(DataError, match=r"a \.TXT file; expected one of \.png"):
+        read_image(path)
+    assert not is_image(path)
+    monkeypatch.setitem(FORMATS, ".txt", lambda path, warn: np.loadtxt(path, dtype=np.uint8))
+    assert (read_image(path) == BYTE).all()
+    assert is_image(path)

@@ -3,6 +3,8 @@
 Pixels are as a viewer shows them: the orientation in EXIF is applied, a palette looked up, white-is-zero inverted.  Fewer than
 8 bits are scaled to the whole range of 8 (4 bits by 17); 9 to 16 bits keep their values.  An alpha channel is dropped, with a
 warning if it is not opaque.  What would lose bits is refused.  The content tells the kind of file, not its suffix.
+
+Another kind of file is a function that decodes it and a line in ``FORMATS``.
 """
 
 from collections.abc import Callable
@@ -21,10 +23,6 @@ from bayescope.types import Pixels
 
 READER = 1
 """Raised whenever the same file is read as other pixels than before."""
-SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif"),
-    *(".pgm", ".pbm", ".ppm", ".pnm"),
-)
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PHOTOMETRIC = {tifffile.PHOTOMETRIC[name]: n for name, n in (("MINISBLACK", 1), ("MINISWHITE", 1), ("RGB", 3), ("PALETTE", 1))}
 """What tifffile's pixels can be taken for as they are, with the number of their channels."""
@@ -41,11 +39,11 @@ def read_image(path: Path, size: int | None = None, warn: Warn = lambda text: No
 
     Raises DataError if the file is missing, empty, damaged or of a kind that is not read.
     """
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in FORMATS:
         kind = f"a {path.suffix} file" if path.suffix else "a file without suffix"
-        raise DataError(f"{path}: {kind}; expected one of {', '.join(SUFFIXES)}. Convert it")
+        raise DataError(f"{path}: {kind}; expected one of {', '.join(FORMATS)}. Convert it")
     try:
-        image = _read_tiff(path, warn) if _is_tiff(path) else _read_pillow(path, warn)
+        image = FORMATS[path.suffix.lower()](path, warn)
     except DataError:
         raise
     except Exception as error:  # decoders raise whatever they meet in a damaged file
@@ -56,6 +54,11 @@ def read_image(path: Path, size: int | None = None, warn: Warn = lambda text: No
         ) from None
     pixels = _channels_first(image, path)
     return pixels if size is None else fit_square(pixels, size)
+
+
+def _read_raster(path: Path, warn: Warn) -> NDArray[Any]:
+    """A file of any of the common kinds, told by its content."""
+    return _read_tiff(path, warn) if _is_tiff(path) else _read_pillow(path, warn)
 
 
 def _is_tiff(path: Path) -> bool:
@@ -195,3 +198,14 @@ def _channels_first(image: Any, path: Path) -> Pixels:
     raise DataError(
         f"{path}: shape {image.shape}; expected one grayscale or RGB image, (height, width) or (height, width, 3). Convert it"
     )
+
+
+Decoder = Callable[[Path, Warn], NDArray[Any]]
+"""File to ``(height, width)`` or ``(height, width, 3)``, unsigned 8 or 16 bit; what it raises becomes a DataError."""
+FORMATS: dict[str, Decoder] = {
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".dib", ".webp", ".gif"), _read_raster),
+    **dict.fromkeys((".pgm", ".pbm", ".ppm", ".pnm"), _read_raster),
+}
+"""By suffix, in lower case."""
+SUFFIXES = FORMATS.keys()
+"""Of the image files that are read, in lower case."""
