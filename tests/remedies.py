@@ -393,16 +393,23 @@ def diverging(p: Place) -> None:
     p.works("train", p.npz, "--out", p.out, "--config", toml, "--steps", 2, "--force")
 
 
-@remedy("config:read_config", "expected a TOML configuration file")
-@remedy("config:read_config", "not valid TOML")
-@remedy("config:read_config", "{}:\n{}")
-@remedy("config:parse_config", "")
+@remedy("config.__init__:read_config", "expected a TOML configuration file")
+@remedy("config.__init__:read_config", "not valid TOML")
+@remedy("config.__init__:read_config", "{}:\n{}")
+@remedy("config.__init__:parse_config", "")
+@remedy("errors:lookup", "")
+@remedy("fitting.words:check_words", "")
 def configuration(p: Place) -> None:
     toml = p.folder / "c.toml"
     words = ("train", p.npz, "--out", p.out, "--steps", 2, "--config", toml)
     p.refused(*words)
     good = dump_toml(p.config)
-    for wrong in (good.replace("=", ":"), good + "colour = 1\n", good.replace("batch_size = 8", "batch_size = 0")):
+    for wrong in (
+        good.replace("=", ":"),
+        good + "colour = 1\n",
+        good.replace("batch_size = 8", "batch_size = 0"),
+        good.replace('"fast"', '"slow"'),
+    ):
         toml.write_text(wrong)
         p.refused(*words)
     toml.write_text(good)
@@ -788,7 +795,8 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.intensity:_with_square_pixels", ""): _DICOM,
     ("data.table:_decoded", "cannot be read as a table"): "a table that the system does not let be read",
     ("training_record", ""): "a damaged file of a run folder: train again, as checkpoint:load_tensors says too",
-    ("denoiser", ""): "the configuration refuses it before",
+    ("diffusion.denoiser:start_filters", ""): "tests/test_extension.py, with a network that has no stem",
+    ("diffusion.nets.backbone", ""): "tests/test_extension.py, with a network that offers less than Bayescope's own",
     ("data.channels", ""): "tests/data/filesystem/test_image_files.py: converting pictures is for other programs",
     ("data.decoded", ""): "tests/data/filesystem/test_decoded_cache.py: an environment variable",
     ("data.folders", ""): "tests/data/filesystem/test_class_folders.py",
