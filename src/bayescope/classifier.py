@@ -8,31 +8,22 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from bayescope.calibration import KINDS
-from bayescope.calibration.affine import unchanged
-from bayescope.calibration.base import too_few_images
-from bayescope.config import Config, parse_config
+from bayescope.config import parse_config
 from bayescope.data.arrays import channels_first, check_array, stacked
-from bayescope.data.dataset import Dataset, ImageSet
-from bayescope.data.units import as_trained_on, doubt_of_units, in_training_units
-from bayescope.data.unlabelled import unlabelled_images
-from bayescope.errors import ConfigError, DataError, UncalibratedWarning, UnitsWarning
-from bayescope.fitting.fit import fit
+from bayescope.data.units import as_trained_on
+from bayescope.errors import UncalibratedWarning
+from bayescope.fitting import estimator as parts
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import Predictions, check_prior
 from bayescope.runs.folder import manifest_of, read_manifest, read_record, save_run
 from bayescope.runs.model_file import load_model
 from bayescope.runs.training_record import TrainingRecord
-from bayescope.types import Floats, Labels, Pixels
+from bayescope.types import Floats, Pixels
 
-_FEWEST_HELD_OUT = 8
 _ESTIMATOR = "estimator"
-_TRAINING = ("steps", "batch_size", "learning_rate", "optimizer", "generative_steps", "evidence_weight", "augmentation")
-_EVIDENCE = ("levels", "noises", "level_weights", "calibration", "calibration_augmentation", "disagreement_rate", "max_passes")
 
 
 class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -55,9 +46,10 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Scoring; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
         as few as six where the winner is settled soon.  Assign ``disagreement_rate`` or ``max_passes`` anew at any time.
     validation_fraction
-        Share of the training images held out, stratified, to fit the level weights.  With fewer than eight, or a class
-        of one image, none is held out, the plain bound is used, every image is scored in full, and nothing is calibrated or
-        tested for novelty.
+        Share of the training images held out, stratified, to fit level weights and calibration; with ``groups`` by patient
+        and rounded to 1/k, and unused where ``fit`` is given ``validation``.  With fewer than eight, or a class of one image,
+        none is held out, the plain bound is used, every image is scored in full, and nothing is calibrated or tested for
+        novelty.
     unlabelled
         Label in ``y`` of images that have none, as in scikit-learn's semi-supervised estimators: they teach what images look
         like, and are no class.  Where only one other label is there it is a class like any.  None: always a class.
@@ -139,38 +131,66 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Train on images ``X`` with labels ``y``.  Raises ValueError (scikit-learn's checks), DataError or ConfigError.
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        validation: tuple[ArrayLike, ...] | None = None,
+    ) -> Self:
+        """Train on images.
 
-        Warns with :class:`bayescope.errors.UncalibratedWarning` if too few images could be held out to calibrate on.
+        Parameters
+        ----------
+        X : (n, height, width), (n, channel, height, width) or (n, features)
+            Images in any units, or rows.
+        y : (n,)
+            Labels.
+        groups : (n,), optional
+            Patient of each image.  All images of a patient are held out together, or not at all; calibration and intervals
+            take them for one patient's.  Default: each image is another patient's.
+        validation : (X, y) or (X, y, groups), optional
+            Images, in the units of ``X``, to fit level weights and calibration on; then no image of ``X`` is held out.
+
+        Returns
+        -------
+        ScoreClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn's checks of ``X``, ``y`` or ``groups`` fail.
+        DataError
+            If there is one class only, an array is not one of images, or a patient or label of ``validation`` does not fit.
+        ConfigError
+            If a parameter is out of range.
+
+        Warns
+        -----
+        UncalibratedWarning
+            If there are too few validation images to calibrate on.
+
+        Examples
+        --------
+        >>> classifier.fit(X, y, groups=patients)  # doctest: +SKIP
+        >>> classifier.fit(X, y, validation=(X_val, y_val))  # doctest: +SKIP
         """
         X = stacked(X)
         check_array(X, self.image_shape)
         X, y = validate_data(self, X, y, allow_nd=True, dtype="numeric")
         check_classification_targets(y)
-        labelled = self._labelled(np.asarray(y))
-        self.classes_, labels = np.unique(np.asarray(y)[labelled], return_inverse=True)
-        if len(self.classes_) < 2:
-            raise DataError(
-                f"y holds one class only ({self.classes_[0]!r}); expected at least 2. Give images of another class too"
-            )
+        self.classes_, labels = parts.labelled_classes(np.asarray(y), self.unlabelled)
         names = tuple(str(name) for name in self.classes_)
         prior = None if self.class_prior is None else check_prior(np.asarray(self.class_prior, dtype=float), names)
-        everything = as_trained_on(channels_first(np.asarray(X), self.image_shape))
-        pixels = everything if labelled.all() else everything[labelled]
-        config = self._config(is_table=np.ndim(X) == 2 and self.image_shape is None)
-        train, val = self._hold_out(labels, config.seed)
-        none_held_out = len(val) == 0
-        if none_held_out:
-            evidence = config.evidence.model_copy(update={"level_weights": "bound", "calibration": "none"})
-            val, config = train, config.model_copy(update={"evidence": evidence})
-        images = ImageSet(pixels, labels.astype(np.int64), names, tuple(str(i) for i in range(len(pixels))))
-        data = Dataset(images.subset(train), images.subset(val), images.subset(val), source="array")
-        if not labelled.all():
-            others = tuple(map(str, np.flatnonzero(~labelled)))
-            data = replace(data, unlabelled=unlabelled_images(everything[~labelled], others, names))
-        fitted = fit(data, config, prior)
-        self.model_ = _rests_on_nothing(fitted, self.calibration) if none_held_out else fitted
+        pixels = as_trained_on(channels_first(np.asarray(X), self.image_shape))
+        config = parts.configuration(self.get_params(deep=False), is_table=np.ndim(X) == 2 and self.image_shape is None)
+        images = parts.image_set(pixels, labels, names, groups)
+        if validation is None:
+            data = parts.split_images(images, self.validation_fraction, config.seed)
+        else:
+            data = parts.with_validation(images, parts.validation_images(self, validation, images))
+        self.model_ = parts.fit_dataset(data, config, prior)
         self.manifest_ = manifest_of(data)
         self.record_: TrainingRecord | None = TrainingRecord.of(data)
         if not self.model_.calibration.calibrated and self.calibration != "none":
@@ -238,7 +258,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises RunError if it cannot be read; ConfigError if the device is not there.
         """
         model, manifest = load_model(Path(path), device), read_manifest(Path(path))
-        classifier = cls(**_parameters(model) | {"device": device, "image_shape": model.image_shape})
+        classifier = cls(**parts.parameters_of(model) | {"device": device, "image_shape": model.image_shape})
         classifier.model_ = model
         classifier.class_prior_ = model.class_prior
         classifier.manifest_ = manifest
@@ -255,61 +275,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.non_deterministic = False
         return tags
 
-    def _config(self, is_table: bool) -> Config:
-        seed = self.random_state
-        if not isinstance(seed, int | np.integer):
-            seed = check_random_state(seed).randint(2**31 - 1)
-        training, evidence = ({name: getattr(self, name) for name in names} for names in (_TRAINING, _EVIDENCE))
-        if is_table and self.augmentation == "auto":
-            training["augmentation"] = "none"
-        net = {"widths": tuple(self.widths)}
-        return parse_config({"seed": int(seed), "device": self.device, "net": net, "training": training, "evidence": evidence})
-
-    def _labelled(self, y: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which of ``y (n,)`` are classes."""
-        unlabelled = np.zeros(len(y), dtype=bool) if self.unlabelled is None else np.asarray(y == self.unlabelled)
-        return ~unlabelled if len(np.unique(y[~unlabelled])) > 1 else np.ones(len(y), dtype=bool)
-
     def _ready(self, X: ArrayLike) -> tuple[LikelihoodModel, Pixels]:
         check_is_fitted(self)
-        X = stacked(X)
-        check_array(X, self.model_.image_shape)
-        X = np.asarray(validate_data(self, X, reset=False, allow_nd=True, dtype="numeric"))
-        pixels = channels_first(X, self.model_.image_shape)
-        stored = in_training_units(pixels, self.model_.pixel_type, self.model_.scale, "X")
-        if remark := doubt_of_units(pixels, stored, self.model_.scale, "X"):
-            warnings.warn(remark, UnitsWarning, stacklevel=3)
-        return self.model_, stored
-
-    def _hold_out(self, labels: Labels, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        everyone = np.arange(len(labels))
-        if not 0 <= self.validation_fraction < 1:
-            raise ConfigError(
-                f"validation_fraction {self.validation_fraction}; expected at least 0 and below 1. Give such a share"
-            )
-        n_held_out = round(self.validation_fraction * len(labels))
-        counts = np.bincount(labels)
-        if n_held_out < max(_FEWEST_HELD_OUT, len(counts)) or counts.min() < 2:
-            return everyone, everyone[:0]
-        train, val = train_test_split(everyone, test_size=n_held_out, stratify=labels, random_state=seed)
-        return train, val
-
-
-def _rests_on_nothing(model: LikelihoodModel, kind: str) -> LikelihoodModel:
-    """The same without what was fitted on its own training images."""
-    no_images = (0,) * len(model.class_names)
-    raw = model.calibration
-    if kind != "none":
-        raw = unchanged(no_images, too_few_images(no_images, kind, KINDS[kind].fewest_images))
-    return model.with_post_hoc(novelty=None, statistics=None, calibration=raw)
-
-
-def _parameters(model: LikelihoodModel) -> dict[str, Any]:
-    config = model.config
-    return {
-        **{name: getattr(config.training, name) for name in _TRAINING},
-        **{name: getattr(config.evidence, name) for name in _EVIDENCE},
-        "widths": config.net.widths,
-        "class_prior": model.class_prior,
-        "random_state": config.seed,
-    }
+        model = self.model_
+        return model, parts.images_to_score(self, X, model.image_shape, model.pixel_type, model.scale)

@@ -38,6 +38,8 @@ def cross_fitted_calibration(
         return unchanged(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
     if min(images) < kind.fewest_images:
         return unchanged(images, too_few_images(images, kind.kind, kind.fewest_images))
+    if patients is not None and len(set(patients)) < 2:
+        return unchanged(images, "uncalibrated likelihood ratios: validation images of one patient only. Raw ratios overstate")
     evidence = np.concatenate(out_of_fold_evidence(settings, copies, labels, patients))
     if not np.isfinite(evidence).all():
         raise DataError(
@@ -80,7 +82,7 @@ def out_of_fold(
     folds are stratified, and hold whole ``patients (n,)`` (default: every image is another's). Serves twice: raw ratios
     whose level weights were fitted on the other images, on which a calibration may be fitted; and calibrated ratios for an
     honest figure on the very images of the calibration.
-    Raises DataError if a class has fewer than two images.
+    Raises DataError if a class has fewer than two images, or all are of one patient.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -88,8 +90,11 @@ def out_of_fold(
     smallest = int(counts[counts > 0].min(initial=len(labels)))
     if smallest < 2:
         raise DataError(f"validation images per class: {counts.tolist()}; cross-fitting expects at least two of each class")
+    n_patients = len(labels) if patients is None else len(set(patients))
+    if n_patients < 2:
+        raise DataError("validation images of one patient only; cross-fitting expects images of at least two")
     kind = StratifiedKFold if patients is None else StratifiedGroupKFold
-    splitter = kind(min(folds, smallest), shuffle=True, random_state=seed)
+    splitter = kind(min(folds, smallest, n_patients), shuffle=True, random_state=seed)
     parts = [(asked, predict(fitting, asked)) for fitting, asked in splitter.split(labels, labels, patients) if len(asked)]
     order = np.argsort(np.concatenate([asked for asked, _ in parts]))
     return np.concatenate([answer for _, answer in parts])[order]

@@ -1,13 +1,21 @@
-"""How the cases of an archive are divided into train, val and test: as published, without leaks, or in folds, by patient."""
+"""How the cases of an archive are divided into train, val and test: as published, without leaks, or in folds, by patient.
 
+And how an array of images is divided into two parts.
+"""
+
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from bayescope.errors import ConfigError, DataError
+from bayescope.types import Labels
 
 SCHEMES = ("official", "leak-free", "folds")
+FEWEST_HELD_OUT = 8
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,53 @@ def divide(labelled: pd.DataFrame, split: Split, archive: str) -> pd.Series:
         train = labelled[part == "train"]
         part[_held_out(train, round(1 / split.val_fraction), 0, split.seed, archive)] = "val"
     return part
+
+
+def hold_out(labels: Labels, fraction: float, seed: int, groups: Sequence[str] | None = None) -> tuple[Labels, Labels]:
+    """Split images at random into two parts, stratified by label.
+
+    Parameters
+    ----------
+    labels : (n,)
+        Class of each image, numbered from 0.
+    fraction : float
+        Share of the images to hold out, at least 0 and below 1.  With ``groups`` it is rounded to 1/k, k ≥ 2.
+    seed : int
+        Of the random draw.
+    groups : (n,), optional
+        Patient of each image; all images of a patient go to the same part.
+
+    Returns
+    -------
+    train, held_out : (m,), (n - m,)
+        Indices.  None are held out if they would be fewer than 8, fewer than the classes or of one patient, or if a class
+        would be in one part only.
+
+    Raises
+    ------
+    ConfigError
+        If ``fraction`` is out of range.
+    """
+    if not 0 <= fraction < 1:
+        raise ConfigError(f"validation_fraction {fraction}; expected at least 0 and below 1. Give such a share")
+    everyone, n_held_out, n_classes = np.arange(len(labels)), round(fraction * len(labels)), labels.max() + 1
+    patients = everyone if groups is None else np.unique(groups, return_inverse=True)[1]
+    patients_of_class = [len(np.unique(patients[labels == k])) for k in range(n_classes)]
+    fewest = max(FEWEST_HELD_OUT, n_classes)
+    if n_held_out < fewest or min(patients_of_class) < 2:
+        return everyone, everyone[:0]
+    if groups is None:
+        train, held_out = train_test_split(everyone, test_size=n_held_out, stratify=labels, random_state=seed)
+        return train, held_out
+    n_folds = min(max(2, round(1 / fraction)), max(patients_of_class))
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for train, held_out in folds.split(everyone, labels, patients):
+            in_both = min(len(np.unique(labels[part])) for part in (train, held_out)) == n_classes
+            if in_both and len(held_out) >= fewest and len(np.unique(patients[held_out])) > 1:
+                return train, held_out
+    return everyone, everyone[:0]
 
 
 def _held_out(cases: pd.DataFrame, n_folds: int, fold: int, seed: int, archive: str) -> pd.Index:

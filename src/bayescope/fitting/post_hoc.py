@@ -20,6 +20,7 @@ from bayescope.inference.predictions import predict_from_evidence
 from bayescope.training.augmentation import Augment
 from bayescope.types import Floats, Labels, Pixels
 
+_FEWEST_PATIENTS = 3
 _FEWEST_OF_A_CLASS = 2 * BiasCorrectedTemperatureScaling.fewest_images
 
 
@@ -72,11 +73,11 @@ def _without_noise(model: LikelihoodModel, pixels: Pixels, sigmas: Floats, first
 def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> Decisions | None:
     """On answers of weights and a calibration that saw neither the image nor its patient; one image of each patient counts.
 
-    None with too few images of a class.
+    None with too few images of a class, or too few patients for folds within folds.
     """
     settings, labels, prior = model.config.evidence, held_out.labels, model.class_prior
     patients = np.arange(len(labels)) if held_out.groups is None else np.array(held_out.groups)
-    if np.bincount(labels, minlength=len(prior)).min() < _FEWEST_OF_A_CLASS:
+    if np.bincount(labels, minlength=len(prior)).min() < _FEWEST_OF_A_CLASS or len(np.unique(patients)) < _FEWEST_PATIENTS:
         return None
 
     def posterior(fitting: Labels, asked: Labels) -> Floats:
