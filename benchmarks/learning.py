@@ -30,7 +30,8 @@ from bayescope.diffusion.device import open_fabric
 from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_network
 from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
 from bayescope.evidence.level_weights import fit_level_weights, level_spacing
-from bayescope.metrics.classification import accuracy, auc
+from bayescope.metrics.classification import accuracy
+from bayescope.metrics.delong import auc
 from bayescope.training.augmentation import LIGHT, Augment, Compose, Intensity
 from bayescope.training.loop import Progress, start, train
 from bayescope.training.sampler import seeded

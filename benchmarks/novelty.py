@@ -26,7 +26,7 @@ from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_
 from bayescope.evaluation.demo import phantom_dataset
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.novelty import NoveltyResult
-from bayescope.metrics.classification import one_vs_rest_auc
+from bayescope.metrics.delong import one_vs_rest_auc
 from bayescope.runs.model_file import load_model
 from bayescope.types import Floats, Pixels
 from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted

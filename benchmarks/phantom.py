@@ -17,7 +17,8 @@ from bayescope.data.dataset import ImageSet
 from bayescope.data.phantom import Phantom
 from bayescope.evaluation.demo import BENCHMARK_IMAGES, IdealObserver, benchmark_config, phantom_dataset
 from bayescope.fitting.fit import fit
-from bayescope.metrics.classification import accuracy, one_vs_rest_auc
+from bayescope.metrics.classification import accuracy
+from bayescope.metrics.delong import one_vs_rest_auc
 from bayescope.types import Floats
 from benchmarks.store import Store
 

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.special import softmax
 
 from bayescope.data.dataset import ImageSet
-from bayescope.metrics.bootstrap import bootstrap
-from bayescope.metrics.classification import accuracy, expected_calibration_error, log_loss
+from bayescope.metrics.bootstrap import bootstrap, by_image
+from bayescope.metrics.classification import accuracy, surprise
 from bayescope.types import Floats, Labels
 from benchmarks.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from benchmarks.rows import Case, cases, few, interval, parse, parser, warned
@@ -22,7 +22,23 @@ from benchmarks.temperature import fit_temperature
 
 SETS = ("pneumoniamnist",)
 PER_CLASS = 200
-MEASURES = {"accuracy": accuracy, "ece": expected_calibration_error, "log_loss": log_loss}
+
+
+def equal_width_ece(posterior: Floats, labels: Labels, n_bins: int = 10) -> float:
+    """Mean distance of confidence and accuracy over equal-width bins of the top class's probability."""
+    confidence = posterior.max(axis=1)
+    hit = posterior.argmax(axis=1) == labels
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    gaps = [abs(confidence[bins == b].sum() - hit[bins == b].sum()) for b in range(n_bins)]
+    return float(sum(gaps) / len(labels))
+
+
+def mean_surprise(posterior: Floats, labels: Labels) -> float:
+    """The log loss, nats."""
+    return float(surprise(posterior, labels).mean())
+
+
+MEASURES = {"accuracy": accuracy, "ece": equal_width_ece, "log_loss": mean_surprise}
 
 
 def scores(posterior: Floats, labels: Labels) -> dict[str, list[float]]:
@@ -31,7 +47,7 @@ def scores(posterior: Floats, labels: Labels) -> dict[str, list[float]]:
     def measures(rows: Labels) -> Floats:
         return np.array([measure(posterior[rows], labels[rows]) for measure in MEASURES.values()])
 
-    return dict(zip(MEASURES, map(interval, bootstrap(measures, len(labels))), strict=True))
+    return dict(zip(MEASURES, map(interval, bootstrap(by_image(measures), len(labels), kind="basic")), strict=True))
 
 
 def measure(case: Case, split: ImageSet, temperature: float, name: str, strength: int) -> dict[str, object]:

@@ -30,16 +30,15 @@ from bayescope.inference.abstention import risk_coverage
 from bayescope.inference.decisions import Decided, fit_decisions
 from bayescope.inference.explain import counterfactual
 from bayescope.inference.model import LikelihoodModel
-from bayescope.metrics.bootstrap import bootstrap
+from bayescope.metrics.bootstrap import bootstrap, by_image, means_of
 from bayescope.metrics.calibration import (
     MEASURES,
     assess,
-    brier,
     expected_calibration_error,
     expected_if_calibrated,
     resample_to_prevalence,
 )
-from bayescope.metrics.classification import log_loss
+from bayescope.metrics.classification import brier, log_loss, surprise
 from bayescope.types import Floats, Labels
 from benchmarks.rows import Case, cases, first_of_each_class, interval, parse, parser
 from benchmarks.store import Store
@@ -64,22 +63,21 @@ def calibration(log_ratio: Floats, labels: Labels, priors: dict[str, float]) -> 
     """Every measure of log-ratios for class 1 ``(n,)``, and what perfect answers would show on as many images."""
     posterior = at(log_ratio, labels.mean())
     found = assess(np.stack([-log_ratio, log_ratio], axis=1), posterior, labels)[1]
-    surprise = bootstrap(lambda rows: np.array([log_loss(posterior[rows], labels[rows])]), len(labels))[0]
+    loss = bootstrap(means_of(surprise(posterior, labels)), len(labels), kind="basic")[0]
     perfect = expected_if_calibrated(posterior[:, 1])
     drawn = np.random.default_rng(0).random((200, len(labels))) < posterior[:, 1]
-    surprises = [log_loss(posterior, row.astype(np.int64)) for row in drawn]
-    rows: dict[str, object] = {name: interval(found[name]) for name in MEASURES} | {"log loss": interval(surprise)}
+    losses = [surprise(posterior, row.astype(np.int64)).mean() for row in drawn]
+    rows: dict[str, object] = {name: interval(found[name]) for name in MEASURES} | {"log loss": interval(loss)}
     rows |= {f"{name}, if perfect": interval(perfect[name]) for name in MEASURES}
-    rows["log loss, if perfect"] = np.round([np.mean(surprises), *np.quantile(surprises, [0.025, 0.975])], 5).tolist()
+    rows["log loss, if perfect"] = np.round([np.mean(losses), *np.quantile(losses, [0.025, 0.975])], 5).tolist()
     return rows | {f"at {name}": at_prior(at(log_ratio, prior), labels) for name, prior in priors.items()}
 
 
 def at_prior(posterior: Floats, labels: Labels) -> dict[str, float]:
     """What depends on the prior, at another one."""
-    said, so = posterior[:, 1], labels == 1
     return {
-        "ECE": expected_calibration_error(said, so),
-        "Brier score": brier(said, so),
+        "ECE": expected_calibration_error(posterior[:, 1], labels == 1),
+        "Brier score": brier(posterior, labels, positive=1),
         "log loss": log_loss(posterior, labels),
     }
 
@@ -111,7 +109,8 @@ def prevalence_check(log_ratio: Floats, diseased: Labels) -> dict[str, object]:
             images = chosen[members[chosen]]
             if not len(images):
                 continue
-            seen = bootstrap(lambda r, i=images: np.array([diseased[i[r]].mean()]), len(images), images.tolist(), 0, 200)[0]
+            mean = means_of(diseased[images])
+            seen = bootstrap(mean, len(images), images.tolist(), kind="basic", n_bootstrap=200)[0]
             ratio = (weight * labels)[:, members].sum(axis=1) / (weight * said)[:, members].sum(axis=1)
             rows[part] = {
                 "said": float(said[images].mean()),
@@ -144,7 +143,7 @@ def error_bars(model: LikelihoodModel, images: ImageSet) -> dict[str, object]:
     mean, spread = ratios.mean(axis=0), ratios.std(axis=0, ddof=1)
     held = (np.abs(ratios - mean) < 1.645 * np.sqrt(1 - 1 / REPETITIONS) * bars).mean(axis=1)
     return {
-        "in full": interval(bootstrap(lambda rows: np.array([held[rows].mean()]), REPETITIONS)[0]),
+        "in full": interval(bootstrap(means_of(held), REPETITIONS, kind="basic")[0]),
         "bar over spread": float(np.sqrt((bars**2).mean() / (spread**2).mean())),
     }
 
@@ -179,7 +178,11 @@ def counterfactuals(model: LikelihoodModel, images: ImageSet) -> dict[str, dict[
 def decisions(decided: Decided | None, posterior: Floats, labels: Labels) -> dict[str, object]:
     """How sets and abstention did, and the risk at every coverage; None where a method vouches for nothing."""
     curve = risk_coverage(posterior, labels)
-    area = bootstrap(lambda rows: np.array([risk_coverage(posterior[rows], labels[rows]).area]), len(labels))[0]
+
+    def risk(rows: Labels) -> Floats:
+        return np.array([risk_coverage(posterior[rows], labels[rows]).area])
+
+    area = bootstrap(by_image(risk), len(labels), kind="basic")[0]
     found: dict[str, object] = {
         "AURC": interval(area),
         "risk at coverage": {f"{c:.1f}": float(curve.risk[round(c * len(labels)) - 1]) for c in np.linspace(0.1, 1, 10)},

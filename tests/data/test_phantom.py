@@ -5,7 +5,8 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import multivariate_normal
 
 from bayescope.data.phantom import Phantom
-from bayescope.metrics.classification import accuracy, one_vs_rest_auc
+from bayescope.metrics.classification import accuracy
+from bayescope.metrics.delong import one_vs_rest_auc
 
 TINY = Phantom(size=6, reach=1, mass_radius=2.0)
 

@@ -11,7 +11,7 @@ from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.errors import DataError, RunError
 from bayescope.evidence.denoising import draw_noise, level_evidence
 from bayescope.inference.novelty import NoveltyTest, fit_novelty, image_features
-from bayescope.metrics.classification import one_vs_rest_auc
+from bayescope.metrics.delong import one_vs_rest_auc
 
 LEVELS = 8
 SHAPE = (1, 8, 8)

@@ -9,11 +9,10 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from bayescope.errors import DataError
-from bayescope.metrics.bootstrap import bootstrap
+from bayescope.metrics.bootstrap import bootstrap, means_of
 from bayescope.metrics.calibration import (
     MEASURES,
     assess,
-    brier,
     cllr,
     expected_calibration_error,
     expected_if_calibrated,
@@ -21,6 +20,7 @@ from bayescope.metrics.calibration import (
     reliability_curve,
     resample_to_prevalence,
 )
+from bayescope.metrics.classification import brier
 
 
 def exact_ratio(n: int, distance: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +78,7 @@ def test_calibration_error_of_a_known_distortion() -> None:
     positive = rng.random(400_000) < said**2
     assert expected_calibration_error(said, positive, 50) == pytest.approx(1 / 2 - 1 / 3, abs=3e-3)
     assert expected_calibration_error(said**2, positive) < 3e-3
-    assert brier(said, positive) == pytest.approx(1 / 3 - 2 / 4 + 1 / 3, abs=3e-3)
+    assert brier(np.stack([1 - said, said], axis=1), positive, positive=1) == pytest.approx(1 / 3 - 2 / 4 + 1 / 3, abs=3e-3)
 
 
 @settings(deadline=None, max_examples=40)
@@ -127,7 +127,7 @@ def test_intervals_hold_the_truth_about_as_often_as_promised() -> None:
         "minCllr": integral(2.0),
         "calibration loss": integral(2.0, 2.0) - integral(2.0),
         "ECE": expected_calibration_error(expit(2 * ratio), positive),
-        "Brier score": brier(expit(2 * ratio), positive),
+        "Brier score": brier(expit(np.stack([-2 * ratio, 2 * ratio], axis=1)), positive),
     }
     held = dict.fromkeys(MEASURES, 0)
     for seed in range(40):
@@ -160,7 +160,7 @@ def test_every_class_against_the_rest() -> None:
     found = assess(ratio, posterior, labels, n_bootstrap=20)
     assert len(found) == 3
     assert found[2]["Cllr"].value == pytest.approx(cllr(ratio[:, 2], labels == 2))
-    assert found[0]["Brier score"].value == pytest.approx(brier(posterior[:, 0], labels == 0))
+    assert found[0]["Brier score"].value == pytest.approx(brier(posterior, labels, positive=0))
     assert found[0]["Cllr"].value == pytest.approx(found[0]["minCllr"].value + found[0]["calibration loss"].value)
 
 
@@ -173,10 +173,7 @@ def test_an_absent_class_gives_nan_not_a_crash() -> None:
 
 def test_bootstrap_draws_whole_patients() -> None:
     values = np.repeat([0.0, 1.0, 2.0, 3.0], 25)
-
-    def mean(chosen: np.ndarray) -> np.ndarray:
-        return np.array([values[chosen].mean()])
-
+    mean = means_of(values)
     (by_image,) = bootstrap(mean, 100, n_bootstrap=300)
     (by_patient,) = bootstrap(mean, 100, patients=values.tolist(), n_bootstrap=300)
     assert by_patient.high - by_patient.low > 3 * (by_image.high - by_image.low)

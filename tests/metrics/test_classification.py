@@ -1,12 +1,14 @@
 """Measures against scikit-learn and closed forms; intervals against their promise."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from bayescope.metrics import classification
+from bayescope.metrics import classification, delong
 
 
 def made_up(n: int, n_classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,12 +25,13 @@ def test_equal_scikit_learn(n_classes: int, n: int, seed: int) -> None:
     posterior, labels = made_up(n, n_classes, seed)
     called = posterior.argmax(axis=1)
     scores = posterior[:, 1] if n_classes == 2 else posterior
-    assert classification.auc(posterior, labels) == pytest.approx(sk.roc_auc_score(labels, scores, multi_class="ovr"))
+    assert delong.auc(posterior, labels) == pytest.approx(sk.roc_auc_score(labels, scores, multi_class="ovr"))
     assert classification.accuracy(posterior, labels) == pytest.approx(sk.accuracy_score(labels, called))
     assert classification.balanced_accuracy(posterior, labels) == pytest.approx(sk.balanced_accuracy_score(labels, called))
     assert classification.log_loss(posterior, labels) == pytest.approx(sk.log_loss(labels, posterior, labels=range(n_classes)))
     if n_classes == 2:
         assert classification.brier(posterior, labels) == pytest.approx(sk.brier_score_loss(labels, posterior[:, 1]))
+        assert classification.brier(posterior, labels, positive=0) == pytest.approx(classification.brier(posterior, labels))
     of_class = classification.one_vs_rest(posterior, labels, np.bincount(labels) / n)
     for k in range(n_classes):
         positive, found = labels == k, called == k
@@ -48,7 +51,7 @@ def test_equal_scikit_learn(n_classes: int, n: int, seed: int) -> None:
 
 
 def test_ties_count_half() -> None:
-    assert classification.one_vs_rest_auc(np.array([0.5, 0.5, 0.5]), np.array([True, False, True])) == 0.5
+    assert delong.one_vs_rest_auc(np.array([0.5, 0.5, 0.5]), np.array([True, False, True])) == 0.5
 
 
 def test_interval_holds_the_truth_about_as_often_as_promised() -> None:
@@ -69,7 +72,30 @@ def test_an_absent_class_gives_nan_not_a_crash() -> None:
     assert estimates["accuracy"].value == 1.0
 
 
-def test_calibration_error_of_a_calibrated_and_an_overconfident_answer() -> None:
-    posterior, labels = made_up(20_000, 2, 0)
-    assert classification.expected_calibration_error(posterior, labels) < 0.02
-    assert classification.expected_calibration_error(np.round(posterior), labels) > 0.2
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 4), st.integers(10, 60), st.integers(0, 10_000))
+def test_terms_of_images_average_to_the_measures_of_scikit_learn(n_classes: int, n: int, seed: int) -> None:
+    posterior, labels = made_up(n, n_classes, seed)
+    posterior[0] = np.eye(n_classes)[1] * (1 + 1e-15)  # rounding may bring a probability above 1
+    assert classification.surprise(posterior, labels).mean() == pytest.approx(classification.log_loss(posterior, labels))
+    assert classification.squared_error(posterior, labels).mean() == pytest.approx(classification.brier(posterior, labels))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 4), st.integers(10, 40), st.integers(0, 10_000))
+def test_weights_count_images_as_often_as_they_are_drawn(n_classes: int, n: int, seed: int) -> None:
+    posterior, labels = made_up(n, n_classes, seed)
+    weights = np.random.default_rng(seed).integers(0, 3, (2, n))
+    for row, counts in zip(weights, classification.confusion(posterior, labels, weights), strict=True):
+        drawn = np.arange(n).repeat(row)
+        np.testing.assert_array_equal(counts, classification.confusion(posterior[drawn], labels[drawn]))
+
+
+def test_area_of_every_class_has_the_interval_of_delong() -> None:
+    posterior, labels = made_up(60, 3, 1)
+    patients = (np.arange(60) // 2).tolist()
+    found = classification.measure_classes(posterior, labels, ["a", "b", "c"], np.full(3, 1 / 3), patients, n_bootstrap=5)
+    for k, name in enumerate("abc"):
+        score = posterior[:, k]
+        expected = delong.auc_interval(np.stack([1 - score, score], axis=1), (labels == k).astype(int), patients)
+        assert dataclasses.astuple(found[name]["AUC"]) == pytest.approx(dataclasses.astuple(expected))

@@ -14,11 +14,11 @@ from bayescope.evaluation.selection import ChosenImages, unseen_images
 from bayescope.inference.abstention import risk_coverage
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import ClassPrior, Predictions
-from bayescope.metrics.bootstrap import Estimate, bootstrap
+from bayescope.metrics.bootstrap import Estimate, bootstrap, by_image
 from bayescope.metrics.calibration import assess, expected_if_calibrated
 from bayescope.metrics.classification import confusion, measure, measure_classes
 from bayescope.runs.model_file import load_model
-from bayescope.types import Floats
+from bayescope.types import Floats, Labels
 
 _TINY = 1e-9
 
@@ -230,9 +230,11 @@ def rests_on(model: LikelihoodModel) -> str:
 def _aurc(predictions: Predictions, images: ImageSet) -> Estimate:
     """Mean share of errors over all shares of images answered, the surest first."""
     posterior, labels = predictions.posterior, images.labels
-    return bootstrap(
-        lambda chosen: np.array([risk_coverage(posterior[chosen], labels[chosen]).area]), len(labels), images.groups
-    )[0]
+
+    def area(chosen: Labels) -> Floats:
+        return np.array([risk_coverage(posterior[chosen], labels[chosen]).area])
+
+    return bootstrap(by_image(area), len(labels), images.groups, kind="basic")[0]
 
 
 def _trust(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -> dict[str, dict[str, Trust]]:

@@ -1,4 +1,4 @@
-"""Do the numbers mean what they say?  Measures of likelihood ratios and probabilities, with their intervals.
+"""Calibration of likelihood ratios and probabilities, with confidence intervals.
 
 The cost of log-likelihood ratios l (Brümmer & du Preez 2006), in bits; 1 for l = 0, which tells nothing::
 
@@ -18,7 +18,7 @@ from scipy.stats import beta
 
 from bayescope.calibration.isotonic import pooled_log_ratio
 from bayescope.errors import DataError
-from bayescope.metrics.bootstrap import N_BOOTSTRAP, Estimate, bootstrap, patient_numbers
+from bayescope.metrics.bootstrap import N_BOOTSTRAP, Estimate, bootstrap, by_image, patient_numbers
 from bayescope.types import Floats, Labels
 
 MEASURES = ("Cllr", "minCllr", "calibration loss", "ECE", "Brier score")
@@ -67,11 +67,6 @@ def expected_calibration_error(probability: Floats, positive: np.ndarray, n_bins
     return float(np.abs(excess).sum() / len(probability))
 
 
-def brier(probability: Floats, positive: np.ndarray) -> float:
-    """Mean squared error of the probability of the positive class."""
-    return float(((probability - positive) ** 2).mean())
-
-
 def reliability_curve(
     probability: Floats, positive: np.ndarray, n_bins: int = 10, patients: Sequence[Hashable] | None = None
 ) -> ReliabilityCurve:
@@ -105,7 +100,7 @@ def assess(
         rows = [_measures(log_ratio[chosen, k], posterior[chosen, k], labels[chosen] == k) for k in range(n_classes)]
         return np.concatenate(rows)
 
-    found = bootstrap(measures, len(labels), patients, seed, n_bootstrap)
+    found = bootstrap(by_image(measures), len(labels), patients, kind="basic", seed=seed, n_bootstrap=n_bootstrap)
     return tuple(
         dict(zip(MEASURES, found[start : start + len(MEASURES)], strict=True)) for start in range(0, len(found), len(MEASURES))
     )
@@ -142,7 +137,7 @@ def resample_to_prevalence(labels: Labels, prevalence: Floats, seed: int) -> Lab
 def _measures(log_ratio: Floats, probability: Floats, positive: np.ndarray) -> Floats:
     cost, least = cllr(log_ratio, positive), min_cllr(log_ratio, positive)
     ece = expected_calibration_error(probability, positive)
-    return np.array([cost, least, cost - least, ece, brier(probability, positive)])
+    return np.array([cost, least, cost - least, ece, np.square(probability - positive).mean()])
 
 
 def _equal_mass_bins(probability: Floats, n_bins: int) -> Labels:

@@ -1,37 +1,27 @@
-"""Measures of a classifier's answers, each with a bootstrap confidence interval.
+"""Measures of discrimination and of probabilities, each with a confidence interval.
 
 All take the posterior ``(n, classes)`` and labels ``(n,)``.  What belongs to a class, such as sensitivity, is measured of each
 class against the rest and told by its name.  AUC of two classes is the same for both; of more, the mean over classes.  Brier
 score: mean squared error of the probability of a class (two classes: the same for both), or summed over classes (more).
+
+Intervals, 95 %, are over patients.  AUC: DeLong (:mod:`bayescope.metrics.delong`).  Others: bootstrap percentiles.
 """
 
-from collections.abc import Callable, Hashable, Sequence
-from itertools import islice
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
-from scipy.stats import rankdata
+from sklearn import metrics
 
-from bayescope.metrics.bootstrap import N_BOOTSTRAP, Estimate, resampled_patients
+from bayescope.metrics.bootstrap import N_BOOTSTRAP, Estimate, bootstrap, means_of
+from bayescope.metrics.delong import auc_interval, one_vs_rest_auc
 from bayescope.types import Floats, Labels
 
 _TINY = 1e-15
 
-
-def auc(posterior: Floats, labels: Labels) -> float:
-    """Area under the ROC curve; NaN if a class is absent."""
-    if posterior.shape[1] == 2:
-        return one_vs_rest_auc(posterior[:, 1], labels == 1)
-    return float(np.mean([one_vs_rest_auc(posterior[:, k], labels == k) for k in range(posterior.shape[1])]))
-
-
-def one_vs_rest_auc(score: Floats, positive: np.ndarray) -> float:
-    """Probability that a positive scores above a negative, ties counting half (Mann-Whitney)."""
-    n_positive = int(positive.sum())
-    n_negative = len(positive) - n_positive
-    if not n_positive or not n_negative:
-        return float("nan")
-    rank_sum = rankdata(score)[positive].sum()
-    return float((rank_sum - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+MEASURES = ("AUC", "accuracy", "balanced accuracy", "log loss", "Brier score")
+CLASS_MEASURES = ("AUC", "sensitivity", "specificity", "PPV", "NPV")
+"""Of a class against the rest; PPV and NPV: positive and negative predictive value."""
 
 
 def accuracy(posterior: Floats, labels: Labels) -> float:
@@ -39,26 +29,59 @@ def accuracy(posterior: Floats, labels: Labels) -> float:
     return float((posterior.argmax(axis=1) == labels).mean())
 
 
-def balanced_accuracy(posterior: Floats, labels: Labels) -> float:
-    """Mean over classes of the share found; NaN if a class is absent."""
-    return float(np.mean([_rate(posterior, labels, k, of=True) for k in range(posterior.shape[1])]))
+def balanced_accuracy(posterior: Floats, labels: Labels, weights: np.ndarray | None = None) -> Floats:
+    """Mean over classes of the share found; NaN if a class is absent: ``()``.
+
+    ``weights (draws, n)``: how often each image is drawn; then ``(draws,)``.
+    """
+    hit = (posterior.argmax(axis=1) == labels).astype(float)
+    member = (labels[:, None] == np.arange(posterior.shape[1])).astype(float)
+    drawn = np.ones(len(labels)) if weights is None else weights
+    return ratio(drawn @ (member * hit[:, None]), drawn @ member).mean(axis=-1)
 
 
 def sensitivity(posterior: Floats, labels: Labels, k: int) -> float:
     """Share of the images of class ``k`` called so; NaN if there is none."""
-    return _rate(posterior, labels, k, of=True)
+    return _share_called(posterior, k, labels == k)
 
 
 def specificity(posterior: Floats, labels: Labels, k: int) -> float:
     """Share of the images of other classes not called class ``k``; NaN if there is none."""
-    return 1 - _rate(posterior, labels, k, of=False)
+    return 1 - _share_called(posterior, k, labels != k)
 
 
-def confusion(posterior: Floats, labels: Labels) -> Labels:
-    """How many images of each class (rows) are called each class (columns): ``(classes, classes)``."""
+def log_loss(posterior: Floats, labels: Labels) -> float:
+    """Mean of :func:`surprise`, by scikit-learn."""
+    return float(metrics.log_loss(labels, posterior.clip(_TINY, 1), labels=range(posterior.shape[1])))
+
+
+def brier(posterior: Floats, labels: Labels, positive: int | None = None) -> float:
+    """Mean of :func:`squared_error`, by scikit-learn; of the probability of class ``positive``, or of all classes."""
+    shown = range(posterior.shape[1]) if positive is None else [positive]
+    several = [metrics.brier_score_loss(labels == k, posterior[:, k].clip(0, 1), pos_label=True) for k in shown]
+    return float(np.sum(several) / (2 if positive is None and len(several) == 2 else 1))
+
+
+def surprise(posterior: Floats, labels: Labels) -> Floats:
+    """Negative log probability of each image's class: nats, ``(n,)``."""
+    return -np.log(posterior[np.arange(len(labels)), labels].clip(_TINY, 1))
+
+
+def squared_error(posterior: Floats, labels: Labels) -> Floats:
+    """Squared error of each image's probabilities, the mean over two classes or the sum over more: ``(n,)``."""
+    error = ((posterior - np.eye(posterior.shape[1])[labels]) ** 2).sum(axis=1)
+    return error / 2 if posterior.shape[1] == 2 else error
+
+
+def confusion(posterior: Floats, labels: Labels, weights: np.ndarray | None = None) -> Labels:
+    """How many images of each class (rows) are called each class (columns): ``(classes, classes)``.
+
+    ``weights (draws, n)``: how often each image is drawn; then ``(draws, classes, classes)``.
+    """
     n_classes = posterior.shape[1]
-    places = n_classes * labels + posterior.argmax(axis=1)
-    return np.bincount(places, minlength=n_classes**2).reshape(n_classes, n_classes)
+    cell = (n_classes * labels + posterior.argmax(axis=1))[:, None] == np.arange(n_classes**2)
+    drawn = np.ones(len(labels), dtype=np.int64) if weights is None else weights
+    return (drawn @ cell.astype(float)).astype(np.int64).reshape(*drawn.shape[:-1], n_classes, n_classes)
 
 
 def one_vs_rest(posterior: Floats, labels: Labels, prevalence: Floats) -> Floats:
@@ -67,46 +90,8 @@ def one_vs_rest(posterior: Floats, labels: Labels, prevalence: Floats) -> Floats
     An image is called its most probable class.  Predictive values are those at ``prevalence (classes,)``, by Bayes' rule on
     how often images of each class are called each class.
     """
-    counts = confusion(posterior, labels)
-    of_class = counts.sum(axis=1)
-    rates = np.divide(counts, of_class[:, None], out=np.full(counts.shape, np.nan), where=of_class[:, None] > 0)
-    hits, others = np.diag(counts), counts.sum() - of_class
-    false = counts.sum(axis=0) - hits
-    called, not_called = prevalence @ rates, prevalence @ (1 - rates)
-    own = prevalence * np.diag(rates)
-    return np.stack(
-        [
-            [one_vs_rest_auc(posterior[:, k], labels == k) for k in range(len(counts))],
-            np.diag(rates),
-            1 - _share(false, others),
-            _share(own, called),
-            _share(not_called - (prevalence - own), not_called),
-        ],
-        axis=1,
-    )
-
-
-def log_loss(posterior: Floats, labels: Labels) -> float:
-    """Mean surprise at the true class, nats."""
-    return float(-np.log(np.clip(posterior[np.arange(len(labels)), labels], _TINY, None)).mean())
-
-
-def brier(posterior: Floats, labels: Labels) -> float:
-    """Mean squared error of the probabilities."""
-    error = ((posterior - np.eye(posterior.shape[1])[labels]) ** 2).sum(axis=1).mean()
-    return float(error / 2 if posterior.shape[1] == 2 else error)
-
-
-CLASS_MEASURES = ("AUC", "sensitivity", "specificity", "PPV", "NPV")
-"""Of a class against the rest; PPV and NPV: positive and negative predictive value."""
-
-MEASURES: dict[str, Callable[[Floats, Labels], float]] = {
-    "AUC": auc,
-    "accuracy": accuracy,
-    "balanced accuracy": balanced_accuracy,
-    "log loss": log_loss,
-    "Brier score": brier,
-}
+    aucs = [one_vs_rest_auc(posterior[:, k], labels == k) for k in range(posterior.shape[1])]
+    return np.column_stack([aucs, _rates(confusion(posterior, labels), prevalence)])
 
 
 def measure(
@@ -116,16 +101,44 @@ def measure(
     seed: int = 0,
     n_bootstrap: int = N_BOOTSTRAP,
 ) -> dict[str, Estimate]:
-    """Every measure of all classes together with its interval.
+    """``MEASURES`` of all classes together with their intervals.
 
-    Intervals are percentiles over ``n_bootstrap`` resamples of the ``patients (n,)`` (default: of the images).  A resample that
-    lacks a class leaves the measures that need it out of that resample.
+    Parameters
+    ----------
+    posterior : (n, classes)
+        Probabilities.
+    labels : (n,)
+        True classes.
+    patients : (n,), optional
+        Patient of each image.  Default: each image is another patient's.
+    seed, n_bootstrap : int
+        Of the bootstrap, and its number of draws.
+
+    Returns
+    -------
+    dict of str to Estimate
+        The AUC as of :func:`bayescope.metrics.delong.auc_interval`.  A draw that lacks a class is left out of the interval of
+        the balanced accuracy.
+
+    Raises
+    ------
+    DataError
+        If ``patients`` are not ``n``.
     """
+    called_right = posterior.argmax(axis=1) == labels
+    means = means_of(np.column_stack([called_right, surprise(posterior, labels), squared_error(posterior, labels)]))
 
-    def values(chosen: Labels) -> Floats:
-        return np.array([function(posterior[chosen], labels[chosen]) for function in MEASURES.values()])
+    def values(weights: Labels) -> Floats:
+        return np.column_stack([balanced_accuracy(posterior, labels, weights), means(weights)])
 
-    return dict(zip(MEASURES, _percentiles(values, len(labels), patients, seed, n_bootstrap), strict=True))
+    balanced, share, loss, error = bootstrap(values, len(labels), patients, seed=seed, n_bootstrap=n_bootstrap)
+    return {
+        "AUC": auc_interval(posterior, labels, patients),
+        "accuracy": share,
+        "balanced accuracy": balanced,
+        "log loss": replace(loss, value=log_loss(posterior, labels)),
+        "Brier score": replace(error, value=brier(posterior, labels)),
+    }
 
 
 def measure_classes(
@@ -139,44 +152,38 @@ def measure_classes(
 ) -> dict[str, dict[str, Estimate]]:
     """``CLASS_MEASURES`` of each class against the rest, by its name, with intervals as of :func:`measure`.
 
-    ``prevalence (classes,)``: at which predictive values are told.
+    ``prevalence (classes,)``: of the predictive values.
     """
 
-    def values(chosen: Labels) -> Floats:
-        return one_vs_rest(posterior[chosen], labels[chosen], prevalence).ravel()
+    def values(weights: Labels) -> Floats:
+        return _rates(confusion(posterior, labels, weights), prevalence).reshape(len(weights), -1)
 
-    rows = iter(_percentiles(values, len(labels), patients, seed, n_bootstrap))
-    return {name: {measure: next(rows) for measure in CLASS_MEASURES} for name in class_names}
-
-
-def _percentiles(
-    values: Callable[[Labels], Floats], n: int, patients: Sequence[Hashable] | None, seed: int, n_bootstrap: int
-) -> list[Estimate]:
-    """``values`` of all ``n`` images with the percentile intervals over resampled patients."""
-    resamples = islice(resampled_patients(patients, n, np.random.default_rng(seed)), n_bootstrap)
-    measured = values(np.arange(n))
-    draws = np.stack([values(chosen) for chosen in resamples])
-    found = []
-    for value, column in zip(measured, draws.T, strict=True):
-        finite = column[np.isfinite(column)]
-        low, high = np.quantile(finite, [0.025, 0.975]) if len(finite) else (np.nan, np.nan)
-        found.append(Estimate(float(value), float(low), float(high)))
+    rates = iter(bootstrap(values, len(labels), patients, seed=seed, n_bootstrap=n_bootstrap))
+    found = {}
+    for k, name in enumerate(class_names):
+        against_rest = np.stack([-posterior[:, k], posterior[:, k]], axis=1)
+        area = auc_interval(against_rest, (labels == k).astype(np.int64), patients)
+        found[name] = {"AUC": area} | {what: next(rates) for what in CLASS_MEASURES[1:]}
     return found
 
 
-def expected_calibration_error(posterior: Floats, labels: Labels, n_bins: int = 10) -> float:
-    """Mean distance of confidence and accuracy over equal-width bins of the top class's probability."""
-    confidence = posterior.max(axis=1)
-    hit = posterior.argmax(axis=1) == labels
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    gaps = [abs(confidence[bins == b].sum() - hit[bins == b].sum()) for b in range(n_bins)]
-    return float(sum(gaps) / len(labels))
+def ratio(part: np.ndarray, whole: np.ndarray) -> Floats:
+    """``part / whole``, NaN where ``whole`` is 0."""
+    return np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=np.asarray(whole) > 0)
 
 
-def _rate(posterior: Floats, labels: Labels, k: int, of: bool) -> float:
-    chosen = (labels == k) == of
+def _rates(counts: Labels, prevalence: Floats) -> Floats:
+    """Sensitivity, specificity, PPV and NPV of each class from the :func:`confusion`: ``(…, classes, 4)``."""
+    of_class = counts.sum(axis=-1)
+    rates = ratio(counts, of_class[..., None])
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    false, others = counts.sum(axis=-2) - hits, counts.sum(axis=(-2, -1))[..., None] - of_class
+    called, not_called = prevalence @ rates, prevalence @ (1 - rates)
+    found = np.diagonal(rates, axis1=-2, axis2=-1)
+    own = prevalence * found
+    several = [found, 1 - ratio(false, others), ratio(own, called), ratio(not_called - (prevalence - own), not_called)]
+    return np.stack(several, axis=-1)
+
+
+def _share_called(posterior: Floats, k: int, chosen: np.ndarray) -> float:
     return float((posterior.argmax(axis=1)[chosen] == k).mean()) if chosen.any() else float("nan")
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)

@@ -12,7 +12,7 @@ from bayescope.errors import ConfigError
 from bayescope.evaluation.compare import training
 from bayescope.evaluation.compare.networks import NETWORKS, build_network
 from bayescope.evaluation.compare.training import Recipe, load_network, save_network, train_network
-from bayescope.metrics.classification import auc
+from bayescope.metrics.delong import auc
 from conftest import stripes
 
 TINY = Recipe(steps=20, batch_size=8, checks=5)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score, roc_curve
 
-from bayescope.evaluation.compare.statistics import balanced_accuracy, compare_observers, sensitivity_at_specificity
-from bayescope.metrics.classification import auc
-from bayescope.metrics.delong import delong, placements
+from bayescope.evaluation.compare.statistics import compare_observers, sensitivity_at_specificity
+from bayescope.metrics.classification import balanced_accuracy
+from bayescope.metrics.delong import auc, delong, placements
 from bayescope.types import Floats, Labels
 
 

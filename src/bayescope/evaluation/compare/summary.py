@@ -9,7 +9,7 @@ from bayescope.config import Config
 from bayescope.data.dataset import Dataset
 from bayescope.data.filesystem.account import FileAccount
 from bayescope.evaluation.compare.networks import NETWORKS
-from bayescope.evaluation.compare.run import BAYESCOPE, Result, patient_numbers
+from bayescope.evaluation.compare.run import BAYESCOPE, Result
 from bayescope.evaluation.compare.statistics import Scores, compare_observers, measures_of
 
 
@@ -61,7 +61,7 @@ def summarise(data: Dataset, config: Config, results: Sequence[Result], positive
     ``positive``: the class whose sensitivity is told; by default each of two classes, or the mean of more.
     """
     measures = measures_of(data.class_names, positive)
-    patients = patient_numbers(data.test)
+    patients = data.test.groups
     rows: list[Row] = []
     for fraction in dict.fromkeys(result.fraction for result in results):
         by_method: dict[str, list[Result]] = {}
@@ -77,7 +77,7 @@ def summarise(data: Dataset, config: Config, results: Sequence[Result], positive
         data.notes,
         data.class_names,
         len(data.test),
-        None if data.test.groups is None else int(patients.max()) + 1,
+        None if patients is None else len(set(patients)),
         len(data.val),
         tuple(sorted({result.seed for result in results})),
         config.training.steps,

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from bayescope.data.dataset import Dataset, PixelScale
 from bayescope.errors import RunError
 from bayescope.evaluation.compare.networks import Shape, build_network, find_network
-from bayescope.metrics.classification import auc
+from bayescope.metrics.delong import auc
 from bayescope.runs.files import load_tensors, save_tensors
 from bayescope.training.augmentation import build_augmentation
 from bayescope.types import Floats, Pixels

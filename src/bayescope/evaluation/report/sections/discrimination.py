@@ -14,7 +14,7 @@ from bayescope.evaluation.report.figures import GRID, INK, PALETTE, colour, new_
 from bayescope.evaluation.report.html import fragment
 from bayescope.inference.abstention import risk_coverage
 from bayescope.metrics.calibration import expected_calibration_error, reliability_curve
-from bayescope.metrics.classification import one_vs_rest_auc
+from bayescope.metrics.delong import one_vs_rest_auc
 from bayescope.types import Floats
 
 _N_BINS = 8
