@@ -788,7 +788,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.grey", ""): "tests/data/archives/test_image_folder.py",
     ("data.cases", ""): "tests/data/tables/test_cases.py",
     ("data.pictures", ""): "tests/data/archives/test_image_folder.py",
-    ("cli.classify", ""): "tests/data/formats/test_images.py",
+    ("evaluation.selection:images_of_cache", ""): "tests/evaluation/test_selection.py: needs a cache and its model",
     **{(f"calibration.{part}", ""): _ARGUMENT for part in ("__init__", "affine", "isotonic", "cross_fit")},
     ("evidence.level_weights", ""): _ARGUMENT,
     ("answers:check_prior", "prevalences of {}; expected one for each"): _ARGUMENT,

@@ -6,13 +6,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayescope.classifier import ScoreClassifier
     from bayescope.data.load import load_dataset
+    from bayescope.evaluation.evaluate import evaluate_run
+    from bayescope.inference.explain import explain
+    from bayescope.inference.read import read_for_model
+    from bayescope.runs.model_file import load_model
 
 __version__ = "0.1.0"
-__all__ = ["ScoreClassifier", "__version__", "load_dataset"]
-_HOMES = {"ScoreClassifier": "bayescope.classifier", "load_dataset": "bayescope.data.load"}
+__all__ = [
+    "ScoreClassifier",
+    "__version__",
+    "evaluate_run",
+    "explain",
+    "load_dataset",
+    "load_model",
+    "read_for_model",
+]
+_MODULES = {
+    "ScoreClassifier": "bayescope.classifier",
+    "evaluate_run": "bayescope.evaluation.evaluate",
+    "explain": "bayescope.inference.explain",
+    "load_dataset": "bayescope.data.load",
+    "load_model": "bayescope.runs.model_file",
+    "read_for_model": "bayescope.inference.read",
+}
+"""Where each public name is defined, imported when it is first asked for: importing the package loads nothing else."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'bayescope' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_MODULES]
