@@ -789,6 +789,8 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.cases", ""): "tests/data/tables/test_cases.py",
     ("data.pictures", ""): "tests/data/archives/test_image_folder.py",
     ("evaluation.selection:images_of_cache", ""): "tests/evaluation/test_selection.py: needs a cache and its model",
+    ("data.packed", ""): "tests/data/formats/test_images.py and dicom/test_dicom.py: unpacking files is for other programs",
+    ("cli.classify", ""): "tests/data/formats/test_images.py",
     **{(f"calibration.{part}", ""): _ARGUMENT for part in ("__init__", "affine", "isotonic", "cross_fit")},
     ("evidence.level_weights", ""): _ARGUMENT,
     ("answers:check_prior", "prevalences of {}; expected one for each"): _ARGUMENT,

@@ -311,3 +311,13 @@ def test_a_format_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(FORMATS, ".txt", lambda path, warn: np.loadtxt(path, dtype=np.uint8))
     assert (read_image(path) == BYTE).all()
     assert is_image(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "advice"),
+    [("a.dcm.gz", b"\x1f\x8b", "gunzip"), ("a.zip", b"PK\x03\x04", "unzip"), ("a.xz", b"\xfd7zXZ\0", "unxz")],
+)
+def test_packed_files_are_to_be_unpacked(tmp_path: Path, name: str, start: bytes, advice: str) -> None:
+    (tmp_path / name).write_bytes(start + bytes(64))
+    with pytest.raises(DataError, match=f"Unpack it first: {advice} "):
+        read_image(tmp_path / name)

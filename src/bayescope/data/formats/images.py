@@ -17,6 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
+from bayescope.data.formats.packed import check_not_packed
 from bayescope.data.formats.resize import fit_square
 from bayescope.errors import DataError
 from bayescope.types import Pixels
@@ -40,6 +41,8 @@ def read_image(path: Path, size: int | None = None, warn: Warn = lambda text: No
     Raises DataError if the file is missing, empty, damaged or of a kind that is not read.
     """
     if path.suffix.lower() not in FORMATS:
+        if path.is_file():
+            check_not_packed(path, _first_bytes(path), "an image")
         kind = f"a {path.suffix} file" if path.suffix else "a file without suffix"
         raise DataError(f"{path}: {kind}; expected one of {', '.join(FORMATS)}. Convert it")
     try:
@@ -62,8 +65,12 @@ def _read_raster(path: Path, warn: Warn) -> NDArray[Any]:
 
 
 def _is_tiff(path: Path) -> bool:
+    return _first_bytes(path).startswith(_TIFF_MARKS)
+
+
+def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(4) in _TIFF_MARKS
+        return file.read(8)
 
 
 def _read_pillow(path: Path, warn: Warn) -> NDArray[Any]:

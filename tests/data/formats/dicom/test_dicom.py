@@ -411,6 +411,17 @@ def test_packed_files_are_to_be_unpacked(path: Path, pack: Callable[[bytes], byt
         read_dicom(path)
 
 
+@pytest.mark.parametrize("syntax", ["1.2.3.4.5", "1.2.840.10008.1.2.4.100"], ids=["private", "MPEG2"])
+def test_a_transfer_syntax_that_is_not_read_is_named(path: Path, syntax: str) -> None:
+    data = pydicom.dcmread(write(path))
+    data.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
+    data.PixelData = pydicom.encaps.encapsulate([bytes(data.PixelData)])
+    data["PixelData"].is_undefined_length = True
+    data.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    with pytest.raises(DataError, match=r"transfer syntax .*, which is not read.*Convert it"):
+        read_dicom(path)
+
+
 def test_frame_count(path: Path, tmp_path: Path) -> None:
     assert frame_count(write(path)) == 1
     assert frame_count(write(path, NumberOfFrames="")) == 1

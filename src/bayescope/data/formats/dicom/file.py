@@ -19,6 +19,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, STANDARD_VR
 
+from bayescope.data.formats.packed import check_not_packed
 from bayescope.errors import DataError
 
 SUFFIXES = (".dcm", ".dicom")
@@ -27,8 +28,6 @@ _UID_ROOT = b"1.2.840.10008."
 _READ_AT_MOST = 1024
 _FEWEST_ELEMENTS = 3
 _GROUPS = (0x0002, 0x0008)
-_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7z"}
-_UNPACK = {"gzip": "gunzip", "zip": "unzip", "bzip2": "bunzip2", "xz": "unxz", "7z": "7z x"}
 
 
 def is_dicom(path: Path) -> bool:
@@ -54,11 +53,6 @@ class _Start:
     @property
     def is_dicom(self) -> bool:
         return self.has_mark or begins_with_elements(self.content)
-
-    @property
-    def packed_as(self) -> str | None:
-        """The name of the compressed format or archive that begins so, or None."""
-        return next((name for mark, name in _PACKED.items() if self.content.startswith(mark)), None)
 
 
 def _first_bytes(path: Path) -> _Start:
@@ -124,8 +118,7 @@ def check_is_dicom(path: Path) -> None:
     start = _first_bytes(path)
     if start.is_dicom:
         return
-    if packed := start.packed_as:
-        raise DataError(f"{path.name}: a {packed} file; expected DICOM as such. Unpack it first: {_UNPACK[packed]} {path.name}")
+    check_not_packed(path.name, start.content, "DICOM")
     raise DataError(
         f"{path.name}: no DICM mark after 128 bytes, nor a DICOM data set without it; expected a DICOM file. Leave it out"
     )

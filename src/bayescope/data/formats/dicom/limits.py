@@ -6,6 +6,7 @@ from pathlib import Path
 from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import RLELossless
 
 from bayescope.data.formats.dicom import codestream
@@ -53,6 +54,7 @@ def check_header(header: Dataset, frame: int | None, name: str) -> int:
             f"{name}: {header.BitsAllocated} bits a pixel; expected integers of 8 or 16. Leave it out, or convert it"
         )
     _check_described(header, name)
+    _check_syntax(header, name)
     if not 1 <= header.BitsStored <= header.BitsAllocated:
         raise refusal(name, f"{header.BitsStored} bits stored of {header.BitsAllocated} allocated", "1 to as many")
     high = header.get("HighBit")
@@ -84,6 +86,18 @@ def _check_described(header: Dataset, name: str) -> None:
         )
     if photometric not in MONOCHROME and header.get("HighBit", header.BitsStored - 1) != header.BitsStored - 1:
         raise refusal(name, f"High Bit {header.HighBit}, {header.BitsStored} bits stored", str(header.BitsStored - 1))
+
+
+def _check_syntax(header: Dataset, name: str) -> None:
+    """Raise DataError if frames are encoded as nothing here decodes: by a private scheme, or as video."""
+    syntax = header.file_meta.TransferSyntaxUID
+    try:
+        get_decoder(syntax)
+    except NotImplementedError:
+        raise DataError(
+            f"{name}: transfer syntax {syntax.name}, which is not read; expected a public one of still images. Convert it, for "
+            "example with `gdcmconv --raw`, or export it as Explicit VR Little Endian"
+        ) from None
 
 
 def frames_in(header: Dataset, name: str) -> int:
