@@ -136,7 +136,7 @@ def remedy(site: str, says: str) -> Callable[[Follow], Follow]:
 # --- Run folders -------------------------------------------------------------------------------------------------------------
 
 
-@remedy("checkpoint:load_tensors", "cannot be read")
+@remedy("runs.files:load_tensors", "cannot be read")
 def model_damaged(p: Place) -> None:
     whole = (p.run / MODEL).read_bytes()
     (p.run / MODEL).write_bytes(whole[:100])
@@ -147,7 +147,7 @@ def model_damaged(p: Place) -> None:
     p.works("evaluate", p.run, p.npz)
 
 
-@remedy("checkpoint:load_model", "expected a run folder written by")
+@remedy("runs.model_file:load_model", "expected a run folder written by")
 def model_missing(p: Place) -> None:
     p.works(*p.train())
     (p.out / MODEL).unlink()
@@ -156,7 +156,7 @@ def model_missing(p: Place) -> None:
     p.works("evaluate", p.out, p.npz)
 
 
-@remedy("checkpoint:load_model", "not written by Bayescope")
+@remedy("runs.model_file:load_model", "not written by Bayescope")
 def model_of_another(p: Place) -> None:
     save_tensors(p.run / MODEL, load_tensors(p.run / MODEL)[0])
     p.refused("evaluate", p.run, p.npz)
@@ -164,7 +164,7 @@ def model_of_another(p: Place) -> None:
     p.works("evaluate", p.run, p.npz)
 
 
-@remedy("checkpoint:load_model", "does not fit")
+@remedy("runs.model_file:load_model", "does not fit")
 def config_of_another(p: Place) -> None:
     own = (p.run / CONFIG).read_bytes()
     (p.run / CONFIG).write_text(dump_toml(parse_config({"net": {"widths": [16, 16]}})))
@@ -176,7 +176,7 @@ def config_of_another(p: Place) -> None:
     p.works("evaluate", p.run, p.npz)
 
 
-@remedy("checkpoint:check_format", "this version of Bayescope reads format")
+@remedy("runs.model_file:check_format", "this version of Bayescope reads format")
 def run_of_another_version(p: Place) -> None:
     manifest = json.loads((p.run / MANIFEST).read_text())
     (p.run / MANIFEST).write_text(json.dumps(manifest | {"format": 1}))
@@ -184,14 +184,14 @@ def run_of_another_version(p: Place) -> None:
     p.works("train", p.npz, "--out", p.run, "--config", p.toml, "--steps", 2, "--force")
 
 
-@remedy("checkpoint:read_json", "expected a file that Bayescope wrote")
+@remedy("runs.files:read_json", "expected a file that Bayescope wrote")
 def manifest_damaged(p: Place) -> None:
     (p.run / MANIFEST).write_text("{")
     p.refused("train", p.npz, "--out", p.run, "--resume")
     p.works(*p.train())
 
 
-@remedy("run_folder:check_run", "exists already; give another --out, --resume to continue it, or --force to replace it")
+@remedy("runs.folder:check_run", "exists already; give another --out, --resume to continue it, or --force to replace it")
 def run_exists(p: Place) -> None:
     p.works(*p.train())
     p.refused(*p.train())
@@ -200,7 +200,7 @@ def run_exists(p: Place) -> None:
     p.works("train", p.npz, "--out", p.folder / "other", "--config", p.toml, "--steps", 2)
 
 
-@remedy("run_folder:check_run", "exists and is no run folder")
+@remedy("runs.folder:check_run", "exists and is no run folder")
 def not_a_run(p: Place) -> None:
     p.out.mkdir()
     (p.out / "thesis.txt").write_text("precious")
@@ -208,7 +208,7 @@ def not_a_run(p: Place) -> None:
     p.works("train", p.npz, "--out", p.folder / "other", "--config", p.toml, "--steps", 2)
 
 
-@remedy("run_folder:started_steps", "holds no step")
+@remedy("runs.folder:started_steps", "holds no step")
 def state_of_another(p: Place) -> None:
     p.works(*p.train())
     save_tensors(p.out / STATE, {})
@@ -226,7 +226,7 @@ def state_of_another_network(p: Place) -> None:
     p.works(*p.train(None, "--force"))
 
 
-@remedy("run_folder:_check_same_run", "now asked to go on with")
+@remedy("runs.folder:_check_same_run", "now asked to go on with")
 def other_data(p: Place) -> None:
     p.works(*p.train())
     other = write_npz(p.folder / "other.npz", Dataset(stripes(40, 7), stripes(20, 8), stripes(20, 9), source="x"))
@@ -235,7 +235,7 @@ def other_data(p: Place) -> None:
     p.works("train", other, "--out", p.folder / "new", "--config", p.toml, "--steps", 2)
 
 
-@remedy("run_folder:_check_same_run", "was started with another configuration of")
+@remedy("runs.folder:_check_same_run", "was started with another configuration of")
 def other_configuration(p: Place) -> None:
     p.works(*p.train())
     p.refused("train", p.npz, "--out", p.out, "--resume", "--seed", 3)
@@ -243,8 +243,8 @@ def other_configuration(p: Place) -> None:
     p.works("train", p.npz, "--out", p.folder / "new", "--config", p.toml, "--steps", 2, "--seed", 3)
 
 
-@remedy("decision:from_dict", "decisions cannot be read")
-@remedy("novelty:from_dict", "novelty test cannot be read")
+@remedy("inference.decisions:from_dict", "decisions cannot be read")
+@remedy("inference.novelty:from_dict", "novelty test cannot be read")
 def fitted_parts_damaged(p: Place) -> None:
     p.works(*p.train())
     for part in ("decisions", "novelty"):
@@ -307,8 +307,8 @@ def explain_against(p: Place) -> None:
 
 
 @remedy("cli.options:_bare", "expected numbers separated by commas, e.g. {}")
-@remedy("answers:check_prior", "prevalences; expected")
-@remedy("answers:check_prior", "expected positive numbers that sum to 1")
+@remedy("inference.predictions:check_prior", "prevalences; expected")
+@remedy("inference.predictions:check_prior", "expected positive numbers that sum to 1")
 def prevalences(p: Place) -> None:
     words = ("evaluate", p.trained, p.npz, "--prevalence")
     for wrong in ("a,b", "0.5,0.2,0.3", "0.5,0.6"):
@@ -317,9 +317,9 @@ def prevalences(p: Place) -> None:
 
 
 @remedy("cli.compare:_several", "expected numbers separated by commas, e.g. 0,1")
-@remedy("compare.run:plan", "expected shares of the training images above 0")
-@remedy("compare.run:plan", "expected one or more of each, seeds from 0")
-@remedy("compare.networks:find_network", "expected one or more of")
+@remedy("evaluation.compare.run:plan", "expected shares of the training images above 0")
+@remedy("evaluation.compare.run:plan", "expected one or more of each, seeds from 0")
+@remedy("evaluation.compare.networks:find_network", "expected one or more of")
 def compare_lists(p: Place) -> None:
     words = ("compare", p.npz, "--out", p.out, "--config", p.toml, "--steps", 2)
     p.refused(*words, "--networks", "", "--seeds", "a")
@@ -329,7 +329,7 @@ def compare_lists(p: Place) -> None:
     p.works(*words, "--networks", "", "--seeds", "0,1", "--fractions", "0.5,1")
 
 
-@remedy("compare.run:_kept", "was measured on other data or with other settings")
+@remedy("evaluation.compare.run:_kept", "was measured on other data or with other settings")
 def compared_otherwise(p: Place) -> None:
     words = ("compare", p.npz, "--config", p.toml, "--networks", "", "--seeds", 0)
     p.works(*words, "--steps", 2, "--out", p.out)
@@ -342,7 +342,7 @@ def compared_otherwise(p: Place) -> None:
     p.works(*words, "--steps", 3, "--out", p.out, "--force")
 
 
-@remedy("compare.run:compare", "image of class")
+@remedy("evaluation.compare.run:compare", "image of class")
 def compare_without_a_class(p: Place) -> None:
     labels = p.data.val.labels
     lacking = write_npz(
@@ -353,7 +353,7 @@ def compare_without_a_class(p: Place) -> None:
     p.works("compare", p.npz, *words)
 
 
-@remedy("compare.run:_measure", "Give a larger fraction")
+@remedy("evaluation.compare.run:_measure", "Give a larger fraction")
 def fraction_too_small(p: Place) -> None:
     from bayescope.evaluation.compare import run as module
 
@@ -375,7 +375,7 @@ def folder_deleted(p: Place) -> None:
     p.works("--version")
 
 
-@remedy("device:open_fabric", "Give another device")
+@remedy("diffusion.device:open_fabric", "Give another device")
 def no_device(p: Place) -> None:
     p.refused("evaluate", p.trained, p.npz, "--device", "abacus")
     for device in ("auto", "cpu"):
@@ -425,7 +425,7 @@ def knobs(p: Place) -> None:
     p.works(*words, "--disagreement-rate", 0.01, "--max-passes", 2)
 
 
-@remedy("model:_refuse_budget", "this model cannot stop early")
+@remedy("inference.model:_refuse_budget", "this model cannot stop early")
 def no_early_stop(p: Place) -> None:
     words = ("train", p.npz, "--config", p.toml, "--steps", 2)
     few = write_npz(p.folder / "few.npz", Dataset(p.data.train, stripes(4, 2), p.data.test, source="few"))
@@ -445,8 +445,8 @@ def fitted(p: Place, X: Any = None, **options: Any) -> ScoreClassifier:
     return ScoreClassifier(**(SMALL | {"validation_fraction": 0.0} | options)).fit(x, np.arange(len(x)) % 2)
 
 
-@remedy("classifier:fit", "y holds one class only")
-@remedy("classifier:_hold_out", "expected at least 0 and below 1")
+@remedy("fitting.estimator:labelled_classes", "y holds one class only")
+@remedy("data.splits:hold_out", "expected at least 0 and below 1")
 def estimator(p: Place) -> None:
     x = p.data.train.pixels
     p.raises(lambda: ScoreClassifier(**SMALL).fit(x, np.zeros(len(x))))
@@ -524,7 +524,7 @@ def other_units(p: Place) -> None:
     of_floats.predict(x / 255)
 
 
-@remedy("data.images:as_stored", "whose values mean something else")
+@remedy("data.dataset:as_stored", "whose values mean something else")
 def other_type(p: Place) -> None:
     x = p.data.train.pixels
     classifier = fitted(p)
@@ -533,8 +533,8 @@ def other_type(p: Place) -> None:
     fitted(p, x.astype(np.uint16)).predict(x.astype(np.uint16))
 
 
-@remedy("model:checked", "Resize or convert them, or train a model for this shape")
-@remedy("model:checked", "pixels that are NaN or infinite")
+@remedy("inference.model:checked", "Resize or convert them, or train a model for this shape")
+@remedy("inference.model:checked", "pixels that are NaN or infinite")
 def model_arrays(p: Place) -> None:
     model, x = load_model(p.trained), p.data.test.pixels[:3]
     p.raises(lambda: model.classify(x[:, :, :, :6]))
@@ -548,8 +548,8 @@ def model_arrays(p: Place) -> None:
 # --- Data sets ---------------------------------------------------------------------------------------------------------------
 
 
-@remedy("data.images:check_labels", "one class only")
-@remedy("data.images:check_labels", "no training image of class")
+@remedy("data.dataset:check_labels", "one class only")
+@remedy("data.dataset:check_labels", "no training image of class")
 def classes_without_images(p: Place) -> None:
     table = p.table(label="a")
     p.refused(*p.train(table))
@@ -567,17 +567,17 @@ def spoilt_npz(p: Place, **arrays: Any) -> Path:
     return path
 
 
-@remedy("data.medmnist:read_npz", "expected one label per image. Write the file again")
-@remedy("data.medmnist:read_npz", "expected one shape and type. Write the file again")
-@remedy("data.medmnist:_arrays", "not a readable .npz file")
-@remedy("data.medmnist:_arrays", "Give a MedMNIST file")
-@remedy("data.medmnist:_pixels", "Give a file of flat grayscale or RGB images")
-@remedy("data.medmnist:_pixels", "expected 8 or 16 bit integers or floats. Convert them")
-@remedy("data.medmnist:_pixels", "NaN or infinite pixels")
-@remedy("data.medmnist:_labels", "expected one label per image, (n,) or (n, 1)")
-@remedy("data.medmnist:_labels", "expected whole numbers 0, 1, … Number the classes")
-@remedy("data.medmnist:_labels", "Number the classes from 0")
-@remedy("data.medmnist:_count_classes", "Add training images, or renumber the classes")
+@remedy("data.formats.medmnist:read_npz", "expected one label per image. Write the file again")
+@remedy("data.formats.medmnist:read_npz", "expected one shape and type. Write the file again")
+@remedy("data.formats.medmnist:_arrays", "not a readable .npz file")
+@remedy("data.formats.medmnist:_arrays", "Give a MedMNIST file")
+@remedy("data.formats.medmnist:as_pixels", "Give a file of flat grayscale or RGB images")
+@remedy("data.formats.medmnist:as_pixels", "expected 8 or 16 bit integers or floats. Convert them")
+@remedy("data.formats.medmnist:as_pixels", "NaN or infinite pixels")
+@remedy("data.formats.medmnist:_labels", "expected one label per image, (n,) or (n, 1)")
+@remedy("data.formats.medmnist:_labels", "expected whole numbers 0, 1, … Number the classes")
+@remedy("data.formats.medmnist:_labels", "Number the classes from 0")
+@remedy("data.formats.medmnist:_count_classes", "Add training images, or renumber the classes")
 def medmnist(p: Place) -> None:
     x, y = p.data.train.pixels[:, 0], p.data.train.labels
     nan = x.astype(np.float32)
@@ -610,9 +610,9 @@ def medmnist(p: Place) -> None:
 SETS = ("train", "val", "test")
 
 
-@remedy("data.sources:_checked", "no such file or folder")
-@remedy("data.sources:_whole", "or a folder. Give one of these")
-@remedy("data.sources:_whole", "cannot change them")
+@remedy("data.load:_checked", "no such file or folder")
+@remedy("data.load:_whole", "or a folder. Give one of these")
+@remedy("data.load:_whole", "cannot change them")
 def sources(p: Place) -> None:
     p.refused(*p.train(p.folder / "nowhere.npz"))
     p.refused(*p.train(p.picture()))
@@ -620,15 +620,15 @@ def sources(p: Place) -> None:
     p.works(*p.train(p.npz))
 
 
-@remedy("data.manifest:read_manifest", "preparation has not finished")
-@remedy("data.manifest:read_manifest", "cache of format")
-@remedy("data.manifest:read_manifest", "damaged (")
-@remedy("data.cache:read_cache", "Prepare the images again, with --force")
-@remedy("data.cache:_check_parts", "expected one square of 16 bits")
-@remedy("data.cache:_check_parts", "labels {}; expected")
-@remedy("data.cache:_check_parts", "cases out of order")
-@remedy("data.progress:start", "Use the cache as it is, or give --force to prepare anew")
-@remedy("data.progress:check_same", "Give another --out, or --force to prepare anew")
+@remedy("data.preparation.manifest:read_manifest", "preparation has not finished")
+@remedy("data.preparation.manifest:read_manifest", "cache of format")
+@remedy("data.preparation.manifest:read_manifest", "damaged (")
+@remedy("data.preparation.cache:read_cache", "Prepare the images again, with --force")
+@remedy("data.preparation.cache:_check_parts", "expected one square of 16 bits")
+@remedy("data.preparation.cache:_check_parts", "labels {}; expected")
+@remedy("data.preparation.cache:_check_parts", "cases out of order")
+@remedy("data.preparation.journal:start", "Use the cache as it is, or give --force to prepare anew")
+@remedy("data.preparation.journal:check_same", "Give another --out, or --force to prepare anew")
 def caches(p: Place) -> None:
     words = p.prepare()
     p.works(*words)
@@ -666,7 +666,7 @@ def caches(p: Place) -> None:
     p.works("prepare", "folder", words[2], "--out", p.folder / "another", "--size", 8, "--workers", 1)
 
 
-@remedy("data.progress:start", "expected a new folder. Give another --out")
+@remedy("data.preparation.journal:start", "expected a new folder. Give another --out")
 @remedy("data.preparation.cache:check_replaceable", "exists and is no cache")
 def not_a_cache(p: Place) -> None:
     p.out.mkdir()
@@ -681,13 +681,13 @@ def not_a_cache(p: Place) -> None:
 @remedy("data.archives.__init__:read_archive", "no --task; expected one")
 @remedy("data.archives.__init__:_split", "Add --split folds")
 @remedy("data.archives.__init__:read_archive", "archive {}; expected one of {}")
-@remedy("data.walk:walk", "expected a folder of images. Check the path")
-@remedy("data.archive:birads_groups", "Group them so")
-@remedy("data.archive:check_kept", "Check the folder and the task")
-@remedy("data.inbreast:read_inbreast", "Give --split folds")
-@remedy("data.division:__post_init__", "expected 2 folds or more")
-@remedy("data.division:__post_init__", "expected 0 to 0.5. Choose another")
-@remedy("data.division:_held_out", "Take fewer folds, or another validation fraction")
+@remedy("data.filesystem.walk:walk", "expected a folder of images. Check the path")
+@remedy("data.archives.base:birads_groups", "Group them so")
+@remedy("data.archives.base:check_kept", "Check the folder and the task")
+@remedy("data.archives.inbreast:read_inbreast", "Give --split folds")
+@remedy("data.splits:__post_init__", "expected 2 folds or more")
+@remedy("data.splits:__post_init__", "expected 0 to 0.5. Choose another")
+@remedy("data.splits:_held_out", "Take fewer folds, or another validation fraction")
 def archives(p: Place) -> None:
     p.refused(*p.prepare(None, "--task", "1-3/4-6"))
     p.works(*p.prepare())
@@ -709,9 +709,9 @@ def archives(p: Place) -> None:
     p.works(*words, *task, "--split", "folds", "--folds", 2, "--fold", 1, "--val-fraction", 0.3)
 
 
-@remedy("data.intensity:_check", "one value only,")
-@remedy("data.prepare:_check_broken", "or raise --max-broken; what was done is kept")
-@remedy("data.prepare:_check_broken", "files are broken; expected some to be whole")
+@remedy("data.preparation.mammogram:_check", "one value only,")
+@remedy("data.preparation.prepare:_check_broken", "or raise --max-broken; what was done is kept")
+@remedy("data.preparation.prepare:_check_broken", "files are broken; expected some to be whole")
 def broken_files(p: Place) -> None:
     words = p.prepare()
     for i in range(3):
@@ -728,10 +728,10 @@ def broken_files(p: Place) -> None:
     p.refused("prepare", "folder", blank, "--out", p.folder / "e", "--size", 8, "--workers", 1)
 
 
-@remedy("data.intensity:_check", "values that are not finite")
-@remedy("data.intensity:_check", "Give one grayscale image")
-@remedy("data.intensity:_check_linear", "Prepare the images without --clahe")
-@remedy("data.intensity:apply", "one value only in the part kept")
+@remedy("data.preparation.mammogram:_check", "values that are not finite")
+@remedy("data.preparation.mammogram:_check", "Give one grayscale image")
+@remedy("data.preparation.mammogram:_check_linear", "Prepare the images without --clahe")
+@remedy("data.preparation.mammogram:apply", "one value only in the part kept")
 def preparation(p: Place) -> None:
     preparation, image = Preparation(8, False, False), np.arange(256.0).reshape(16, 16)
     p.raises(lambda: preparation.apply(np.where(image > 9, np.inf, image)))
@@ -747,63 +747,72 @@ def preparation(p: Place) -> None:
 # --- What no test follows ----------------------------------------------------------------------------------------------------
 
 _ARGUMENT = "an argument of a Python call: the message names what is expected, and its own tests give it"
-_DICOM = "tests/data/test_dicom*.py"
+_DICOM = "tests/data/formats/dicom"
 NOT_FOLLOWED: dict[tuple[str, str], str] = {
-    **{(module, ""): _ARGUMENT for module in ("gaussian", "noise", "ode", "divergence", "evidence.flow", "evidence.bound")},
     **{
         (module, ""): _ARGUMENT
         for module in (
-            "reliability",
-            "metrics",
-            "exact",
+            "diffusion.gaussian",
+            "diffusion.schedules",
+            "diffusion.ode",
+            "diffusion.divergence",
+            "evidence.flow",
+            "evidence.denoising",
+            "evidence.level_weights",
+            "metrics.bootstrap",
+            "metrics.calibration",
+            "inference.abstention",
+            "inference.likelihood",
+            "calibration.__init__",
             "calibration.affine",
             "calibration.isotonic",
             "calibration.cross_fit",
         )
     },
-    ("data.intensity:__post_init__", ""): _ARGUMENT,
-    ("data.intensity:from_dict", ""): "a cache.json written by hand; data.manifest:read_manifest tells of it",
-    ("data.division:__post_init__", "Choose one of these"): "the command line offers only what is expected",
-    ("decision:_check_share", ""): _ARGUMENT,
-    ("decision:_check_images", ""): _ARGUMENT,
-    ("novelty:fit_novelty", ""): _ARGUMENT,
-    ("explain:counterfactual", ""): _ARGUMENT,
+    ("data.preparation.mammogram:__post_init__", ""): _ARGUMENT,
+    ("data.preparation.mammogram:from_dict", ""): "a cache.json written by hand; data.manifest:read_manifest tells of it",
+    ("data.splits:__post_init__", "Choose one of these"): "the command line offers only what is expected",
+    ("inference.novelty:fit_novelty", ""): _ARGUMENT,
+    ("inference.explain:counterfactual", ""): _ARGUMENT,
     ("inference.explain:explain", "images to explain; expected one"): _ARGUMENT,
-    ("compare.training:load_network", ""): _ARGUMENT,
-    ("compare.networks:load_monai", ""): "needs an installation without MONAI",
+    ("evaluation.compare.training:load_network", ""): _ARGUMENT,
+    ("evaluation.compare.networks:load_monai", ""): "needs an installation without MONAI",
     ("cli.output:_printing", ""): "needs a full disk: test_output.py prints to one, and --out keeps what was measured",
     (
-        "data.workers:outcomes_of",
+        "data.preparation.workers:outcomes_of",
         "",
     ): "needs a process killed by the system: tests/data/preparation/test_journal.py goes on after one",
-    ("data.archive:find_table", ""): "needs the archive as downloaded",
-    ("data.archive:read_rows", ""): "needs the archive as downloaded",
-    ("data.archive:clean_rows", ""): "needs the archive as downloaded",
-    ("data.inbreast", ""): "needs the archive as downloaded, or a package removed",
-    ("data.vindr", ""): "needs the archive as downloaded",
-    ("data.cbis_ddsm", ""): "needs the archive as downloaded",
-    ("data.dicom", ""): _DICOM,
-    ("data.dicom_checks", ""): _DICOM,
-    ("data.files", ""): "tests/data/formats/test_images.py",
-    ("data.grey", ""): "tests/data/archives/test_image_folder.py",
-    ("data.cases", ""): "tests/data/tables/test_cases.py",
-    ("data.pictures", ""): "tests/data/archives/test_image_folder.py",
-    ("evaluation.selection:images_of_cache", ""): "tests/evaluation/test_selection.py: needs a cache and its model",
-    ("data.packed", ""): "tests/data/formats/test_images.py and dicom/test_dicom.py: unpacking files is for other programs",
-    ("cli.classify", ""): "tests/data/formats/test_images.py",
-    **{(f"calibration.{part}", ""): _ARGUMENT for part in ("__init__", "affine", "isotonic", "cross_fit")},
-    ("evidence.level_weights", ""): _ARGUMENT,
-    ("answers:check_prior", "prevalences of {}; expected one for each"): _ARGUMENT,
-    ("data.intensity:_with_square_pixels", ""): _DICOM,
-    ("data.table:_decoded", "cannot be read as a table"): "a table that the system does not let be read",
-    ("training_record", ""): "a damaged file of a run folder: train again, as checkpoint:load_tensors says too",
+    ("data.archives.base:find_table", ""): "needs the archive as downloaded",
+    ("data.archives.base:read_rows", ""): "needs the archive as downloaded",
+    ("data.archives.base:clean_rows", ""): "needs the archive as downloaded",
+    ("data.archives.inbreast", ""): "needs the archive as downloaded, or a package removed",
+    ("data.archives.vindr", ""): "needs the archive as downloaded",
+    ("data.archives.cbis_ddsm", ""): "needs the archive as downloaded",
+    ("data.formats.dicom.limits", ""): _DICOM,
+    ("data.formats.images", ""): "tests/data/formats/test_images.py",
+    ("data.formats.grayscale", ""): "tests/data/archives/test_image_folder.py",
+    ("data.tables.cases", ""): "tests/data/tables/test_cases.py",
+    ("data.archives.image_folder", ""): "tests/data/archives/test_image_folder.py",
+    ("evaluation.selection:images_of_cache", ""): "tests/evaluation/test_unseen_images.py: needs a cache and its model",
+    (
+        "data.formats.packed",
+        "",
+    ): "tests/data/formats: unpacking files is for other programs",
+    ("inference.predictions:check_prior", "prevalences of {}; expected one for each"): _ARGUMENT,
+    ("data.preparation.mammogram:_with_square_pixels", ""): _DICOM,
+    ("data.tables.case_table:_decoded", "cannot be read as a table"): "a table that the system does not let be read",
+    ("runs.training_record", ""): "a damaged file of a run folder: train again, as checkpoint:load_tensors says too",
     ("diffusion.denoiser:start_filters", ""): "tests/test_extension.py, with a network that has no stem",
     ("diffusion.nets.backbone", ""): "tests/test_extension.py, with a network that offers less than Bayescope's own",
-    ("data.channels", ""): "tests/data/filesystem/test_image_files.py: converting pictures is for other programs",
-    ("data.decoded", ""): "tests/data/filesystem/test_decoded_cache.py: an environment variable",
-    ("data.folders", ""): "tests/data/filesystem/test_class_folders.py",
-    ("data.image_files", ""): "tests/data/filesystem/test_image_files.py",
-    **{(f"data.dicom_{part}", ""): _DICOM for part in ("colour", "file", "header", "values")},
+    ("data.formats.channels", ""): "tests/data/filesystem/test_image_files.py: converting pictures is for other programs",
+    ("data.filesystem.decoded_cache", ""): "tests/data/filesystem/test_decoded_cache.py: an environment variable",
+    ("data.filesystem.class_folders", ""): "tests/data/filesystem/test_class_folders.py",
+    ("data.filesystem.image_files", ""): "tests/data/filesystem/test_image_files.py",
+    **{(f"data.formats.dicom.{part}", ""): _DICOM for part in ("__init__", "colour", "file", "header", "values")},
+    ("data.unlabelled", ""): "tests/data/test_unlabelled.py",
+    ("data.tables.case_table:read_path_table", ""): "tests/data/test_unlabelled.py",
+    ("training.initial:start_from", ""): "tests/training/test_initial.py",
+    ("fitting.estimator", ""): "tests/test_classifier_groups.py",
     ("data.arrays:check_layout", "Give an array of images"): _ARGUMENT,
 }
 """By ``(module:function, part of the text)`` or ``(module, "")`` for all of a module."""

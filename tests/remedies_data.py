@@ -20,23 +20,23 @@ def csv(p: Place, **columns: object) -> str:
     return p.table(**columns).read_text()
 
 
-@remedy("data.table:_check_header", "fields separated by {} ({}); expected {}. {}")
-@remedy("data.table_columns:check_columns", "in lower case. Rename {}")
-@remedy("data.table_columns:check_columns", "heads several columns")
-@remedy("data.table_columns:check_columns", "Name the columns so")
-@remedy("data.table:_check_header", "expected a header path,label[,patient][,split]. Add one as the first row")
-@remedy("data.table:_text", "fields, header with {}")
-@remedy("data.table:_text", "no rows; expected one for each image")
-@remedy("data.table:_text", "empty; expected a header")
-@remedy("data.table:_text", "cannot be read as a table")
-@remedy("data.table:_decoded", "UTF-16, or no text")
-@remedy("data.table:_decoded", "is not UTF-8, perhaps Latin-1")
-@remedy("data.table:_without_blank_columns", "rows with a blank field")
-@remedy("data.table_columns:check_words", "s that mean a missing value")
-@remedy("data.table:_located", "holds the address")
-@remedy("data.table:_located", "with backslashes")
-@remedy("data.table:_check_repeats", "rows repeat a file")
-@remedy("data.table:check_files", "images are not there")
+@remedy("data.tables.case_table:_check_header", "fields separated by {} ({}); expected {}. {}")
+@remedy("data.tables.table_columns:check_columns", "in lower case. Rename {}")
+@remedy("data.tables.table_columns:check_columns", "heads several columns")
+@remedy("data.tables.table_columns:check_columns", "Name the columns so")
+@remedy("data.tables.case_table:_check_header", "expected a header path,label[,patient][,split]. Add one as the first row")
+@remedy("data.tables.case_table:_text", "fields, header with {}")
+@remedy("data.tables.case_table:_text", "no rows; expected one for each image")
+@remedy("data.tables.case_table:_text", "empty; expected a header")
+@remedy("data.tables.case_table:_text", "cannot be read as a table")
+@remedy("data.tables.case_table:_decoded", "UTF-16, or no text")
+@remedy("data.tables.case_table:_decoded", "is not UTF-8, perhaps Latin-1")
+@remedy("data.tables.case_table:_without_blank_columns", "rows with a blank field")
+@remedy("data.tables.table_columns:check_words", "s that mean a missing value")
+@remedy("data.tables.case_table:_located", "holds the address")
+@remedy("data.tables.case_table:_located", "with backslashes")
+@remedy("data.tables.case_table:_check_repeats", "rows repeat a file")
+@remedy("data.tables.case_table:check_files", "images are not there")
 def spoilt_tables(p: Place) -> None:
     good = csv(p)
     lines = good.splitlines()
@@ -65,7 +65,7 @@ def spoilt_tables(p: Place) -> None:
     p.works(*p.train(p.folder / "cases.csv"))
 
 
-@remedy("data.spelling:unify", "--normalise-labels to take them for the same")
+@remedy("data.tables.spelling:unify", "--normalise-labels to take them for the same")
 def spellings(p: Place) -> None:
     data = p.table(label=["a", "b", "A", "b "] * 15)
     p.refused(*p.train(data))
@@ -73,7 +73,7 @@ def spellings(p: Place) -> None:
     p.works("evaluate", p.out, data, "--normalise-labels")
 
 
-@remedy("data.table_columns:check_columns", "one for each class; expected one column label")
+@remedy("data.tables.table_columns:check_columns", "one for each class; expected one column label")
 def one_hot(p: Place) -> None:
     table = pd.read_csv(p.table()).assign(benign=[0, 1] * 30, malignant=[1, 0] * 30)
     table.drop(columns="label").to_csv(p.folder / "cases.csv", index=False)
@@ -82,9 +82,9 @@ def one_hot(p: Place) -> None:
     p.works(*p.train(p.folder / "cases.csv"))
 
 
-@remedy("data.table:_parquet", "expected Parquet. Export it again")
-@remedy("data.table:_parquet", "no rows; expected one for each image")
-@remedy("data.table:_as_text", "holds lists or structures")
+@remedy("data.tables.case_table:_parquet", "expected Parquet. Export it again")
+@remedy("data.tables.case_table:_parquet", "no rows; expected one for each image")
+@remedy("data.tables.case_table:_as_text", "holds lists or structures")
 def parquet(p: Place) -> None:
     table, path = pd.read_csv(p.table()), p.folder / "cases.parquet"
     path.write_bytes(b"PAR1")
@@ -96,8 +96,8 @@ def parquet(p: Place) -> None:
     p.works(*p.train(path))
 
 
-@remedy("data.sources:_cases", "a column frame, which is for DICOM")
-@remedy("data.table_columns:check_frames", "is no number from 1 on")
+@remedy("data.load:_cases", "a column frame, which is for DICOM")
+@remedy("data.tables.table_columns:check_frames", "is no number from 1 on")
 def frame_columns(p: Place) -> None:
     data = p.table(frame=["first"] * 60)
     p.refused(*p.train(data))
@@ -105,11 +105,11 @@ def frame_columns(p: Place) -> None:
     p.works("prepare", "folder", data, "--out", p.out, "--size", 8, "--workers", 1, "--no-crop", "--no-orient")
 
 
-@remedy("data.sources:load_dataset", "Give data with all three to train on")
-@remedy("choice:choose_images", "--split train to measure it on its own")
-@remedy("choice:check_choice", "expected one of {}")
-@remedy("choice:_of_split", "Give --split all")
-@remedy("choice:_seen", "expected some. Give another --split")
+@remedy("data.load:load_dataset", "Give data with all three to train on")
+@remedy("evaluation.selection:choose_images", "--split train to measure it on its own")
+@remedy("evaluation.selection:check_choice", "expected one of {}")
+@remedy("evaluation.selection:_of_split", "Give --split all")
+@remedy("evaluation.selection:_seen", "expected some. Give another --split")
 def which_images(p: Place) -> None:
     arrays = dict(np.load(p.npz))
     tests, trained = p.folder / "tests.npz", p.folder / "trained.npz"
@@ -135,8 +135,8 @@ def which_images(p: Place) -> None:
     assert (run / RECORD).is_file()
 
 
-@remedy("choice:class_numbers", "the model expects {}. {}")
-@remedy("choice:load_for_model", "with the settings of the one trained on")
+@remedy("evaluation.selection:class_numbers", "the model expects {}. {}")
+@remedy("evaluation.selection:load_for_model", "with the settings of the one trained on")
 def other_data(p: Place) -> None:
     p.works(*p.prepare())
     p.refused("evaluate", p.trained, p.out)
@@ -144,7 +144,7 @@ def other_data(p: Place) -> None:
     p.works("evaluate", p.trained, p.npz)
 
 
-@remedy("evaluation:check_class", "expected one of the classes: {}")
+@remedy("evaluation.evaluate:check_class", "expected one of the classes: {}")
 @remedy("cli.options:_named", "twice; expected each class once, e.g. {}")
 @remedy("cli.options:_named", "expected one for each class, e.g. {}")
 @remedy("cli.options:frame_from_text", "expected a number from 1 on, or all")
@@ -173,13 +173,13 @@ def strict(p: Place) -> None:
     p.works(*p.train(p.folder / "strict.csv"))
 
 
-@remedy("reading:_expanded", "Give a folder of images")
-@remedy("reading:_expanded", "Give the cache alone")
-@remedy("reading:_read", "its model prepares DICOM files in the same way")
-@remedy("reading:_read", "the model expects")
-@remedy("reading:_frames", "Leave --frame out")
-@remedy("data.dicom_checks:check_header", "or --frame all for each")
-@remedy("data.dicom_checks:check_header", "Give another --frame")
+@remedy("inference.read:_expanded", "Give a folder of images")
+@remedy("inference.read:_expanded", "Give the cache alone")
+@remedy("inference.read:_read", "its model prepares DICOM files in the same way")
+@remedy("inference.read:_read", "the model expects")
+@remedy("inference.read:_frames", "Leave --frame out")
+@remedy("data.formats.dicom.limits:check_header", "or --frame all for each")
+@remedy("data.formats.dicom.limits:check_header", "Give another --frame")
 def files_for_a_model(p: Place) -> None:
     (p.folder / "nothing").mkdir()
     p.refused("classify", p.trained, p.folder / "nothing")
