@@ -37,7 +37,7 @@ def command(
 
     target = out or run / REPORT
     check_free(target, force)
-    prior = prior_from_text(prevalence, load_model(run).class_names) if prevalence else None
+    prior = prior_from_text(prevalence, load_model(run).class_names) if prevalence is not None else None
     with stages() as progress:
         found = write_report(
             run,
