@@ -1,10 +1,10 @@
 """The public names of the package, the functions behind the commands, and how long it takes to import them."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -21,7 +21,19 @@ _ROW = re.compile(r"^\| `([a-z]+)` \| (.+) \|$", flags=re.MULTILINE)
 _LINK = re.compile(r"\[`([\w.]+)`\]\[([\w.]+)\]")
 ROWS = dict(_ROW.findall(PAGE.read_text()))
 LINKS = [link for cell in ROWS.values() for link in _LINK.findall(cell)]
-HEAVY = ("torch", "scipy", "sklearn", "skimage", "pandas", "matplotlib", "pydicom", "lightning_fabric", "monai")
+HEAVY = (
+    "torch",
+    "scipy",
+    "sklearn",
+    "skimage",
+    "pandas",
+    "matplotlib",
+    "pydicom",
+    "pydantic",
+    "PIL",
+    "lightning_fabric",
+    "monai",
+)
 
 
 def resolved(path: str) -> Any:
@@ -38,13 +50,14 @@ def resolved(path: str) -> Any:
     raise AssertionError(f"{path}: no module")
 
 
-def seconds(*arguments: str) -> float:
-    """Median of three fresh processes."""
+def cpu_seconds(*arguments: str) -> float:
+    """Of a fresh process, the median of three: what it takes on a quiet machine, whatever else runs on this one."""
     times = []
     for _ in range(3):
-        began = time.perf_counter()
+        before = os.times()
         subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-        times.append(time.perf_counter() - began)
+        after = os.times()
+        times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     return median(times)
 
 
@@ -80,10 +93,7 @@ def test_importing_loads_no_heavy_library(module: str) -> None:
     assert told.stdout.split() == []
 
 
-def test_importing_is_quick() -> None:
-    """Under a second on a quiet machine; three where others work beside."""
-    assert seconds("-c", "import bayescope") < 3
-
-
-def test_help_is_quick() -> None:
-    assert seconds("-c", "from bayescope.cli.main import run; run()", "evaluate", "--help") < 3
+@pytest.mark.parametrize("code", ["import bayescope", "from bayescope.cli.main import run; run()"])
+def test_importing_and_help_take_under_a_second(code: str) -> None:
+    """On a quiet machine; the bound is twice that, as cores are slower where others work beside."""
+    assert cpu_seconds("-c", code, "evaluate", "--help") < 2

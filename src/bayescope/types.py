@@ -1,4 +1,4 @@
-"""Names of the array types that cross layers."""
+"""Array types and bounds that several layers share."""
 
 from typing import Any
 
@@ -9,3 +9,6 @@ Pixels = NDArray[Any]
 """Stored pixels, ``(n, channel, height, width)`` or one image without ``n``: uint8, uint16 or float32."""
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+LARGEST_SEED = 2**32 - 1
+"""Of scikit-learn's generators, by which splits are drawn."""

@@ -10,8 +10,8 @@ import typer
 from bayescope.cli.options import NormaliseLabels, Strict, frame_from_text, heed
 from bayescope.cli.output import print_json, resumable, say, warn
 from bayescope.cli.progress import counter
-from bayescope.config import LARGEST_SEED
 from bayescope.data.archives import ARCHIVES, FOLDER
+from bayescope.types import LARGEST_SEED
 
 if TYPE_CHECKING:
     from bayescope.data.preparation.prepare import Result

@@ -6,9 +6,7 @@ import io
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from PIL import Image
 
 from bayescope.cli.options import Device
 from bayescope.cli.output import check_free, say
@@ -30,6 +28,9 @@ def command(
 
     Example: bayescope sample runs/breast --out samples.png --per-class 12
     """
+    import numpy as np
+    from PIL import Image
+
     from bayescope.runs.files import write_atomically
     from bayescope.runs.model_file import load_model
 

@@ -18,9 +18,9 @@ from bayescope.config.net import NetConfig
 from bayescope.config.section import Section
 from bayescope.config.training import TrainingConfig
 from bayescope.errors import ConfigError
+from bayescope.types import LARGEST_SEED
 
 __all__ = [
-    "LARGEST_SEED",
     "Config",
     "EvidenceConfig",
     "FlowConfig",
@@ -30,9 +30,6 @@ __all__ = [
     "parse_config",
     "read_config",
 ]
-
-LARGEST_SEED = 2**32 - 1
-"""Of scikit-learn's generators, by which splits are drawn."""
 
 
 class Config(Section):
