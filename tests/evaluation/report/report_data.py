@@ -1,7 +1,7 @@
 """An evaluation and the context of a report on it, made up: no model is trained for them."""
 
 from dataclasses import replace
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -109,4 +109,6 @@ def _model(names: tuple[str, ...], calibrated: bool) -> LikelihoodModel:
     warning = "uncalibrated <likelihood> ratios" if calibrated else ""
     calibration = SimpleNamespace(calibrated=calibrated, images=(20, 30, 40)[: len(names)], warning=warning)
     config = SimpleNamespace(model_dump=lambda: {"seed": 7, "net": {"widths": (8, 8)}})
-    return cast(LikelihoodModel, SimpleNamespace(class_names=names, calibration=calibration, config=config))
+    model = SimpleNamespace(class_names=names, calibration=calibration, config=config)
+    model.by_class = MethodType(LikelihoodModel.by_class, model)
+    return cast(LikelihoodModel, model)

@@ -18,6 +18,7 @@ from bayescope.evaluation.report.html import fragment
 from bayescope.evaluation.report.overlay import comparison, overlay, scales, tinted
 from bayescope.evaluation.report.page import render
 from bayescope.evaluation.report.sections import SECTIONS
+from bayescope.metrics.classification import measure
 
 KEPT = Path(__file__).parent / "data" / "page.html"
 
@@ -64,6 +65,14 @@ def test_page_is_self_contained_and_escaped(n_classes: int) -> None:
         assert text in page
     assert found.images.fingerprint() in page
     assert f"{found.measures['AUC'].value:.3f}" in page
+
+
+def test_an_area_of_1_has_a_dash_for_its_interval() -> None:
+    plain = evaluation()
+    labels = plain.images.labels
+    page = page_of(dataclasses.replace(plain, measures=measure(np.eye(2)[labels], labels, n_bootstrap=5)))
+    assert "<td>AUC</td><td>1.0000</td><td>–</td>" in page
+    assert "nan to" not in page
 
 
 def test_reference_observer_is_shown_beside() -> None:

@@ -37,7 +37,7 @@ def fixed(number: float, digits: int = 3) -> str:
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
     """The ends of an estimate's interval."""
-    return f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+    return estimate.ends(digits)
 
 
 def shares(numbers: Mapping[str, float]) -> str:

@@ -6,7 +6,7 @@ from bayescope.evaluation.report.html import fragment
 
 _TEMPLATE = """
 <section><h2>All measures</h2>
-<table><tr><th>Measure</th><th>Value</th><th>95 % interval (bootstrap over {{ unit }})</th>
+<table><tr><th>Measure</th><th>Value</th><th>95 % interval over {{ unit }} (AUC: DeLong; others: bootstrap)</th>
 {%- for name in references %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for key, m in found.measures.items() -%}
 <tr><td>{{ key }}</td><td>{{ m.value | fixed(4) }}</td><td>{{ m | interval(4) }}</td>
