@@ -26,7 +26,7 @@ from bayescope.diffusion.schedules import VP
 from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
 from bayescope.evidence.flow import TerminalGaussian, flow_log_likelihood
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
-from bayescope.inference.likelihood import exact_likelihood
+from bayescope.inference.estimators import ESTIMATORS as PACKAGED
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model
 from bayescope.types import Floats, Labels
@@ -65,10 +65,14 @@ def released(model: LikelihoodModel, split: ImageSet) -> Scored:
     return Scored(np.stack(columns, axis=1), passes)
 
 
-def shared_probes(model: LikelihoodModel, split: ImageSet) -> Scored:
-    """The same flow with our defaults: four Rademacher probes shared by the classes, tolerance 1e-4."""
-    found = exact_likelihood(model, split.pixels)
-    return Scored(found.log_likelihood, float(found.passes.mean()))
+def packaged(word: str, model: LikelihoodModel, split: ImageSet) -> Scored:
+    """An estimator of the package, with the settings of the model.
+
+    "flow": four Rademacher probes shared by the classes, tolerance 1e-4; "full": all levels and noises, with the weights and
+    the calibration fitted on validation; "sequential": stops when the winner is settled, default disagreement rate.
+    """
+    found = PACKAGED[word](model, split.pixels)
+    return Scored(found.values, float(found.passes.mean()))
 
 
 def random_levels(model: LikelihoodModel, split: ImageSet, n_draws: int) -> Floats:
@@ -104,27 +108,15 @@ def bound_of(levels: LevelEvidence) -> Floats:
     return LevelWeights(level_spacing(levels.sigmas), np.zeros(levels.values.shape[1])).evidence(levels)
 
 
-def full(model: LikelihoodModel, split: ImageSet) -> Scored:
-    """All levels and noises, with the weights and the calibration fitted on validation."""
-    predictions = model.classify(split.pixels, disagreement_rate=0.0)
-    return Scored(predictions.log_posterior, predictions.mean_passes)
-
-
-def sequential(model: LikelihoodModel, split: ImageSet) -> Scored:
-    """Stops when the winner is settled, default disagreement rate."""
-    predictions = model.classify(split.pixels)
-    return Scored(predictions.log_posterior, predictions.mean_passes)
-
-
 QUICK = ("sequential", "full-bound", "full-fitted")
 ESTIMATORS: dict[str, Callable[[LikelihoodModel, ImageSet], Scored]] = {
-    "sequential": sequential,
+    "sequential": partial(packaged, "sequential"),
     "full-bound": bound,
-    "full-fitted": full,
+    "full-fitted": partial(packaged, "full"),
     "uniform-250": partial(averaged, 250),
     "uniform-1000": partial(averaged, 1000),
     "majority-501": partial(majority, 501),
-    "flow-shared-probes": shared_probes,
+    "flow-shared-probes": partial(packaged, "flow"),
     "flow-released": released,
 }
 

@@ -1,0 +1,60 @@
+"""Estimators of log p(x|y): what a trained model says of the classes of an image, by different routes.
+
+Each takes its settings from the model's configuration.  A new one is a function that satisfies :data:`Estimator`, and a line in
+:data:`ESTIMATORS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayescope.inference.likelihood import exact_likelihood
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.predictions import Predictions
+from bayescope.types import Floats, Pixels
+
+
+@dataclass(frozen=True)
+class EstimatedEvidence:
+    """Evidence of ``n`` images under each class.
+
+    Attributes
+    ----------
+    values
+        Log-likelihood in nats, up to a constant common to the classes: ``(n, classes)``.
+    passes
+        Network passes spent on each image, a backward one counted twice: ``(n,)``.
+    """
+
+    values: Floats
+    passes: NDArray[np.int64]
+
+
+Estimator = Callable[[LikelihoodModel, Pixels], EstimatedEvidence]
+"""``(model, stored pixels (n, channel, height, width))`` to evidence."""
+
+
+def sequential(model: LikelihoodModel, pixels: Pixels) -> EstimatedEvidence:
+    """Calibrated denoising evidence, scored until the most probable class of each image is settled."""
+    return _calibrated(model, model.classify(pixels))
+
+
+def full(model: LikelihoodModel, pixels: Pixels) -> EstimatedEvidence:
+    """Calibrated denoising evidence at all noise levels and noises."""
+    return _calibrated(model, model.predict_from_levels(model.level_evidence(pixels)))
+
+
+def flow(model: LikelihoodModel, pixels: Pixels) -> EstimatedEvidence:
+    """Log-likelihood by the probability flow, in model units and not calibrated."""
+    found = exact_likelihood(model, pixels)
+    return EstimatedEvidence(found.log_likelihood, found.passes)
+
+
+def _calibrated(model: LikelihoodModel, predictions: Predictions) -> EstimatedEvidence:
+    return EstimatedEvidence(model.calibration.class_evidence(predictions.evidence), predictions.passes)
+
+
+ESTIMATORS: dict[str, Estimator] = {"sequential": sequential, "full": full, "flow": flow}
+"""By name."""
