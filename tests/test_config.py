@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
-from bayescope.config import Config
+from bayescope.cli.main import app
+from bayescope.config import Config, describe
 from bayescope.fitting.words import WORDS
 
 HOOK = Path(__file__).resolve().parents[1] / "docs" / "hooks" / "configuration.py"
@@ -41,3 +43,15 @@ def test_the_page_has_a_row_for_every_setting(page: str, key: str) -> None:
     (row,) = [line for line in table.splitlines() if line.startswith(f"| `{name}` |")]
     assert row.endswith(f"| {FIELDS[key].description} |")
     assert all(f'`"{word}"`' in row for word in WORDS.get(key, ()))
+
+
+@pytest.mark.parametrize("key", ["training.steps", "evidence.levels", "size", "seed", "device"])
+def test_the_help_of_train_describes_the_settings_that_it_overrides(key: str) -> None:
+    group: Any = typer.main.get_command(app)
+    (option,) = [parameter for parameter in group.commands["train"].params if parameter.name == key.rpartition(".")[2]]
+    assert option.help == f"{FIELDS[key].description} Overrides {key}."
+
+
+def test_a_setting_that_does_not_exist_has_no_description() -> None:
+    with pytest.raises(KeyError):
+        describe("training.colour")

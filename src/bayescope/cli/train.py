@@ -12,6 +12,7 @@ from bayescope.cli.events import tensorboard_log
 from bayescope.cli.options import NormaliseLabels, Strict, heed
 from bayescope.cli.output import complain, resumable, say, warn
 from bayescope.cli.progress import counter, training_bars
+from bayescope.config import describe
 
 if TYPE_CHECKING:
     from bayescope.data.dataset import Dataset
@@ -20,16 +21,18 @@ if TYPE_CHECKING:
 NAME = "train"
 
 
+def _overriding(key: str) -> str:
+    return f"{describe(key)} Overrides {key}."
+
+
 def command(
     data: Annotated[
         Path, typer.Argument(help="MedMNIST .npz, folder of class folders, CSV/Parquet table, or cache of `bayescope prepare`.")
     ],
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     config: Annotated[Path | None, typer.Option(help="TOML configuration; see recipes/.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps (overrides the configuration).")] = None,
-    levels: Annotated[
-        int | None, typer.Option(min=1, help="Noise levels at which images are scored (overrides the configuration).")
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help=_overriding("training.steps"))] = None,
+    levels: Annotated[int | None, typer.Option(min=1, help=_overriding("evidence.levels"))] = None,
     unlabelled: Annotated[
         Path | None,
         typer.Option(help="More images, read without labels: a folder, table, .npz file or cache. They teach p(x)."),
@@ -38,11 +41,9 @@ def command(
         Path | None,
         typer.Option(help="Run folder whose network training starts from; other classes, images and sizes will do."),
     ] = None,
-    size: Annotated[
-        int | None, typer.Option(min=4, help="Bring the images of a folder or table to SIZE by SIZE pixels.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of split, weights and noise.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    size: Annotated[int | None, typer.Option(min=4, help=_overriding("size"))] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help=_overriding("seed"))] = None,
+    device: Annotated[str | None, typer.Option(help=_overriding("device"))] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint in --out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run in --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 250,
