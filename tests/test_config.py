@@ -49,7 +49,7 @@ def test_the_page_has_a_row_for_every_setting(page: str, key: str) -> None:
 def test_the_help_of_train_describes_the_settings_that_it_overrides(key: str) -> None:
     group: Any = typer.main.get_command(app)
     (option,) = [parameter for parameter in group.commands["train"].params if parameter.name == key.rpartition(".")[2]]
-    assert option.help == f"{FIELDS[key].description} Overrides {key}."
+    assert option.help == f"{FIELDS[key].description} Overrides `{key}` of the configuration."
 
 
 def test_a_setting_that_does_not_exist_has_no_description() -> None:

@@ -27,6 +27,12 @@ def test_old_keys_of_the_network() -> None:
         assert parse_config({"net": {"patterns": 4}}).net == NetConfig(csp_filters=4)
 
 
+def test_a_value_that_is_no_number_is_not_renamed(recwarn: pytest.WarningsRecorder) -> None:
+    with pytest.raises(ConfigError, match="noise_mean: found nan"):
+        parse_config({"training": {"noise_mean": float("nan")}})
+    assert not [warning for warning in recwarn if warning.category is RenamedWarning]
+
+
 def test_old_and_new_key_together_are_refused() -> None:
     with pytest.raises(ConfigError, match="disagreement_rate alone"):
         parse_config({"evidence": {"error_rate": 0.2, "disagreement_rate": 0.2}})

@@ -22,7 +22,7 @@ NAME = "train"
 
 
 def _overriding(key: str) -> str:
-    return f"{describe(key)} Overrides {key}."
+    return f"{describe(key)} Overrides `{key}` of the configuration."
 
 
 def command(

@@ -30,8 +30,8 @@ class Section(BaseModel):
             if name != key and name in values:
                 raise ValueError(f"{name} alone, which {key} is called now")
             new = cls.old_values.get(name, {}).get(value, value) if isinstance(value, str) else value
-            if name != key or new != value:
-                told, now = (key, name) if new == value else (f'{key} = "{value}"', f'{name} = "{new}"')
+            if name != key or new is not value:
+                told, now = (key, name) if new is value else (f'{key} = "{value}"', f'{name} = "{new}"')
                 warnings.warn(f"configuration: {told} is now called {now}; change it", RenamedWarning, stacklevel=2)
             found[name] = new
         return found
