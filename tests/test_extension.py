@@ -1,5 +1,7 @@
 """A network, a schedule and whatever else the configuration names, added from outside: a class or function and a line each."""
 
+import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -22,6 +24,7 @@ from bayescope.diffusion.schedules import SCHEDULES, Schedule
 from bayescope.errors import ConfigError
 from bayescope.evidence.level_weights import LEVEL_WEIGHTS, LevelWeighting, LevelWeights
 from bayescope.fitting.fit import fit
+from bayescope.fitting.words import WORDS
 from bayescope.inference.likelihood import SOLVERS, TRACES
 from bayescope.runs.model_file import load_model
 from bayescope.training.augmentation import AUGMENTATIONS, Flip
@@ -194,3 +197,14 @@ def test_filters_need_a_stem(tiny_data: Dataset, tiny_config: Config, monkeypatc
     values["net"] |= {"kind": "toy", "csp_filters": 4}
     with pytest.raises(ConfigError, match="csp_filters: found 4 for OneConvolution, which has no stem"):
         fit(tiny_data, parse_config(values), watch=pytest.fail)
+
+
+def test_the_documentation_names_the_dictionaries() -> None:
+    """Each row of docs/code.md: the names are those of the module, and the setting's words are keys of it."""
+    page = (Path(__file__).resolve().parents[1] / "docs" / "code.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| ([^|]*) \| ((?:`[A-Z_]+`(?:, )?)+) in `(.+)\.py` \|$", page, flags=re.MULTILINE)
+    assert {key for keys, _, _ in rows for key in re.findall(r"`(\w+\.\w+)`", keys)} == set(WORDS)
+    for _, names, module in rows:
+        found = importlib.import_module("bayescope." + module.removesuffix("/__init__").replace("/", "."))
+        for name in re.findall(r"\w+", names):
+            assert isinstance(getattr(found, name), dict)
