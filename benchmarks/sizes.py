@@ -9,8 +9,9 @@ row in benchmarks/results/sizes.jsonl.  The ResNet-18 takes as many steps, of as
 that Bayescope's training took with the same seed, its 20 checks on the validation split included; the weights of the best check
 are kept.
 
-Recipes are chosen by the validation AUC of the plain bound, which no validation label has changed; the test split is read once,
-after the last step, and not at all with --without-test.  Models are kept in runs/sizes: one that a kept recipe fits is measured
+Recipes are chosen by the validation AUC of the plain bound, which no validation label has changed, on images as they are and
+moved and stretched at random (``val_shifted``); the test split is read once, after the last step, and not at all with
+--without-test.  Models are kept in runs/sizes: one that a kept recipe fits is measured
 without being trained again.
 """
 
@@ -34,8 +35,9 @@ from bayescope.metrics.classification import accuracy, auc
 from bayescope.runs.files import write_atomically
 from bayescope.runs.model_file import load_model, save_model
 from bayescope.training.loop import Progress
+from bayescope.training.sampler import seeded
 from bayescope.types import Floats
-from benchmarks.learning import scores
+from benchmarks.learning import SHIFT, scores
 from benchmarks.store import Store
 
 HERE = Path(__file__).parent
@@ -84,7 +86,7 @@ def run_bayescope(data: Dataset, config: Config, kept: Path, parts: tuple[str, .
     row["weights"] = model.level_weights.weights.round(5).tolist()
     for part in parts:
         row |= measure(model, part, getattr(data, part))
-    return row
+    return row if "test" in parts else row | {"val_shifted": shifted(model, data.val)}
 
 
 def train_bayescope(data: Dataset, config: Config, kept: Path, spent_file: Path) -> None:
@@ -117,6 +119,12 @@ def measure(model: LikelihoodModel, part: str, split: ImageSet) -> dict[str, Any
         "ms": _ms_per_image(began, split),
     }
     return row
+
+
+def shifted(model: LikelihoodModel, split: ImageSet) -> dict[str, float]:
+    """Of the plain bound on images moved and stretched at random."""
+    levels = model.level_evidence(split.pixels, change=SHIFT.in_turn(len(split), seeded(0)))
+    return scores(levels.mean @ level_spacing(levels.sigmas), split.labels)
 
 
 def _ms_per_image(began: Spent, split: ImageSet) -> float:

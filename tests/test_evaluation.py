@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from bayescope.answers import Answers, check_prior
 from bayescope.checkpoint import load_model, save_model
 from bayescope.compare.statistics import compare_observers, measures_of
-from bayescope.config import Config, dump_toml
 from bayescope.data.images import Dataset, ImageSet
+from bayescope.model import LikelihoodModel
+from PIL import Image
+
+from bayescope.config import Config, dump_toml
 from bayescope.errors import ConfigError
 from bayescope.evaluation import Evaluation, evaluate, measured
 from bayescope.metrics import CLASS_MEASURES
-from bayescope.model import LikelihoodModel
 from conftest import Call, Told
 
 N_CANCERS, N_FOUND, N_NORMAL = 12, 2, 6
