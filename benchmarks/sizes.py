@@ -31,7 +31,8 @@ from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_
 from bayescope.evidence.level_weights import level_spacing
 from bayescope.fitting.fit import fit
 from bayescope.inference.model import LikelihoodModel
-from bayescope.metrics.classification import accuracy, auc
+from bayescope.metrics.classification import accuracy
+from bayescope.metrics.delong import auc
 from bayescope.runs.files import write_atomically
 from bayescope.runs.model_file import load_model, save_model
 from bayescope.training.loop import Progress

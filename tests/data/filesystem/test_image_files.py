@@ -52,7 +52,7 @@ def test_colour_stays_colour_and_gray_level_among_it_is_told(tmp_path: Path) -> 
     np.testing.assert_array_equal(pixels[0], np.moveaxis(COLOUR, -1, 0))
     np.testing.assert_array_equal(pixels[1], np.broadcast_to(GRAYSCALE, (3, 6, 8)))
     assert [text.split(":")[0] for text in told] == [
-        f"1 of 2 images are grayscale saved as RGB, such as {tmp_path}/grayscale.png, beside 1 in colour"
+        f"1 of 2 images are grayscale saved as RGB, such as {tmp_path}/grey.png, beside 1 in colour"
     ]
     Image.fromarray(GRAYSCALE).save(tmp_path / "flat.png")
     with pytest.raises(DataError, match=r"flat\.png has one channel, as 1 of 3 .*colour\.png is in colour, as 1 are"):
