@@ -1,12 +1,11 @@
 """Calibration of likelihood ratios and probabilities, with confidence intervals.
 
-The cost of log-likelihood ratios l (Brümmer & du Preez 2006), in bits; 1 for l = 0, which tells nothing::
+The cost of log-likelihood ratios l (Brümmer & du Preez 2006), in bits; 1 for l = 0, which carries no information::
 
     Cllr = ½ mean over positives of log2(1 + exp(-l)) + ½ mean over negatives of log2(1 + exp(l))
 
-minCllr is the cost after the best rising map, found on the same images (pool adjacent violators): what the ratios could tell.
-The difference, the calibration loss, is what is lost by saying it in wrong numbers.  More than two classes: one against
-the rest.
+minCllr is the cost after the best increasing map, found on the same images (pool adjacent violators): the cost of the ratios if
+they were well calibrated.  The difference is the calibration loss.  More than two classes: one against the rest.
 """
 
 from collections.abc import Hashable, Sequence
@@ -26,7 +25,7 @@ MEASURES = ("Cllr", "minCllr", "calibration loss", "ECE", "Brier score")
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Probability that was said and share that was so, in bins of as many images each: all ``(bins,)``.
+    """Mean predicted probability and observed frequency in bins of equally many images: all ``(bins,)``.
 
     ``low`` and ``high``: 95 % Clopper-Pearson band of ``observed``, a bin counting as many images as it has patients.
     """
@@ -47,7 +46,7 @@ def cllr(log_ratio: Floats, positive: np.ndarray) -> float:
 
 
 def min_cllr(log_ratio: Floats, positive: np.ndarray) -> float:
-    """Cllr after the best rising map: bits; NaN if a side is absent.
+    """Cllr after the best increasing map: bits; NaN if a side is absent.
 
     An end of the map where one side is absent is infinite, at no cost: none of the other side lies there.
     """
@@ -58,7 +57,7 @@ def min_cllr(log_ratio: Floats, positive: np.ndarray) -> float:
 
 
 def expected_calibration_error(probability: Floats, positive: np.ndarray, n_bins: int = 10) -> float:
-    """Mean distance of what was said and what was so over bins of as many images each.
+    """Mean absolute difference of predicted probability and observed frequency over bins of equally many images.
 
     ``probability (n,)`` of the positive class.  Equal probabilities stay in one bin.
     """
@@ -70,7 +69,7 @@ def expected_calibration_error(probability: Floats, positive: np.ndarray, n_bins
 def reliability_curve(
     probability: Floats, positive: np.ndarray, n_bins: int = 10, patients: Sequence[Hashable] | None = None
 ) -> ReliabilityCurve:
-    """What was said against what was so; ``patients (n,)``: whose image each is (default: each another's)."""
+    """Observed frequency by predicted probability; ``patients (n,)``: of each image (default: each image is another's)."""
     groups = patient_numbers(patients, len(probability))
     bins = _equal_mass_bins(probability, n_bins)
     _, bins, images = np.unique(bins, return_inverse=True, return_counts=True)

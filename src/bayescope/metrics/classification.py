@@ -1,7 +1,7 @@
 """Measures of discrimination and of probabilities, each with a confidence interval.
 
-All take the posterior ``(n, classes)`` and labels ``(n,)``.  What belongs to a class, such as sensitivity, is measured of each
-class against the rest and told by its name.  AUC of two classes is the same for both; of more, the mean over classes.  Brier
+All take the posterior ``(n, classes)`` and labels ``(n,)``.  Measures of one class, such as sensitivity, are of each class
+against the rest.  AUC of two classes is the same for both; of more, the mean over classes.  Brier
 score: mean squared error of the probability of a class (two classes: the same for both), or summed over classes (more).
 
 Intervals, 95 %, are over patients.  AUC: DeLong (:mod:`bayescope.metrics.delong`).  Others: bootstrap percentiles.
@@ -85,7 +85,7 @@ def confusion(posterior: Floats, labels: Labels, weights: np.ndarray | None = No
 
 
 def one_vs_rest(posterior: Floats, labels: Labels, prevalence: Floats) -> Floats:
-    """``CLASS_MEASURES`` of each class against the rest: ``(classes, measures)``; NaN where images are wanting.
+    """``CLASS_MEASURES`` of each class against the rest: ``(classes, measures)``; NaN where there are no images for it.
 
     An image is called its most probable class.  Predictive values are those at ``prevalence (classes,)``, by Bayes' rule on
     how often images of each class are called each class.

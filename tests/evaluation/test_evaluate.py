@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from bayescope.answers import Answers, check_prior
-from bayescope.checkpoint import load_model, save_model
-from bayescope.compare.statistics import compare_observers, measures_of
-from bayescope.data.images import Dataset, ImageSet
-from bayescope.model import LikelihoodModel
 from PIL import Image
 
 from bayescope.config import Config, dump_toml
+from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.errors import ConfigError
-from bayescope.evaluation import Evaluation, evaluate, measured
-from bayescope.metrics import CLASS_MEASURES
+from bayescope.evaluation.compare.statistics import compare_observers, measures_of
+from bayescope.evaluation.evaluate import Evaluation, evaluate, measured
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.predictions import Predictions, check_prior
+from bayescope.metrics.classification import CLASS_MEASURES
+from bayescope.runs.model_file import load_model, save_model
 from conftest import Call, Told
 
 N_CANCERS, N_FOUND, N_NORMAL = 12, 2, 6
@@ -139,7 +139,7 @@ def three(tiny_run: Path) -> Three:
 
 
 def found_in(three: Three, order: list[int]) -> Evaluation:
-    """The evaluation of the same answers with the classes in another order."""
+    """The evaluation of the same predictions with the classes in another order."""
     model, images, posterior = three
     names = tuple(images.class_names[k] for k in order)
     prior = check_prior({"cyst": 0.2, "mass": 0.1, "normal": 0.7}, names)
@@ -147,12 +147,12 @@ def found_in(three: Three, order: list[int]) -> Evaluation:
     log_posterior = np.log(posterior[:, order])
     ratio = log_posterior - np.log1p(-posterior[:, order]) - np.log(prior / (1 - prior))
     nothing = np.zeros_like(ratio)
-    answers = Answers(
+    predictions = Predictions(
         log_posterior, log_posterior, ratio, nothing, nothing, ratio, prior, np.ones(len(labels), np.int64), calibrated=False
     )
     ordered = replace(images, labels=labels, class_names=names)
     calibration = replace(model.calibration, images=tuple(model.calibration.images[0] for _ in names))
-    return measured(replace(model, class_names=names).with_post_hoc(calibration=calibration), ordered, answers, "mass")
+    return measured(replace(model, class_names=names).with_post_hoc(calibration=calibration), ordered, predictions, "mass")
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_prevalence_and_positive_class_in_python(tiny_run: Path, tiny_data: Data
     in_order = model.classify(few.pixels, [0.1, 0.9])
     assert by_name.prevalence == pytest.approx({"upper": 0.1, "lower": 0.9})
     assert by_name.positive == "lower"
-    np.testing.assert_array_equal(by_name.answers.posterior, in_order.posterior)
+    np.testing.assert_array_equal(by_name.predictions.posterior, in_order.posterior)
     with pytest.raises(ConfigError, match="--positive cancer; expected one of the classes: upper, lower"):
         evaluate(model, few, positive="cancer")
     with pytest.raises(ConfigError, match="expected one for each of: upper, lower"):
