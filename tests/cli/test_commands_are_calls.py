@@ -58,10 +58,10 @@ def test_evaluate(cli: Any, tiny_run: Path, tiny_npz: Path) -> None:
 
 
 def test_evaluate_passes_the_budget_on(cli: Any, tiny_run: Path, tiny_npz: Path) -> None:
-    printed = json.loads(cli("evaluate", tiny_run, tiny_npz, "--json", "--max-passes", 6).out)
-    found, chosen = evaluate_run(tiny_run, tiny_npz, max_passes=6)
+    printed = json.loads(cli("evaluate", tiny_run, tiny_npz, "--json", "--max-passes", 2).out)
+    found, chosen = evaluate_run(tiny_run, tiny_npz, max_passes=2)
     assert finite(found.to_dict(chosen)) == printed
-    assert found.predictions.passes.max() == 6
+    assert found.predictions.passes.max() == 2
 
 
 @pytest.mark.parametrize("wrong", [{"positive": "left"}, {"split": "none"}, {"class_prior": [0.5, 0.6]}])
