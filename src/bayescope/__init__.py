@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayescope.classifier import ScoreClassifier
     from bayescope.data.load import load_dataset
+    from bayescope.data.preparation.prepare import prepare_archive
     from bayescope.evaluation.evaluate import evaluate_run
+    from bayescope.evaluation.report.build import write_report
     from bayescope.inference.explain import explain
     from bayescope.inference.read import read_for_model
     from bayescope.runs.model_file import load_model
@@ -19,7 +21,9 @@ __all__ = [
     "explain",
     "load_dataset",
     "load_model",
+    "prepare_archive",
     "read_for_model",
+    "write_report",
 ]
 _MODULES = {
     "ScoreClassifier": "bayescope.classifier",
@@ -27,7 +31,9 @@ _MODULES = {
     "explain": "bayescope.inference.explain",
     "load_dataset": "bayescope.data.load",
     "load_model": "bayescope.runs.model_file",
+    "prepare_archive": "bayescope.data.preparation.prepare",
     "read_for_model": "bayescope.inference.read",
+    "write_report": "bayescope.evaluation.report.build",
 }
 """Where each public name is defined, imported when it is first asked for: importing the package loads nothing else."""
 
