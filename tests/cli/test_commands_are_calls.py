@@ -1,6 +1,7 @@
 """What a command prints is what one call in Python returns."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from bayescope.cli.output import finite
 from bayescope.data.dataset import Dataset
-from bayescope.errors import ConfigError
+from bayescope.errors import ConfigError, DataError
 from bayescope.evaluation.evaluate import evaluate_run
 from bayescope.evaluation.selection import seen_splits
 from bayescope.inference.likelihood import exact_likelihood
@@ -38,8 +39,12 @@ def lines(text: str) -> list[Any]:
 def test_evaluate(cli: Any, tiny_run: Path, tiny_npz: Path) -> None:
     options = ("--split", "val", "--prevalence", "0.3,0.7", "--disagreement-rate", 0, "--positive", "upper")
     printed = json.loads(cli("evaluate", tiny_run, tiny_npz, "--json", *options).out)
-    read: list[tuple[int, int]] = []
-    scored: list[int] = []
+    warnings: list[str] = []
+    stages: list[tuple[str, int]] = []
+
+    def progress(stage: str, total: int) -> Callable[[int], None]:
+        return lambda done: stages.append((stage, done))
+
     found, chosen = evaluate_run(
         tiny_run,
         tiny_npz,
@@ -47,14 +52,16 @@ def test_evaluate(cli: Any, tiny_run: Path, tiny_npz: Path) -> None:
         class_prior={"lower": 0.7, "upper": 0.3},
         disagreement_rate=0.0,
         positive="upper",
-        callback=lambda done, total: read.append((done, total)),
-        scored=scored.append,
+        warned=warnings.extend,
+        progress=progress,
     )
     expected = finite(found.to_dict(chosen))
     assert printed.keys() == expected.keys()
     for key, value in printed.items():
         assert value == expected[key], key
-    assert (chosen.seen, len(found.images), sum(scored)) == (True, 30, 30)
+    assert (chosen.seen, len(found.images)) == (True, 30)
+    assert sum(done for stage, done in stages if stage == "scoring images") == 30
+    assert tuple(warnings) == chosen.warnings != ()
 
 
 def test_evaluate_passes_the_budget_on(cli: Any, tiny_run: Path, tiny_npz: Path) -> None:
@@ -68,6 +75,18 @@ def test_evaluate_passes_the_budget_on(cli: Any, tiny_run: Path, tiny_npz: Path)
 def test_evaluate_refuses_the_impossible(tiny_run: Path, tiny_npz: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         evaluate_run(tiny_run, tiny_npz, **wrong)
+
+
+def test_evaluate_stops_before_scoring_if_a_warning_is_refused(tiny_run: Path, tiny_npz: Path) -> None:
+    def refuse(warnings: Sequence[str]) -> None:
+        raise DataError(warnings[0])
+
+    def progress(stage: str, total: int) -> Callable[[int], None]:
+        assert stage != "scoring images"
+        return lambda done: None
+
+    with pytest.raises(DataError, match="classes without names"):
+        evaluate_run(tiny_run, tiny_npz, warned=refuse, progress=progress)
 
 
 def test_classify(cli: Any, tiny_run: Path, folder: Path) -> None:

@@ -97,7 +97,7 @@ def test_the_report_names_the_class_and_says_odds_after(cli: Call, missed: Misse
     assert re.search(r"<span>specificity, cancer</span><b>1\.000</b>", text)
     assert re.search(r"<td>cancer \(positive\)</td><td>12</td><td>[^<]*</td><td>0\.167 ", text)
     assert '"first": 1' in text
-    assert text.count("prevalence normal 0.5, cancer 0.5.") == 2
+    assert " ".join(text.split()).count("prevalence normal 0.5, cancer 0.5.") == 2
     assert "Odds after the image = odds before × likelihood ratio; probability = odds / (1 + odds)" in text
     assert "Probability after the image =" not in text
 

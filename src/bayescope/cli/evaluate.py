@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,13 +21,23 @@ from bayescope.cli.options import (
     heed,
     prior_from_text,
 )
-from bayescope.cli.output import add_row, check_free, complain, in_words, new_table, print_json, say, show, write_json_lines
-from bayescope.cli.progress import bar, late_counter
+from bayescope.cli.output import (
+    add_row,
+    check_free,
+    complain,
+    in_words,
+    new_table,
+    print_json,
+    say,
+    show,
+    warn,
+    write_json_lines,
+)
+from bayescope.cli.progress import stages
 
 if TYPE_CHECKING:
     from bayescope.evaluation.evaluate import Evaluation, Trust
     from bayescope.evaluation.selection import ChosenImages
-    from bayescope.inference.model import LikelihoodModel
     from bayescope.metrics.bootstrap import Estimate
 
 NAME = "evaluate"
@@ -59,18 +70,30 @@ def command(
 
     Example: bayescope evaluate runs/breast other-hospital --prevalence "malignant=0.01,normal or benign=0.99" --json
     """
-    from bayescope.evaluation.evaluate import check_class, evaluate
+    from bayescope.evaluation.evaluate import evaluate_run
     from bayescope.runs.model_file import load_model
 
     if out is not None:
         check_free(out, force)
-    model = load_model(run, device)
-    check_class(positive, model.class_names)
-    prior = prior_from_text(prevalence, model.class_names)
-    chosen = unseen_images(model, run, data, split, normalise_labels, strict)
-    with bar("scoring images", len(chosen.images)) as advance:
-        found = evaluate(model, chosen.images, prior, disagreement_rate, max_passes, positive, advance)
-    heed([model.calibration.warning])
+    prior = prior_from_text(prevalence, load_model(run).class_names) if prevalence else None
+    with stages() as progress:
+        found, chosen = evaluate_run(
+            run,
+            data,
+            split=split,
+            class_prior=prior,
+            disagreement_rate=disagreement_rate,
+            max_passes=max_passes,
+            positive=positive,
+            normalise_labels=normalise_labels,
+            device=device,
+            warned=partial(heed, strict=strict),
+            progress=progress,
+        )
+    files = chosen.data.files
+    if files.found:
+        complain(f"{data}: {files}", "yellow" if files.left_out else "dim")
+    warn(found.model.calibration.warning)
     record = found.to_dict(chosen)
     if out is not None:
         write_json_lines(out, [record])
@@ -78,21 +101,6 @@ def command(
         print_json(record)
     else:
         _print_tables(found, chosen)
-
-
-def unseen_images(
-    model: LikelihoodModel, run: Path, data: Path, split: str, normalise_labels: bool = False, strict: bool = False
-) -> ChosenImages:
-    """The images of ``data`` to measure the run on; says what to know of them, or raises DataError for it if ``strict``."""
-    from bayescope.evaluation import selection
-
-    with late_counter("reading images") as count:
-        chosen = selection.unseen_images(model, run, data, split, count, normalise_labels)
-    files = chosen.data.files
-    if files.found:
-        complain(f"{data}: {files}", "yellow" if files.left_out else "dim")
-    heed(chosen.warnings, strict)
-    return chosen
 
 
 def measures_table(title: str, measures: Mapping[str, Estimate], **others: Mapping[str, Estimate]) -> Table:

@@ -1,6 +1,6 @@
 """How well a trained model does on labelled images: discrimination, calibration, prediction sets and abstention."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from bayescope.data.dataset import ImageSet
-from bayescope.data.tables.cases import Callback
 from bayescope.errors import ConfigError
+from bayescope.evaluation.progress import Progress, counting, no_progress
 from bayescope.evaluation.selection import ChosenImages, unseen_images
 from bayescope.inference.abstention import risk_coverage
 from bayescope.inference.model import LikelihoodModel
@@ -126,8 +126,8 @@ def evaluate_run(
     positive: str | None = None,
     normalise_labels: bool = False,
     device: str = "auto",
-    callback: Callback = lambda done, total: None,
-    scored: Callable[[int], None] = lambda images: None,
+    warned: Callable[[Sequence[str]], None] = lambda warnings: None,
+    progress: Progress = no_progress,
 ) -> tuple[Evaluation, ChosenImages]:
     """Measure a trained run on labelled images it has not seen, as ``bayescope evaluate`` does.
 
@@ -152,10 +152,10 @@ def evaluate_run(
         Take labels and patients that differ in spelling only for the same.
     device
         ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
-    callback
-        Called with ``(done, total)`` files as they are read.
-    scored
-        Called with the number of images scored since the last call.
+    warned
+        Called with the warnings about the images before any is scored; it may raise to stop there.
+    progress
+        Called as each stage begins, see :data:`bayescope.evaluation.progress.Progress`.
 
     Returns
     -------
@@ -182,7 +182,9 @@ def evaluate_run(
     """
     model = load_model(run, device)
     check_class(positive, model.class_names)
-    chosen = unseen_images(model, run, data, split, callback, normalise_labels)
+    chosen = unseen_images(model, run, data, split, counting(progress, "reading images"), normalise_labels)
+    warned(chosen.warnings)
+    scored = progress("scoring images", len(chosen.images))
     return evaluate(model, chosen.images, class_prior, disagreement_rate, max_passes, positive, scored), chosen
 
 
