@@ -7,19 +7,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from bayescope.cli.options import Device, DisagreementRate, Frame, MaxPasses, Prevalence, frame_from_text, prior_from_text
 from bayescope.cli.output import add_row, check_free, complain, in_words, new_table, print_json, show, warn, write_json_lines
 from bayescope.cli.progress import bar, late_counter
+from bayescope.cli.tables import Column, Table
 
 if TYPE_CHECKING:
+    from bayescope.inference.decisions import Decided
     from bayescope.inference.model import LikelihoodModel
     from bayescope.inference.predictions import Predictions
     from bayescope.inference.read import ModelInput
 
 NAME = "classify"
+_COLUMNS = (
+    Column("image", kind="name"),
+    Column("class", kind="label"),
+    Column("probability", "p, %", right=True),
+    Column("LLR ± standard error", "LLR ± SE"),
+    Column("set", kind="label"),
+    Column("novelty", "novel p"),
+    Column("passes", "n", right=True),
+)
+_SEEN = Column("seen in", "seen")
 
 
 def command(
@@ -115,38 +126,45 @@ def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predicti
     from bayescope.evaluation.evaluate import rests_on
 
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
-    columns = ("image", "class", "probability", "LLR ± standard error", "set", "novelty", "passes")
     prevalence = in_words(model.by_class(predictions.class_prior))
     caption = (
         f"probability: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
         "rest, nats"
         f"{', resting on validation images: ' + rests_on(model) if model.calibration.calibrated else ''}; "
-        f"{_promise(model)}novelty: probability of as odd an image among ones like the training images; passes: network passes "
-        "spent"
+        f"{_promise(model)}novelty: probability of as odd an image among ones like the training images; passes, n: network "
+        "passes spent"
     )
-    table = new_table(*columns, caption=caption, right=("probability", "passes"))
+    table = new_table(*_COLUMNS, *([_SEEN] if any(seen) else []), caption=caption)
     warnings, decided = predictions.novelty_warnings, model.decide(predictions)
     for i, name in enumerate(names):
         k = int(predictions.posterior[i].argmax())
-        ratio = f"{predictions.log_likelihood_ratio[i, k]:+.2f} ± {predictions.standard_error[i, k]:.2f}"
-        probability = _percent(predictions.posterior[i, k], predictions.posterior_error[i, k])
-        novelty = _novelty(predictions, i, warnings[i])
+        ratio, error = predictions.log_likelihood_ratio[i, k], predictions.standard_error[i, k]
         add_row(
             table,
-            name + (f" (seen in {seen[i]})" if seen[i] else ""),
+            name,
             model.class_names[k],
-            probability,
-            ratio,
-            "–" if decided is None else decided.in_words(model.class_names, i),
-            novelty,
+            _percent(predictions.posterior[i, k], predictions.posterior_error[i, k]),
+            (f"{ratio:+.2f}", f"{ratio:+.2f}")
+            if error != error
+            else (f"{ratio:+.2f} ± {error:.2f}", f"{ratio:+.2f}±{error:.2f}"),
+            "–" if decided is None else (decided.in_words(model.class_names, i), _set_in_short(decided, model.class_names, i)),
+            _novelty(predictions, i, warnings[i]),
             str(predictions.passes[i]),
+            *([seen[i]] if any(seen) else []),
         )
     return table
 
 
-def _percent(probability: float, error: float) -> str:
-    known = f" ± {100 * error:.1f}" if error == error else ""
-    return f"{100 * probability:.1f}{known} %"
+def _percent(probability: float, error: float) -> tuple[str, str]:
+    percent = f"{100 * probability:.1f}"
+    return (f"{percent} ± {100 * error:.1f} %" if error == error else f"{percent} %"), percent
+
+
+def _set_in_short(decided: Decided, class_names: tuple[str, ...], i: int) -> str:
+    members = decided.members(class_names, i)
+    if decided.answered is not None and not decided.answered[i]:
+        return f"abstains ({len(members)})"
+    return members[0] if len(members) == 1 else f"{len(members)} of {len(class_names)}"
 
 
 def _promise(model: LikelihoodModel) -> str:
@@ -158,7 +176,10 @@ def _promise(model: LikelihoodModel) -> str:
     return held + ("" if abstention.warning else abstained)
 
 
-def _novelty(predictions: Predictions, i: int, warning: str) -> str | Text:
+def _novelty(predictions: Predictions, i: int, warning: str) -> tuple[str | Text, str | Text]:
     if predictions.novelty is None:
-        return "not tested"
-    return Text(warning, "bold red") if warning else f"p = {predictions.novelty.p_value[i]:.2f}"
+        return "not tested", "–"
+    p = predictions.novelty.p_value[i]
+    if warning:
+        return Text(warning, "bold red"), Text(f"{p:.2g} !", "bold red")
+    return f"p = {p:.2f}", f"{p:.2f}"

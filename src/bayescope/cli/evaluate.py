@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from bayescope.cli.options import (
     Device,
@@ -34,6 +33,7 @@ from bayescope.cli.output import (
     write_json_lines,
 )
 from bayescope.cli.progress import stages
+from bayescope.cli.tables import Column, Table
 
 if TYPE_CHECKING:
     from bayescope.evaluation.evaluate import Evaluation, Trust
@@ -115,7 +115,7 @@ def class_table(found: Evaluation) -> Table:
     """What belongs to a class, under its name: of the positive class, or of all."""
     title = "Each class against the rest" if found.positive is None else f"{found.positive} against the rest"
     caption = f"predictive values at prevalence {in_words(found.prevalence)}; an image is called its most probable class"
-    table = new_table("measure", "value (95 % interval)", "images", title=title, caption=caption)
+    table = new_table(Column("measure", kind="prose"), "value (95 % interval)", "images", title=title, caption=caption)
     for name, rows in found.by_class.items():
         if found.positive in (None, name):
             for what, estimate in rows.items():
@@ -139,9 +139,9 @@ def _print_tables(found: Evaluation, chosen: ChosenImages) -> None:
         say(f"Calibration rests on validation images: {rests_on(model)}")
     if found.decisions:
         table = new_table(
-            "sets and abstention",
+            Column("sets and abstention", kind="prose"),
             "promised",
-            "measured",
+            Column("measured", kind="prose"),
             title="Decisions at the model's own prior; promises hold with --disagreement-rate 0",
         )
         for row in decision_rows(found.decisions):
@@ -151,7 +151,9 @@ def _print_tables(found: Evaluation, chosen: ChosenImages) -> None:
 
 def _confusion_table(found: Evaluation) -> Table:
     names = found.model.class_names
-    table = new_table("true class", *(f"called {name}" for name in names), title="Images by true class and class called")
+    table = new_table(
+        Column("true class", kind="label"), *(f"called {name}" for name in names), title="Images by true class and class called"
+    )
     for name, row in found.confusion.items():
         add_row(table, name, *(str(row[other]) for other in names))
     return table
@@ -159,7 +161,7 @@ def _confusion_table(found: Evaluation) -> Table:
 
 def _trust_table(name: str, rows: Mapping[str, Trust], calibrated: bool) -> Table:
     title = f"{name} against the rest{'' if calibrated else ': UNCALIBRATED likelihood ratios'}"
-    columns = ("measure", "value (95 % interval)", "expected if calibrated (95 % range)")
+    columns = (Column("measure", kind="prose"), "value (95 % interval)", "expected if calibrated (95 % range)")
     table = new_table(*columns, title=title, caption="Cllr: bits; expected: of exactly right answers on as many images")
     for what, row in rows.items():
         add_row(table, what, str(row.measured), str(row.expected_if_calibrated))

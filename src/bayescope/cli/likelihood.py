@@ -6,18 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from bayescope.cli.classify import read_images
 from bayescope.cli.options import Device, Frame
 from bayescope.cli.output import add_row, new_table, print_json, show, warn
 from bayescope.cli.progress import bar
+from bayescope.cli.tables import Column, Table
 
 if TYPE_CHECKING:
     from bayescope.inference.likelihood import ExactLikelihood
     from bayescope.inference.model import LikelihoodModel
 
 NAME = "likelihood"
+_COLUMNS = (
+    Column("image", kind="name"),
+    Column("class", kind="label"),
+    Column("log-likelihood", "log p", right=True),
+    Column("±", right=True),
+    Column("bits per pixel", "bits/pixel", right=True),
+    Column("passes", right=True),
+)
 
 
 def command(
@@ -58,9 +66,8 @@ def command(
 
 
 def _table(names: tuple[str, ...], model: LikelihoodModel, found: ExactLikelihood) -> Table:
-    numbers = ("log-likelihood", "±", "bits per pixel", "passes")
     caption = "nats; ±: standard error of the difference from the best class; a backward pass counts as two"
-    table = new_table("image", "class", *numbers, caption=caption, right=numbers)
+    table = new_table(*_COLUMNS, caption=caption)
     for i, image in enumerate(names):
         for k, name in enumerate(model.class_names):
             value, error, bits = found.log_likelihood[i, k], found.standard_error[i, k], found.bits_per_dim[i, k]

@@ -10,15 +10,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 import typer
 from rich.console import Console
 from rich.segment import Segments
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
+from bayescope.cli.tables import Cell, Column, Table, fit
 from bayescope.errors import RunError, reading
 
 console = Console()
@@ -144,10 +146,16 @@ def say(text: str, style: str = "") -> None:
 
 
 def show(table: Table) -> None:
-    """A table on standard output, of 80 columns at least: a narrower one would break words into letters."""
-    wide = console.options.update_width(max(console.width, _FEWEST_COLUMNS))
+    """A table on standard output, of 80 columns at least: in a narrower one no words would be left whole."""
+    width = max(console.width, _FEWEST_COLUMNS)
+    folder, tables = fit(table, width, _as_text("…").plain)
+    if folder:
+        say(f"In {folder}:")
+    title, caption = Text(table.title, "table.title"), Text(table.caption, "table.caption")
+    parts: list[Text | RichTable] = [title] * bool(table.title) + [*tables] + [caption] * bool(table.caption)
     with _printing():
-        console.print(Segments(console.render(table, wide)), crop=False)
+        for part in parts:
+            console.print(Segments(console.render(part, console.options.update_width(width))), crop=False, end="")
 
 
 def complain(text: str, style: str = "red") -> None:
@@ -179,19 +187,17 @@ def in_words(numbers: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {number:.4g}" for name, number in numbers.items())
 
 
-def new_table(*columns: str, title: str = "", caption: str = "", right: tuple[str, ...] = ()) -> Table:
+def new_table(*columns: str | Column, title: str = "", caption: str = "", right: tuple[str, ...] = ()) -> Table:
     """An empty table; columns named in ``right`` are aligned there."""
-    table = Table(
-        title=_as_text(title) if title else None, title_justify="left", caption=_as_text(caption) if caption else None
-    )
-    for column in columns:
-        table.add_column(_as_text(column), justify="right" if column in right else "left", overflow="fold")
-    return table
+    found = (column if isinstance(column, Column) else Column(column, right=column in right) for column in columns)
+    heads = (replace(column, head=_as_text(column.head).plain, short=_as_text(column.short).plain) for column in found)
+    return Table(tuple(heads), _as_text(title).plain, _as_text(caption).plain)
 
 
-def add_row(table: Table, *cells: str | Text) -> None:
-    """One row, of text as it is; a cell that is a Text keeps its style."""
-    table.add_row(*map(_as_text, cells))
+def add_row(table: Table, *cells: str | Text | tuple[str | Text, str | Text]) -> None:
+    """One row, of text as it is; a cell that is a Text keeps its style; of two, the second is for want of room."""
+    pairs = (cell if isinstance(cell, tuple) else (cell, cell) for cell in cells)
+    table.rows.append(tuple(Cell(_as_text(text), _as_text(short)) for text, short in pairs))
 
 
 def check_free(path: Path, force: bool) -> None:
