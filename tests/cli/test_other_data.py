@@ -14,7 +14,8 @@ from bayescope.config import Config
 from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.load import load_images
 from bayescope.errors import DataError
-from bayescope.evaluation.selection import choose_images, class_numbers, load_for_model
+from bayescope.evaluation.labelled_input import class_numbers, load_for_model
+from bayescope.evaluation.selection import choose_images
 from bayescope.fitting.fit import fit_run
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.read import read_for_model

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from bayescope.cli.options import Device, DisagreementRate, Frame, MaxPasses, Prevalence, frame_from_text, prior_from_text
+from bayescope.cli.options import (
+    Device,
+    DisagreementRate,
+    Frame,
+    MaxPasses,
+    Prevalence,
+    Resize,
+    frame_from_text,
+    prior_from_text,
+)
 from bayescope.cli.output import add_row, check_free, complain, in_words, new_table, print_json, show, warn, write_json_lines
 from bayescope.cli.progress import bar, late_counter
 from bayescope.cli.tables import Column, Table
@@ -50,6 +59,7 @@ def command(
     no_novelty: Annotated[
         bool, typer.Option("--no-novelty", help="Skip the check for unfamiliar images: saves up to a pass per noise level.")
     ] = False,
+    resize: Resize = False,
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Also write the JSON lines to this file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
@@ -70,7 +80,7 @@ def command(
     record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
     is_one_cache = len(images) == 1 and is_cache(images[0])
-    found = images_of_cache(model, images[0], split) if is_one_cache else read_images(model, images, frame)
+    found = images_of_cache(model, images[0], split) if is_one_cache else read_images(model, images, frame, resize)
     lines = found.left_out_records()
     if found.names:
         with bar("scoring images", len(found), quiet=len(found) < 4) as advance:
@@ -107,12 +117,12 @@ def _warn(model: LikelihoodModel, predictions: Predictions, seen: list[str], no_
             warn(f"the run was {role} on {n} of these {len(seen)} images: their answers say nothing of new images")
 
 
-def read_images(model: LikelihoodModel, images: list[Path], frame: str | None) -> ModelInput:
+def read_images(model: LikelihoodModel, images: list[Path], frame: str | None, resize: bool = False) -> ModelInput:
     """Read files and folders with a progress bar; says what is passed over and why, and what to know of the others."""
     from bayescope.inference.read import read_for_model
 
     with late_counter("reading images") as count:
-        found = read_for_model(model, images, frame_from_text(frame), count)
+        found = read_for_model(model, images, frame_from_text(frame), count, resize)
     for file in found.failed:
         complain(f"skipped: {file.reason}")
     for text in found.warnings:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayescope.cli.classify import read_images
-from bayescope.cli.options import Device, Prevalence, prior_from_text
+from bayescope.cli.options import Device, Prevalence, Resize, prior_from_text
 from bayescope.cli.output import in_words, say, warn
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def command(
     bans: Annotated[bool, typer.Option("--bans", help="In bans, powers of ten, instead of nats.")] = False,
     counterfactual: Annotated[bool, typer.Option("--counterfactual", help="Also the image as another class has it.")] = False,
     sigma: Annotated[float, typer.Option(help="How much a counterfactual may change: the level it is noised to.")] = 1.0,
+    resize: Resize = False,
     device: Device = "auto",
 ) -> None:
     """Show where in an image the evidence lies: a map whose pixels add up to the reported log-likelihood ratio.
@@ -48,7 +49,7 @@ def command(
     model = load_model(run, device)
     prior = prior_from_text(prevalence, model.class_names)
     _check_one_image(image, frame)
-    found_image = read_images(model, [image], frame)
+    found_image = read_images(model, [image], frame, resize)
     if not found_image.names:
         raise typer.Exit(1)
     found = explain(model, found_image.pixels, prior, against, sigma if counterfactual else None)

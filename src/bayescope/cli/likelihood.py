@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayescope.cli.classify import read_images
-from bayescope.cli.options import Device, Frame
+from bayescope.cli.options import Device, Frame, Resize
 from bayescope.cli.output import add_row, new_table, print_json, show, warn
 from bayescope.cli.progress import bar
 from bayescope.cli.tables import Column, Table
@@ -37,6 +37,7 @@ def command(
     steps: Annotated[int | None, typer.Option(help="Of heun and rk4, even in log σ.")] = None,
     trace: Annotated[str | None, typer.Option(help="exact, rademacher or gaussian.")] = None,
     probes: Annotated[int | None, typer.Option(help="Of the trace, the same for every class.")] = None,
+    resize: Resize = False,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each image and unreadable file.")] = False,
 ) -> None:
@@ -49,7 +50,7 @@ def command(
 
     model = load_model(run, device)
     settings = flow_settings(model, solver=solver, tolerance=tolerance, steps=steps, trace=trace, probes=probes)
-    given = read_images(model, images, frame)
+    given = read_images(model, images, frame, resize)
     records = given.left_out_records()
     if given.names:
         with bar("integrating the flow", len(given)) as advance:

@@ -24,6 +24,9 @@ Frame = Annotated[
     str | None,
     typer.Option(help="Which frame of a DICOM file of several, counted from 1, or all: each is then answered as FILE#NUMBER."),
 ]
+Resize = Annotated[
+    bool, typer.Option("--resize", help="Bring images of another size to the model's, keeping their aspect ratio (padded).")
+]
 Prevalence = Annotated[
     str | None,
     typer.Option(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.formats.resize import Sizing
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.errors import DataError
 from bayescope.types import Labels, Pixels
@@ -71,6 +72,8 @@ class Dataset:
     """What whoever uses the images should know before trusting results; commands print each once."""
     preparation: Preparation | None = None
     """How the images were prepared from mammograms; None if they were not."""
+    sizing: Sizing = "unchanged"
+    """How the images were brought to one size when they were read."""
     files: FileAccount = field(default_factory=FileAccount)
     """What lay in the folder that was read; empty if the images came from anything else."""
     unlabelled: ImageSet | None = None

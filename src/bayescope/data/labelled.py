@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from bayescope.data.dataset import Dataset, ImageSet, check_labels
 from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.formats.resize import Sizing
 from bayescope.data.preparation.mammogram import Preparation
 
 SPLITS = ("train", "val", "test")
@@ -17,7 +18,7 @@ _SPLIT_WORDS = {"training": "train", "valid": "val", "validation": "val", "testi
 class LabelledImages:
     """All ``images`` of ``source``; ``split (n,)``: train, val or test as the source gives it, None if it gives none.
 
-    ``notes``, ``warnings``, ``preparation`` and ``files`` as of :class:`bayescope.data.dataset.Dataset`.
+    ``notes``, ``warnings``, ``preparation``, ``files`` and ``sizing`` as of :class:`bayescope.data.dataset.Dataset`.
     """
 
     images: ImageSet
@@ -27,6 +28,7 @@ class LabelledImages:
     warnings: tuple[str, ...] = ()
     preparation: Preparation | None = None
     files: FileAccount = field(default_factory=FileAccount)
+    sizing: Sizing = "unchanged"
 
     def dataset(self, split: NDArray[np.str_], *notes: str) -> Dataset:
         """Divided by ``split (n,)``.  Raises DataError if a class has no training image."""
@@ -41,6 +43,7 @@ class LabelledImages:
             warnings=self.warnings,
             preparation=self.preparation,
             files=self.files,
+            sizing=self.sizing,
         )
 
 
@@ -57,7 +60,7 @@ def whole(data: Dataset) -> LabelledImages:
         groups,
     )
     split = np.repeat([name for name, _ in parts], [len(part) for part in several])
-    return LabelledImages(images, split, data.source, data.notes, data.warnings, data.preparation, data.files)
+    return LabelledImages(images, split, data.source, data.notes, data.warnings, data.preparation, data.files, data.sizing)
 
 
 def split_of(name: str) -> str:

@@ -125,6 +125,7 @@ def evaluate_run(
     max_passes: int | None = None,
     positive: str | None = None,
     normalise_labels: bool = False,
+    resize: bool = False,
     device: str = "auto",
     warned: Callable[[Sequence[str]], None] = lambda warnings: None,
     progress: Progress = no_progress,
@@ -150,6 +151,8 @@ def evaluate_run(
         Class of the headline (default: each class).
     normalise_labels
         Take labels and patients that differ in spelling only for the same.
+    resize
+        Bring images of another size to the model's, as its training images were.
     device
         ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
     warned
@@ -182,7 +185,7 @@ def evaluate_run(
     """
     model = load_model(run, device)
     check_class(positive, model.class_names)
-    chosen = unseen_images(model, run, data, split, counting(progress, "reading images"), normalise_labels)
+    chosen = unseen_images(model, run, data, split, counting(progress, "reading images"), normalise_labels, resize)
     warned(chosen.warnings)
     scored = progress("scoring images", len(chosen.images))
     return evaluate(model, chosen.images, class_prior, disagreement_rate, max_passes, positive, scored), chosen

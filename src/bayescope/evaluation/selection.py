@@ -1,6 +1,6 @@
 """Which labelled images a trained model is measured on: never one it was trained or validated on, unless asked for by name."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,11 @@ from bayescope.data.dataset import ImageSet
 from bayescope.data.filesystem.account import FileAccount
 from bayescope.data.filesystem.names import printable
 from bayescope.data.labelled import SPLITS, LabelledImages
-from bayescope.data.load import load_images
-from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.tables.cases import Callback
 from bayescope.errors import ConfigError, DataError
+from bayescope.evaluation.labelled_input import load_for_model
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.read import ModelInput, as_model_takes, told_once
+from bayescope.inference.read import ModelInput
 from bayescope.runs.folder import read_record
 from bayescope.runs.training_record import TrainingRecord
 from bayescope.types import Pixels
@@ -47,29 +46,6 @@ class ChosenImages:
     warnings: tuple[str, ...]
 
 
-def load_for_model(
-    model: LikelihoodModel,
-    path: Path,
-    callback: Callback = lambda done, total: None,
-    normalise_labels: bool = False,
-) -> LabelledImages:
-    """The labelled images at ``path`` with classes, channels and type of pixels as the model has them.
-
-    No split is drawn, and classes may be absent.  Raises DataError for other classes, another type or another preparation.
-    """
-    data = load_images(path, model.config.size, callback, normalise_labels)
-    if data.preparation != model.preparation:
-        raise DataError(
-            f"{path.name}: images prepared otherwise ({_told(data.preparation)}) than the model's "
-            f"({_told(model.preparation)}). Give a cache of `bayescope prepare` with the settings of the one trained on"
-        )
-    numbers, warning = class_numbers(data.images.class_names, model.class_names, path.name)
-    pixels, remarks = as_model_takes(model, data.images.pixels, path.name)
-    images = replace(data.images, pixels=pixels, labels=np.array(numbers)[data.images.labels], class_names=model.class_names)
-    told = (*data.warnings, *told_once(data.images.names, remarks), *filter(None, [warning]))
-    return replace(data, images=images, warnings=told)
-
-
 def unseen_images(
     model: LikelihoodModel,
     run: Path,
@@ -77,13 +53,14 @@ def unseen_images(
     split: str = "auto",
     callback: Callback = lambda done, total: None,
     normalise_labels: bool = False,
+    resize: bool = False,
 ) -> ChosenImages:
     """The labelled images at ``data`` to measure a run on: read as :func:`load_for_model`, chosen as :func:`choose_images`.
 
     Raises ConfigError for an unknown split before anything is read.
     """
     check_choice(split)
-    return choose_images(load_for_model(model, data, callback, normalise_labels), read_record(run), split)
+    return choose_images(load_for_model(model, data, callback, normalise_labels, resize), read_record(run), split)
 
 
 def images_of_cache(model: LikelihoodModel, cache: Path, split: str = "test") -> ModelInput:
@@ -151,26 +128,6 @@ def choose_images(data: LabelledImages, record: TrainingRecord | None, split: st
         warnings.append(f"left out: {described}")
     name = "all" if everything else "test" if split == "auto" else split
     return ChosenImages(data.images.subset(chosen), name, data, False, left_out, tuple(warnings))
-
-
-def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str) -> tuple[list[int], str]:
-    """For each class ``found`` its number among those ``expected``, and a warning if they were taken by number.
-
-    By name; where one side has bare numbers 0, 1, … instead of names, by these.  Raises DataError if there are other classes.
-    """
-    if set(found) <= set(expected):
-        return [expected.index(name) for name in found], ""
-    numbers = [str(k) for k in range(len(expected))]
-    if set(found) <= set(numbers):
-        order = [int(name) for name in found]
-    elif set(expected) == set(numbers) and len(found) == len(expected):
-        order = [expected.index(number) for number in numbers]
-    else:
-        raise DataError(
-            f"{source}: classes {', '.join(found)}; the model expects {', '.join(expected)}. {_remedy(found, expected)}"
-        )
-    pairs = ", ".join(f"{name} as {expected[k]}" for name, k in zip(found, order, strict=True))
-    return order, f"{source}: classes without names on one side; taken by number: {pairs}"
 
 
 @dataclass(frozen=True)
@@ -249,16 +206,3 @@ def _reasons(known: _Known, among: NDArray[np.bool_]) -> dict[str, int]:
         counts[_REASONS["image", split]] = int((among & (known.of_image == split)).sum())
         counts[_REASONS["patient", split]] = int((among & not_seen_itself & (known.of_patient == split)).sum())
     return {reason: n for reason, n in counts.items() if n}
-
-
-def _told(preparation: Preparation | None) -> str:
-    return "not at all" if preparation is None else ", ".join(f"{k} {v}" for k, v in preparation.to_dict().items())
-
-
-def _remedy(found: tuple[str, ...], expected: tuple[str, ...]) -> str:
-    def plain(names: tuple[str, ...]) -> set[str]:
-        return {"".join(name.casefold().split()) for name in names}
-
-    if plain(found) <= plain(expected):
-        return "They differ in spelling: rename the classes of the data as the model has them"
-    return "Name the classes alike, or give data of the model's classes"

@@ -144,6 +144,7 @@ class _Training:
             np.full(n_classes, 1 / n_classes) if class_prior is None else class_prior,
             PostHoc.unfitted(sigmas, n_classes),
             preparation=data.preparation,
+            sizing=data.sizing,
         )
         return calibrated(model, data.val, calibration_augmentation(self.config, len(data.train)), scored)
 

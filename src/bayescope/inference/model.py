@@ -14,6 +14,7 @@ from bayescope.calibration import Calibration
 from bayescope.calibration.base import no_error
 from bayescope.config import Config
 from bayescope.data.dataset import PixelScale
+from bayescope.data.formats.resize import Sizing
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.units import in_training_units
 from bayescope.diffusion.denoiser import Denoiser
@@ -49,6 +50,8 @@ class LikelihoodModel:
     post_hoc: PostHoc
     preparation: Preparation | None = None
     """How its images were prepared from mammograms, and new ones are to be; None if they were not."""
+    sizing: Sizing | None = None
+    """How its images were brought to one size; None if that was not recorded."""
 
     @property
     def level_weights(self) -> LevelWeights:

@@ -16,11 +16,13 @@ from bayescope.data.formats.channels import with_channels
 from bayescope.data.formats.dicom import frame_count, is_dicom
 from bayescope.data.formats.frame import FOR_PROCESSING
 from bayescope.data.formats.images import read_image
+from bayescope.data.formats.resize import fit
 from bayescope.data.preparation.cache import is_cache
 from bayescope.data.preparation.workers import prepare_file
 from bayescope.data.remarks import Remarks
 from bayescope.errors import DataError
 from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.sizing import check_sizing, resize_remarks, resize_remedy
 from bayescope.types import Floats, Pixels
 
 _STRETCHED = (
@@ -90,6 +92,7 @@ def read_for_model(
     sources: Sequence[Path],
     frame: Frames = None,
     callback: Callable[[int, int], None] = lambda done, total: None,
+    resize: bool = False,
 ) -> ModelInput:
     """Read files, and the images in folders, as the training images of ``model`` were read.
 
@@ -104,6 +107,8 @@ def read_for_model(
         Which frame of a DICOM file to read, counted from 1, or ``"all"``; needed where a file has several.
     callback
         Hears ``(done, total)`` files.
+    resize
+        Bring images of another size to the model's, with a remark where its training images were not brought to size so.
 
     Returns
     -------
@@ -114,14 +119,17 @@ def read_for_model(
     ------
     DataError
         If a folder has no image, cannot be entered or is a cache; not for a file that cannot be read.
+    RunError
+        If images are to be resized and the run does not record how its own were.
     """
+    check_sizing(model, resize)
     files, left_out = _expanded(sources, with_dicom=model.preparation is not None)
     images, failed, warnings = [], list[LeftOut](), Remarks()
     for number, path in enumerate(files, start=1):
         try:
             for name, chosen in _frames(path, frame):
                 remarks: list[str] = []
-                images.append((name, path, *_read(model, path, chosen, remarks), tuple(remarks)))
+                images.append((name, path, *_read(model, path, chosen, remarks, resize), tuple(remarks)))
                 for text in remarks:
                     warnings.of(name)(text)
         except DataError as error:
@@ -206,7 +214,7 @@ def _frames(path: Path, frame: Frames) -> Iterator[tuple[str, int | None]]:
         yield f"{name}#{frame}", frame - 1
 
 
-def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[str]) -> tuple[Pixels, float]:
+def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[str], resize: bool) -> tuple[Pixels, float]:
     """Pixels ``(channel, height, width)`` and the step of the file's gray levels in them.  DataError if they do not fit."""
     if model.preparation:
         prepared, done = prepare_file(path, model.preparation, frame=frame)
@@ -220,6 +228,9 @@ def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[s
             "`bayescope prepare`: its model prepares DICOM files in the same way"
         )
     pixels = read_image(path, model.config.size, remarks.append)
+    if resize and pixels.shape[1:] != model.image_shape[1:]:
+        remarks += resize_remarks(model, pixels)
+        pixels = fit(pixels, model.image_shape[1:])
     taken, told = as_model_takes(model, pixels[None], str(path))
     if taken.shape[1:] != model.image_shape:
         raise DataError(
@@ -233,4 +244,4 @@ def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[s
 def _remedy(model: LikelihoodModel, pixels: Pixels) -> str:
     if pixels.shape[1:] == model.image_shape[1:]:
         return "Convert it first"
-    return "Resize it first, or train the model with --size, which brings all images to one size"
+    return resize_remedy(model)

@@ -34,6 +34,7 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
         "class_prior": model.class_prior.tolist(),
         "post_hoc": model.post_hoc.to_dict(),
         "preparation": model.preparation.to_dict() if model.preparation else None,
+        "sizing": model.sizing,
     }
     write_atomically(run / CONFIG, dump_toml(model.config).encode())
     save_tensors(run / MODEL, model.denoiser.state_dict(), {"bayescope": json.dumps(about)})
@@ -85,6 +86,7 @@ def _model(config: Config, tensors: dict[str, Tensor], about: dict[str, Any]) ->
         np.array(about["class_prior"]),
         PostHoc.from_dict(about["post_hoc"]),
         Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
+        about.get("sizing"),
     )
 
 

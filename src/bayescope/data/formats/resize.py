@@ -1,4 +1,6 @@
-"""Images brought to a square of one size, antialiased."""
+"""Images brought to one size, antialiased, and how the images of a data set were."""
+
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,20 +9,41 @@ from skimage.transform import resize
 
 from bayescope.types import Pixels
 
+Sizing = Literal["unchanged", "fitted"]
+"""How images were brought to one size: not at all, or as :func:`fit` does."""
+
 _STEPS_KEPT = 4.0
 """An image is first reduced by a whole number so that at least as many pixels per pixel of the result are left."""
 
 
 def fit_square(pixels: Pixels, size: int) -> Pixels:
     """Resize the longer side to ``size`` with antialiasing, keep the aspect ratio, pad with zeros around the centre."""
+    return fit(pixels, (size, size))
+
+
+def fit(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+    """Resize an image until it fits into a frame, with antialiasing and the aspect ratio kept, and pad with zeros around it.
+
+    Parameters
+    ----------
+    pixels
+        One image as stored, ``(channel, height, width)``.
+    shape
+        Height and width of the result.
+
+    Returns
+    -------
+    Pixels
+        ``(channel, *shape)``, of the type of ``pixels``.
+    """
     channels, height, width = pixels.shape
-    scale = size / max(height, width)
+    scale = min(shape[0] / height, shape[1] / width)
     inner = (max(1, round(height * scale)), max(1, round(width * scale)))
     scaled = _resized(pixels, inner)
-    top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
-    square = np.zeros((channels, size, size), dtype=pixels.dtype)
-    square[:, top : top + inner[0], left : left + inner[1]] = np.rint(scaled)
-    return square
+    top, left = (shape[0] - inner[0]) // 2, (shape[1] - inner[1]) // 2
+    framed = np.zeros((channels, *shape), dtype=pixels.dtype)
+    framed[:, top : top + inner[0], left : left + inner[1]] = np.rint(scaled)
+    return framed
 
 
 def _resized(pixels: Pixels, shape: tuple[int, int]) -> NDArray[np.float64]:

@@ -91,6 +91,7 @@ def read_cases(cases: Cases, size: int | None, callback: Callback) -> LabelledIm
         (*cases.notes, *(() if size is None else (f"resized to {size}x{size} pixels",))),
         tuple(map(printable, warnings)),
         files=cases.files,
+        sizing="unchanged" if size is None else "fitted",
     )
 
 

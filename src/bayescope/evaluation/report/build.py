@@ -9,12 +9,13 @@ from bayescope.data.labelled import whole
 from bayescope.errors import RunError
 from bayescope.evaluation.demo import ideal_observer, redraw
 from bayescope.evaluation.evaluate import Evaluation, check_class, evaluate
+from bayescope.evaluation.labelled_input import load_for_model
 from bayescope.evaluation.progress import Progress, counting, no_progress
 from bayescope.evaluation.report.context import Context, choose_cases
 from bayescope.evaluation.report.explained import explain_images
 from bayescope.evaluation.report.page import render
 from bayescope.evaluation.report.sections import SECTIONS, Section
-from bayescope.evaluation.selection import ChosenImages, check_choice, choose_images, load_for_model
+from bayescope.evaluation.selection import ChosenImages, check_choice, choose_images
 from bayescope.inference.predictions import ClassPrior
 from bayescope.runs.files import METRICS, read_lines, write_text
 from bayescope.runs.folder import read_manifest, read_record
