@@ -1,11 +1,14 @@
 """Remedies for case tables, frames, outside data and the choice of images; see ``remedies.py``."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from archives import write_inbreast
 from bayescope.runs.files import RECORD
+from bayescope.runs.model_file import load_model, save_model
 from mammograms import mammogram, write_mammogram
 from remedies import Place, remedy
 
@@ -198,6 +201,23 @@ def files_for_a_model(p: Place) -> None:
     p.refused("classify", model, dicom, "--frame", "3", code=1)
     for frame in ("1", "2", "all"):
         p.works("classify", model, dicom, "--frame", frame)
+
+
+@remedy("inference.sizing:check_sizing", "does not record how its training images were brought to")
+@remedy("evaluation.selection:_of_model_size", "pixels; the model expects {}x{}. {}")
+def images_of_another_size(p: Place) -> None:
+    small = p.picture("small.png", np.arange(81, dtype=np.uint8).reshape(9, 9))
+    p.refused("classify", p.trained, small, code=1)
+    p.works("classify", p.trained, small, "--resize")
+    older = p.folder / "older"
+    save_model(older, replace(load_model(p.trained), sizing=None))
+    p.refused("classify", older, small, "--resize")
+    p.works("classify", older, p.picture("fits.png"))
+    for k, name in enumerate(p.data.class_names):
+        for i in range(3):
+            p.picture(f"others/{name}/{i}.png", np.full((9, 9), 40 * k + 10 * i + 90, dtype=np.uint8))
+    p.refused("evaluate", p.trained, p.folder / "others", "--split", "all")
+    p.works("evaluate", p.trained, p.folder / "others", "--split", "all", "--resize")
 
 
 @remedy("cli.explain:_check_one_image", "Give one of its files")

@@ -30,7 +30,7 @@ def images_table(names: Sequence[str], of: str = "classify") -> Table:
         short = [("97.4 ± 12.1 %", "97.4"), ("+12.23 ± 10.42", "+12.23±10.42")]
         for name in names:
             sets, new = (
-                ("malignant, normal or benign (abstained)", "abstains (2)"),
+                ("malignant, normal or benign (abstained)", "abstains"),
                 ("unlike the training images (p = 0.012)", "0.012 !"),
             )
             output.add_row(table, name, "normal or benign", *short, sets, new, "128", "train")

@@ -138,11 +138,11 @@ def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predicti
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
     prevalence = in_words(model.by_class(predictions.class_prior))
     caption = (
-        f"probability: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
+        f"probability, p: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
         "rest, nats"
         f"{', resting on validation images: ' + rests_on(model) if model.calibration.calibrated else ''}; "
-        f"{_promise(model)}novelty: probability of as odd an image among ones like the training images; passes, n: network "
-        "passes spent"
+        f"{_promise(model)}novelty: probability of as odd an image among ones like the training images (!: unlike "
+        "them); passes, n: network passes spent"
     )
     table = new_table(*_COLUMNS, *([_SEEN] if any(seen) else []), caption=caption)
     warnings, decided = predictions.novelty_warnings, model.decide(predictions)
@@ -171,9 +171,9 @@ def _percent(probability: float, error: float) -> tuple[str, str]:
 
 
 def _set_in_short(decided: Decided, class_names: tuple[str, ...], i: int) -> str:
-    members = decided.members(class_names, i)
     if decided.answered is not None and not decided.answered[i]:
-        return f"abstains ({len(members)})"
+        return "abstains"
+    members = decided.members(class_names, i)
     return members[0] if len(members) == 1 else f"{len(members)} of {len(class_names)}"
 
 

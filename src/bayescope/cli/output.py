@@ -152,7 +152,8 @@ def show(table: Table) -> None:
     if folder:
         say(f"In {folder}:")
     title, caption = Text(table.title, "table.title"), Text(table.caption, "table.caption")
-    parts: list[Text | RichTable] = [title] * bool(table.title) + [*tables] + [caption] * bool(table.caption)
+    below = [part for found in tables[1:] for part in (Text(), found)]
+    parts: list[Text | RichTable] = [*[title] * bool(table.title), tables[0], *below, *[caption] * bool(table.caption)]
     with _printing():
         for part in parts:
             console.print(Segments(console.render(part, console.options.update_width(width))), crop=False, end="")
