@@ -183,3 +183,31 @@ def test_a_report_of_a_saved_model_without_a_manifest(cli: Any, tiny_npz: Path, 
     assert "give --data" in cli("report", tmp_path / "run").err.lower()
     assert cli("report", tmp_path / "run", "--data", tiny_npz).code == 0
     assert "Trained on" not in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_images_seen_in_training_are_told_of_and_not_measured(
+    cli: Any, tiny_run: Path, tiny_data: Dataset, tmp_path: Path
+) -> None:
+    images = {split: getattr(tiny_data, split) for split in ("train", "val", "test")}
+    files = [save_picture(tmp_path / f"{split}.png", part.pixels[0]) for split, part in images.items()]
+    new = tiny_data.test.pixels[0].copy()
+    new[0, 0, 0] ^= 1
+    files.append(save_picture(tmp_path / "new.png", new))
+    told = cli("classify", tiny_run, *files, "--json", "--no-novelty")
+    seen = {Path(record["image"]).stem: record["seen"] for record in map(json.loads, told.out.splitlines())}
+    assert seen == {"train": "train", "val": "val", "test": None, "new": None}
+    for role in ("trained", "validated"):
+        assert f"the run was {role} on 1 of these 4 images: their answers say nothing of new images" in told.err
+    folder = tmp_path / "mixed"
+    for i, part in enumerate((images["train"].subset(range(4)), images["test"].subset(range(6)))):
+        for name in ("upper", "lower"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for k, (pixels, label) in enumerate(zip(part.pixels, part.labels, strict=True)):
+            save_picture(folder / ("upper", "lower")[label] / f"{i}-{k}.png", pixels)
+    told = cli("evaluate", tiny_run, folder, "--json")
+    found = json.loads(told.out)
+    assert (found["split"], found["images"], found["seen"]) == ("all", 6, False)
+    assert found["left_out"] == {"images the run was trained on": 4}
+    assert "left out: 4 images the run was trained on" in told.err
+    strict = cli("evaluate", tiny_run, folder, "--strict")
+    assert (strict.code, "left out: 4 images" in strict.err) == (2, True)
