@@ -138,8 +138,8 @@ def which_images(p: Place) -> None:
     assert (run / RECORD).is_file()
 
 
-@remedy("evaluation.selection:class_numbers", "the model expects {}. {}")
-@remedy("evaluation.selection:load_for_model", "with the settings of the one trained on")
+@remedy("evaluation.labelled_input:class_numbers", "the model expects {}. {}")
+@remedy("evaluation.labelled_input:load_for_model", "with the settings of the one trained on")
 def other_data(p: Place) -> None:
     p.works(*p.prepare())
     p.refused("evaluate", p.trained, p.out)
@@ -204,7 +204,7 @@ def files_for_a_model(p: Place) -> None:
 
 
 @remedy("inference.sizing:check_sizing", "does not record how its training images were brought to")
-@remedy("evaluation.selection:_of_model_size", "pixels; the model expects {}x{}. {}")
+@remedy("evaluation.labelled_input:_of_model_size", "pixels; the model expects {}x{}. {}")
 def images_of_another_size(p: Place) -> None:
     small = p.picture("small.png", np.arange(81, dtype=np.uint8).reshape(9, 9))
     p.refused("classify", p.trained, small, code=1)
