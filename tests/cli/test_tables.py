@@ -99,7 +99,7 @@ def test_many_classes_and_long_prose(monkeypatch: pytest.MonkeyPatch, width: int
 
 
 def test_a_path_that_fits_stands_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not any(line.startswith("In ") for line in printed(monkeypatch, images_table(["a/b.png"], "likelihood"), 200))
+    assert not any(line.startswith("In ") for line in printed(monkeypatch, images_table(["a/b.png"] * 2, "likelihood"), 200))
     assert fit(images_table(["a/b.png", "a/c/d.png"]), 300)[0] == "a"
     assert fit(images_table(["a.png", "a/b.png"]), 80)[0] == ""
     assert fit(images_table(["/a.png", "b.png"]), 80)[0] == ""
@@ -122,6 +122,13 @@ def test_names_stay_different(names: list[str], width: int, gap: str) -> None:
     assert len(set(found)) == len(names)
     assert all(cell_len(name) <= width for name in found)
     assert all(short == name for short, name in zip(found, names, strict=True) if cell_len(name) <= width)
+
+
+def test_names_that_differ_in_the_middle_only_stay_different() -> None:
+    names = [f"{'a' * 30}{i:02d}{'z' * 30}" for i in range(20)] + [f"breast_{i:04d}_of_one_patient.png" for i in range(20)]
+    found = shorten_all(names, 20)
+    assert len(set(found)) == len(names)
+    assert max(map(len, found)) == 20
 
 
 def test_measures_of_other_observers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,11 +133,9 @@ def fit(table: Table, width: int, gap: str = "…") -> tuple[str, list[rich_tabl
     """
     texts = [[row[j].text for row in table.rows] for j in range(len(table.columns))]
     folder, bare = _without_common_folder(table, texts)
-    whole = _Grid.of(table.columns, texts, close=False)
-    if folder and len(table.rows) > 1:
-        whole, folder_said = _Grid.of(table.columns, bare, close=False), folder
-    else:
-        folder_said = ""
+    n_paths = max((len({text.plain for text in texts[j]}) for j in _names(table)), default=0)
+    folder_said = folder if n_paths > 1 else ""
+    whole = _Grid.of(table.columns, bare if folder_said else texts, close=False)
     if whole.total <= width:
         return folder_said, [_render(whole, width)]
     columns = tuple(replace(column, head=column.short or column.head) for column in table.columns)
@@ -188,9 +186,13 @@ def _longest_word(text: str) -> int:
     return max(map(cell_len, text.split()), default=0)
 
 
+def _names(table: Table) -> list[int]:
+    return [j for j, column in enumerate(table.columns) if column.kind == "name"]
+
+
 def _without_common_folder(table: Table, texts: list[list[Text]]) -> tuple[str, list[list[Text]]]:
     """The folder that all cells of the column of names lie in, and the columns with names relative to it."""
-    which = [j for j, column in enumerate(table.columns) if column.kind == "name"]
+    which = _names(table)
     paths = [text.plain for j in which for text in texts[j] if text.plain]
     if not paths or len({PurePath(path).is_absolute() for path in paths}) > 1:
         return "", texts
