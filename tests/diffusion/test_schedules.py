@@ -29,6 +29,12 @@ def test_training_density_puts_one_level_in_each_stratum(n, offset):
     torch.testing.assert_close(quantile, expected, atol=1e-5, rtol=0)
 
 
+def test_noise_levels_fill_every_stratum() -> None:
+    density = LogNormal(-0.8, 1.4)
+    quantile = torch.special.ndtr((density.draw(10, 0.3).log() + 0.8) / 1.4)
+    torch.testing.assert_close(quantile, (torch.arange(10) + 0.3) / 10, atol=1e-5, rtol=0)
+
+
 def test_training_density_has_its_mean_and_deviation():
     log_sigma = LogNormal(-0.8, 1.4).draw(4000, 0.5).log()
     assert log_sigma.mean().item() == pytest.approx(-0.8, abs=1e-3)
