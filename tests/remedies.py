@@ -790,7 +790,10 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.formats.grayscale", ""): "tests/data/archives/test_image_folder.py",
     ("data.tables.cases", ""): "tests/data/tables/test_cases.py",
     ("data.archives.image_folder", ""): "tests/data/archives/test_image_folder.py",
-    ("evaluation.selection:images_of_cache", ""): "tests/evaluation/test_unseen_images.py: needs a cache and its model",
+    (
+        "evaluation.selection:images_of_cache",
+        "",
+    ): "tests/evaluation/test_selection_unseen_images.py, with a cache",
     (
         "data.formats.packed",
         "",
