@@ -117,12 +117,15 @@ def measures_table(title: str, measures: Mapping[str, Estimate], **others: Mappi
 def class_table(found: Evaluation) -> Table:
     """What belongs to a class, under its name: of the positive class, or of all."""
     title = "Each class against the rest" if found.positive is None else f"{found.positive} against the rest"
-    caption = f"predictive values at prevalence {in_words(found.prevalence)}; an image is called its most probable class"
-    table = new_table(Column("measure", kind="prose"), "value (95 % interval)", "images", title=title, caption=caption)
+    counts = ", ".join(f"{count} {name}" for name, count in found.class_counts.items())
+    caption = (
+        f"on {counts}; predictive values at prevalence {in_words(found.prevalence)}; an image is called its most probable class"
+    )
+    table = new_table(Column("measure", kind="prose"), "value (95 % interval)", title=title, caption=caption)
     for name, rows in found.by_class.items():
         if found.positive in (None, name):
             for what, estimate in rows.items():
-                add_row(table, f"{what}, {name}", str(estimate), str(found.class_counts[name]))
+                add_row(table, f"{what}, {name}", str(estimate))
     return table
 
 
