@@ -105,7 +105,11 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
     },
     "train": {
         "--out": passed("{other}", FIT, "run"),
-        "--config": passed("{other_config}", FIT, "config.training.batch_size", 7),
+        "--config": [
+            *passed("{other_config}", FIT, "config.training.batch_size", 7),
+            *passed("{other_config}", LOAD, "seed", 5),
+            *passed("{small_config}", LOAD, "size", 8),
+        ],
         "--steps": passed(5, FIT, "config.training.steps"),
         "--levels": passed(3, FIT, "config.evidence.levels"),
         "--unlabelled": passed("{classes}", UNLABELLED, "path"),
