@@ -36,10 +36,10 @@ from bayescope.metrics.calibration import (
     assess,
     expected_calibration_error,
     expected_if_calibrated,
-    resample_to_prevalence,
 )
 from bayescope.metrics.classification import brier, log_loss, surprise
 from bayescope.types import Floats, Labels
+from benchmarks.resample import resample_to_prevalence
 from benchmarks.rows import Case, cases, first_of_each_class, interval, parse, parser
 from benchmarks.store import Store
 from benchmarks.temperature import fit_temperature

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayescope.diffusion.schedules import VE, VP, AsDenoiser, Cosine, LogNormal, Schedule, log_spaced
+from bayescope.diffusion.schedules import VE, VP, Cosine, LogNormal, Schedule, log_spaced
 from bayescope.errors import ConfigError
+from helpers import AsDenoiser, from_schedule
 
 SCHEDULES = [VP(), VP(1.0, 1.0), VE(0.002, 80.0), Cosine()]
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
@@ -26,6 +27,12 @@ def test_training_density_puts_one_level_in_each_stratum(n, offset):
     quantile = torch.special.ndtr((density.draw(n, offset).double().log() + 0.8) / 1.4)
     expected = ((torch.arange(n) + offset) / n).clamp(1e-4, 1 - 1e-4).double()
     torch.testing.assert_close(quantile, expected, atol=1e-5, rtol=0)
+
+
+def test_noise_levels_fill_every_stratum() -> None:
+    density = LogNormal(-0.8, 1.4)
+    quantile = torch.special.ndtr((density.draw(10, 0.3).log() + 0.8) / 1.4)
+    torch.testing.assert_close(quantile, (torch.arange(10) + 0.3) / 10, atol=1e-5, rtol=0)
 
 
 def test_training_density_has_its_mean_and_deviation():
@@ -51,7 +58,7 @@ def test_sigma_and_time_are_inverse_in_single_precision(schedule: Schedule, t: f
 @every_schedule
 def test_an_image_comes_back_from_a_schedule(schedule: Schedule):
     z, sigma = torch.randn(2, 1, 5, 7, dtype=torch.float64), torch.tensor([0.03, 20.0], dtype=torch.float64)
-    back, sigma_back = schedule.from_schedule(*schedule.to_schedule(z, sigma))
+    back, sigma_back = from_schedule(schedule, *schedule.to_schedule(z, sigma))
     torch.testing.assert_close(back, z)
     torch.testing.assert_close(sigma_back, sigma)
 
@@ -71,7 +78,7 @@ def test_a_noise_predictor_of_any_schedule_is_the_same_denoiser(schedule: Schedu
     variance = 0.25
 
     def ideal_noise(x_t, t, label):  # of N(label, variance), in the schedule's own terms
-        z, sigma = schedule.from_schedule(x_t, t)
+        z, sigma = from_schedule(schedule, x_t, t)
         sigma, mean = sigma[:, None, None, None], label[:, None, None, None]
         return sigma * (z - mean) / (variance + sigma**2)
 

@@ -32,7 +32,8 @@ def test_equal_scikit_learn(n_classes: int, n: int, seed: int) -> None:
     if n_classes == 2:
         assert classification.brier(posterior, labels) == pytest.approx(sk.brier_score_loss(labels, posterior[:, 1]))
         assert classification.brier(posterior, labels, positive=0) == pytest.approx(classification.brier(posterior, labels))
-    of_class = classification.one_vs_rest(posterior, labels, np.bincount(labels) / n)
+    names = [str(k) for k in range(n_classes)]
+    of_class = classification.measure_classes(posterior, labels, names, np.bincount(labels) / n, n_bootstrap=2)
     for k in range(n_classes):
         positive, found = labels == k, called == k
         expected = [
@@ -42,7 +43,7 @@ def test_equal_scikit_learn(n_classes: int, n: int, seed: int) -> None:
             sk.precision_score(positive, found, zero_division=np.nan),
             sk.precision_score(~positive, ~found, zero_division=np.nan),
         ]
-        np.testing.assert_allclose(of_class[k], expected)
+        np.testing.assert_allclose([of_class[str(k)][what].value for what in classification.CLASS_MEASURES], expected)
         assert classification.sensitivity(posterior, labels, k) == pytest.approx(expected[1])
         assert classification.specificity(posterior, labels, k) == pytest.approx(expected[2])
     np.testing.assert_array_equal(

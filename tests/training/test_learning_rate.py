@@ -41,3 +41,11 @@ def test_what_a_step_teaches(step: int, generative: bool, done: int, evidence: b
 def test_no_step_left_for_the_classes_is_refused() -> None:
     with pytest.raises(ConfigError, match="generative_steps 50 below steps 50"):
         parse_config({"training": {"steps": 50, "generative_steps": 50}})
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    settings = TrainingConfig(steps=100, warmup_steps=10, learning_rate=1.0)
+    rates = [learning_rate(step, settings) for step in range(100)]
+    assert rates[0] < rates[9]
+    assert max(rates) <= 1.0
+    assert rates[-1] < 0.03

@@ -8,22 +8,17 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from bayescope.config import Config, TrainingConfig, dump_toml
 from bayescope.data.dataset import Dataset
-from bayescope.diffusion.schedules import LogNormal
 from bayescope.errors import RunError
 from bayescope.fitting.fit import fit_run
 from bayescope.metrics.classification import accuracy
 from bayescope.runs.files import METRICS, MODEL, STATE, load_tensors
 from bayescope.runs.model_file import load_model
-from bayescope.training.augmentation import LIGHT, STRONG, Affine, Augment, Compose, Flip, Intensity, build_augmentation
-from bayescope.training.learning_rate import learning_rate
 from bayescope.training.loop import Progress
-from bayescope.training.sampler import BalancedSampler, seeded
 from conftest import stripes
 from helpers import same_weights
 
@@ -146,79 +141,3 @@ def test_it_learns_to_tell_obvious_classes(tiny_data: Dataset, tiny_run: Path) -
     model = load_model(tiny_run)
     predictions = model.predict_from_levels(model.level_evidence(tiny_data.test.pixels))
     assert accuracy(predictions.posterior, tiny_data.test.labels) > 0.9
-
-
-def test_draws_are_balanced_and_see_every_image_once_per_pass() -> None:
-    labels = np.array([0] * 30 + [1] * 6)
-    draws = BalancedSampler(labels, 2, 12, seed=0)
-    drawn = np.concatenate([draws(step).numpy() for step in range(5)])
-    assert np.bincount(labels[drawn]).tolist() == [30, 30]
-    assert sorted(drawn[labels[drawn] == 0]) == list(range(30))
-    np.testing.assert_array_equal(draws(3), BalancedSampler(labels, 2, 12, seed=0)(3))
-
-
-def test_noise_levels_fill_every_stratum() -> None:
-    density = LogNormal(-0.8, 1.4)
-    quantile = torch.special.ndtr((density.draw(10, 0.3).log() + 0.8) / 1.4)
-    torch.testing.assert_close(quantile, (torch.arange(10) + 0.3) / 10, atol=1e-5, rtol=0)
-
-
-def test_augmentation_goes_by_the_number_of_images() -> None:
-    assert build_augmentation("auto", 500) == STRONG
-    assert build_augmentation("auto", 5000) == LIGHT
-    assert build_augmentation("auto", 50_000) is None
-    assert build_augmentation("none", 500) is None
-
-
-def test_a_stronger_augmentation_has_wider_ranges_and_none_at_all_changes_nothing() -> None:
-    assert build_augmentation("light", 5000, strength=1.5) == Affine(
-        degrees=7.5, shift=0.05 * 1.5, scale=0.05 * 1.5, flip=False
-    )
-    assert build_augmentation("strong", 500, intensity=0.2, strength=0.0) is None
-    x = torch.randn(200, 1, 6, 6, generator=seeded(1))
-    jitter = build_augmentation("none", 500, intensity=0.1, strength=2.0)
-    assert jitter is not None
-    torch.testing.assert_close(jitter(x, seeded(0)), Intensity(0.2, 0.1)(x, seeded(0)))
-
-
-@pytest.mark.parametrize("augment", [STRONG, Flip(), Compose(LIGHT, Intensity(0.2, 0.1))])
-def test_how_many_images_come_at_a_time_does_not_matter(augment: Augment) -> None:
-    x = torch.rand(9, 1, 5, 7)
-    whole, change = augment(x, seeded(0)), augment.in_turn(9, seeded(0))
-    torch.testing.assert_close(torch.cat([change(x[:2]), change(x[2:3]), change(x[3:])]), whole)
-    assert not torch.allclose(whole, x)
-
-
-def test_augmentation_moves_each_image_its_own_way_and_keeps_the_shape() -> None:
-    x = torch.rand(2, 1, 5, 7)
-    moved = STRONG(torch.cat([x[:1], x[:1]]), seeded(0))
-    assert moved.shape == x.shape
-    assert not torch.allclose(moved[0], moved[1])
-
-
-def test_intensity_keeps_each_image_s_pattern_within_its_ranges() -> None:
-    x = torch.randn(64, 1, 6, 6, generator=seeded(1))
-    changed = Intensity(0.2, 0.1)(x, seeded(0))
-    shift = (changed - x).mean(dim=(1, 2, 3))
-    stretch = (changed - changed.mean(dim=(1, 2, 3), keepdim=True)) / (x - x.mean(dim=(1, 2, 3), keepdim=True))
-    factor = stretch.flatten(1).median(dim=1).values
-    torch.testing.assert_close(stretch, factor[:, None, None, None].expand_as(stretch), atol=1e-3, rtol=1e-3)
-    assert 0.15 < factor.log().abs().max() <= 0.2 + 1e-4
-    assert 0.15 < shift.abs().max() <= 0.2 + 1e-6
-    assert shift.unique().numel() == len(x)
-
-
-def test_intensity_comes_on_top_of_the_affine_choice() -> None:
-    x = torch.ones(8, 1, 6, 6)
-    augment = build_augmentation("light", 500, intensity=0.2)
-    assert augment is not None
-    assert augment(x, seeded(0)).mean(dim=(1, 2, 3)).std() > 0.01
-    assert torch.allclose(LIGHT(x, seeded(0)), x)
-
-
-def test_learning_rate_warms_up_and_falls() -> None:
-    settings = TrainingConfig(steps=100, warmup_steps=10, learning_rate=1.0)
-    rates = [learning_rate(step, settings) for step in range(100)]
-    assert rates[0] < rates[9]
-    assert max(rates) <= 1.0
-    assert rates[-1] < 0.03

@@ -77,11 +77,6 @@ class Schedule(ABC):
         """``z (batch, c, h, w)`` at ``sigma (batch,)`` as the schedule shows it: ``x_t`` and ``t``, the same shapes."""
         return _per_image(self.scale(sigma)) * z, self.time(sigma)
 
-    def from_schedule(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """The inverse of :meth:`to_schedule`: ``z`` and ``sigma``."""
-        sigma = self.sigma(t)
-        return x_t / _per_image(self.scale(sigma)), sigma
-
 
 @dataclass(frozen=True)
 class VP(Schedule):
@@ -154,20 +149,6 @@ class UniformTime:
         """``n`` rising levels of low discrepancy, one in each of n equal stretches of time, moved by ``offset`` in [0, 1)."""
         share = (torch.arange(n) + offset) / n
         return self.schedule.sigma(_SHORTEST_TIME + (self.schedule.last_time - _SHORTEST_TIME) * share)
-
-
-@dataclass(frozen=True)
-class AsDenoiser:
-    """A network that predicts the noise, trained in a schedule's ``(x_t, t, label)``, as a denoiser over σ.
-
-    ``D(z; σ, y) = z - σ ε(α z, t(σ), y)``: a model trained in one schedule and asked in another gives the same evidence.
-    """
-
-    predict_noise: ImageDenoiser
-    schedule: Schedule
-
-    def __call__(self, z: Tensor, sigma: Tensor, label: Tensor) -> Tensor:
-        return z - _per_image(sigma) * self.predict_noise(*self.schedule.to_schedule(z, sigma), label)
 
 
 def _per_image(value: Tensor) -> Tensor:

@@ -1,98 +1,29 @@
 """How well a trained model does on labelled images: discrimination, calibration, prediction sets and abstention."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from bayescope.data.dataset import ImageSet
 from bayescope.errors import ConfigError
 from bayescope.evaluation.progress import Progress, counting, no_progress
+from bayescope.evaluation.result import Evaluation, Trust, measured
 from bayescope.evaluation.selection import ChosenImages, unseen_images
-from bayescope.inference.abstention import risk_coverage
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.predictions import ClassPrior, Predictions
-from bayescope.metrics.bootstrap import Estimate, bootstrap, by_image
-from bayescope.metrics.calibration import assess, expected_if_calibrated
-from bayescope.metrics.classification import confusion, measure, measure_classes
+from bayescope.inference.predictions import ClassPrior
 from bayescope.runs.model_file import load_model
-from bayescope.types import Floats, Labels
 
-_TINY = 1e-9
-
-
-@dataclass(frozen=True)
-class Trust:
-    """A measure of calibration, and what it would be of exactly right probabilities on as many images."""
-
-    measured: Estimate
-    expected_if_calibrated: Estimate
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What was measured of ``model`` on ``images``; every number of a class stands under its name.
-
-    ``measures``: of all classes together; ``by_class``: each class against the rest, predictive values at
-    ``predictions.class_prior``;
-    ``trust``: calibration of each class's ratios; ``decisions``: what prediction sets and abstention promise and how they did,
-    None if the model has none; ``positive``: the class of the headline, if one was named.
-    """
-
-    model: LikelihoodModel
-    images: ImageSet
-    predictions: Predictions
-    measures: Mapping[str, Estimate]
-    by_class: Mapping[str, Mapping[str, Estimate]]
-    trust: Mapping[str, Mapping[str, Trust]]
-    decisions: dict[str, Any] | None
-    positive: str | None = None
-
-    @property
-    def prevalence(self) -> dict[str, float]:
-        """Of each class, as the answers assume it."""
-        return self.model.by_class(self.predictions.class_prior)
-
-    @property
-    def class_counts(self) -> dict[str, int]:
-        """Images of each class."""
-        return self.model.by_class(np.bincount(self.images.labels, minlength=len(self.model.class_names)))
-
-    @property
-    def confusion(self) -> dict[str, dict[str, int]]:
-        """How many images of each true class are called each class, by name."""
-        counts = confusion(self.predictions.posterior, self.images.labels)
-        return {name: self.model.by_class(row) for name, row in zip(self.model.class_names, counts, strict=True)}
-
-    def to_dict(self, chosen: ChosenImages | None = None) -> dict[str, Any]:
-        """All of it as JSON can hold it, with how the images were ``chosen``."""
-        model, groups = self.model, self.images.groups
-        record: dict[str, Any] = {}
-        if chosen:
-            record = {"split": chosen.name, "seen": chosen.seen, "left_out": chosen.left_out}
-        told = [*(chosen.warnings if chosen else ()), model.calibration.warning]
-        return record | {
-            "images": len(self.images),
-            "classes": list(model.class_names),
-            "positive": self.positive,
-            "prevalence": self.prevalence,
-            "passes": self.predictions.mean_passes,
-            "patients": None if groups is None else len(set(groups)),
-            "calibrated": model.calibration.calibrated,
-            "calibration_images": model.by_class(model.calibration.images),
-            "decisions": self.decisions,
-            "files": chosen.data.files.to_dict() if chosen else None,
-            "warnings": [text for text in told if text],
-            "measures": {name: asdict(estimate) for name, estimate in self.measures.items()},
-            "by_class": {
-                name: {"images": self.class_counts[name], **{what: asdict(estimate) for what, estimate in rows.items()}}
-                for name, rows in self.by_class.items()
-            },
-            "confusion": self.confusion,
-            "trust": {name: {what: asdict(row) for what, row in rows.items()} for name, rows in self.trust.items()},
-        }
+__all__ = [
+    "Evaluation",
+    "Trust",
+    "check_class",
+    "decision_rows",
+    "evaluate",
+    "evaluate_chosen",
+    "evaluate_run",
+    "measured",
+    "rests_on",
+]
 
 
 def evaluate(
@@ -186,24 +117,26 @@ def evaluate_run(
     model = load_model(run, device)
     check_class(positive, model.class_names)
     chosen = unseen_images(model, run, data, split, counting(progress, "reading images"), normalise_labels, resize)
+    scoring = class_prior, disagreement_rate, max_passes, positive
+    return evaluate_chosen(model, chosen, *scoring, warned=warned, progress=progress), chosen
+
+
+def evaluate_chosen(
+    model: LikelihoodModel,
+    chosen: ChosenImages,
+    class_prior: ClassPrior | None = None,
+    disagreement_rate: float | None = None,
+    max_passes: int | None = None,
+    positive: str | None = None,
+    *,
+    warned: Callable[[Sequence[str]], None],
+    progress: Progress,
+    test_novelty: bool = False,
+) -> Evaluation:
+    """:func:`evaluate` on ``chosen`` images, as a stage of ``progress``; ``warned`` is called before with their warnings."""
     warned(chosen.warnings)
     scored = progress("scoring images", len(chosen.images))
-    return evaluate(model, chosen.images, class_prior, disagreement_rate, max_passes, positive, scored), chosen
-
-
-def measured(model: LikelihoodModel, images: ImageSet, predictions: Predictions, positive: str | None = None) -> Evaluation:
-    """Measure ``predictions`` to ``images``."""
-    posterior, labels = predictions.posterior, images.labels
-    return Evaluation(
-        model,
-        images,
-        predictions,
-        measure(posterior, labels, images.groups) | {"AURC": _aurc(predictions, images)},
-        measure_classes(posterior, labels, model.class_names, predictions.class_prior, images.groups),
-        _trust(model, predictions, images),
-        _decisions(model, predictions, images),
-        positive,
-    )
+    return evaluate(model, chosen.images, class_prior, disagreement_rate, max_passes, positive, scored, test_novelty)
 
 
 def check_class(name: str | None, class_names: tuple[str, ...], option: str = "--positive") -> None:
@@ -230,41 +163,3 @@ def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
 def rests_on(model: LikelihoodModel) -> str:
     """Validation images of each class that the calibration rests on, in words."""
     return ", ".join(f"{n} {name}" for name, n in zip(model.class_names, model.calibration.images, strict=True))
-
-
-def _aurc(predictions: Predictions, images: ImageSet) -> Estimate:
-    """Mean share of errors over all shares of images answered, the surest first."""
-    posterior, labels = predictions.posterior, images.labels
-
-    def area(chosen: Labels) -> Floats:
-        return np.array([risk_coverage(posterior[chosen], labels[chosen]).area])
-
-    return bootstrap(by_image(area), len(labels), images.groups, kind="basic")[0]
-
-
-def _trust(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -> dict[str, dict[str, Trust]]:
-    """Whether ratios and probabilities mean what they say: for each class against the rest, each measure.
-
-    Probabilities are those at the class frequencies of these very images, so that a prevalence given amiss is no fault of the
-    ratios.
-    """
-    counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
-    posterior = predictions.posterior_at(counts / counts.sum())
-    found = assess(predictions.log_likelihood_ratio, posterior, images.labels, images.groups)
-    return {name: _beside_expected(found[k], posterior[:, k]) for k, name in enumerate(model.class_names)}
-
-
-def _beside_expected(found: dict[str, Estimate], probability: Floats) -> dict[str, Trust]:
-    expected = expected_if_calibrated(probability.clip(_TINY, 1 - _TINY))
-    return {what: Trust(value, expected[what]) for what, value in found.items()}
-
-
-def _decisions(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -> dict[str, Any] | None:
-    """What prediction sets and abstention promise, and how they did; None if the model has none."""
-    decided = model.decide(predictions)
-    if model.decisions is None or decided is None:
-        return None
-    sets, abstention = model.decisions.sets, model.decisions.abstention
-    promised = {"miscoverage": sets.miscoverage, "risk": abstention.risk, "warning": abstention.warning}
-    found = decided.measured(images.labels)
-    return promised | found | {"set coverage": model.by_class(found["set coverage"])}

@@ -16,7 +16,6 @@ from scipy.special import logit
 from scipy.stats import beta
 
 from bayescope.calibration.isotonic import pooled_log_ratio
-from bayescope.errors import DataError
 from bayescope.metrics.bootstrap import N_BOOTSTRAP, Estimate, bootstrap, by_image, patient_numbers
 from bayescope.types import Floats, Labels
 
@@ -117,20 +116,6 @@ def expected_if_calibrated(probability: Floats, seed: int = 0, n_draws: int = 20
     low, high = np.nanquantile(draws, [0.025, 0.975], axis=0)
     rows = np.stack([np.nanmean(draws, axis=0), low, high], axis=1)
     return {name: Estimate(*map(float, row)) for name, row in zip(MEASURES, rows, strict=True)}
-
-
-def resample_to_prevalence(labels: Labels, prevalence: Floats, seed: int) -> Labels:
-    """Indices of the most images, each at most once, whose classes are as frequent as ``prevalence (classes,)`` says.
-
-    Raises DataError if a class that should be there has no image.
-    """
-    counts = np.bincount(labels, minlength=len(prevalence))
-    if (counts[prevalence > 0] == 0).any():
-        raise DataError(f"images per class {counts.tolist()}; prevalences {prevalence.tolist()} expect some of each class")
-    size = (counts[prevalence > 0] / prevalence[prevalence > 0]).min()
-    wanted = np.minimum(np.round(size * prevalence).astype(int), counts)
-    rng = np.random.default_rng(seed)
-    return np.concatenate([rng.permutation(np.flatnonzero(labels == k))[:m] for k, m in enumerate(wanted)])
 
 
 def _measures(log_ratio: Floats, probability: Floats, positive: np.ndarray) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn import metrics
 
 from bayescope.metrics.bootstrap import N_BOOTSTRAP, Estimate, bootstrap, means_of
-from bayescope.metrics.delong import auc_interval, one_vs_rest_auc
+from bayescope.metrics.delong import auc_interval
 from bayescope.types import Floats, Labels
 
 _TINY = 1e-15
@@ -82,16 +82,6 @@ def confusion(posterior: Floats, labels: Labels, weights: np.ndarray | None = No
     cell = (n_classes * labels + posterior.argmax(axis=1))[:, None] == np.arange(n_classes**2)
     drawn = np.ones(len(labels), dtype=np.int64) if weights is None else weights
     return (drawn @ cell.astype(float)).astype(np.int64).reshape(*drawn.shape[:-1], n_classes, n_classes)
-
-
-def one_vs_rest(posterior: Floats, labels: Labels, prevalence: Floats) -> Floats:
-    """``CLASS_MEASURES`` of each class against the rest: ``(classes, measures)``; NaN where there are no images for it.
-
-    An image is called its most probable class.  Predictive values are those at ``prevalence (classes,)``, by Bayes' rule on
-    how often images of each class are called each class.
-    """
-    aucs = [one_vs_rest_auc(posterior[:, k], labels == k) for k in range(posterior.shape[1])]
-    return np.column_stack([aucs, _rates(confusion(posterior, labels), prevalence)])
 
 
 def measure(

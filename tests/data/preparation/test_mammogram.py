@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from bayescope.data.preparation.mammogram import WHITE, Preparation, Record
+from bayescope.data.preparation.mammogram import WHITE, Preparation, Prepared, Record
 from bayescope.errors import ConfigError, DataError
 from mammograms import mammogram
 
 
 def true_box(height: int, width: int, reach: float = 0.6) -> np.ndarray:
     return np.array([0.1 * height, 0, 0.9 * height, reach * width])
+
+
+def stored_values(prepared: Prepared, values: ArrayLike) -> np.ndarray:
+    """Prepared values in the units of the original."""
+    record = prepared.record
+    return record.low + np.asarray(values, dtype=np.float64) * ((record.high - record.low) / WHITE)
 
 
 @settings(max_examples=15, deadline=None)
@@ -112,8 +119,7 @@ def test_values_lead_back_and_no_bit_is_lost(top: int, seed: int) -> None:
     image[0, :2] = 0, top
     preparation = Preparation(32, crop=False, orient=False, low_percentile=0, high_percentile=100)
     prepared = preparation.apply(image)
-    np.testing.assert_allclose(prepared.record.values_to_original(prepared.pixels), image, atol=0.51 * top / WHITE)
-    assert prepared.record.log_jacobian == pytest.approx(np.log(WHITE / top))
+    np.testing.assert_allclose(stored_values(prepared, prepared.pixels), image, atol=0.51 * top / WHITE)
     assert len(np.unique(prepared.pixels)) == len(np.unique(image))
 
 
@@ -131,7 +137,7 @@ def test_resize_is_antialiased() -> None:
     image[:256] //= 2
     prepared = Preparation(100, crop=False, orient=False, low_percentile=0, high_percentile=100).apply(image)
     assert prepared.pixels[:45].std() < 0.02 * WHITE
-    np.testing.assert_allclose(prepared.record.values_to_original(prepared.pixels[60:, 5:-5].mean()), 2000, rtol=0.02)
+    np.testing.assert_allclose(stored_values(prepared, prepared.pixels[60:, 5:-5].mean()), 2000, rtol=0.02)
 
 
 def test_clahe_brings_out_faint_contrast_in_fine_steps() -> None:
@@ -140,8 +146,6 @@ def test_clahe_brings_out_faint_contrast_in_fine_steps() -> None:
     assert len(np.unique(equalized.pixels)) > 2**10
     core = np.s_[100:156, 20:80]
     assert equalized.pixels[core].std() > 1.2 * plain.pixels[core].std()
-    with pytest.raises(DataError, match="after CLAHE"):
-        _ = equalized.record.log_jacobian
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.float32, np.float64])

@@ -53,12 +53,6 @@ class Record:
         rows, columns = self._stretch
         return self.inner[0] / (bottom - top) * rows, self.inner[1] / (right - left) * columns
 
-    @property
-    def log_jacobian(self) -> float:
-        """log |d prepared / d original value|, nats per pixel between low and high.  DataError after CLAHE: it has none."""
-        self._check_linear()
-        return float(np.log(WHITE / (self.high - self.low)))
-
     def to_original(self, points: ArrayLike) -> NDArray[np.float64]:
         """Positions ``(..., 2)`` in the prepared image, as positions in the original."""
         square = (np.asarray(points, dtype=np.float64) - self.offset) / self._square_scale + self.box[:2]
@@ -76,11 +70,6 @@ class Record:
     def box_to_prepared(self, box: ArrayLike) -> NDArray[np.float64]:
         """A box ``(4,)`` = (top, left, bottom, right) in the original, as one in the prepared image."""
         return _ordered(self.to_prepared(np.reshape(box, (2, 2))))
-
-    def values_to_original(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Prepared values, 0 … 65535, in the original's units.  DataError after CLAHE, which loses them."""
-        self._check_linear()
-        return self.low + np.asarray(values, dtype=np.float64) * ((self.high - self.low) / WHITE)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -106,10 +95,6 @@ class Record:
     def _square_scale(self) -> NDArray[np.float64]:
         """Prepared pixels per square pixel, along (row, column)."""
         return np.array(self.scale) / self._stretch
-
-    def _check_linear(self) -> None:
-        if self.clahe:
-            raise DataError("values after CLAHE; expected a linear scale to invert. Prepare the images without --clahe")
 
 
 @dataclass(frozen=True)

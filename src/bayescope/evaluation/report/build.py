@@ -8,14 +8,13 @@ import numpy as np
 from bayescope.data.labelled import whole
 from bayescope.errors import RunError
 from bayescope.evaluation.demo import ideal_observer, redraw
-from bayescope.evaluation.evaluate import Evaluation, check_class, evaluate
-from bayescope.evaluation.labelled_input import load_for_model
+from bayescope.evaluation.evaluate import Evaluation, check_class, evaluate_chosen
 from bayescope.evaluation.progress import Progress, counting, no_progress
 from bayescope.evaluation.report.context import Context, choose_cases
 from bayescope.evaluation.report.explained import explain_images
 from bayescope.evaluation.report.page import render
 from bayescope.evaluation.report.sections import SECTIONS, Section
-from bayescope.evaluation.selection import ChosenImages, check_choice, choose_images
+from bayescope.evaluation.selection import ChosenImages, choose_images, unseen_images
 from bayescope.inference.predictions import ClassPrior
 from bayescope.runs.files import METRICS, read_lines, write_text
 from bayescope.runs.folder import read_manifest, read_record
@@ -87,16 +86,13 @@ def write_report(
     """
     model = load_model(run, device)
     check_class(positive, model.class_names)
-    check_choice(split)
     drawn = None if data else redraw(run, model.config.seed)
     if drawn:
-        images = whole(drawn)
+        chosen = choose_images(whole(drawn), read_record(run), split)
     else:
-        images = load_for_model(model, data or _training_data(run), counting(progress, "reading images"), normalise_labels)
-    chosen = choose_images(images, read_record(run), split)
-    warned(chosen.warnings)
-    scored = progress("scoring images", len(chosen.images))
-    found = evaluate(model, chosen.images, class_prior, positive=positive, callback=scored, test_novelty=True)
+        source, read = data or _training_data(run), counting(progress, "reading images")
+        chosen = unseen_images(model, run, source, split, read, normalise_labels)
+    found = evaluate_chosen(model, chosen, class_prior, positive=positive, warned=warned, progress=progress, test_novelty=True)
     reference = ideal_observer(chosen.images) if drawn else None
     write_text(target, report_page(run, found, chosen, reference, progress, sections))
     return found

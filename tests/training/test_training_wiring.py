@@ -50,18 +50,6 @@ def test_the_saved_network_is_the_average(tiny_data: Dataset, tiny_config: Confi
     assert (saved - weights(last.state.denoiser)).abs().max() > 1e-4
 
 
-def test_one_step_of_the_average_by_hand(tiny_data: Dataset, tiny_config: Config) -> None:
-    last = Last()
-    fit(tiny_data, changed(tiny_config, training={"steps": 1, "warmup_steps": 1}), watch=last)
-    state = last.state
-    before, raw = weights(state.ema), weights(state.denoiser)
-    state.update_ema(decay=0.9, steps=1000)
-    torch.testing.assert_close(weights(state.ema), 0.9 * before + 0.1 * raw)
-    before = weights(state.ema)
-    state.update_ema(decay=0.9999, steps=8)
-    torch.testing.assert_close(weights(state.ema), 0.5 * before + 0.5 * raw)
-
-
 def test_dropout_is_off_in_a_model_fitted_or_loaded(tiny_data: Dataset, tiny_config: Config, tmp_path: Path) -> None:
     config = changed(tiny_config, net={"dropout": 0.5}, training={"steps": 4})
     fitted = fit_run(tiny_data, config, tmp_path / "run")

@@ -7,10 +7,11 @@ import torch
 from bayescope.diffusion.divergence import Hutchinson, rademacher_probes
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.ode import DormandPrince
-from bayescope.diffusion.schedules import VE, VP, AsDenoiser, Cosine, Schedule, log_spaced
+from bayescope.diffusion.schedules import VE, VP, Cosine, Schedule, log_spaced
 from bayescope.evidence.denoising import draw_noise, level_evidence
 from bayescope.evidence.flow import bits_per_dim, dequantization_width, flow_log_likelihood
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from helpers import AsDenoiser, from_schedule
 
 SHAPE = (1, 5, 7)
 
@@ -49,7 +50,7 @@ def test_a_noise_predictor_of_any_schedule_gives_the_same_evidence(
     oracle: GaussianMixtureDenoiser, probes: Hutchinson, schedule: Schedule
 ) -> None:
     def predict_noise(x_t: torch.Tensor, t: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        z, sigma = schedule.from_schedule(x_t, t)
+        z, sigma = from_schedule(schedule, x_t, t)
         return (z - oracle(z, sigma, label)) / sigma[:, None, None, None]
 
     asked, x = AsDenoiser(predict_noise, schedule), 0.5 * draw(3, *SHAPE, seed=4)

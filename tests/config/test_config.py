@@ -11,7 +11,7 @@ from bayescope.cli.main import app
 from bayescope.config import Config, describe
 from bayescope.fitting.words import WORDS
 
-HOOK = Path(__file__).resolve().parents[1] / "docs" / "hooks" / "configuration.py"
+HOOK = Path(__file__).resolve().parents[2] / "docs" / "hooks" / "configuration.py"
 SECTIONS: dict[str, Any] = {"": Config} | {
     f"{name}.": field.annotation for name, field in Config.model_fields.items() if hasattr(field.annotation, "model_fields")
 }

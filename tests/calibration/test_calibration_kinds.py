@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from benchmarks.resample import resample_to_prevalence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
@@ -18,7 +19,7 @@ from bayescope.calibration.isotonic import IsotonicCalibration, pooled_log_ratio
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, RunError
 from bayescope.evidence.denoising import LevelEvidence
-from bayescope.metrics.calibration import cllr, resample_to_prevalence
+from bayescope.metrics.calibration import cllr
 
 DISTANCE = 2.0  # of the two classes, in standard deviations
 SLOPE, OFFSET = 0.05, -0.7
