@@ -18,8 +18,8 @@ from bayescope.cli.options import (
     Prevalence,
     Resize,
     Strict,
-    heed,
     prior_from_text,
+    report_warnings,
 )
 from bayescope.cli.output import (
     add_row,
@@ -90,7 +90,7 @@ def command(
             normalise_labels=normalise_labels,
             resize=resize,
             device=device,
-            warned=partial(heed, strict=strict),
+            warned=partial(report_warnings, strict=strict),
             progress=progress,
         )
     files = chosen.data.files

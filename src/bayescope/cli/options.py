@@ -76,7 +76,7 @@ def prior_from_text(text: str | None, class_names: tuple[str, ...]) -> Floats | 
     return prior
 
 
-def heed(warnings: Iterable[str], strict: bool = False) -> None:
+def report_warnings(warnings: Iterable[str], strict: bool = False) -> None:
     """Say each warning on standard error.  Raises DataError for them if ``strict``."""
     from bayescope.errors import DataError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayescope.cli.options import NormaliseLabels, Strict, frame_from_text, heed
+from bayescope.cli.options import NormaliseLabels, Strict, frame_from_text, report_warnings
 from bayescope.cli.output import print_json, resumable, say, warn
 from bayescope.cli.progress import counter
 from bayescope.data.archives import ARCHIVES, FOLDER
@@ -121,7 +121,7 @@ def command(
             workers=workers,
             max_broken=max_broken,
             force=force,
-            warned=partial(heed, strict=strict),
+            warned=partial(report_warnings, strict=strict),
             callback=counted,
         )
     if as_json:
