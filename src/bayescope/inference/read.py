@@ -163,7 +163,7 @@ def as_model_takes(model: LikelihoodModel, pixels: Pixels, name: str) -> tuple[P
     return taken, [unlike_training(image, model.scale) for image in taken]
 
 
-def told_once(names: Sequence[str], remarks: Sequence[str]) -> tuple[str, ...]:
+def summarise_remarks(names: Sequence[str], remarks: Sequence[str]) -> tuple[str, ...]:
     """Remarks on images by ``names``, blank for none, each in one line with the number of images."""
     told = Remarks()
     for name, text in zip(names, remarks, strict=True):
