@@ -12,7 +12,7 @@ from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.tables.cases import Callback
 from bayescope.errors import DataError
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.read import as_model_takes, summarise_remarks
+from bayescope.inference.read import convert_for_model, summarise_remarks
 from bayescope.inference.sizing import check_sizing, resize_remedy
 
 
@@ -37,7 +37,7 @@ def load_for_model(
         )
     data = _of_model_size(model, data, resize)
     numbers, warning = class_numbers(data.images.class_names, model.class_names, path.name)
-    pixels, remarks = as_model_takes(model, data.images.pixels, path.name)
+    pixels, remarks = convert_for_model(model, data.images.pixels, path.name)
     images = replace(data.images, pixels=pixels, labels=np.array(numbers)[data.images.labels], class_names=model.class_names)
     told = (*data.warnings, *summarise_remarks(data.images.names, remarks), *filter(None, [warning]))
     return replace(data, images=images, warnings=told)

@@ -149,7 +149,7 @@ def read_for_model(
     )
 
 
-def as_model_takes(model: LikelihoodModel, pixels: Pixels, name: str) -> tuple[Pixels, list[str]]:
+def convert_for_model(model: LikelihoodModel, pixels: Pixels, name: str) -> tuple[Pixels, list[str]]:
     """Images ``(n, channel, height, width)`` in the channels and the type of the training images; a remark on each, or blank.
 
     Raises DataError, under ``name``, for colour where those are grayscale, and for another type than theirs but 8 bit for 16.
@@ -231,7 +231,7 @@ def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[s
     if resize and pixels.shape[1:] != model.image_shape[1:]:
         remarks += resize_remarks(model, pixels)
         pixels = fit(pixels, model.image_shape[1:])
-    taken, told = as_model_takes(model, pixels[None], str(path))
+    taken, told = convert_for_model(model, pixels[None], str(path))
     if taken.shape[1:] != model.image_shape:
         raise DataError(
             f"{path}: {pixels.shape[0]} channel(s), {pixels.shape[1]}x{pixels.shape[2]} pixels; the model expects "
