@@ -24,7 +24,7 @@ from bayescope.cli.progress import bar, late_counter
 from bayescope.cli.tables import Column, Table
 
 if TYPE_CHECKING:
-    from bayescope.inference.decisions import Decided
+    from bayescope.inference.decisions import Decision
     from bayescope.inference.model import LikelihoodModel
     from bayescope.inference.predictions import Predictions
     from bayescope.inference.read import ModelInput
@@ -170,7 +170,7 @@ def _percent(probability: float, error: float) -> tuple[str, str]:
     return (f"{percent} ± {100 * error:.1f} %" if error == error else f"{percent} %"), percent
 
 
-def _set_in_short(decided: Decided, class_names: tuple[str, ...], i: int) -> str:
+def _set_in_short(decided: Decision, class_names: tuple[str, ...], i: int) -> str:
     if decided.answered is not None and not decided.answered[i]:
         return "abstains"
     members = decided.members(class_names, i)

@@ -16,7 +16,7 @@ from bayescope.types import Floats, Labels
 
 
 @dataclass(frozen=True)
-class Decided:
+class Decision:
     """Of ``n`` images: ``sets (n, classes)`` bool; ``answered (n,)`` bool, None where no risk can be promised.
 
     ``posterior (n, classes)``: at the prior they were decided at.
@@ -56,10 +56,10 @@ class Decisions:
     abstention: Abstention
     prior: tuple[float, ...]
 
-    def __call__(self, posterior: Floats) -> Decided:
+    def __call__(self, posterior: Floats) -> Decision:
         """Of images whose ``posterior (n, classes)`` is at that prior."""
         answered = None if self.abstention.warning else self.abstention.accepts(posterior)
-        return Decided(posterior, self.sets.sets(posterior), answered)
+        return Decision(posterior, self.sets.sets(posterior), answered)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, fit for JSON."""

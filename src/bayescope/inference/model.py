@@ -25,7 +25,7 @@ from bayescope.evidence.denoising import LevelEvidence, draw_noise, first_noise_
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import check_stopping_settings, score_sequentially
-from bayescope.inference.decisions import Decided, Decisions
+from bayescope.inference.decisions import Decision, Decisions
 from bayescope.inference.evidence_maps import ClassMaps, class_maps
 from bayescope.inference.novelty import NoveltyTest, drawn_first_noise, image_features
 from bayescope.inference.post_hoc import PostHoc
@@ -190,7 +190,7 @@ class LikelihoodModel:
             passes = passes + np.isnan(known).sum(axis=1)
         return predict_from_evidence(evidence, prior, found.standard_error, passes, self.calibration, novelty_result)
 
-    def decide(self, predictions: Predictions) -> Decided | None:
+    def decide(self, predictions: Predictions) -> Decision | None:
         """Prediction sets and abstention of images, always at the prior they were fitted at; None if they were not fitted.
 
         What they promise holds of images like the held-out ones, scored in full.
