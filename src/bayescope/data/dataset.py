@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.account import FileSummary
 from bayescope.data.formats.resize import Sizing
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.errors import DataError
@@ -74,7 +74,7 @@ class Dataset:
     """How the images were prepared from mammograms; None if they were not."""
     sizing: Sizing = "unchanged"
     """How the images were brought to one size when they were read."""
-    files: FileAccount = field(default_factory=FileAccount)
+    files: FileSummary = field(default_factory=FileSummary)
     """What lay in the folder that was read; empty if the images came from anything else."""
     unlabelled: ImageSet | None = None
     """Images without labels (each -1), which teach what images look like; none of val or test."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayescope.data.copies import pixel_hashes
 from bayescope.data.dataset import ImageSet
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.account import FileSummary
 from bayescope.data.filesystem.names import printable
 from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.tables.cases import Callback
@@ -77,7 +77,7 @@ def images_of_cache(model: LikelihoodModel, cache: Path, split: str = "test") ->
         raise DataError(f"{cache}: no image of split {split}; expected some. Give another --split, or --split all")
     found, n = data.images.subset(chosen), len(chosen)
     paths = tuple(cache / name for name in found.names)
-    names, nothing, files = tuple(map(printable, paths)), ((),) * n, FileAccount.of(n, ())
+    names, nothing, files = tuple(map(printable, paths)), ((),) * n, FileSummary.of(n, ())
     return ModelInput(names, paths, found.pixels, np.ones(n), nothing, (), False, (), files)
 
 

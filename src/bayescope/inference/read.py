@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bayescope.data.dataset import as_stored, unlike_training
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.account import FileSummary
 from bayescope.data.filesystem.class_folders import sort_images
 from bayescope.data.filesystem.names import printable
 from bayescope.data.filesystem.walk import LeftOut, walk
@@ -68,7 +68,7 @@ class ModelInput:
     warnings: tuple[str, ...]
     from_folders: bool
     left_out: tuple[LeftOut, ...]
-    files: FileAccount
+    files: FileSummary
 
     def __len__(self) -> int:
         return len(self.names)
@@ -145,7 +145,7 @@ def read_for_model(
         warnings.lines(),
         any(map(_is_folder, sources)),
         (*failed, *left_out),
-        FileAccount.of(len(files) - len(failed), [*(file.reason for file in left_out), *["cannot be read"] * len(failed)]),
+        FileSummary.of(len(files) - len(failed), [*(file.reason for file in left_out), *["cannot be read"] * len(failed)]),
     )
 
 
@@ -186,7 +186,7 @@ def _expanded(sources: Sequence[Path], with_dicom: bool) -> tuple[list[Path], li
         images, others = sort_images(found.files, with_dicom)
         beside = [*others, *found.left_out]
         if not images:
-            account = str(FileAccount.of(0, (file.reason for file in beside)))
+            account = str(FileSummary.of(0, (file.reason for file in beside)))
             raise DataError(f"{source}: no image in this folder ({account or 'empty'}); expected some. Give a folder of images")
         files += images
         left_out += beside

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.account import FileSummary
 from bayescope.data.filesystem.names import class_name, printable
 from bayescope.data.filesystem.walk import LeftOut, Walk, visible_folders, walk
 from bayescope.data.formats.dicom import is_dicom
@@ -28,7 +28,7 @@ class ClassFolders:
     """``cases``: path and label of each image, and its split where folders give one; ``files``: what lay there."""
 
     cases: pd.DataFrame
-    files: FileAccount
+    files: FileSummary
 
 
 def read_class_folders(folder: Path, with_dicom: bool = False, partial: bool = False) -> ClassFolders:
@@ -157,7 +157,7 @@ def _no_image_in(folder: Path, with_dicom: bool, others: list[LeftOut]) -> str:
 
 
 def _found_instead(others: list[LeftOut]) -> str:
-    account = FileAccount.of(0, (file.reason for file in others))
+    account = FileSummary.of(0, (file.reason for file in others))
     return f" ({account})" if account.found else ""
 
 

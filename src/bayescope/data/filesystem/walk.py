@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.account import FileSummary
 from bayescope.errors import DataError, reading
 
 SYSTEM_NAMES = frozenset(
@@ -59,9 +59,9 @@ class Walk:
     files: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
 
-    def account(self, used: int, others: list[LeftOut]) -> FileAccount:
+    def account(self, used: int, others: list[LeftOut]) -> FileSummary:
         """The account of these files when ``used`` of ``files`` are used and ``others`` of them are left out too."""
-        return FileAccount.of(used, (file.reason for file in (*self.left_out, *others)))
+        return FileSummary.of(used, (file.reason for file in (*self.left_out, *others)))
 
 
 def is_hidden(name: str) -> bool:

@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from bayescope.data.copies import copy_groups, pixel_hashes
 from bayescope.data.dataset import Dataset, ImageSet, check_labels
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.account import FileSummary
 from bayescope.data.filesystem.image_files import read_images
 from bayescope.data.filesystem.names import printable
 from bayescope.data.labelled import SPLITS, LabelledImages, split_of
@@ -37,7 +37,7 @@ class Cases:
     source: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    files: FileAccount = field(default_factory=FileAccount)
+    files: FileSummary = field(default_factory=FileSummary)
 
     def spelt_alike(self, normalise: bool) -> "Cases":
         """The same with classes that differ in spelling only unified, or refused by DataError unless ``normalise``."""

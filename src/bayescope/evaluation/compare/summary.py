@@ -7,7 +7,7 @@ import numpy as np
 
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.account import FileSummary
 from bayescope.evaluation.compare.networks import NETWORKS
 from bayescope.evaluation.compare.run import BAYESCOPE, Result
 from bayescope.evaluation.compare.statistics import Scores, compare_observers, measures_of
@@ -45,7 +45,7 @@ class Comparison:
     device: str
     rows: tuple[Row, ...]
     warnings: tuple[str, ...] = ()
-    files: FileAccount = field(default_factory=FileAccount)
+    files: FileSummary = field(default_factory=FileSummary)
     positive: str | None = None
     """The one class whose sensitivity is told, if one was named."""
 
