@@ -382,7 +382,7 @@ def no_device(p: Place) -> None:
         p.works("evaluate", p.trained, p.npz, "--device", device)
 
 
-@remedy("training.loop:diverged", "training diverged")
+@remedy("training.loop:divergence_error", "training diverged")
 def diverging(p: Place) -> None:
     toml = p.folder / "fast.toml"
     fast = p.config.model_copy(update={"training": p.config.training.model_copy(update={"learning_rate": 1e30})})

@@ -27,7 +27,7 @@ from bayescope.runs.model_file import save_model
 from bayescope.runs.training_record import TrainingRecord
 from bayescope.training.augmentation import Augment, build_augmentation
 from bayescope.training.initial import start_from, weights_fingerprint
-from bayescope.training.loop import Progress, Watch, diverged, start, train
+from bayescope.training.loop import Progress, Watch, divergence_error, start, train
 from bayescope.training.sampler import seeded
 from bayescope.training.state import TrainingState
 from bayescope.types import Floats
@@ -180,5 +180,5 @@ class _Keeper:
     def _checkpoint(self, state: TrainingState) -> None:
         tensors = state.tensors()
         if not all(bool(value.isfinite().all()) for value in tensors.values()):
-            raise diverged(state.step, "weights that are not finite", self.settings)
+            raise divergence_error(state.step, "weights that are not finite", self.settings)
         save_tensors(self.run / STATE, tensors)

@@ -109,7 +109,7 @@ def train(
         validating = state.step % settings.validate_every == 0 or state.step == settings.steps
         validation = validate(state, config, val_set, scale, fabric) if validating else None
         if validation and len(val_set) and not torch.isfinite(validation.denoising):
-            raise diverged(state.step, f"validation loss {validation.denoising.item()}", settings)
+            raise divergence_error(state.step, f"validation loss {validation.denoising.item()}", settings)
         callback(Progress(state, settings.steps, losses, validation))
 
 
@@ -150,7 +150,7 @@ def _step(state: TrainingState, settings: TrainingConfig, batches: StepBatches, 
     with fabric.autocast():
         losses, loss = _losses(state, settings, batches)
     if not torch.isfinite(loss):
-        raise diverged(state.step + 1, f"loss {loss.item()}", settings)
+        raise divergence_error(state.step + 1, f"loss {loss.item()}", settings)
     fabric.backward(loss)
     for optimizer in state.optimizers.values():
         optimizer.step()
@@ -189,7 +189,7 @@ def _without_class(state: TrainingState, batch: Batch, weight: LossWeight) -> Te
     return generative_loss(state.denoiser, batch.x, batch.z, batch.sigma, no_class, weight).denoising
 
 
-def diverged(step: int, found: str, settings: TrainingConfig) -> RunError:
+def divergence_error(step: int, found: str, settings: TrainingConfig) -> RunError:
     """What to raise at a ``step`` of which numbers are not finite."""
     rates = f"training.learning_rate (now {settings.learning_rate:g})"
     if settings.optimizer == "muon":
