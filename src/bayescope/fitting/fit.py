@@ -93,11 +93,11 @@ def fit_run(
     check_run(run, config, manifest, resume, force)
     training = _Training.ready(data, config, init)
     open_run(run, config, manifest, TrainingRecord.of(data), resume, force)
-    keeper = _Keeper(run, checkpoint_every, config.training)
-    keeper.restore(training.state)
+    checkpoints = _CheckpointWriter(run, checkpoint_every, config.training)
+    checkpoints.restore(training.state)
 
     def after_step(progress: Progress) -> None:
-        keeper(progress)
+        checkpoints(progress)
         watch(progress)
 
     training.run(after_step)
@@ -150,7 +150,7 @@ class _Training:
 
 
 @dataclass(frozen=True)
-class _Keeper:
+class _CheckpointWriter:
     """Keeps a run folder up to date: metrics at each validation, training state every so many steps."""
 
     run: Path
