@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from bayescope.data.filesystem.names import existing, printable
-from bayescope.data.tables.spelling import rows_in_words, unify
+from bayescope.data.tables.spelling import describe_rows, unify
 from bayescope.data.tables.table_columns import OPTIONAL, REQUIRED, check_columns, check_frames, check_words, resembling_columns
 from bayescope.errors import DataError
 
@@ -65,7 +65,7 @@ def read_path_table(path: Path) -> pd.DataFrame:
     if "path" not in table.columns:
         raise DataError(f"{path}: columns {list(table.columns)}; expected a column path. Name the column so")
     if blank := [row for row, text in zip(rows, table["path"], strict=True) if not text]:
-        raise DataError(f"{path}: {len(blank)} rows with a blank path: {rows_in_words(blank)}; expected none. Remove them")
+        raise DataError(f"{path}: {len(blank)} rows with a blank path: {describe_rows(blank)}; expected none. Remove them")
     located = [_located(path, text, row) for text, row in zip(table["path"], rows, strict=True)]
     found = pd.DataFrame({"path": path_column(located), "split": table["split"] if "split" in table.columns else ""})
     check_files(found, str(path))
@@ -94,7 +94,7 @@ def _text(path: Path) -> tuple[pd.DataFrame, list[int]]:
     if uneven := [number for number, record in body if len(record) != len(names)]:
         lengths = sorted({len(record) for _, record in body} - {len(names)})
         raise DataError(
-            f"{path}: {rows_in_words(uneven)} with {' or '.join(map(str, lengths))} fields, header with {len(names)}; "
+            f"{path}: {describe_rows(uneven)} with {' or '.join(map(str, lengths))} fields, header with {len(names)}; "
             "expected as many in each. Put a field that holds a comma in quotes, remove what is too much, or add what is "
             "missing"
         )
@@ -173,7 +173,7 @@ def _without_blank_columns(path: Path, table: pd.DataFrame, rows: Sequence[int])
     }
     if partly:
         n_rows = len({row for found in partly.values() for row in found})
-        described = "; ".join(f"{name} in {rows_in_words(found)}" for name, found in partly.items())
+        described = "; ".join(f"{name} in {describe_rows(found)}" for name, found in partly.items())
         raise DataError(f"{path}: {n_rows} rows with a blank field: {described}; expected none. Fill in or remove them")
     return table, [f"column {name} is blank in every row and not used" for name in empty]
 
@@ -200,7 +200,7 @@ def _check_repeats(path: Path, table: pd.DataFrame, rows: Sequence[int]) -> None
         return
     extra = sum(len(several) - 1 for several in repeated)
     labels = {table["label"].iloc[i] for i in repeated[0]}
-    shown = f"{printable(table['path'].iloc[repeated[0][0]])} in {rows_in_words([rows[i] for i in repeated[0]])}"
+    shown = f"{printable(table['path'].iloc[repeated[0][0]])} in {describe_rows([rows[i] for i in repeated[0]])}"
     differing = f" with labels {' and '.join(sorted(labels))}" if len(labels) > 1 else ""
     raise DataError(
         f"{path}: {extra} rows repeat a file, such as {shown}{differing}; expected each file once, with one label. Remove the "
