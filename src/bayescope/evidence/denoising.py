@@ -26,7 +26,7 @@ from bayescope.types import Floats, Labels
 _ROWS, _PIXELS = 256, 1 << 20
 
 
-def rows_at_once(image_shape: Sequence[int], per_item: int = 1) -> int:
+def rows_per_batch(image_shape: Sequence[int], per_item: int = 1) -> int:
     """Rows (images times classes) of one network call, so that its memory is bounded whatever the size of an image.
 
     Or how many items of ``per_item`` rows each, at least one.
@@ -133,11 +133,11 @@ def level_evidence(
     """Score images ``x (n, c, h, w)`` at every level and noise ``(levels, noises, c, h, w)`` under every class.
 
     ``callback`` hears how many images each finished batch held.  ``batch_size``: images at once, by default as
-    many as :func:`rows_at_once` allows.  Memory is bounded by it.  Raises ConfigError for a denoiser without classes, levels
+    many as :func:`rows_per_batch` allows.  Memory is bounded by it.  Raises ConfigError for a denoiser without classes, levels
     that are not above 0, or no noise.
     """
     check_scoring(denoiser.n_classes, sigmas, noise, batch_size)
-    batch_size = batch_size or rows_at_once(x.shape[1:], denoiser.n_classes)
+    batch_size = batch_size or rows_per_batch(x.shape[1:], denoiser.n_classes)
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
     values = np.empty((len(x), denoiser.n_classes, *noise.shape[:2]))
     for start in range(0, len(x), batch_size):
@@ -156,7 +156,7 @@ def level_evidence(
 def gaussian_evidence(denoiser: SupportsLevels, x: Tensor, sigmas: Floats) -> Floats:
     """What the classes' Gaussian statistics tell without a network pass, at the middle level: nats, ``(n, classes)``."""
     middle = float(np.sqrt(sigmas[0] * sigmas[-1]))
-    batches = [denoiser.gaussian_log_likelihood(batch, middle).double().cpu() for batch in x.split(rows_at_once(x.shape[1:]))]
+    batches = [denoiser.gaussian_log_likelihood(batch, middle).double().cpu() for batch in x.split(rows_per_batch(x.shape[1:]))]
     return np.asarray(torch.cat(batches).numpy())
 
 
@@ -182,11 +182,11 @@ def draw_errors(
 ) -> Floats:
     """``-‖x - D‖²/σ²`` of image ``image[r]`` under class ``label[r]`` at one noise ``(c, h, w)``: ``(rows,)``.
 
-    ``batch_size`` rows are asked of the network at a time (default: :func:`rows_at_once`); each image of a batch enters
+    ``batch_size`` rows are asked of the network at a time (default: :func:`rows_per_batch`); each image of a batch enters
     once, whatever its classes.
     """
     found = np.empty(len(image))
-    batch_size = batch_size or rows_at_once(x.shape[1:])
+    batch_size = batch_size or rows_per_batch(x.shape[1:])
     noise = noise.to(x)
     for start in range(0, len(image), batch_size):
         rows = slice(start, start + batch_size)

@@ -19,7 +19,7 @@ from bayescope.diffusion.divergence import DivergenceMethod, ExactDivergence, Hu
 from bayescope.diffusion.ode import DormandPrince, Solver, heun, rk4
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError, lookup
-from bayescope.evidence.denoising import rows_at_once
+from bayescope.evidence.denoising import rows_per_batch
 from bayescope.evidence.flow import FlowLikelihood, TerminalGaussian, bits_per_dim, dequantization_width, flow_log_likelihood
 from bayescope.inference.model import LikelihoodModel
 from bayescope.types import Floats, Pixels
@@ -201,7 +201,7 @@ def _integrate(
     divergence = lookup(TRACES, settings.trace, "flow.trace")(settings, model.image_shape, probes)
     found = flow_log_likelihood(
         model.denoiser, x, n_classes, levels, divergence, solver, TerminalGaussian(mean),
-        batch_size or rows_at_once(model.image_shape, 4 * n_classes), callback,
+        batch_size or rows_per_batch(model.image_shape, 4 * n_classes), callback,
     )  # fmt: skip
     bits = bits_per_dim(found.log_likelihood, model.image_shape, scale.low, scale.high) - np.log2(step)[:, None]
     return ExactLikelihood(

@@ -21,7 +21,7 @@ from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.sampling import sample
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError, DataError
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_at_once
+from bayescope.evidence.denoising import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_per_batch
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import check_stopping_settings, score_sequentially
@@ -209,7 +209,7 @@ class LikelihoodModel:
         """
         level_weights = self.calibration.calibrated_weights(self.level_weights)
         sigmas, noise = self._draws()
-        at_once = rows_at_once(self.image_shape, 4 * len(self.class_names))
+        at_once = rows_per_batch(self.image_shape, 4 * len(self.class_names))
         return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, level_weights, at_once)
 
     def sample(self, per_class: int, steps: int = 24, seed: int = 0) -> Floats:
