@@ -23,7 +23,7 @@ def with_new_names(arguments: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def old_names_are_told() -> Iterator[None]:
+def report_old_names() -> Iterator[None]:
     """Warnings of old names in a configuration are printed as every other warning of the command line."""
     with warnings.catch_warnings():
         shown = warnings.showwarning
