@@ -87,7 +87,7 @@ def _read_pillow(path: Path, warn: Warn) -> NDArray[Any]:
             orientation = opened.getexif().get(_ORIENTATION, 1)
             return _upright(_without_alpha(imagecodecs.png_decode(path.read_bytes()), warn), orientation)
         image = ImageOps.exif_transpose(opened)
-        _tell_transparent(_transparent(image), warn)
+        _warn_of_transparency(_transparent(image), warn)
         if image.mode in ("1", "LA"):
             image = image.convert("L")
         elif image.mode not in ("L", "RGB", "F") and not image.mode.startswith("I"):
@@ -121,7 +121,7 @@ def _transparent(image: Image.Image) -> NDArray[np.bool_]:
     return np.asarray(np.asarray(image.convert("RGBA"))[..., 3] < 255)
 
 
-def _tell_transparent(transparent: NDArray[np.bool_], warn: Warn) -> None:
+def _warn_of_transparency(transparent: NDArray[np.bool_], warn: Warn) -> None:
     if transparent.any():
         warn(
             "transparent pixels, read in the colours they are stored with, whatever a viewer shows in their place. Flatten the "
@@ -179,7 +179,7 @@ def _without_alpha(image: NDArray[Any], warn: Warn) -> NDArray[Any]:
     """``(height, width[, 3])`` of an image whose last channel is alpha if it has two or four."""
     if image.ndim == 2 or image.shape[-1] == 3:
         return image
-    _tell_transparent(image[..., -1] < np.iinfo(image.dtype).max, warn)
+    _warn_of_transparency(image[..., -1] < np.iinfo(image.dtype).max, warn)
     return image[..., 0] if image.shape[-1] == 2 else image[..., :3]
 
 
