@@ -107,6 +107,6 @@ class BiasCorrectedTemperatureScaling:
             ) from None
 
 
-def unchanged(images: tuple[int, ...], warning: str) -> BiasCorrectedTemperatureScaling:
+def identity_calibration(images: tuple[int, ...], warning: str) -> BiasCorrectedTemperatureScaling:
     """Evidence as it is, for as many classes as ``images`` counts, and the ``warning`` to give."""
     return BiasCorrectedTemperatureScaling(1.0, (0.0,) * len(images), images, False, warning)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 
 from bayescope.calibration import CALIBRATIONS, Calibration
-from bayescope.calibration.affine import unchanged
+from bayescope.calibration.affine import identity_calibration
 from bayescope.calibration.base import too_few_images
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, lookup
@@ -35,11 +35,11 @@ def cross_fitted_calibration(
     images = tuple(np.bincount(labels, minlength=copies[0].values.shape[1]).tolist())
     kind = lookup(CALIBRATIONS, settings.calibration, "evidence.calibration")
     if kind is None:
-        return unchanged(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
+        return identity_calibration(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
     if min(images) < kind.fewest_images:
-        return unchanged(images, too_few_images(images, kind.kind, kind.fewest_images))
+        return identity_calibration(images, too_few_images(images, kind.kind, kind.fewest_images))
     if patients is not None and len(set(patients)) < 2:
-        return unchanged(images, "uncalibrated likelihood ratios: validation images of one patient only. Raw ratios overstate")
+        return identity_calibration(images, "uncalibrated likelihood ratios: validation images of one patient only. Raw ratios overstate")
     evidence = np.concatenate(out_of_fold_evidence(settings, copies, labels, patients))
     if not np.isfinite(evidence).all():
         raise DataError(
