@@ -157,7 +157,7 @@ def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predicti
             (f"{ratio:+.2f}", f"{ratio:+.2f}")
             if error != error
             else (f"{ratio:+.2f} ± {error:.2f}", f"{ratio:+.2f}±{error:.2f}"),
-            "–" if decided is None else (decided.in_words(model.class_names, i), _set_in_short(decided, model.class_names, i)),
+            "–" if decided is None else (decided.describe(model.class_names, i), _set_in_short(decided, model.class_names, i)),
             _novelty(predictions, i, warnings[i]),
             str(predictions.passes[i]),
             *([seen[i]] if any(seen) else []),

@@ -114,7 +114,7 @@ def choose_images(data: LabelledImages, record: TrainingRecord | None, split: st
     if not len(chosen):
         more = f", or --split all to measure the {added} images added since training" if added else ""
         raise DataError(
-            f"{data.source}: no unseen image of {len(data.images)} ({_in_words(left_out) or 'none of the split'}); expected "
+            f"{data.source}: no unseen image of {len(data.images)} ({_describe_left_out(left_out) or 'none of the split'}); expected "
             f"some. Give images that the run was not trained on{more}, or --split train to measure it on its own"
         )
     warnings = list(data.warnings)
@@ -124,7 +124,7 @@ def choose_images(data: LabelledImages, record: TrainingRecord | None, split: st
         warnings.append(
             f"{added} images were added since training and are not measured; --split all measures every image not trained on"
         )
-    if described := _in_words(_reasons(known, wanted)):
+    if described := _describe_left_out(_reasons(known, wanted)):
         warnings.append(f"left out: {described}")
     name = "all" if everything else "test" if split == "auto" else split
     return ChosenImages(data.images.subset(chosen), name, data, False, left_out, tuple(warnings))
@@ -194,7 +194,7 @@ def _seen(data: LabelledImages, known: _Known, split: str) -> ChosenImages:
     return ChosenImages(data.images.subset(chosen), split, data, True, {}, (*data.warnings, told))
 
 
-def _in_words(left_out: dict[str, int]) -> str:
+def _describe_left_out(left_out: dict[str, int]) -> str:
     return "; ".join(f"{n} {reason}" for reason, n in left_out.items())
 
 

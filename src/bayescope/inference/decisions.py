@@ -26,7 +26,7 @@ class Decision:
     sets: np.ndarray
     answered: np.ndarray | None
 
-    def in_words(self, class_names: tuple[str, ...], i: int) -> str:
+    def describe(self, class_names: tuple[str, ...], i: int) -> str:
         """The set of image ``i``, and whether the classifier abstains."""
         members = ", ".join(self.members(class_names, i)) or "none"
         return members if self.answered is None or self.answered[i] else f"{members} (abstained)"

@@ -129,7 +129,7 @@ def report_page(
         samples=np.stack([model.scale.to_display(row) for row in samples]),
         curve=read_lines(run / METRICS),
         trained_on=_trained_on(run),
-        sets=() if decided is None else tuple(decided.in_words(model.class_names, i) for i in range(len(images))),
+        sets=() if decided is None else tuple(decided.describe(model.class_names, i) for i in range(len(images))),
         reference=reference or {},
         explained=explain_images(model, images, predictions.class_prior, cases.explained, explained),
     )

@@ -59,5 +59,5 @@ def _explain(model: LikelihoodModel, pixels: Pixels, class_prior: Floats) -> Exp
         found.other,
         model.scale.to_display(found.counterfactual.image.float().cpu().numpy())[0],
         found.counterfactual.change[0].mean(dim=0).double().cpu().numpy(),
-        "" if (decided := model.decide(predictions)) is None else decided.in_words(model.class_names, 0),
+        "" if (decided := model.decide(predictions)) is None else decided.describe(model.class_names, 0),
     )
