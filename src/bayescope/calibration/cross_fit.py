@@ -39,7 +39,8 @@ def cross_fitted_calibration(
     if min(images) < kind.fewest_images:
         return identity_calibration(images, too_few_images(images, kind.kind, kind.fewest_images))
     if patients is not None and len(set(patients)) < 2:
-        return identity_calibration(images, "uncalibrated likelihood ratios: validation images of one patient only. Raw ratios overstate")
+        warning = "uncalibrated likelihood ratios: validation images of one patient only. Raw ratios overstate"
+        return identity_calibration(images, warning)
     evidence = np.concatenate(out_of_fold_evidence(settings, copies, labels, patients))
     if not np.isfinite(evidence).all():
         raise DataError(

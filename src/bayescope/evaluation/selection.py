@@ -114,8 +114,8 @@ def choose_images(data: LabelledImages, record: TrainingRecord | None, split: st
     if not len(chosen):
         more = f", or --split all to measure the {added} images added since training" if added else ""
         raise DataError(
-            f"{data.source}: no unseen image of {len(data.images)} ({_describe_left_out(left_out) or 'none of the split'}); expected "
-            f"some. Give images that the run was not trained on{more}, or --split train to measure it on its own"
+            f"{data.source}: no unseen image of {len(data.images)} ({_describe_left_out(left_out) or 'none of the split'}); "
+            f"expected some. Give images that the run was not trained on{more}, or --split train to measure it on its own"
         )
     warnings = list(data.warnings)
     if record is None:
