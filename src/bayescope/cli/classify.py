@@ -19,7 +19,17 @@ from bayescope.cli.options import (
     frame_from_text,
     prior_from_text,
 )
-from bayescope.cli.output import add_row, check_free, complain, in_words, new_table, print_json, show, warn, write_json_lines
+from bayescope.cli.output import (
+    add_row,
+    check_free,
+    complain,
+    format_values,
+    new_table,
+    print_json,
+    show,
+    warn,
+    write_json_lines,
+)
 from bayescope.cli.progress import bar, late_counter
 from bayescope.cli.tables import Column, Table
 
@@ -136,7 +146,7 @@ def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predicti
     from bayescope.evaluation.evaluate import rests_on
 
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
-    prevalence = in_words(model.by_class(predictions.class_prior))
+    prevalence = format_values(model.by_class(predictions.class_prior))
     caption = (
         f"probability, p: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
         "rest, nats"

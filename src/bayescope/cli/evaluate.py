@@ -25,7 +25,7 @@ from bayescope.cli.output import (
     add_row,
     check_free,
     complain,
-    in_words,
+    format_values,
     new_table,
     print_json,
     say,
@@ -117,7 +117,7 @@ def measures_table(title: str, measures: Mapping[str, Estimate], **others: Mappi
 def class_table(found: Evaluation) -> Table:
     """What belongs to a class, under its name: of the positive class, or of all."""
     title = "Each class against the rest" if found.positive is None else f"{found.positive} against the rest"
-    caption = f"predictive values at prevalence {in_words(found.prevalence)}; an image is called its most probable class"
+    caption = f"predictive values at prevalence {format_values(found.prevalence)}; an image is called its most probable class"
     table = new_table(Column("measure", kind="prose"), "value (95 % interval)", "images", title=title, caption=caption)
     for name, rows in found.by_class.items():
         if found.positive in (None, name):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bayescope.cli.output import complain, in_words, warn
+from bayescope.cli.output import complain, format_values, warn
 
 if TYPE_CHECKING:
     from bayescope.types import Floats
@@ -72,7 +72,7 @@ def prior_from_text(text: str | None, class_names: tuple[str, ...]) -> Floats | 
     if text is None:
         return None
     prior = check_prior(_named(text, class_names) if "=" in text else _bare(text, class_names), class_names)
-    complain(f"prevalence: {in_words(dict(zip(class_names, prior.tolist(), strict=True)))}", "dim")
+    complain(f"prevalence: {format_values(dict(zip(class_names, prior.tolist(), strict=True)))}", "dim")
     return prior
 
 

@@ -183,7 +183,7 @@ def finite(record: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def in_words(numbers: Mapping[str, float]) -> str:
+def format_values(numbers: Mapping[str, float]) -> str:
     """Numbers by class: ``cancer 0.01, normal 0.99``."""
     return ", ".join(f"{name} {number:.4g}" for name, number in numbers.items())
 
