@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.filesystem.account import FileSummary
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.formats.resize import Sizing
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.errors import DataError

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescope.data.dataset import Dataset, ImageSet, check_labels
-from bayescope.data.filesystem.account import FileSummary
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.formats.resize import Sizing
 from bayescope.data.preparation.mammogram import Preparation
 

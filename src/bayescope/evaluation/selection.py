@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayescope.data.copies import pixel_hashes
 from bayescope.data.dataset import ImageSet
-from bayescope.data.filesystem.account import FileSummary
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.names import printable
 from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.tables.cases import Callback

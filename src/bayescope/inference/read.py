@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from bayescope.data.dataset import as_stored, unlike_training
-from bayescope.data.filesystem.account import FileSummary
 from bayescope.data.filesystem.class_folders import sort_images
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.names import printable
 from bayescope.data.filesystem.walk import LeftOut, walk
 from bayescope.data.formats.channels import with_channels

@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import pandas as pd
 
-from bayescope.data.filesystem.account import FileSummary
 from bayescope.data.filesystem.class_folders import is_image
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.walk import LeftOut, Walk
 from bayescope.data.formats import dicom
 from bayescope.data.labelled import SPLITS

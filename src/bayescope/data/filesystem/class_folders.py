@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayescope.data.filesystem.account import FileSummary
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.names import class_name, printable
 from bayescope.data.filesystem.walk import LeftOut, Walk, visible_folders, walk
 from bayescope.data.formats.dicom import is_dicom

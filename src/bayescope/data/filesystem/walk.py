@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bayescope.data.filesystem.account import FileSummary
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.errors import DataError, reading
 
 SYSTEM_NAMES = frozenset(

@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from bayescope.data.copies import copy_groups, pixel_hashes
 from bayescope.data.dataset import Dataset, ImageSet, check_labels
-from bayescope.data.filesystem.account import FileSummary
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.image_files import read_images
 from bayescope.data.filesystem.names import printable
 from bayescope.data.labelled import SPLITS, LabelledImages, split_of

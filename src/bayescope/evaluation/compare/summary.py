@@ -7,7 +7,7 @@ import numpy as np
 
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset
-from bayescope.data.filesystem.account import FileSummary
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.evaluation.compare.networks import NETWORKS
 from bayescope.evaluation.compare.run import BAYESCOPE, Result
 from bayescope.evaluation.compare.statistics import Scores, compare_observers, measures_of
