@@ -175,8 +175,8 @@ def _losses(state: TrainingState, settings: TrainingConfig, batches: StepBatches
         if evidence is not None:
             losses = Losses(losses.denoising, _joint(state, evidence, weight).evidence)
             loss = loss + settings.evidence_weight * losses.evidence
-    if batches.beside is not None:
-        loss = loss + settings.generative_weight * _without_class(state, batches.beside, weight)
+    if batches.unlabelled is not None:
+        loss = loss + settings.generative_weight * _without_class(state, batches.unlabelled, weight)
     return losses, loss
 
 
