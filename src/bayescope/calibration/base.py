@@ -1,4 +1,4 @@
-"""What every calibration of likelihood ratios offers, and what all kinds share.
+"""The interface of all calibrations of likelihood ratios, and the code they share.
 
 Raw evidence sums hundreds of pixels as if each were news, and so overstates.  A calibration is fitted on held-out images and
 turns raw class evidence into calibrated log-likelihood ratios and posteriors.  A new kind is one module with a class that

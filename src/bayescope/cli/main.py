@@ -1,4 +1,4 @@
-"""The ``bayescope`` command: its subcommands, and how an error reaches the user."""
+"""The ``bayescope`` command: subcommands, error messages and exit codes."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Options and settings under their old names: understood once more, with a warning that gives the new one."""
+"""Deprecated names of options and settings: accepted with a warning that gives the new name."""
 
 import warnings
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Options that several commands take, and what is made of them."""
+"""Options shared by several commands, and functions that interpret them."""
 
 from __future__ import annotations
 

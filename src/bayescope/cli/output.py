@@ -1,4 +1,4 @@
-"""What commands print.  Names, paths and classes are a user's words: never markup, and never broken over lines.
+"""Output of commands.  Names, paths and classes are printed as they are: never as markup, never broken over lines.
 
 Every encoding will do: a character that standard output cannot hold is written with ASCII characters.
 """

@@ -1,4 +1,4 @@
-"""Tables laid out for the width of a terminal: a line for each image, and no word broken; long names are shortened.
+"""Tables fitted to the width of the terminal: one line per image, long names shortened, no word broken.
 
 A table that is too wide is set closer and takes the short form of its heads and cells; then names are shortened and prose is
 wrapped; and if that is not enough, the columns are divided over several tables, each of which begins with the first column.

@@ -1,4 +1,4 @@
-"""What every section of the configuration has in common: strict keys, and old names understood once more."""
+"""The base class of all sections of the configuration: strict keys, and deprecated names accepted with a warning."""
 
 import warnings
 from collections.abc import Mapping

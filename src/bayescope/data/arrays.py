@@ -1,4 +1,4 @@
-"""Arrays of images as users of Python hold them: which axis is what, told before a number is read.
+"""Checks of image arrays passed from Python: number and order of the axes, data type and range.
 
 Images are ``(n, channel, height, width)`` with 1, 3 or 4 channels, or ``(n, height, width)``.  Any other number of channels has
 to be declared, since an array of so many is mostly one with its channels last, or of volumes.

@@ -1,4 +1,4 @@
-"""Images with identical pixels, and images of one patient: what may not stand on both sides of a split.
+"""Images with identical pixels and images of one patient, which must not be in more than one split.
 
 An image is known by the SHA-256 of its pixels, whatever its name or file format.  One pass over the pixels finds all copies.
 """

@@ -1,4 +1,4 @@
-"""Labelled images, in memory or mapped from a file, and the scale that takes stored pixels to the model's."""
+"""Labelled images, in memory or memory-mapped, and the scaling of stored pixel values to the model's range."""
 
 import hashlib
 from collections.abc import Sequence

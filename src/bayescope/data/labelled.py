@@ -1,4 +1,4 @@
-"""Labelled images before they are split: all of a source, with the split it gives, if any."""
+"""Labelled images before they are split, with the split given by their source, if any."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The one door for labelled image sets: a MedMNIST file, a folder of class folders, a case table, or a prepared cache."""
+"""Loads a labelled image set: a MedMNIST file, a folder of class folders, a case table, or a prepared cache."""
 
 from pathlib import Path
 

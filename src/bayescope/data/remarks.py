@@ -1,4 +1,4 @@
-"""What is to be told of images, the same words of several of them told once."""
+"""Remarks on images, grouped: identical remarks on several images are reported once."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How the cases of an archive are divided into train, val and test: as published, without leaks, or in folds, by patient.
+"""Division of the cases of an archive into train, val and test: as published, without leaks, or in folds, by patient.
 
 And how an array of images is divided into two parts.
 """

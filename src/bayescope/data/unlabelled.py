@@ -1,4 +1,4 @@
-"""Images without labels, which teach a model what images look like: a folder, a table, a MedMNIST file or a cache.
+"""Images without labels for semi-supervised training: a folder, a table, a MedMNIST file or a cache.
 
 Labels and class folders are not looked at.  Where there are splits, only training images are taken; and none that the labelled
 data hold already, lest a validation or test image be learned.

@@ -1,4 +1,4 @@
-"""The denoisers that the configuration can name: a network each, with its preconditioning."""
+"""The denoisers available to the configuration: each a network with its preconditioning."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""One coordinate: the noise-to-signal ratio σ.  Grids of it, its density in training, and maps to other schedules.
+"""Noise levels σ (the noise-to-signal ratio): grids, training densities, and conversion to other diffusion schedules.
 
 An image x is seen as z = x + σ n, n ~ N(0, I).  A diffusion schedule is another way to walk along σ: at its time t it
 shows ``x_t = α (x + σ n)``.

@@ -1,4 +1,4 @@
-"""How well a trained model does on labelled images: discrimination, calibration, prediction sets and abstention."""
+"""Evaluation of a trained model on labelled images: discrimination, calibration, prediction sets and abstention."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass

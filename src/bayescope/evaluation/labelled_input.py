@@ -1,4 +1,4 @@
-"""Labelled images as a model takes them: of its classes, size, channels and type of pixels."""
+"""Labelled images converted for a model: to its classes, size, channels and pixel type."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which labelled images a trained model is measured on: never one it was trained or validated on, unless asked for by name."""
+"""Selection of the labelled images to measure a model on: unseen ones, unless others are requested by name."""
 
 from dataclasses import dataclass
 from pathlib import Path

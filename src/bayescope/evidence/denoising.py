@@ -1,4 +1,4 @@
-"""Denoising evidence per noise level.
+"""Denoising evidence of images under each class, at each noise level.
 
 With the ideal denoiser (I-MMSE; Kong, Brekelmans & Ver Steeg 2023), in nats::
 

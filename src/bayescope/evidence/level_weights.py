@@ -1,4 +1,4 @@
-"""From evidence per level to one log-likelihood per class: the level weights.
+"""Level weights: the weighted sum of the evidence per level that gives one log-likelihood per class.
 
 ``log p(x|y) = Σ_k w_k δ_k(x, y)`` up to a constant, with δ_k the denoising evidence of level σ_k (nats per unit of log σ) and
 d the spacing of the levels in log σ:

@@ -1,4 +1,4 @@
-"""How the evidence of two classes varies over levels, noises and images: learned on held-out images.
+"""Fits on held-out images how the evidence of two classes varies over levels, noises and images.
 
 The differences between the class that wins an image and every other class, beyond what the Gaussian evidence tells, are taken
 as draws of a multivariate t with mean zero (a class may win or lose) and scale Σ between levels plus τ² for each single noise,

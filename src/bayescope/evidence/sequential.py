@@ -1,4 +1,4 @@
-"""Decisions in a handful of passes: spend noise where it tells most, stop when the winner is settled.
+"""Sequential scoring: network passes in the most informative order, stopped when the predicted class is determined.
 
 All images start open under all classes.  Each round takes one draw of the plan for every open image under its live classes,
 re-packed into full batches; :mod:`bayescope.evidence.stopping` says which stay open, such that answers differ from the

@@ -1,4 +1,4 @@
-"""The stopping rule: which classes of an image stay open after each draw, whatever gives the draws.
+"""The stopping rule of sequential scoring: which classes of an image remain candidates after each draw.
 
 Round m takes draw m of the plan for every open image under its live classes.  A class is dropped, before the first draw or
 after any, once the probability that the full evaluation would still make it the winner is at most ``share``; an image stops

@@ -1,4 +1,4 @@
-"""Parts of the scikit-learn estimator: its parameters in a configuration, and its data set from arrays."""
+"""Helpers of the scikit-learn estimator: its parameters as a configuration, and its data set from arrays."""
 
 import warnings
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""From a labelled image set to a likelihood model: train, then choose the level weights on the validation split."""
+"""Fits a likelihood model to a labelled image set: training, then calibration on the validation split."""
 
 import json
 from collections.abc import Callable

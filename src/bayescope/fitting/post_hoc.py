@@ -1,4 +1,4 @@
-"""What held-out images teach a trained model: weights, calibration, when to stop, what is odd, when to answer."""
+"""Post-hoc fitting on held-out images: level weights, calibration, stopping rule, novelty test and decisions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

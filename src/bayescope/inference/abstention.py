@@ -1,4 +1,4 @@
-"""When to abstain: a confidence threshold that bounds the error rate among the images answered.
+"""Selective classification: a confidence threshold that bounds the error rate among the images that are classified.
 
 Geifman & El-Yaniv (2017); learn then test, Angelopoulos et al. (2021).  Answer if the confidence, the posterior's
 maximum, exceeds a threshold.  With probability 1 - δ over the held-out images, the share of errors among the

@@ -1,4 +1,4 @@
-"""Prediction sets and abstention together: guarantees that need no trust in the classifier's probabilities.
+"""Prediction sets and abstention together: guarantees that do not rely on the classifier's probabilities.
 
 They hold for new images exchangeable with the held-out ones: drawn from the same patients' population at the same
 prevalence, one image a patient, and used for nothing else."""

@@ -1,4 +1,4 @@
-"""Estimators of log p(x|y): what a trained model says of the classes of an image, by different routes.
+"""Estimators of log p(x|y) of a trained model: sequential, full and by the probability flow.
 
 Each takes its settings from the model's configuration.  A new one is a function that satisfies :data:`Estimator`, and a line in
 :data:`ESTIMATORS`.

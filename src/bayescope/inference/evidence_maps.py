@@ -1,4 +1,4 @@
-"""Evidence maps: the share of each pixel in a log-likelihood ratio.
+"""Evidence maps: the contribution of each pixel to a log-likelihood ratio.
 
 The denoising evidence is a sum over pixels, so every pixel has its share of the log-ratio::
 

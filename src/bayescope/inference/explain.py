@@ -1,4 +1,4 @@
-"""Explain a prediction: where in the image the log-likelihood ratio comes from, and the image as another class would have it.
+"""Explanation of a prediction: its evidence map, and the image as it would look under another class.
 
 Evidence maps are those of :mod:`bayescope.inference.evidence_maps`.
 

@@ -1,4 +1,4 @@
-"""The likelihood classifier: a trained denoiser, how to score with it, and what its evidence is worth."""
+"""The likelihood model: a trained denoiser with its scoring settings, calibration and post-hoc tests."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Is this image like the training images at all?
+"""Out-of-distribution test on per-level denoising errors.
 
 A likelihood ratio compares classes; it answers even for an image that belongs to none.  The denoising errors tell: an image
 unlike the training images is denoised worse than they at some levels of noise, or, if it is blank or blurred, better.  They

@@ -1,4 +1,4 @@
-"""All that held-out images teach a trained model, as one value that is fitted in one place and saved whole."""
+"""Everything that is estimated on held-out images, as one value that is saved with the model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

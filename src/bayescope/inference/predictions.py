@@ -1,4 +1,4 @@
-"""What is told of an image: Bayes' rule on calibrated evidence, beside the raw one.
+"""Predictions of images: Bayes' rule on calibrated evidence, with the uncalibrated evidence for comparison.
 
 log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
 """

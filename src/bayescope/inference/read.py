@@ -1,4 +1,4 @@
-"""Read image files or DICOM as a model's training images were read: prepared, resized, of the same channels and type."""
+"""Reads image files or DICOM for a model: prepared, resized and converted as its training images were."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

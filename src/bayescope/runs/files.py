@@ -1,4 +1,4 @@
-"""A run folder on disk: written atomically, never pickled, read back exactly.
+"""Files of a run folder: written atomically, never pickled, read back exactly.
 
 ::
 

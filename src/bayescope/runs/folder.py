@@ -1,4 +1,4 @@
-"""A run folder as training finds it: free, begun, to be gone on with, or to be replaced.
+"""The state of a run folder before training: free, incomplete, to be resumed, or to be replaced.
 
 ``run.json`` is the last file of a fresh folder.  One without it, holding nothing but ``config.toml``, ``images.parquet`` or
 parts, was

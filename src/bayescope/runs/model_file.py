@@ -1,4 +1,4 @@
-"""A trained model as ``model.safetensors`` and ``config.toml``: saved whole, loaded without training code."""
+"""A trained model as ``model.safetensors`` and ``config.toml``, loaded without importing training code."""
 
 import json
 from dataclasses import astuple

@@ -1,4 +1,4 @@
-"""Which images a run was trained and validated on, so that none of them is ever counted as unseen.
+"""A record of the images a run was trained and validated on, so that none of them counts as unseen.
 
 A run keeps a hash of the decoded pixels of every image it was given, whatever the file was named, the split it fell in, and its
 patient as a hash salted for this run alone: the split stays as it was drawn when images are added, and no patient can be read

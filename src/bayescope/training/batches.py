@@ -1,4 +1,4 @@
-"""What a training step is shown: images, the noise on them, and which of them teach classes, evidence or p(x)."""
+"""The batches of a training step: images, their noise, and which of them train classes, evidence or p(x)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The training loop: draw, augment, add noise, score under every class, step, average.
+"""The training loop: draw a batch, augment, add noise, compute the losses, update the weights and their average.
 
 A generative start teaches p(x) before the classes; images without labels teach p(x) beside them.
 

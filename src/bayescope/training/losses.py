@@ -1,4 +1,4 @@
-"""Denoising loss and evidence loss of one batch.
+"""Denoising loss and evidence loss of a batch.
 
 Denoising (EDM): ``λ(σ) ‖D(x + σn; σ, y) - x‖²``, the weight λ making the loss of an untrained network one at every
 level.  It teaches p(x|y), and neglects what few pixels show: a lesion is worth a few nats among hundreds.

@@ -1,4 +1,4 @@
-"""Everything a training step reads and changes, and its flat form for a file."""
+"""The state of training, and its flat form for a file."""
 
 import copy
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the mammography readers share: files of an archive, the case table, the account of what was used.
+"""Shared by the readers of mammography archives: files of an archive, the case table, and its summary.
 
 The case table has the columns ``COLUMNS``, one row for each image.  ``path`` is absolute; ``label`` the class name; ``side``
 L or R; ``view`` CC, MLO, ...; ``split`` train, val or test; ``lesion`` what is to be seen, in the archive's words, or None;

@@ -1,4 +1,4 @@
-"""CBIS-DDSM: the four official case tables, and images as the NBIA tools lay them out or in a JPEG or PNG copy.
+"""CBIS-DDSM: the four official case tables, and images as downloaded by the NBIA tools or as a JPEG or PNG copy.
 
 A lesion's crop and mask share the subject, such as ``Mass-Training_P_00001_LEFT_CC_1``, and often the series; neither file
 number nor folder name tells them apart, and the two columns of the tables are swapped for some lesions.  The crop is found by

@@ -1,4 +1,4 @@
-"""Folders or tables of grayscale image files, DICOM among them, as an archive."""
+"""Folders or tables of grayscale image files, including DICOM, as an archive."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Class folders: which class and split each image of a folder has, and what lies there beside.
+"""Class folders: the class and split of each image in a folder, and the files that are left out.
 
 A class is a folder of images, nested as one likes; ``train``, ``val`` and ``test`` with class folders in each give the split.
 """

@@ -1,4 +1,4 @@
-"""Decoded images kept on disk between commands: reading a large file anew takes far longer than reading its pixels.
+"""A cache of decoded images on disk, shared by all commands: decoding a large file takes far longer than loading its pixels.
 
 Each lies in the user's cache folder, which no one else may enter, under a hash: no name of a file or patient is written.  The
 hash is of the file's real path, length, times and number, of the size asked for and of the versions that read it, so that a

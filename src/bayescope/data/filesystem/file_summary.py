@@ -1,4 +1,4 @@
-"""The account of a folder's files: how many lie there, how many were used, and why the others were not."""
+"""Summary of the files in a folder: how many were found and used, and why the others were left out."""
 
 from collections import Counter
 from collections.abc import Iterable

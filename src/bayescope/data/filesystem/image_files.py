@@ -1,4 +1,4 @@
-"""Many image files as one array: all grayscale or all RGB, of one size, and told of where their depths or ranges differ."""
+"""Reads many image files into one array, all grayscale or all RGB, of one size; warns of mixed bit depths or ranges."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Names of files and classes as systems write them: not always UTF-8, and accents in one character or in two."""
+"""File and class names that are not UTF-8, or whose accents are composed differently."""
 
 import os
 import unicodedata

@@ -1,4 +1,4 @@
-"""The files of a folder, for every command alike: each file is given back or left out with its reason.
+"""The files of a folder, searched in the same way by every command: each is returned or left out with a reason.
 
 Links to files and folders are followed.  What several names lead to is read once, under its own name where that lies in the
 folder too; so a link to a folder above it ends there.  Left out are hidden files and folders, whose names begin with a full

@@ -1,4 +1,4 @@
-"""One grayscale picture as a workstation shows it, and the account of how it came to be shown so."""
+"""One grayscale image as displayed by a workstation, with the transformations that were applied."""
 
 from dataclasses import dataclass, field, fields
 

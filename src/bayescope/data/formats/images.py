@@ -1,4 +1,4 @@
-"""Single image files: PNG, JPEG, TIFF, BMP, WebP, GIF and PGM of up to 16 bits, grayscale or RGB, to one common shape.
+"""Single image files: PNG, JPEG, TIFF, BMP, WebP, GIF and PGM, grayscale or RGB, up to 16 bits, as arrays of one layout.
 
 Pixels are as a viewer shows them: the orientation in EXIF is applied, a palette looked up, white-is-zero inverted.  Fewer than
 8 bits are scaled to the whole range of 8 (4 bits by 17); 9 to 16 bits keep their values.  An alpha channel is dropped, with a

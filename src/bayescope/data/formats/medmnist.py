@@ -1,4 +1,4 @@
-"""MedMNIST's ``.npz`` files: official splits, any size, grayscale or RGB."""
+"""MedMNIST's ``.npz`` files: official splits, any image size, grayscale or RGB."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Prepared images as they lie on disk: written once, mapped into memory, never loaded whole.
+"""Prepared images on disk: written once, memory-mapped, never loaded completely.
 
 ::
 

@@ -1,4 +1,4 @@
-"""How far a cache has come: ``progress.jsonl``, a line for each file, written after its pixels are.
+"""Progress of a preparation: ``progress.jsonl``, one line per file, appended after its pixels are written.
 
 The first line tells what is prepared, and how.  Of two lines for one row the later counts; one that is cut short or damaged is
 passed over, so that its file is done again.  Any moment may be the last: what is there is then gone on with.

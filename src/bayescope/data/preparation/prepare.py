@@ -1,4 +1,4 @@
-"""Preparation of the files of an archive as a cache, by several processes, resumed where it was interrupted.
+"""Prepares the files of an archive as a cache, in several processes; an interrupted preparation is resumed.
 
 Memory is that of one file for each process, whatever the size of the archive.  What was done is recorded by
 :mod:`bayescope.data.preparation.journal`; of a finished cache, only files that have changed or were broken are prepared again.

@@ -1,4 +1,4 @@
-"""Case tables ``path,label[,patient][,split][,frame]`` as spreadsheets leave them: read, checked, and told of by row.
+"""Reads and checks case tables ``path,label[,patient][,split][,frame]`` written by spreadsheets; errors give the row.
 
 Rows are numbered as a spreadsheet shows them, the header being row 1.  What would be guessed is refused by name.
 """

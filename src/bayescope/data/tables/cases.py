@@ -1,4 +1,4 @@
-"""From a list of labelled files to images, and to train, validation and test.
+"""Images of a list of labelled files, and their division into training, validation and test sets.
 
 A case is a row ``path, label[, patient][, split]``.  A split is drawn with a seed, stratified by label; where patients are
 known, whole patients are drawn, and images with identical pixels stay together too, so that neither is in two splits.

@@ -1,4 +1,4 @@
-"""Labels and patients that differ in spelling only: in case, blanks, Unicode form or the format of a number."""
+"""Labels and patients that differ only in spelling: in case, blanks, Unicode form or number format."""
 
 import unicodedata
 from collections import Counter, defaultdict

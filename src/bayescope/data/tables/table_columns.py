@@ -1,4 +1,4 @@
-"""The columns of a case table, and words in them that mean a missing value."""
+"""The columns of a case table, and words that may mean a missing value."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

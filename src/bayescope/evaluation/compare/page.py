@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that needs nothing beside it, and as a Markdown table."""
+"""A comparison as one self-contained HTML page, and as a Markdown table."""
 
 import math
 

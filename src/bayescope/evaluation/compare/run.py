@@ -1,4 +1,4 @@
-"""Every method, seed and share of the training images, measured once and kept."""
+"""Measures every method, seed and fraction of the training images, and stores the results for resuming."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Measures of several observers of the same images, and their differences, with intervals over patients.
+"""Measures of several classifiers on the same images, and their differences, with intervals over patients.
 
 AUC: DeLong (:mod:`bayescope.metrics.delong`).  Other measures: a bootstrap that draws the same patients for every
 observer.  More than two classes: the mean AUC and sensitivity of each class against the rest."""

@@ -1,4 +1,4 @@
-"""Results summed up: one row for each method and share of the training images."""
+"""Summary of a comparison: one row for each method and fraction of the training images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

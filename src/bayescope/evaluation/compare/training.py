@@ -1,4 +1,4 @@
-"""Networks trained fairly: augmentation, class weights, early stopping on the validation AUC.
+"""Training of discriminative networks: augmentation, class weights, early stopping on the validation AUC.
 
 AdamW with a cosine to zero, cross-entropy weighted inversely to the class frequencies, the weights of the best validation AUC
 kept. Networks start from random weights, as Bayescope does.

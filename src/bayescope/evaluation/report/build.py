@@ -1,4 +1,4 @@
-"""The report on a run: evaluate the model, sample from it, explain some images, and put all of it on one page."""
+"""Builds the report of a run: evaluates the model, draws samples, explains selected images, and writes one page."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

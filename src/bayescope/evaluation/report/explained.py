@@ -1,4 +1,4 @@
-"""Explanations of some images of a report, as plain values: evidence map, ratio scored in full, and counterfactual."""
+"""Explanations of selected images of a report as plain values: evidence map, likelihood ratio, and counterfactual."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""DICOM images: one grayscale frame as a workstation shows it, and what the header says of it.
+"""DICOM images: one grayscale frame as displayed by a workstation, and its header.
 
 :mod:`bayescope.data.formats.dicom.pixels` tells which bits are stored, :mod:`bayescope.data.formats.dicom.values` how they are
 shown.

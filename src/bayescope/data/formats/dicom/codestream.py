@@ -1,4 +1,4 @@
-"""What a compressed frame says of itself, its size, precision and sign: it need not be what the DICOM header says.
+"""Size, precision and sign declared by a compressed frame, which may differ from those of the DICOM header.
 
 JPEG, JPEG-LS and lossless JPEG (ISO 10918-1, 14495-1), JPEG 2000 and HTJ2K (ISO 15444-1) say it in their first markers; the
 PackBits runs of DICOM's RLE (PS3.5 G) are counted where they could grow too long.

@@ -1,4 +1,4 @@
-"""Whether a file is DICOM, told by its content whatever its name, and its header read, with a File Meta Information or without.
+"""Detection of DICOM files by content, and reading of their header, with or without File Meta Information.
 
 A DICOM file of PS3.10 carries ``DICM`` after 128 bytes.  Files exported without that preamble, or with the data set alone,
 begin with a data element of group 0002 or 0008 (PS3.5 section 7.1): then the first elements have to follow one another, with

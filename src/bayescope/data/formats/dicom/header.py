@@ -1,4 +1,4 @@
-"""Elements of a DICOM header: empty ones are absent, numbers are numbers, and functional groups hold for their frame.
+"""Access to elements of a DICOM header: empty ones count as absent; functional groups are resolved for the frame.
 
 An enhanced object keeps what belongs to a frame in Shared and Per-Frame Functional Groups Sequences (PS3.3 C.7.6.16): those of
 the frame come before the shared ones, and these before what stands at top level.

@@ -1,4 +1,4 @@
-"""Stored values of a DICOM frame: of all bits allocated, those that the header says are stored (PS3.5 section 8.1.1).
+"""Stored values of a DICOM frame: the bits that the header declares as stored, out of those allocated (PS3.5 section 8.1.1).
 
 What else is in a word, overlays (PS3.3 C.9.2) or remains, goes, in every transfer syntax alike; signed values are extended from
 their own sign bit.  The code stream of a compressed frame tells its own precision.  Where header, code stream and values

@@ -1,4 +1,4 @@
-"""From stored values to shown ones: Modality LUT, VOI LUT or window, polarity, padding (PS3.4 N.2.1, PS3.3 C.7.5.1.1.2, C.11).
+"""Stored values to displayed ones: Modality LUT, VOI LUT or window, polarity, padding (PS3.4 N.2.1, PS3.3 C.7.5.1.1.2, C.11).
 
 Each step is a function of the stored value alone.  It is computed once for each value that can be stored, 65,536 at most, and
 looked up for the pixels.  A window rises with the modality value whatever the sign of the Rescale Slope (PS3.3 C.11.2.1.2),

@@ -1,4 +1,4 @@
-"""Figures of how well the classes are told apart: ROC curves, confusion, reliability, risk and coverage, evidence."""
+"""Figures of discrimination: ROC curves, confusion, reliability, risk and coverage, distribution of the evidence."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""Title, images, prevalence, and the warnings to read first."""
+"""Title, images, prevalence, and the most important warnings."""
 
 from bayescope.evaluation.evaluate import Evaluation, rests_on
 from bayescope.evaluation.report.context import Context

@@ -1,4 +1,4 @@
-"""Tables of all measures: of all classes together, of each class against the rest, and of calibration."""
+"""Tables of all measures: overall, of each class against the rest, and of calibration."""
 
 from bayescope.evaluation.evaluate import Evaluation
 from bayescope.evaluation.report.context import Context
