@@ -44,7 +44,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
     levels, noises, level_weights, calibration, calibration_augmentation, disagreement_rate, max_passes
         Scoring; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
-        as few as six where the winner is settled soon.  Assign ``disagreement_rate`` or ``max_passes`` anew at any time.
+        as few as six where the winner is settled soon.  Both may be reassigned at any time.
     validation_fraction
         Share of the training images held out, stratified, to fit level weights and calibration; with ``groups`` by patient
         and rounded to 1/k, and unused where ``fit`` is given ``validation``.  With fewer than eight, or a class of one image,

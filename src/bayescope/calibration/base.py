@@ -45,7 +45,7 @@ class Calibration(Protocol):
     need.
 
     ``images``: held-out images of each class it rests on; ``calibrated``: false if it leaves evidence as it is; ``warning``:
-    what to tell whoever reads the ratios, or nothing.
+    a caution for users of the ratios, or blank.
     """
 
     kind: ClassVar[str]
@@ -113,12 +113,12 @@ def post_test_probability(log_ratio: Floats, prevalence: Floats | float) -> Floa
     return np.asarray(expit(log_ratio + logit(prevalence)))
 
 
-def warning_of_fit(images: tuple[int, ...], fewest: int, tells_nothing: bool) -> str:
-    """What to tell of a fit on ``images`` of each class, ``fewest`` on the smaller side; or nothing."""
-    if tells_nothing:
+def warning_of_fit(images: tuple[int, ...], fewest: int, is_uninformative: bool) -> str:
+    """A warning about a fit on ``images`` of each class, ``fewest`` on the smaller side; or blank."""
+    if is_uninformative:
         return (
-            f"the likelihood ratios tell nothing: on the validation images {list(images)} they do not rise with the class, and "
-            "were set to one"
+            f"the likelihood ratios carry no information: on the validation images {list(images)} they do not rise with the "
+            "class, and were set to one"
         )
     return f"calibrated on few validation images: {list(images)} per class" if fewest < FEW_IMAGES else ""
 

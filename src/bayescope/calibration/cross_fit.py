@@ -1,7 +1,7 @@
 """Cross-fitting: calibrations and level weights judged on held-out images that they were not fitted on.
 
 Raw evidence comes from level weights fitted on the other folds of the held-out images.  Held-out images may be given in
-several augmented copies: as they are, and changed.  All copies of an image are in the same fold, and numbers told are of
+several augmented copies: as they are, and changed.  All copies of an image are in the same fold, and reported counts are of
 images.  A calibration fitted on perturbed images holds better under shifts that nobody has seen (Tomani et al. 2021, "Post-hoc
 uncertainty calibration for domain drift scenarios").
 """

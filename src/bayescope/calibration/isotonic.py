@@ -60,7 +60,7 @@ class IsotonicCalibration:
         fewest = int(np.minimum(counts, len(labels) // n_copies - counts).min())
         images = tuple(counts.tolist())
         maps = tuple(fit_isotonic(raw[:, k], labels == k, n_copies) for k in range(raw.shape[1]))
-        return cls(maps, images, True, warning_of_fit(images, fewest, tells_nothing=False))
+        return cls(maps, images, True, warning_of_fit(images, fewest, is_uninformative=False))
 
     def posterior(self, raw: Floats, class_prior: Floats) -> Floats:
         """Post-test probability of each class at prevalences ``class_prior (classes,)``: ``(n, classes)``.

@@ -41,7 +41,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Measure again what --out holds.")] = False,
 ) -> None:
-    """Measure Bayescope beside discriminative networks on the same images.
+    """Compare Bayescope with discriminative networks on the same images.
 
     Example: bayescope compare caches/mass --out runs/mass-compared --config recipes/cbis_ddsm/mass_roi.toml --networks resnet18
 

@@ -107,7 +107,7 @@ def command(
 
 
 def measures_table(title: str, measures: Mapping[str, Estimate], **others: Mapping[str, Estimate]) -> Table:
-    """A table of measures with their intervals, other observers beside."""
+    """A table of measures with their intervals, next to those of other observers."""
     table = new_table("measure", "value (95 % interval)", *(name.replace("_", " ") for name in others), title=title)
     for key, estimate in measures.items():
         add_row(table, key, str(estimate), *(str(other[key]) for other in others.values()))

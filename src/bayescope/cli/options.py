@@ -31,7 +31,7 @@ Prevalence = Annotated[
     str | None,
     typer.Option(
         help="Class probabilities by name, e.g. cancer=0.01,normal=0.99 (default: the model's own, equal unless fitted or "
-        "saved with another). Bare numbers are taken in the order of the classes, which is then told."
+        "saved with another). Bare numbers are taken in the order of the classes, which is then printed."
     ),
 ]
 Positive = Annotated[
@@ -80,10 +80,10 @@ def report_warnings(warnings: Iterable[str], strict: bool = False) -> None:
     """Say each warning on standard error.  Raises DataError for them if ``strict``."""
     from bayescope.errors import DataError
 
-    told = [text for text in warnings if text]
-    if told and strict:
-        raise DataError("; ".join(told) + ". With --strict this is refused; mend the data, or leave --strict out")
-    for text in told:
+    found = [text for text in warnings if text]
+    if found and strict:
+        raise DataError("; ".join(found) + ". With --strict this is refused; correct the data, or leave --strict out")
+    for text in found:
         warn(text)
 
 

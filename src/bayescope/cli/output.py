@@ -61,7 +61,7 @@ def any_output() -> Iterator[None]:
 
 
 class _Unfailing:
-    """Standard error for which no work is given up: once it cannot be written to, nothing more is said there."""
+    """Standard error for which no work is given up: once writing fails, nothing more is written there."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -165,7 +165,7 @@ def complain(text: str, style: str = "red") -> None:
 
 
 def warn(text: str) -> None:
-    """A warning on standard error, or nothing if there is nothing to tell."""
+    """Print a warning on standard error; nothing for a blank text."""
     if text:
         complain(f"warning: {text}", "yellow")
 

@@ -121,7 +121,7 @@ def load(
     strict: bool = False,
     unlabelled: Path | None = None,
 ) -> Dataset:
-    """Read ``data``, and images ``unlabelled`` beside them, with a progress bar.
+    """Read ``data``, and additional images ``unlabelled``, with a progress bar.
 
     Says which files of a folder were used, and what to know of the images.
 

@@ -31,8 +31,8 @@ class Section(BaseModel):
                 raise ValueError(f"{name} alone, which {key} is called now")
             new = cls.old_values.get(name, {}).get(value, value) if isinstance(value, str) else value
             if name != key or new is not value:
-                told, now = (key, name) if new is value else (f'{key} = "{value}"', f'{name} = "{new}"')
-                warnings.warn(f"configuration: {told} is now called {now}; change it", RenamedWarning, stacklevel=2)
+                old, now = (key, name) if new is value else (f'{key} = "{value}"', f'{name} = "{new}"')
+                warnings.warn(f"configuration: {old} is now called {now}; change it", RenamedWarning, stacklevel=2)
             found[name] = new
         return found
 

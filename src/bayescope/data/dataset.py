@@ -14,7 +14,7 @@ from bayescope.errors import DataError
 from bayescope.types import Labels, Pixels
 
 _A_PICTURE = 64
-"""Pixels from which on images are told from rows of a table, which may lie within 0 to 1 by chance."""
+"""Fewest pixels of an image: rows of a table may lie within 0 to 1 by chance."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Dataset:
 class PixelScale:
     """Linear map of stored pixel values: ``low`` becomes -1 and ``high`` +1.
 
-    ``lowest`` and ``highest``: values of the training images, where these are floats, whose type tells no range.
+    ``lowest`` and ``highest``: values of the training images, where these are floats, whose type gives no range.
     """
 
     low: float
@@ -150,7 +150,7 @@ def as_stored(pixels: Pixels, pixel_type: str, scale: PixelScale, name: str) -> 
 
 
 def unlike_training(pixels: Pixels, scale: PixelScale) -> str:
-    """What to tell of an image with values beyond those ``scale`` is of, or that fill little of it; or blank.
+    """A warning for an image with values outside the range of ``scale``, or that use little of it; or blank.
 
     Integers: above the bits of the training images, or below a sixteenth of their range.  Floats: further beyond the training
     images' values than these reach, within a sixteenth of the scale, mean ± 2 deviations, or within 0 to 1 where that goes well
@@ -158,10 +158,10 @@ def unlike_training(pixels: Pixels, scale: PixelScale) -> str:
     """
     if scale.lowest is not None and scale.highest is not None:
         lowest, highest = float(pixels.min()), float(pixels.max())
-        told = f"values of {lowest:g} to {highest:g}, the training images' are {scale.lowest:g} to {scale.highest:g}"
+        values = f"values of {lowest:g} to {highest:g}, the training images' are {scale.lowest:g} to {scale.highest:g}"
         is_narrow = 0 < highest - lowest < (scale.high - scale.low) / 16
         is_unit = pixels.size >= _A_PICTURE and 0 <= lowest < highest <= 1 and scale.low < -0.5
-        return f"{told}: it may be in other units" if is_narrow or is_unit or scale.is_beyond(lowest, highest) else ""
+        return f"{values}: it may be in other units" if is_narrow or is_unit or scale.is_beyond(lowest, highest) else ""
     highest, usual = int(pixels.max()), int(scale.high)
     if highest > usual:
         return f"values above {usual}, the most that the training images can hold: it may be of more bits than they are"

@@ -72,7 +72,7 @@ class Evaluation:
         record: dict[str, Any] = {}
         if chosen:
             record = {"split": chosen.name, "seen": chosen.seen, "left_out": chosen.left_out}
-        told = [*(chosen.warnings if chosen else ()), model.calibration.warning]
+        warnings = [*(chosen.warnings if chosen else ()), model.calibration.warning]
         return record | {
             "images": len(self.images),
             "classes": list(model.class_names),
@@ -84,7 +84,7 @@ class Evaluation:
             "calibration_images": model.by_class(model.calibration.images),
             "decisions": self.decisions,
             "files": chosen.data.files.to_dict() if chosen else None,
-            "warnings": [text for text in told if text],
+            "warnings": [text for text in warnings if text],
             "measures": {name: asdict(estimate) for name, estimate in self.measures.items()},
             "by_class": {
                 name: {"images": self.class_counts[name], **{what: asdict(estimate) for what, estimate in rows.items()}}

@@ -190,8 +190,8 @@ def _seen(data: LabelledImages, known: _Known, split: str) -> ChosenImages:
     if not len(chosen):
         raise DataError(f"{data.source}: no image of split {split}; expected some. Give another --split")
     role = "trained" if split == "train" else "validated"
-    told = f"measured on images the run was {role} on: this says nothing of new images"
-    return ChosenImages(data.images.subset(chosen), split, data, True, {}, (*data.warnings, told))
+    warning = f"measured on images the run was {role} on: the result does not apply to new images"
+    return ChosenImages(data.images.subset(chosen), split, data, True, {}, (*data.warnings, warning))
 
 
 def _describe_left_out(left_out: dict[str, int]) -> str:

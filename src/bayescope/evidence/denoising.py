@@ -132,7 +132,7 @@ def level_evidence(
 ) -> LevelEvidence:
     """Score images ``x (n, c, h, w)`` at every level and noise ``(levels, noises, c, h, w)`` under every class.
 
-    ``callback`` hears how many images each finished batch held.  ``batch_size``: images at once, by default as
+    ``callback`` is called with the number of images of each finished batch.  ``batch_size``: images at once, by default as
     many as :func:`rows_per_batch` allows.  Memory is bounded by it.  Raises ConfigError for a denoiser without classes, levels
     that are not above 0, or no noise.
     """
@@ -154,7 +154,7 @@ def level_evidence(
 
 @torch.inference_mode()
 def gaussian_evidence(denoiser: SupportsLevels, x: Tensor, sigmas: Floats) -> Floats:
-    """What the classes' Gaussian statistics tell without a network pass, at the middle level: nats, ``(n, classes)``."""
+    """Evidence of the classes' Gaussian statistics, without a network pass, at the middle level: nats, ``(n, classes)``."""
     middle = float(np.sqrt(sigmas[0] * sigmas[-1]))
     batches = [denoiser.gaussian_log_likelihood(batch, middle).double().cpu() for batch in x.split(rows_per_batch(x.shape[1:]))]
     return np.asarray(torch.cat(batches).numpy())

@@ -4,7 +4,7 @@ The flow ``dz/d log σ = z - D(z; σ, y)`` carries an image x at σ_min to z_max
 
     log p(x|y) = log N(z_max; m, σ_max² + v) + ∫ tr ∂(z - D(z; σ, y))/∂z d log σ
 
-This is the density of the data blurred by σ_min, so σ_min should be small beside the finest grain of the images (or x
+This is the density of the data blurred by σ_min, so σ_min should be small compared with the finest grain of the images (or x
 be dequantized by about as much).  m and v are the data's mean and variance.  Leaving them out costs about
 ``m·(x - m)/(√v σ_max)`` nats, which differs between classes, and less than one per pixel times v/σ_max².  The probes of
 the trace are the same for every image and class; each image and class has its own error control.
@@ -36,7 +36,7 @@ _DEFAULT_SOLVER = DormandPrince(1e-4, max_step=1.0)
 
 @dataclass(frozen=True)
 class TerminalGaussian:
-    """The data as a Gaussian, as far as σ_max can tell: pixel ``mean`` and ``variance``.
+    """The data as a Gaussian, sufficient at σ_max: pixel ``mean`` and ``variance``.
 
     Both broadcast against ``(classes, c, h, w)``, so may differ between classes and pixels.
     """
@@ -90,7 +90,7 @@ def flow_log_likelihood(
     nats per pixel.
     ``divergence``: :class:`~bayescope.diffusion.divergence.ExactDivergence` or
     :class:`~bayescope.diffusion.divergence.Hutchinson`; its rows are those of a batch, one for each image and class, the
-    classes of an image together. ``callback`` hears how many images each finished batch held.  Memory is bounded by
+    classes of an image together. ``callback`` is called with the number of images of each finished batch.  Memory is bounded by
     ``batch_size * n_classes``. Raises ConfigError if ``sigmas`` are fewer than two, not positive or not rising, or a count is
     below one.
     """

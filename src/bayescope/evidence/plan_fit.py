@@ -122,7 +122,7 @@ class _Spread:
         return np.where(self.odd > 0, self.even - self.odd, 0.0)
 
     def relative_to(self, average: Self) -> Floats:
-        """Squared size of each contrast's noise beside the average one's: ``(n,)``."""
+        """Squared size of each contrast's noise relative to the average: ``(n,)``."""
         even = _ratio(self.even, average.even) * (self.count - 1)
         return np.asarray((even + _ratio(self.odd, average.odd) * self.count).sum(axis=1))
 

@@ -46,7 +46,7 @@ def fit(
 ) -> LikelihoodModel:
     """Train in memory, from the network of ``init`` if given.
 
-    ``class_prior`` defaults to uniform; ``scored`` hears of :func:`images_to_score` done.
+    ``class_prior`` defaults to uniform; ``scored`` is called with images done, :func:`images_to_score` in all.
 
     A class without validation images leaves levels their plain weights and ratios uncalibrated.  Raises, before the first
     step, ConfigError if a word of the configuration does not exist, the device is not there, ``max_passes`` too few, ``init``
@@ -66,7 +66,7 @@ def calibration_augmentation(config: Config, n_train: int) -> Augment | None:
 
 
 def images_to_score(data: Dataset, config: Config) -> int:
-    """Validation images and their copies, of which ``scored`` hears."""
+    """Number of validation images and their copies, the total for ``scored``."""
     return len(data.val) * (1 if calibration_augmentation(config, len(data.train)) is None else 2)
 
 

@@ -30,7 +30,7 @@ def calibrated(
     shift: Augment | None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> LikelihoodModel:
-    """The same model with all that held-out images teach; ``callback`` hears of images scored.
+    """The same model with all that held-out images teach; ``callback`` is called with images scored.
 
     That is the level weights and the calibration its configuration asks for, statistics for stopping early, the novelty test,
     prediction sets and abstention.  Calibration and decisions are fitted on evidence whose weights were fitted on other folds,

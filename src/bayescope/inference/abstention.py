@@ -46,7 +46,7 @@ class Abstention:
             return ""
         return (
             f"no threshold keeps the risk below {self.risk:g} with certainty {1 - self.delta:g} on {self.images} held-out "
-            "images: no answer is vouched for. Allow a larger risk, or give more validation images"
+            "images: no prediction is guaranteed. Allow a larger risk, or give more validation images"
         )
 
 

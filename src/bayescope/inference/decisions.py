@@ -36,7 +36,7 @@ class Decision:
         return [name for name, member in zip(class_names, self.sets[i], strict=True) if member]
 
     def measured(self, labels: Labels) -> dict[str, Any]:
-        """How it went with images of ``labels (n,)``: plain numbers, NaN where there is no image to tell."""
+        """How it went with images of ``labels (n,)``: plain numbers, NaN where there is no such image."""
         covered = self.sets[np.arange(len(labels)), labels]
         wrong = self.posterior.argmax(axis=1) != labels
         by_class = [_mean(covered[labels == k]) for k in range(self.sets.shape[1])]
@@ -50,7 +50,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What may be said beside the probabilities, fitted on held-out images at one ``prior (classes,)``."""
+    """Prediction sets and abstention, fitted on held-out images at one ``prior (classes,)``."""
 
     sets: ConformalSets
     abstention: Abstention

@@ -168,7 +168,7 @@ def flow_settings(model: LikelihoodModel, settings: FlowConfig | None = None, **
 
 
 def blur_warning(model: LikelihoodModel, settings: FlowConfig, step: float = 1.0) -> str:
-    """What to tell of bits per pixel where ``sigma_min`` hides gray levels, ``step`` stored values apart, or nothing."""
+    """A warning about bits per pixel where ``sigma_min`` hides gray levels, ``step`` stored values apart, or nothing."""
     width = dequantization_width(model.scale.low, model.scale.high, step)
     hidden = settings.sigma_min / width
     if model.pixel_type == "float32" or hidden < _HIDDEN_LEVELS:

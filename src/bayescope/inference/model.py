@@ -60,7 +60,7 @@ class LikelihoodModel:
 
     @property
     def statistics(self) -> LevelStatistics | None:
-        """How evidence varies over levels, noises and images; None if there were too few held-out images to tell."""
+        """How evidence varies over levels, noises and images; None if there were too few held-out images to estimate this."""
         return self.post_hoc.statistics
 
     @property

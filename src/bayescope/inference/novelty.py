@@ -33,7 +33,7 @@ from bayescope.types import Floats, Labels
 FEWEST_IMAGES = 20
 _FOLDS = 5
 _TINY = 1e-12
-_FAINTEST = 2 / 255  # a gray level of 8 bits, lest a blank image among the held-out ones hide what little contrast means
+_FAINTEST = 2 / 255  # a gray level of 8 bits: a blank held-out image must not hide that others have low contrast
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class NoveltyResult:
         return cls(p_value, score, deviation, parts[0].images)
 
     def warnings(self, level: float = 0.01) -> list[str]:
-        """For each image a line to show beside its answer, or nothing.
+        """A warning for each image, or a blank string.
 
         Images are warned of at p-values up to ``level``, or, with too few held-out images for such, at the smallest there is.
         """
@@ -116,7 +116,7 @@ class NoveltyTest:
 def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
     """``-‖x - D‖²/σ²`` at every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``.
 
-    NaN where scoring stopped before that draw; nothing is scored anew.
+    NaN where scoring stopped before that draw; nothing is scored again.
     """
     plan, images = found.plan, np.arange(len(label))
     draws = found.innovations[images, label] @ plan.factor.T

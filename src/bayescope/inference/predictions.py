@@ -26,7 +26,7 @@ _PRIOR_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Predictions:
-    """What is said of ``n`` images.
+    """Predictions of ``n`` images.
 
     ``evidence``: raw log-likelihood per class, nats up to a constant common to the classes, ``(n, classes)``;
     ``log_posterior``: at ``class_prior (classes,)``, calibrated, ``(n, classes)``; ``log_likelihood_ratio`` of each class
@@ -51,8 +51,8 @@ class Predictions:
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Those on all the parts' images, at one prior."""
-        told = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error")
-        names = (*told, "raw_log_likelihood_ratio", "passes")
+        stacked = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error")
+        names = (*stacked, "raw_log_likelihood_ratio", "passes")
         novelty_results = [part.novelty for part in parts if part.novelty]
         return cls(
             **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
@@ -103,7 +103,7 @@ class Predictions:
         Yields
         ------
         dict
-            Plain numbers, those of the classes by their names; None for what the model cannot tell.
+            Plain numbers, those of the classes by their names; None for what the model cannot estimate.
 
         Examples
         --------

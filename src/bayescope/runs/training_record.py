@@ -60,7 +60,7 @@ class TrainingRecord:
     def splits_of_patients(self, patients: Iterable[str]) -> NDArray[np.str_]:
         """Split of each image's patient by name, blank for one the run does not know: ``(n,)``.
 
-        Blank also for patients that were merely numbered, since DICOM headers or files told them apart: the numbers are
+        Blank also for patients that were merely numbered, since DICOM headers or files distinguish them: the numbers are
         others' in other data, and after images were added.  Those are known by their images.
         """
         return np.array(

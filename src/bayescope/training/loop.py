@@ -1,6 +1,6 @@
 """The training loop: draw a batch, augment, add noise, compute the losses, update the weights and their average.
 
-A generative start teaches p(x) before the classes; images without labels teach p(x) beside them.
+A generative start teaches p(x) before the classes; images without labels train p(x) alongside.
 
 Deterministic on the CPU: all randomness is a function of the seed and the step (see ``draw``), so a state restored from
 a file ends with the same weights, bit for bit, as a run that was never interrupted.
@@ -41,7 +41,7 @@ _DRAWS, _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS, _CLASSES = range(6)
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback is told after a step; ``validation`` is None except at the validating steps."""
+    """Passed to callbacks after each step; ``validation`` is None except at validation steps."""
 
     state: TrainingState
     steps: int
@@ -196,5 +196,5 @@ def divergence_error(step: int, found: str, settings: TrainingConfig) -> RunErro
         rates += f" or training.muon_learning_rate (now {settings.muon_learning_rate:g})"
     return RunError(
         f"training diverged: {found} at step {step}; expected finite numbers. The last checkpoint, if any, is from before. "
-        f"Lower {rates} and start anew, with --force to replace this run"
+        f"Lower {rates} and start again, with --force to replace this run"
     )

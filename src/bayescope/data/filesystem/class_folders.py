@@ -32,7 +32,7 @@ class ClassFolders:
 
 
 def read_class_folders(folder: Path, with_dicom: bool = False, partial: bool = False) -> ClassFolders:
-    """The images in class folders under ``folder``; ``with_dicom``: DICOM files too, told by their content.
+    """The images in class folders under ``folder``; ``with_dicom``: DICOM files too, recognised by their content.
 
     ``partial``: a lone ``test`` folder of class folders is a split too, or any of the three.
     Class names are in composed Unicode (NFC) without blanks at their ends.  Raises DataError if there is no image, if a class
@@ -174,7 +174,7 @@ def _remedy(others: list[LeftOut], with_dicom: bool) -> str:
 def _has_splits(folder: Path, partial: bool) -> bool:
     """Whether folders are splits and not classes.
 
-    Raises DataError if they are splits, but not all (unless ``partial``), or others beside them.
+    Raises DataError if they are splits, but not all (unless ``partial``), or if there are other folders.
     """
     found = [child.name for child in visible_folders(folder)]
     splits = {split_of(name) for name in found}

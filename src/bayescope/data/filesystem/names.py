@@ -23,7 +23,7 @@ def existing(path: Path) -> Path:
     try:
         return path if path.exists() or str(path).isascii() else _spelt_otherwise(path)
     except OSError:
-        return path  # reading it tells why
+        return path  # reading it gives the reason
 
 
 def _spelt_otherwise(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 Pixels are as a viewer shows them: the orientation in EXIF is applied, a palette looked up, white-is-zero inverted.  Fewer than
 8 bits are scaled to the whole range of 8 (4 bits by 17); 9 to 16 bits keep their values.  An alpha channel is dropped, with a
-warning if it is not opaque.  What would lose bits is refused.  The content tells the kind of file, not its suffix.
+warning if it is not opaque.  What would lose bits is refused.  The kind of file is determined by its content, not its suffix.
 
 Another kind of file is a function that decodes it and a line in ``FORMATS``.
 """
@@ -60,7 +60,7 @@ def read_image(path: Path, size: int | None = None, warn: Warn = lambda text: No
 
 
 def _read_raster(path: Path, warn: Warn) -> NDArray[Any]:
-    """A file of any of the common kinds, told by its content."""
+    """A file of any of the common kinds, recognised by its content."""
     return _read_tiff(path, warn) if _is_tiff(path) else _read_pillow(path, warn)
 
 
@@ -169,7 +169,7 @@ def _without_extra_channel(image: NDArray[Any], page: Any, path: Path, warn: War
     extra = image[..., -1]
     if (extra != extra.flat[0]).any():
         raise DataError(
-            f"{path}: a channel beside {'colour' if n_channels == 3 else 'grayscale'} whose meaning the file does not tell; "
+            f"{path}: a channel beside {'colour' if n_channels == 3 else 'grayscale'} whose meaning the file does not give; "
             "expected none. Save the image without it"
         )
     return image[..., :3] if n_channels == 3 else image[..., 0]

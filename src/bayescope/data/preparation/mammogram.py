@@ -65,7 +65,7 @@ class Record:
         return self._mirror(square) / self._stretch
 
     def to_prepared(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Positions ``(..., 2)`` in the original, as positions in the prepared image, or beside it if cropped away."""
+        """Positions ``(..., 2)`` in the original, as positions in the prepared image, or outside it if cropped away."""
         square = self._mirror(np.asarray(points, dtype=np.float64) * self._stretch)
         return (square - self.box[:2]) * self._square_scale + self.offset
 

@@ -23,7 +23,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class CaseTable:
-    """``cases``: a row for each image, text, ``path`` absolute; what to tell of them, ``warnings`` and harmless ``notes``."""
+    """``cases``: a row for each image, text, ``path`` absolute; with ``warnings`` and harmless ``notes``."""
 
     cases: pd.DataFrame
     warnings: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ def _text(path: Path) -> tuple[pd.DataFrame, list[int]]:
         raise DataError(f"{path}: cannot be read as a table ({error}); expected CSV. Export it again") from None
     filled = [(number, record) for number, record in enumerate(records, start=1) if any(field.strip() for field in record)]
     if filled and filled[0][1][0].lower().startswith("sep="):
-        filled.pop(0)  # for Excel, which tells the separator so
+        filled.pop(0)  # for Excel, which declares the separator so
     if not filled:
         raise DataError(f"{path}: empty; expected a header path,label[,patient][,split] and a row for each image. Fill it in")
     (_, header), *body = filled
@@ -211,7 +211,7 @@ def _check_repeats(path: Path, table: pd.DataFrame, rows: Sequence[int]) -> None
 def _resolved(name: str) -> Path:
     try:
         return Path(name).resolve()
-    except (OSError, RuntimeError):  # a loop of links: reading it tells why
+    except (OSError, RuntimeError):  # a loop of links: reading it gives the reason
         return Path(name)
 
 

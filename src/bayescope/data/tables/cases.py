@@ -31,7 +31,7 @@ Callback = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Cases:
-    """The ``table`` of the cases of ``source``, and what is known of them beside."""
+    """The ``table`` of the cases of ``source``, and what else is known of them."""
 
     table: pd.DataFrame
     source: str

@@ -20,7 +20,7 @@ def unify(
 ) -> tuple[list[str], str]:
     """The values, spelt alike where they differ in spelling only, and a note on what was changed.
 
-    ``what`` is said of them, such as "classes"; ``rows (n,)``: where each stands, if in a table.  ``normalise``: unify to the
+    ``what`` they are, such as "classes"; ``rows (n,)``: where each stands, if in a table.  ``normalise``: unify to the
     most frequent spelling, the first of equals.  Otherwise raises DataError naming the spellings.
     """
     spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)

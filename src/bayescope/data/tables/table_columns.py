@@ -46,7 +46,7 @@ def resembling_columns(path: Path, columns: Iterable[str]) -> list[str]:
     """What to warn of columns that are not used, and that by their name may be one that is absent."""
     names = [str(name) for name in columns]
     return [
-        f"{path}: column {name!r} is not used; rename it to {known} if it tells the {known} of each image"
+        f"{path}: column {name!r} is not used; rename it to {known} if it gives the {known} of each image"
         for known, others in _RESEMBLING.items()
         if known not in names
         for name in names

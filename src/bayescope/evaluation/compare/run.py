@@ -76,7 +76,7 @@ def compare(
 
     All methods see the same images: for each seed and fraction whole patients are drawn from the train split, stratified by
     class, the smaller share within the larger; validation and test splits are whole.  All have the augmentation, batch size and
-    at most the steps of ``config``.  ``force`` measures everything anew; ``done`` hears of cells.
+    at most the steps of ``config``.  ``force`` repeats all measurements; ``done`` is called with each cell.
 
     Raises ConfigError for an unknown network or word of the configuration, a fraction out of range or a missing MONAI;
     DataError if a split lacks a class; RunError if ``folder`` holds results of other data or settings.

@@ -47,7 +47,7 @@ class Comparison:
     warnings: tuple[str, ...] = ()
     files: FileSummary = field(default_factory=FileSummary)
     positive: str | None = None
-    """The one class whose sensitivity is told, if one was named."""
+    """The class whose sensitivity is reported, if one was named."""
 
     @property
     def fractions(self) -> tuple[float, ...]:
@@ -58,7 +58,7 @@ class Comparison:
 def summarise(data: Dataset, config: Config, results: Sequence[Result], positive: str | None = None) -> Comparison:
     """Measures with intervals over patients, the differences of Bayescope to each network, and costs.
 
-    ``positive``: the class whose sensitivity is told; by default each of two classes, or the mean of more.
+    ``positive``: the class whose sensitivity is reported; by default each of two classes, or the mean of more.
     """
     measures = measures_of(data.class_names, positive)
     patients = data.test.groups

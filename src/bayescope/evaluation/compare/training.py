@@ -136,7 +136,7 @@ def train_network(
     device: torch.device | str = "cpu",
     checked: Callable[[int, float], None] = lambda step, auc: None,
 ) -> TrainedNetwork:
-    """Train on the train split, stop by the validation split; ``checked(step, validation AUC)`` hears of each check.
+    """Train on the train split, stop by the validation split; ``checked(step, validation AUC)`` is called at each check.
 
     Raises ConfigError without MONAI.
     """

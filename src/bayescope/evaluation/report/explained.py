@@ -38,7 +38,7 @@ class Explained:
 def explain_images(
     model: LikelihoodModel, images: ImageSet, class_prior: Floats, chosen: Sequence[int], advance: Callable[[int], None]
 ) -> dict[int, Explained]:
-    """The images at ``chosen``, scored in full; ``advance`` hears of each."""
+    """The images at ``chosen``, scored in full; ``advance`` is called after each."""
     found = {}
     for i in chosen:
         found[i] = _explain(model, images.pixels[i : i + 1], class_prior)

@@ -68,7 +68,7 @@ def _jpeg2000_at(encoded: bytes) -> int | None:
 
 
 def _start_of_frame(encoded: bytes) -> int | None:
-    """Where the marker of a JPEG frame that tells its size is; None if it is no JPEG, or has none."""
+    """Where the marker of a JPEG frame with its size is; None if it is no JPEG, or has none."""
     if encoded[:2] != b"\xff\xd8":
         return None
     at = 2

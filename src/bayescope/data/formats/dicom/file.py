@@ -44,7 +44,7 @@ def has_dicom_content(path: Path) -> bool:
 
 
 class _Start:
-    """The first bytes of a file, and what they tell."""
+    """The first bytes of a file, and what they show."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -127,7 +127,7 @@ def check_is_dicom(path: Path) -> None:
 def read_data_set(path: Path, keywords: list[str] | None = None, *, stop_before_pixels: bool = False) -> FileDataset:
     """The data set, of a file without preamble or File Meta Information too; ``keywords`` limits it to these elements.
 
-    The transfer syntax that such a file does not tell is the native one its elements are encoded in.
+    The transfer syntax that such a file does not declare is the native one its elements are encoded in.
     """
     header = dcmread(path, force=True, stop_before_pixels=stop_before_pixels, specific_tags=keywords)
     if header.file_meta.get("TransferSyntaxUID") is None:

@@ -116,7 +116,7 @@ def pixel_aspect(header: Dataset, name: str) -> float:
 
 
 def view(header: Dataset) -> str | None:
-    """View Position, or else the code of the view, or else the Patient Orientation where it tells a view."""
+    """View Position, or else the code of the view, or else the view given by the Patient Orientation."""
     codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or ()]
     position = str(header.get("ViewPosition") or "").strip().upper()
     coded = next((_VIEWS[code] for code in codes if code in _VIEWS), None)

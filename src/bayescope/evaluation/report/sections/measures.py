@@ -37,6 +37,6 @@ _TEMPLATE = """
 
 
 def section(found: Evaluation, context: Context) -> str:
-    """Every measure with its interval, those of reference observers beside."""
+    """Every measure with its interval, next to those of reference observers."""
     unit = "images" if found.images.groups is None else "patients"
     return fragment(_TEMPLATE, found=found, unit=unit, references=context.reference_measures)
