@@ -25,7 +25,15 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class Trust:
-    """A measure of calibration, and what it would be of exactly right probabilities on as many images."""
+    """A measure of calibration, with the value expected of perfectly calibrated probabilities.
+
+    Parameters
+    ----------
+    measured : Estimate
+        The measured value.
+    expected_if_calibrated : Estimate
+        The value expected of perfectly calibrated probabilities on as many images.
+    """
 
     measured: Estimate
     expected_if_calibrated: Estimate
@@ -33,12 +41,26 @@ class Trust:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured of ``model`` on ``images``; every number of a class stands under its name.
+    """Measures of a model on labelled images; values of classes are by name.
 
-    ``measures``: of all classes together; ``by_class``: each class against the rest, predictive values at
-    ``predictions.class_prior``;
-    ``trust``: calibration of each class's ratios; ``decisions``: what prediction sets and abstention promise and how they did,
-    None if the model has none; ``positive``: the class of the headline, if one was named.
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model.
+    images : ImageSet
+        The images.
+    predictions : Predictions
+        Predictions of the images.
+    measures : mapping of str to Estimate
+        Measures of all classes together.
+    by_class : mapping of str to mapping
+        Measures of each class against the rest; predictive values at ``predictions.class_prior``.
+    trust : mapping of str to mapping
+        Calibration of each class's ratios.
+    decisions : dict or None
+        Guaranteed and measured rates of prediction sets and abstention; None if the model has none.
+    positive : str, optional
+        Class of the headline.
     """
 
     model: LikelihoodModel
@@ -67,7 +89,18 @@ class Evaluation:
         return {name: self.model.by_class(row) for name, row in zip(self.model.class_names, counts, strict=True)}
 
     def to_dict(self, chosen: ChosenImages | None = None) -> dict[str, Any]:
-        """All of it as JSON can hold it, with how the images were ``chosen``."""
+        """The evaluation as values for JSON.
+
+        Parameters
+        ----------
+        chosen : ChosenImages, optional
+            How the images were selected.
+
+        Returns
+        -------
+        dict
+            What ``bayescope evaluate --json`` prints.
+        """
         model, groups = self.model, self.images.groups
         record: dict[str, Any] = {}
         if chosen:
@@ -105,10 +138,30 @@ def evaluate(
     callback: Callable[[int], None] = lambda images: None,
     test_novelty: bool = False,
 ) -> Evaluation:
-    """Score ``images``, whose classes and pixels are as the model has them, and measure the answers.
+    """Score labelled images and measure the predictions.
 
-    ``class_prior``, ``disagreement_rate``, ``max_passes`` and ``test_novelty`` as of :meth:`LikelihoodModel.classify`;
-    ``positive``: the class of the headline.  Raises ConfigError for an unknown class.
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model.
+    images : ImageSet
+        Images of the model's classes, size and pixel type.
+    class_prior, disagreement_rate, max_passes, callback, test_novelty
+        As for :meth:`LikelihoodModel.classify`.
+    positive : str, optional
+        Class of the headline.
+
+    Returns
+    -------
+    Evaluation
+        The measures.
+
+    Raises
+    ------
+    ConfigError
+        If ``positive`` is not a class, or a setting of scoring is not possible.
+    DataError
+        If the images do not fit the model.
     """
     check_class(positive, model.class_names)
     predictions = model.classify(images.pixels, class_prior, disagreement_rate, max_passes, callback, test_novelty)

@@ -82,12 +82,47 @@ def fit_run(
     force: bool = False,
     init: LikelihoodModel | None = None,
 ) -> LikelihoodModel:
-    """Train in the run folder ``run`` with checkpoints; ``resume`` goes on after the last one, to the same weights.
+    """Train a model in a run folder, with checkpoints.
 
-    ``data_path`` is noted in the run folder, so that a report finds the data again.  ``force`` replaces a run, once the new
-    one is ready to start; nothing is touched before.
-    Raises as :func:`fit`; RunError also if the folder holds a run and neither ``resume`` nor ``force`` is given, one of other
-    data, configuration or version to go on with, or anything else.
+    Parameters
+    ----------
+    data : Dataset
+        Training and validation images.
+    config : Config
+        The configuration.
+    run : Path
+        Folder to write.
+    resume : bool, default False
+        Whether to continue from the last checkpoint; the weights are those of an uninterrupted run.
+    checkpoint_every : int, default 250
+        Steps between checkpoints.
+    watch : callable, optional
+        Called with the progress after every step.
+    scored : callable, optional
+        Called with the number of validation images scored, :func:`images_to_score` in all.
+    data_path : Path, optional
+        Stored in the run folder, so that a report finds the data again.
+    force : bool, default False
+        Whether to replace a run; nothing is deleted before the new one is ready to start.
+    init : LikelihoodModel, optional
+        Model whose network training starts from (default: random weights).
+
+    Returns
+    -------
+    LikelihoodModel
+        The trained model, as saved.
+
+    Raises
+    ------
+    ConfigError
+        As for :func:`fit`.
+    RunError
+        If training diverges; if the folder contains a run and neither ``resume`` nor ``force`` is given, a run of other data,
+        configuration or version to resume, or anything else.
+
+    Examples
+    --------
+    >>> fit_run(load_dataset(Path("breastmnist.npz")), Config(), Path("runs/breast"))  # doctest: +SKIP
     """
     manifest = manifest_of(data, data_path, None if init is None else weights_fingerprint(init.denoiser))
     check_run(run, config, manifest, resume, force)

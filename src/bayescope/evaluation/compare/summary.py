@@ -58,7 +58,21 @@ class Comparison:
 def summarise(data: Dataset, config: Config, results: Sequence[Result], positive: str | None = None) -> Comparison:
     """Measures with intervals over patients, the differences of Bayescope to each network, and costs.
 
-    ``positive``: the class whose sensitivity is reported; by default each of two classes, or the mean of more.
+    Parameters
+    ----------
+    data : Dataset
+        The images compared on.
+    config : Config
+        Settings of the comparison.
+    results : sequence of Result
+        Results of :func:`bayescope.evaluation.compare.run.compare`.
+    positive : str, optional
+        The class whose sensitivity is reported (default: each of two classes, or the mean of more).
+
+    Returns
+    -------
+    Comparison
+        One row for each method and fraction.
     """
     measures = measures_of(data.class_names, positive)
     patients = data.test.groups
