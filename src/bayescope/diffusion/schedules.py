@@ -42,7 +42,15 @@ class LevelDensity(Protocol):
 
 @dataclass(frozen=True)
 class LogNormal:
-    """Training density: log σ ~ N(mean, std²) (Karras et al. 2022)."""
+    """Training density: log σ ~ N(mean, std²) (Karras et al. 2022).
+
+    Parameters
+    ----------
+    mean : float, default -0.8
+        Mean of log σ.
+    std : float, default 1.4
+        Standard deviation of log σ.
+    """
 
     mean: float = -0.8
     std: float = 1.4
@@ -70,7 +78,18 @@ class Schedule(ABC):
         return 1.0
 
     def scale(self, sigma: Tensor) -> Tensor:
-        """α, by which the schedule shrinks what it shows: variance preserving unless said otherwise."""
+        """α, the factor of the image and its noise: variance preserving by default.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Of the same shape.
+        """
         return torch.rsqrt(1 + sigma.square())
 
     def to_schedule(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +97,20 @@ class Schedule(ABC):
         return _per_image(self.scale(sigma)) * z, self.time(sigma)
 
     def from_schedule(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """The inverse of :meth:`to_schedule`: ``z`` and ``sigma``."""
+        """The inverse of :meth:`to_schedule`.
+
+        Parameters
+        ----------
+        x_t : Tensor of shape (batch, channel, height, width)
+            Noisy images of the schedule.
+        t : Tensor of shape (batch,)
+            Times.
+
+        Returns
+        -------
+        tuple of Tensor
+            ``z`` and ``sigma``.
+        """
         sigma = self.sigma(t)
         return x_t / _per_image(self.scale(sigma)), sigma
 
@@ -95,10 +127,34 @@ class VP(Schedule):
             raise ConfigError(f"VP: beta_min {self.beta_min}, beta_max {self.beta_max}; expected 0 < beta_min <= beta_max")
 
     def sigma(self, t: Tensor) -> Tensor:
+        """Noise level at a time.
+
+        Parameters
+        ----------
+        t : Tensor
+            Times.
+
+        Returns
+        -------
+        Tensor
+            σ.
+        """
         return torch.expm1(t.square() * (0.5 * (self.beta_max - self.beta_min)) + t * self.beta_min).sqrt()
 
     def time(self, sigma: Tensor) -> Tensor:
         # The root of the quadratic in the form that loses no digits for small σ.
+        """Time at which a noise level is passed.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Times.
+        """
         exponent = torch.log1p(sigma.square())
         return 2 * exponent / (self.beta_min + (self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * exponent).sqrt())
 
@@ -115,12 +171,48 @@ class VE(Schedule):
             raise ConfigError(f"VE: sigma_min {self.sigma_min}, sigma_max {self.sigma_max}; expected 0 < sigma_min < sigma_max")
 
     def sigma(self, t: Tensor) -> Tensor:
+        """Noise level at a time.
+
+        Parameters
+        ----------
+        t : Tensor
+            Times.
+
+        Returns
+        -------
+        Tensor
+            σ.
+        """
         return self.sigma_min * (t * math.log(self.sigma_max / self.sigma_min)).exp()
 
     def time(self, sigma: Tensor) -> Tensor:
+        """Time at which a noise level is passed.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Times.
+        """
         return (sigma / self.sigma_min).log() / math.log(self.sigma_max / self.sigma_min)
 
     def scale(self, sigma: Tensor) -> Tensor:
+        """1: variance exploding.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Of the same shape.
+        """
         return torch.ones_like(sigma)
 
 
@@ -134,9 +226,33 @@ class Cosine(Schedule):
         return 0.9936
 
     def sigma(self, t: Tensor) -> Tensor:
+        """Noise level at a time.
+
+        Parameters
+        ----------
+        t : Tensor
+            Times.
+
+        Returns
+        -------
+        Tensor
+            σ.
+        """
         return torch.tan(t * (math.pi / 2))
 
     def time(self, sigma: Tensor) -> Tensor:
+        """Time at which a noise level is passed.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Times.
+        """
         return torch.atan(sigma) * (2 / math.pi)
 
 
@@ -158,15 +274,38 @@ class UniformTime:
 
 @dataclass(frozen=True)
 class AsDenoiser:
-    """A network that predicts the noise, trained in a schedule's ``(x_t, t, label)``, as a denoiser over σ.
+    """A noise-predicting network, trained in a schedule's ``(x_t, t, label)``, as a denoiser over σ.
 
-    ``D(z; σ, y) = z - σ ε(α z, t(σ), y)``: a model trained in one schedule and asked in another gives the same evidence.
+    ``D(z; σ, y) = z - σ ε(α z, t(σ), y)``: a model trained in one schedule and evaluated in another gives the same evidence.
+
+    Parameters
+    ----------
+    predict_noise : callable
+        The network.
+    schedule : Schedule
+        Its schedule.
     """
 
     predict_noise: ImageDenoiser
     schedule: Schedule
 
     def __call__(self, z: Tensor, sigma: Tensor, label: Tensor) -> Tensor:
+        """Denoise images.
+
+        Parameters
+        ----------
+        z : Tensor of shape (batch, channel, height, width)
+            Noisy images.
+        sigma : Tensor of shape (batch,)
+            Noise levels.
+        label : Tensor of shape (batch,)
+            Classes.
+
+        Returns
+        -------
+        Tensor
+            Denoised images.
+        """
         return z - _per_image(sigma) * self.predict_noise(*self.schedule.to_schedule(z, sigma), label)
 
 

@@ -159,16 +159,48 @@ def exact_likelihood(
 
 
 def flow_settings(model: LikelihoodModel, settings: FlowConfig | None = None, **changes: float | str | None) -> FlowConfig:
-    """Settings of the integration, as :func:`exact_likelihood` takes them.
+    """Settings of the integration.
 
-    Raises ConfigError if one is unknown or out of range.
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model, whose configuration gives defaults.
+    settings : FlowConfig, optional
+        Settings (default: those of the configuration).
+    **changes
+        Settings to replace, by name.
+
+    Returns
+    -------
+    FlowConfig
+        The settings.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or out of range.
     """
     given = {name: value for name, value in changes.items() if value is not None}
     return parse_config({"flow": (settings or model.config.flow).model_dump() | given}).flow
 
 
 def blur_warning(model: LikelihoodModel, settings: FlowConfig, step: float = 1.0) -> str:
-    """A warning about bits per pixel where ``sigma_min`` hides gray levels, ``step`` stored values apart, or nothing."""
+    """A warning about bits per pixel where ``sigma_min`` blurs gray levels, or blank.
+
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model.
+    settings : FlowConfig
+        Settings of the integration.
+    step : float, default 1
+        Distance of gray levels, in stored values.
+
+    Returns
+    -------
+    str
+        The warning.
+    """
     width = dequantization_width(model.scale.low, model.scale.high, step)
     hidden = settings.sigma_min / width
     if model.pixel_type == "float32" or hidden < _HIDDEN_LEVELS:
