@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_config import FIELDS, SECTIONS
 
 from bayescope.config import Config, dump_toml, parse_config, read_config
 from bayescope.data.dataset import Dataset
@@ -17,7 +18,6 @@ from bayescope.fitting.fit import fit
 from bayescope.inference.likelihood import exact_likelihood
 from bayescope.runs.model_file import load_model
 from bayescope.training.loop import Progress
-from test_config import FIELDS, SECTIONS
 
 KEYS = [key for key in FIELDS if f"{key}." not in SECTIONS]
 Values = list[Any]

@@ -128,7 +128,7 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--checkpoint-every": passed(7, FIT, "checkpoint_every"),
         "--tensorboard": [Reaches("", "cli.train:tensorboard_log", "folder", "{new}/tensorboard")],
         "--normalise-labels": switch(LOAD, "normalise_labels"),
-        "--strict": switch("cli.train:heed", "strict"),
+        "--strict": switch("cli.train:report_warnings", "strict"),
     },
     "evaluate": {
         "--split": passed("val", EVALUATE, "split"),
@@ -181,7 +181,7 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--steps": passed(5, COMPARE, "config.training.steps"),
         "--positive": passed("1", "evaluation.compare.summary:summarise", "positive"),
         "--normalise-labels": switch(LOAD, "normalise_labels"),
-        "--strict": switch("cli.compare:heed", "strict"),
+        "--strict": switch("cli.compare:report_warnings", "strict"),
         "--json": printed_as_json("compare"),
         "--force": switch(COMPARE, "force"),
     },
