@@ -11,8 +11,8 @@ are kept.
 
 Recipes are chosen by the validation AUC of the plain bound, which no validation label has changed, on images as they are and
 moved and stretched at random (``val_shifted``); the test split is read once, after the last step, and not at all with
---without-test.  Models are kept in runs/sizes: one that a kept recipe fits is measured
-without being trained again.
+--without-test.  ``bayescope-from-chest`` starts from the kept network of the chest X-rays of the same size and seed.  Models
+are kept in runs/sizes: one that a kept recipe fits is measured without being trained again.
 """
 
 import argparse
@@ -45,7 +45,8 @@ HERE = Path(__file__).parent
 MODELS = HERE.parent / "runs" / "sizes"
 RECIPES = HERE / "sizes"
 FILES = {"chest": "kermany_cxr/table.csv", "breast": "breast_ultrasound/breastmnist_{pixels}_reassembled.npz"}
-METHODS = ("bayescope", "resnet18")
+METHODS = ("bayescope", "bayescope-from-chest", "resnet18")
+LEFT_OUT = {("chest", "bayescope-from-chest")}
 CHECKS = 20
 TRIAL_STEPS = 6
 
@@ -78,10 +79,10 @@ def score(posterior: Floats, split: ImageSet) -> dict[str, float]:
     return {"auc": round(auc(posterior, split.labels), 5), "accuracy": round(accuracy(posterior, split.labels), 5)}
 
 
-def run_bayescope(data: Dataset, config: Config, kept: Path, parts: tuple[str, ...]) -> dict[str, Any]:
+def run_bayescope(data: Dataset, config: Config, kept: Path, parts: tuple[str, ...], init: Path | None) -> dict[str, Any]:
     spent_file = kept.with_suffix(".json")
     if not (spent_file.exists() and load_model(kept).config == config):
-        train_bayescope(data, config, kept, spent_file)
+        train_bayescope(data, config, kept, spent_file, init)
     model = load_model(kept)
     row: dict[str, Any] = {"steps": config.training.steps, "training": json.loads(spent_file.read_text())}
     row["weights"] = model.level_weights.weights.round(5).tolist()
@@ -90,8 +91,9 @@ def run_bayescope(data: Dataset, config: Config, kept: Path, parts: tuple[str, .
     return row if "test" in parts else row | {"val_shifted": shifted(model, data.val)}
 
 
-def train_bayescope(data: Dataset, config: Config, kept: Path, spent_file: Path) -> None:
-    """Keep the model, and what its training took up to the last step."""
+def train_bayescope(data: Dataset, config: Config, kept: Path, spent_file: Path, init: Path | None) -> None:
+    """From the network of ``init`` if given.  Keep the model, and what its training took up to the last step."""
+    begin = None if init is None else load_model(init)
     began = Spent.now()
     steps: list[dict[str, float]] = []
 
@@ -102,7 +104,7 @@ def train_bayescope(data: Dataset, config: Config, kept: Path, spent_file: Path)
         if step == progress.steps:
             steps.append(began.since().record())
 
-    save_model(kept, fit(data, config, watch=watch))
+    save_model(kept, fit(data, config, watch=watch, init=begin))
     write_atomically(spent_file, json.dumps(steps[-1]).encode())
 
 
@@ -176,8 +178,9 @@ def measure_row(args: argparse.Namespace, store: Store, name: str, pixels: int, 
     config = read_config(args.recipes / f"{name}-{pixels}.toml").model_copy(update={"seed": seed})
     data = load(args.data, name, pixels)
     about = {"threads": torch.get_num_threads(), "train_images": len(data.train)}
-    if method == "bayescope":
-        return about | run_bayescope(data, config, args.models / row_of(name, pixels, method, seed), parts)
+    if method != "resnet18":
+        init = args.models / row_of("chest", pixels, "bayescope", seed) if method == "bayescope-from-chest" else None
+        return about | run_bayescope(data, config, args.models / row_of(name, pixels, method, seed), parts, init)
     ours = store.rows()[row_of(name, pixels, "bayescope", seed)]
     return about | run_resnet18(data, config, seed, ours["training"]["processor"], parts)
 
@@ -201,7 +204,8 @@ def main() -> None:
     for name in [args.only] if args.only else FILES:
         for pixels in [size for size in args.pixels if (args.recipes / f"{name}-{size}.toml").exists()]:
             for seed in args.seeds:
-                for method in sorted(args.methods):  # Bayescope first, whose time the network is given
+                methods = [method for method in METHODS if method in args.methods and (name, method) not in LEFT_OUT]
+                for method in methods:  # Bayescope first, whose time the network is given
                     row = row_of(name, pixels, method, seed)
                     store.keep(row, lambda row=(name, pixels, method, seed): measure_row(args, store, *row))
                     print(store.rows()[row], flush=True)

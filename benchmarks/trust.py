@@ -27,7 +27,7 @@ from scipy.stats import binomtest
 from bayescope.data.dataset import ImageSet
 from bayescope.evidence.denoising import draw_noise, level_evidence
 from bayescope.inference.abstention import risk_coverage
-from bayescope.inference.decisions import Decided, fit_decisions
+from bayescope.inference.decisions import Decision, fit_decisions
 from bayescope.inference.explain import counterfactual
 from bayescope.inference.model import LikelihoodModel
 from bayescope.metrics.bootstrap import bootstrap, by_image, means_of
@@ -175,7 +175,7 @@ def counterfactuals(model: LikelihoodModel, images: ImageSet) -> dict[str, dict[
     return found
 
 
-def decisions(decided: Decided | None, posterior: Floats, labels: Labels) -> dict[str, object]:
+def decisions(decided: Decision | None, posterior: Floats, labels: Labels) -> dict[str, object]:
     """How sets and abstention did, and the risk at every coverage; None where a method vouches for nothing."""
     curve = risk_coverage(posterior, labels)
 

@@ -382,7 +382,7 @@ def no_device(p: Place) -> None:
         p.works("evaluate", p.trained, p.npz, "--device", device)
 
 
-@remedy("training.loop:diverged", "training diverged")
+@remedy("training.loop:divergence_error", "training diverged")
 def diverging(p: Place) -> None:
     toml = p.folder / "fast.toml"
     fast = p.config.model_copy(update={"training": p.config.training.model_copy(update={"learning_rate": 1e30})})
@@ -627,8 +627,8 @@ def sources(p: Place) -> None:
 @remedy("data.preparation.cache:_check_parts", "expected one square of 16 bits")
 @remedy("data.preparation.cache:_check_parts", "labels {}; expected")
 @remedy("data.preparation.cache:_check_parts", "cases out of order")
-@remedy("data.preparation.journal:start", "Use the cache as it is, or give --force to prepare anew")
-@remedy("data.preparation.journal:check_same", "Give another --out, or --force to prepare anew")
+@remedy("data.preparation.journal:start", "Use the cache as it is, or give --force to prepare again")
+@remedy("data.preparation.journal:check_same", "Give another --out, or --force to prepare again")
 def caches(p: Place) -> None:
     words = p.prepare()
     p.works(*words)

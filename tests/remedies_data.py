@@ -161,7 +161,7 @@ def names_of_classes(p: Place) -> None:
     p.works("classify", p.trained, p.picture(), "--frame", "1")
 
 
-@remedy("cli.options:heed", "With --strict this is refused")
+@remedy("cli.options:report_warnings", "With --strict this is refused")
 def strict(p: Place) -> None:
     rng = np.random.default_rng(0)
     for name in "ab":

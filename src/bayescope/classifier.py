@@ -40,7 +40,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Training of the denoiser; see :class:`bayescope.config.TrainingConfig` and ``NetConfig``.
     levels, noises, level_weights, calibration, calibration_augmentation, disagreement_rate, max_passes
         Scoring; see :class:`bayescope.config.EvidenceConfig`.  At most ``classes x levels x noises`` network passes per image,
-        as few as six where the winner is settled soon.  Assign ``disagreement_rate`` or ``max_passes`` anew at any time.
+        as few as six where the winner is settled soon.  Both may be reassigned at any time.
     validation_fraction
         Share of the training images held out, stratified, to fit level weights and calibration; with ``groups`` by patient
         and rounded to 1/k, and unused where ``fit`` is given ``validation``.  With fewer than eight, or a class of one image,
@@ -193,56 +193,193 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most probable class of each image: ``(n,)``."""
+        """Predict the most probable class of each image.
+
+        Parameters
+        ----------
+        X : array-like
+            Images or rows, as described for the class.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels as given to ``fit``.
+
+        Raises
+        ------
+        DataError
+            If the images do not fit those of ``fit``.
+
+        Examples
+        --------
+        >>> classifier.predict(X_test)  # doctest: +SKIP
+        """
         log_posterior = self.predict_log_proba(X)
         return self.classes_[log_posterior.argmax(axis=1)]
 
     def predict_proba(self, X: ArrayLike) -> Floats:
-        """Posterior probability of each class: ``(n, classes)``."""
+        """Posterior probability of each class at ``class_prior_``.
+
+        Parameters
+        ----------
+        X : array-like
+            Images or rows, as described for the class.
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            Probabilities in the order of ``classes_``; rows sum to one.
+
+        Raises
+        ------
+        DataError
+            If the images do not fit those of ``fit``.
+        """
         return np.exp(self.predict_log_proba(X))
 
     def predict_log_proba(self, X: ArrayLike) -> Floats:
-        """Log posterior of each class: ``(n, classes)``."""
+        """Logarithm of the posterior probability of each class at ``class_prior_``.
+
+        Parameters
+        ----------
+        X : array-like
+            Images or rows, as described for the class.
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            Log-probabilities, in the order of ``classes_``.
+
+        Raises
+        ------
+        DataError
+            If the images do not fit those of ``fit``.
+        """
         return self.classify(X).log_posterior
 
     def class_evidence(self, X: ArrayLike) -> Floats:
-        """Log-likelihood under each class, scored in full, nats up to a constant common to the classes: ``(n, classes)``.
+        """Log-likelihood of each image under each class, by full evaluation.
 
-        Calibrated, so that with Bayes' rule it gives the posterior, unless the calibration is isotonic, of ratios alone, or
-        there is none.
+        Affinely calibrated evidence gives the posterior by Bayes' rule. The evidence is raw if the calibration is isotonic,
+        which calibrates ratios only, or if there is none.
+
+        Parameters
+        ----------
+        X : array-like
+            Images or rows, as described for the class.
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            Nats, up to a constant common to the classes.
+
+        Raises
+        ------
+        DataError
+            If the images do not fit those of ``fit``.
         """
         model, pixels = self._ready(X)
         evidence = model.predict_from_levels(model.level_evidence(pixels), self.class_prior_).evidence
         return model.calibration.class_evidence(evidence)
 
     def classify(self, X: ArrayLike, test_novelty: bool = False) -> Predictions:
-        """Evidence, posterior, log-likelihood ratios with standard errors, and passes used until each image was settled.
+        """Evidence, posterior, log-likelihood ratios with standard errors, and the number of network passes used.
 
-        ``test_novelty``: also whether each image is like those of training, at up to a pass more for every noise level.
+        Parameters
+        ----------
+        X : array-like
+            Images or rows, as described for the class.
+        test_novelty : bool, default False
+            Whether to test if each image is like the training images; takes up to one more pass for every noise level.
+
+        Returns
+        -------
+        Predictions
+            Predictions of the images, at ``class_prior_``.
+
+        Raises
+        ------
+        DataError
+            If the images do not fit those of ``fit``.
+        ConfigError
+            If ``class_prior_``, ``disagreement_rate`` or ``max_passes`` is not possible.
+
+        Examples
+        --------
+        >>> predictions = classifier.classify(X_test, test_novelty=True)  # doctest: +SKIP
+        >>> predictions.log_likelihood_ratio  # doctest: +SKIP
         """
         model, pixels = self._ready(X)
         return model.classify(pixels, self.class_prior_, self.disagreement_rate, self.max_passes, test_novelty=test_novelty)
 
     def sample(self, per_class: int = 1, steps: int = 24, seed: int = 0) -> Floats:
-        """Samples from the model, in the units of ``X``: ``(classes, per_class, channel, height, width)``."""
+        """Draw samples from the model.
+
+        Parameters
+        ----------
+        per_class : int, default 1
+            Number of samples of each class.
+        steps : int, default 24
+            Steps of the solver from noise to image.
+        seed : int, default 0
+            Seed of the noise; the i-th sample of every class starts from the same noise.
+
+        Returns
+        -------
+        ndarray of shape (classes, per_class, channel, height, width)
+            Images in the units of ``X``.
+        """
         check_is_fitted(self)
         scale = self.model_.scale
         return (self.model_.sample(per_class, steps, seed) + 1) * 0.5 * (scale.high - scale.low) + scale.low
 
     def save(self, path: str | Path, force: bool = False) -> None:
-        """Write the fitted model as a run folder, with the prior and stopping rule of now; ``force`` replaces a run.
+        """Write the fitted model as a run folder, with the current ``class_prior_`` and stopping rule.
 
-        Raises RunError if the folder cannot be written, or holds anything but a run to replace.
+        Parameters
+        ----------
+        path : str or Path
+            Folder to write.
+        force : bool, default False
+            Whether to replace a run in this folder.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written, or contains anything but a run to replace.
+        ConfigError
+            If ``class_prior_``, ``disagreement_rate`` or ``max_passes`` is not possible.
         """
         check_is_fitted(self)
         save_estimator(self, Path(path), force)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:
-        """A fitted classifier from a run folder, scoring on ``device``.
+        """Load a fitted classifier from a run folder.
 
-        Labels are those given to ``fit`` if :meth:`save` wrote the folder; the class names if ``bayescope train`` did.
-        Raises RunError if it cannot be read; ConfigError if the device is not there.
+        Parameters
+        ----------
+        path : str or Path
+            Folder written by :meth:`save` or ``bayescope train``.
+        device : str, default "auto"
+            Where to score: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
+
+        Returns
+        -------
+        ScoreClassifier
+            Its labels are those given to ``fit`` if :meth:`save` wrote the folder, and the class names if ``bayescope train``
+            did.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be read.
+        ConfigError
+            If the device is not available.
+
+        Examples
+        --------
+        >>> classifier = ScoreClassifier.load("runs/breast", device="cpu")  # doctest: +SKIP
         """
         return load_estimator(cls, Path(path), device)
 

@@ -1,4 +1,4 @@
-"""The errors Bayescope raises on purpose.  A message says what was found, what was expected and what to do."""
+"""Exceptions and warnings raised by Bayescope.  A message says what was found, what was expected and what to do."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Array types and bounds that several layers share."""
+"""Array types and bounds shared by several layers."""
 
 from typing import Any
 

@@ -104,7 +104,7 @@ def test_the_affine_map_has_the_least_regularised_cost() -> None:
 def test_ratios_that_fall_with_the_class_are_set_to_one() -> None:
     ratio, labels = exact_ratio(400, 4)
     calibration = BiasCorrectedTemperatureScaling.fit(raw_of(-ratio) / 2, labels, EQUAL)
-    assert "tell nothing" in calibration.warning
+    assert "carry no information" in calibration.warning
     np.testing.assert_allclose(calibrated(calibration, raw_of(ratio)).log_likelihood_ratio, 0, atol=0.02)
 
 

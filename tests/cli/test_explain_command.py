@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope.calibration.affine import BiasCorrectedTemperatureScaling, unchanged
+from bayescope.calibration.affine import BiasCorrectedTemperatureScaling, identity_calibration
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset
 from bayescope.evaluation.explanation_files import explanation_files
@@ -150,10 +150,8 @@ def test_classify_warns_of_an_unfamiliar_image(cli: Any, tiny_run: Path, picture
 def test_an_uncalibrated_model_says_so_everywhere(
     cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path
 ) -> None:
-    run = saved(
-        tmp_path / "run",
-        load_model(tiny_run).with_post_hoc(calibration=unchanged((0, 0), "uncalibrated likelihood ratios"), novelty=None),
-    )
+    uncalibrated = identity_calibration((0, 0), "uncalibrated likelihood ratios")
+    run = saved(tmp_path / "run", load_model(tiny_run).with_post_hoc(calibration=uncalibrated, novelty=None))
     code, text, error = cli("classify", run, picture)
     assert "UNCALIBRATED" in text
     assert "uncalibrated" in error

@@ -10,7 +10,7 @@ from bayescope.diffusion.denoiser import LevelDenoiser
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
-from bayescope.evidence.denoising import draw_noise, level_evidence, rows_at_once
+from bayescope.evidence.denoising import draw_noise, level_evidence, rows_per_batch
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.types import Floats
 
@@ -146,6 +146,6 @@ def replace_classes(oracle: GaussianMixtureDenoiser) -> GaussianMixtureDenoiser:
 
 
 def test_rows_of_a_network_call_are_bounded_by_their_pixels() -> None:
-    assert rows_at_once((1, 28, 28)) == 256
-    assert rows_at_once((1, 384, 384)) * 384**2 <= 2**20
-    assert rows_at_once((3, 4096, 4096)) == 1
+    assert rows_per_batch((1, 28, 28)) == 256
+    assert rows_per_batch((1, 384, 384)) * 384**2 <= 2**20
+    assert rows_per_batch((3, 4096, 4096)) == 1

@@ -45,7 +45,7 @@ def test_a_risk_that_nothing_keeps_is_said_to_be_so() -> None:
     rule = fit_abstention(posterior, rng.permutation(labels), risk=0.001)
     assert rule.threshold == 1
     assert not rule.accepts(posterior).any()
-    assert "no answer is vouched for" in rule.warning
+    assert "no prediction is guaranteed" in rule.warning
 
 
 def test_few_images_are_answered_as_far_as_they_vouch_for_it() -> None:

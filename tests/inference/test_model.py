@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit
 
 from bayescope.calibration import calibration_from_dict, cross_fit
-from bayescope.calibration.affine import BiasCorrectedTemperatureScaling, unchanged
+from bayescope.calibration.affine import BiasCorrectedTemperatureScaling, identity_calibration
 from bayescope.calibration.base import no_error
 from bayescope.calibration.cross_fit import cross_fitted_calibration, level_weights_of_copies, out_of_fold_evidence
 from bayescope.calibration.isotonic import IsotonicCalibration
@@ -312,7 +312,7 @@ def test_disk_keeps_calibration_and_novelty_and_that_there_is_none(
     assert here.novelty is not None
     assert there.novelty is not None
     np.testing.assert_array_equal(here.novelty.p_value, there.novelty.p_value)
-    save_model(tmp_path / "bare", model.with_post_hoc(calibration=unchanged((0, 0), "uncalibrated"), novelty=None))
+    save_model(tmp_path / "bare", model.with_post_hoc(calibration=identity_calibration((0, 0), "uncalibrated"), novelty=None))
     bare = load_model(tmp_path / "bare")
     assert not bare.calibration.calibrated
     assert "uncalibrated" in bare.calibration.warning

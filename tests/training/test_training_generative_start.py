@@ -47,7 +47,7 @@ def test_the_generative_start_shows_all_images_without_class_each_once_a_pass(ti
     config = with_training(tiny_config, generative_steps=10, augmentation="none", batch_size=5)
     draw = sampler(config, shown(20, 255, 0), replace(shown(30, 0, 0), labels=np.full(30, -1)))
     batches = [draw(step, seeded(step)) for step in range(10)]
-    assert all(b.evidence is None and b.beside is None and (b.main.label == 2).all() for b in batches)
+    assert all(b.evidence is None and b.unlabelled is None and (b.main.label == 2).all() for b in batches)
     values = torch.cat([b.main.x.mean(dim=(1, 2, 3)) for b in batches])
     assert int((values > 0).sum()) == 20
     assert int((values < 0).sum()) == 30
@@ -60,17 +60,17 @@ def test_labelled_steps_show_labelled_images_with_their_classes_and_half_a_batch
     assert (step.main.x > 0.9).all()
     assert step.evidence is step.main
     assert torch.bincount(step.main.label).tolist() == [4, 4]
-    assert step.beside is not None
-    assert len(step.beside.x) == 4
-    assert (step.beside.label == 2).all()
-    assert any((draw(k, seeded(k)).beside.x < -0.9).any() for k in range(5))  # type: ignore[union-attr]
+    assert step.unlabelled is not None
+    assert len(step.unlabelled.x) == 4
+    assert (step.unlabelled.label == 2).all()
+    assert any((draw(k, seeded(k)).unlabelled.x < -0.9).any() for k in range(5))  # type: ignore[union-attr]
 
 
 def test_without_images_or_weight_for_it_nothing_is_taught_beside(tiny_config: Config) -> None:
     train, others = shown(20, 255, 0), replace(shown(9, 0, 0), labels=np.full(9, -1))
-    assert sampler(tiny_config, train)(3, seeded(0)).beside is None
-    assert sampler(with_training(tiny_config, generative_weight=0.0), train, others)(3, seeded(0)).beside is None
-    assert sampler(with_training(tiny_config, generative_steps=2), train)(3, seeded(0)).beside is not None
+    assert sampler(tiny_config, train)(3, seeded(0)).unlabelled is None
+    assert sampler(with_training(tiny_config, generative_weight=0.0), train, others)(3, seeded(0)).unlabelled is None
+    assert sampler(with_training(tiny_config, generative_steps=2), train)(3, seeded(0)).unlabelled is not None
 
 
 def test_evidence_has_levels_of_its_own_where_given_on_the_same_images(tiny_config: Config) -> None:

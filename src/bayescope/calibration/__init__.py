@@ -1,4 +1,4 @@
-"""Calibration of likelihood ratios on held-out images: the kinds there are, and which word names which."""
+"""Calibration of likelihood ratios on held-out images: the available kinds, by name."""
 
 from collections import ChainMap
 from collections.abc import Mapping

@@ -25,7 +25,21 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class BiasCorrectedTemperatureScaling:
-    """``slope`` and ``offset (classes,)``, nats; a :class:`bayescope.calibration.base.Calibration`."""
+    """Affine map of the evidence; a :class:`bayescope.calibration.base.Calibration`.
+
+    Parameters
+    ----------
+    slope : float
+        Factor of the evidence of all classes, at least 0.
+    offset : tuple of float
+        Offset of each class, in nats.
+    images : tuple of int
+        Number of held-out images of each class.
+    calibrated : bool
+        False if it leaves evidence unchanged.
+    warning : str, default blank
+        A caution for users of the ratios.
+    """
 
     kind: ClassVar[str] = "affine"
     fewest_images: ClassVar[int] = 5
@@ -43,7 +57,24 @@ class BiasCorrectedTemperatureScaling:
 
     @classmethod
     def fit(cls, evidence: Floats, labels: Labels, class_prior: Floats, n_copies: int = 1) -> Self:
-        """See :class:`bayescope.calibration.base.Calibration`; does not depend on ``class_prior``."""
+        """Fit on raw evidence of held-out images; does not depend on ``class_prior``.
+
+        Parameters
+        ----------
+        evidence : ndarray of shape (n, classes)
+            Raw evidence, in nats.
+        labels : ndarray of shape (n,)
+            True class of each image.
+        class_prior : ndarray of shape (classes,)
+            Probability of each class.
+        n_copies : int, default 1
+            Number of augmented copies of each image among the rows.
+
+        Returns
+        -------
+        BiasCorrectedTemperatureScaling
+            The calibration.
+        """
         n, n_classes = evidence.shape
         counts = np.bincount(labels, minlength=n_classes)
         truth, doubt = np.eye(n_classes)[labels], 1 / (n / n_copies + 2)
@@ -66,7 +97,22 @@ class BiasCorrectedTemperatureScaling:
         return cls(slope, tuple(found[1:].tolist()), images, True, warning_of_fit(images, min(images), slope == 0))
 
     def calibrate(self, evidence: Floats, class_prior: Floats, error: StandardError) -> CalibratedRatios:
-        """See :class:`bayescope.calibration.base.Calibration`."""
+        """Calibrated ratios and posterior of images.
+
+        Parameters
+        ----------
+        evidence : ndarray of shape (n, classes)
+            Raw evidence, in nats.
+        class_prior : ndarray of shape (classes,)
+            Probability of each class.
+        error : callable
+            Monte Carlo error of contrasts of the evidence, from their gradients ``(n, classes)``.
+
+        Returns
+        -------
+        CalibratedRatios
+            Ratios, posterior and their errors.
+        """
         calibrated = self(evidence)
         log_posterior = log_softmax(calibrated + np.log(class_prior), axis=1)
         ratio, standard_error = log_likelihood_ratio(calibrated, class_prior, lambda gradient: self.slope * error(gradient))
@@ -78,11 +124,33 @@ class BiasCorrectedTemperatureScaling:
         return self(evidence)
 
     def stopping_offset(self, class_prior: Floats) -> Floats | None:
-        """See :class:`bayescope.calibration.base.Calibration`."""
+        """Offset of the raw evidence that ranks the classes as the posterior does.
+
+        Parameters
+        ----------
+        class_prior : ndarray of shape (classes,)
+            Probability of each class.
+
+        Returns
+        -------
+        ndarray of shape (classes,)
+            The offset, in nats.
+        """
         return (np.array(self.offset) + np.log(class_prior)) / max(self.slope, _TINY)
 
     def calibrated_weights(self, level_weights: LevelWeights) -> LevelWeights:
-        """The level weights whose evidence is the calibrated one."""
+        """Level weights that give calibrated evidence.
+
+        Parameters
+        ----------
+        level_weights : LevelWeights
+            Weights that give raw evidence.
+
+        Returns
+        -------
+        LevelWeights
+            The weights times the slope, with calibrated biases.
+        """
         return LevelWeights(self.slope * level_weights.weights, self(level_weights.class_bias))
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,6 +175,19 @@ class BiasCorrectedTemperatureScaling:
             ) from None
 
 
-def unchanged(images: tuple[int, ...], warning: str) -> BiasCorrectedTemperatureScaling:
-    """Evidence as it is, for as many classes as ``images`` counts, and the ``warning`` to give."""
+def identity_calibration(images: tuple[int, ...], warning: str) -> BiasCorrectedTemperatureScaling:
+    """A calibration that leaves evidence unchanged.
+
+    Parameters
+    ----------
+    images : tuple of int
+        Number of held-out images of each class.
+    warning : str
+        Why it is not calibrated.
+
+    Returns
+    -------
+    BiasCorrectedTemperatureScaling
+        Slope 1 and offsets 0.
+    """
     return BiasCorrectedTemperatureScaling(1.0, (0.0,) * len(images), images, False, warning)

@@ -1,4 +1,4 @@
-"""What every calibration of likelihood ratios offers, and what all kinds share.
+"""The interface of all calibrations of likelihood ratios, and the code they share.
 
 Raw evidence sums hundreds of pixels as if each were news, and so overstates.  A calibration is fitted on held-out images and
 turns raw class evidence into calibrated log-likelihood ratios and posteriors.  A new kind is one module with a class that
@@ -45,7 +45,7 @@ class Calibration(Protocol):
     need.
 
     ``images``: held-out images of each class it rests on; ``calibrated``: false if it leaves evidence as it is; ``warning``:
-    what to tell whoever reads the ratios, or nothing.
+    a caution for users of the ratios, or blank.
     """
 
     kind: ClassVar[str]
@@ -71,7 +71,22 @@ class Calibration(Protocol):
         ...
 
     def calibrate(self, evidence: Floats, class_prior: Floats, error: StandardError) -> CalibratedRatios:
-        """Ratios and posterior of images with raw ``evidence (n, classes)`` at ``class_prior (classes,)``."""
+        """Calibrated ratios and posterior of images.
+
+        Parameters
+        ----------
+        evidence : ndarray of shape (n, classes)
+            Raw evidence, in nats.
+        class_prior : ndarray of shape (classes,)
+            Probability of each class.
+        error : callable
+            Monte Carlo error of contrasts of the evidence, from their gradients ``(n, classes)``.
+
+        Returns
+        -------
+        CalibratedRatios
+            Ratios, posterior and their errors.
+        """
         ...
 
     def class_evidence(self, evidence: Floats) -> Floats:
@@ -79,9 +94,17 @@ class Calibration(Protocol):
         ...
 
     def stopping_offset(self, class_prior: Floats) -> Floats | None:
-        """What, added to raw evidence, ranks the classes as the reported posterior does: ``(classes,)``; None if nothing does.
+        """Offset of the raw evidence that ranks the classes as the posterior does.
 
-        Without it images cannot be scored sequentially.
+        Parameters
+        ----------
+        class_prior : ndarray of shape (classes,)
+            Probability of each class.
+
+        Returns
+        -------
+        ndarray of shape (classes,) or None
+            None if there is no such offset: images are then scored in full.
         """
         ...
 
@@ -101,30 +124,87 @@ class Calibration(Protocol):
 
 
 def no_error(gradient: Floats) -> Floats:
-    """The Monte Carlo error of contrasts where nobody asks for it: zero, ``(n,)``."""
+    """A Monte Carlo error of zero, where none is needed.
+
+    Parameters
+    ----------
+    gradient : ndarray of shape (n, classes)
+        Gradients of contrasts.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Zeros.
+    """
     return np.zeros(len(gradient))
 
 
 def post_test_probability(log_ratio: Floats, prevalence: Floats | float) -> Floats:
-    """Bayes' rule in odds: probability after the test, of ``log_ratio`` in nats and the probability before it.
+    """Probability after a test, by Bayes' rule in odds.
 
-    The arrays broadcast: ``(n, classes)`` ratios and ``(classes,)`` prevalences give ``(n, classes)``.
+    Parameters
+    ----------
+    log_ratio : ndarray
+        Log-likelihood ratios, in nats.
+    prevalence : ndarray or float
+        Probability before the test; broadcasts against ``log_ratio``.
+
+    Returns
+    -------
+    ndarray
+        Probability after the test.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(float(post_test_probability(np.array(3.0), 0.006)), 3)
+    0.108
     """
     return np.asarray(expit(log_ratio + logit(prevalence)))
 
 
-def warning_of_fit(images: tuple[int, ...], fewest: int, tells_nothing: bool) -> str:
-    """What to tell of a fit on ``images`` of each class, ``fewest`` on the smaller side; or nothing."""
-    if tells_nothing:
+def warning_of_fit(images: tuple[int, ...], fewest: int, is_uninformative: bool) -> str:
+    """A warning about a calibration, or blank.
+
+    Parameters
+    ----------
+    images : tuple of int
+        Held-out images of each class.
+    fewest : int
+        Number of images on the smaller side.
+    is_uninformative : bool
+        Whether the ratios do not increase with the class.
+
+    Returns
+    -------
+    str
+        The warning.
+    """
+    if is_uninformative:
         return (
-            f"the likelihood ratios tell nothing: on the validation images {list(images)} they do not rise with the class, and "
-            "were set to one"
+            f"the likelihood ratios carry no information: on the validation images {list(images)} they do not rise with the "
+            "class, and were set to one"
         )
     return f"calibrated on few validation images: {list(images)} per class" if fewest < FEW_IMAGES else ""
 
 
 def too_few_images(images: tuple[int, ...], kind: str, fewest: int) -> str:
-    """The warning of ratios that stay raw, since there are fewer than ``fewest`` held-out images of a class or of the rest."""
+    """The warning of ratios that stay raw for lack of held-out images.
+
+    Parameters
+    ----------
+    images : tuple of int
+        Held-out images of each class.
+    kind : str
+        Kind of calibration.
+    fewest : int
+        Fewest images of a class or the rest that it needs.
+
+    Returns
+    -------
+    str
+        The warning.
+    """
     return (
         f"uncalibrated likelihood ratios: {list(images)} validation images per class; {kind} calibration expects at least "
         f"{fewest} of each class and of the rest. Raw ratios overstate; give a larger validation split"

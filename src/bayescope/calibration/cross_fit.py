@@ -1,7 +1,7 @@
 """Cross-fitting: calibrations and level weights judged on held-out images that they were not fitted on.
 
 Raw evidence comes from level weights fitted on the other folds of the held-out images.  Held-out images may be given in
-several augmented copies: as they are, and changed.  All copies of an image are in the same fold, and numbers told are of
+several augmented copies: as they are, and changed.  All copies of an image are in the same fold, and reported counts are of
 images.  A calibration fitted on perturbed images holds better under shifts that nobody has seen (Tomani et al. 2021, "Post-hoc
 uncertainty calibration for domain drift scenarios").
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 
 from bayescope.calibration import CALIBRATIONS, Calibration
-from bayescope.calibration.affine import unchanged
+from bayescope.calibration.affine import identity_calibration
 from bayescope.calibration.base import too_few_images
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, lookup
@@ -27,19 +27,40 @@ def cross_fitted_calibration(
     class_prior: Floats,
     patients: Sequence[Hashable] | None = None,
 ) -> Calibration:
-    """The calibration the configuration asks for, on held-out images of ``labels (n,)``; too few leave evidence as it is.
+    """Fit the configured calibration on held-out images, by cross-fitting.
 
-    ``copies``: one or more of every image.  ``class_prior``: in which the other classes are mixed where ratios are calibrated;
-    ``patients (n,)``: whose image each is.
+    Parameters
+    ----------
+    settings : EvidenceConfig
+        The configuration of scoring.
+    copies : sequence of LevelEvidence
+        Evidence of each augmented copy of the images, one or more.
+    labels : ndarray of shape (n,)
+        True class of each image.
+    class_prior : ndarray of shape (classes,)
+        Mixes the other classes where ratios are calibrated.
+    patients : sequence of shape (n,), optional
+        Patient of each image (default: each image is of another patient).
+
+    Returns
+    -------
+    Calibration
+        Leaves evidence unchanged, with a warning, if there are too few images.
+
+    Raises
+    ------
+    DataError
+        If evidence is not finite.
     """
     images = tuple(np.bincount(labels, minlength=copies[0].values.shape[1]).tolist())
     kind = lookup(CALIBRATIONS, settings.calibration, "evidence.calibration")
     if kind is None:
-        return unchanged(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
+        return identity_calibration(images, "uncalibrated likelihood ratios, as configured: raw ratios overstate")
     if min(images) < kind.fewest_images:
-        return unchanged(images, too_few_images(images, kind.kind, kind.fewest_images))
+        return identity_calibration(images, too_few_images(images, kind.kind, kind.fewest_images))
     if patients is not None and len(set(patients)) < 2:
-        return unchanged(images, "uncalibrated likelihood ratios: validation images of one patient only. Raw ratios overstate")
+        warning = "uncalibrated likelihood ratios: validation images of one patient only. Raw ratios overstate"
+        return identity_calibration(images, warning)
     evidence = np.concatenate(out_of_fold_evidence(settings, copies, labels, patients))
     if not np.isfinite(evidence).all():
         raise DataError(
@@ -55,7 +76,24 @@ def out_of_fold_evidence(
     labels: Labels,
     patients: Sequence[Hashable] | None = None,
 ) -> Floats:
-    """Evidence of held-out images by level weights that were fitted on the other folds: nats, ``(copies, n, classes)``."""
+    """Evidence of held-out images by level weights that were fitted on the other folds.
+
+    Parameters
+    ----------
+    settings : EvidenceConfig
+        The configuration of scoring.
+    copies : sequence of LevelEvidence
+        Evidence of each augmented copy of the images, one or more.
+    labels : ndarray of shape (n,)
+        True class of each image.
+    patients : sequence of shape (n,), optional
+        Patient of each image (default: each image is of another patient).
+
+    Returns
+    -------
+    ndarray of shape (copies, n, classes)
+        Raw evidence, in nats.
+    """
 
     def raw(fitting: Labels, asked: Labels) -> Floats:
         level_weights = level_weights_of_copies(settings, [copy.subset(fitting) for copy in copies], labels[fitting])
@@ -65,7 +103,22 @@ def out_of_fold_evidence(
 
 
 def level_weights_of_copies(settings: EvidenceConfig, copies: Sequence[LevelEvidence], labels: Labels) -> LevelWeights:
-    """The level weights the configuration asks for, on all copies of held-out images of ``labels (n,)``."""
+    """Fit the configured level weights on all copies of held-out images.
+
+    Parameters
+    ----------
+    settings : EvidenceConfig
+        The configuration of scoring.
+    copies : sequence of LevelEvidence
+        Evidence of each augmented copy of the images, one or more.
+    labels : ndarray of shape (n,)
+        True class of each image.
+
+    Returns
+    -------
+    LevelWeights
+        The weights.
+    """
     return choose_level_weights(settings, LevelEvidence.joined(copies), np.tile(labels, len(copies)))
 
 
@@ -76,13 +129,34 @@ def out_of_fold(
     folds: int = 5,
     seed: int = 0,
 ) -> Floats:
-    """Every image's answer from a fit that has seen neither it nor another image of its patient.
+    """Predictions for every image by a fit on images of other patients.
 
-    ``predict(fitting, asked)`` fits on the images of the first indices and answers for those of the second, ``(m, …)``;
-    folds are stratified, and hold whole ``patients (n,)`` (default: every image is another's). Serves twice: raw ratios
-    whose level weights were fitted on the other images, on which a calibration may be fitted; and calibrated ratios for an
-    honest figure on the very images of the calibration.
-    Raises DataError if a class has fewer than two images, or all are of one patient.
+    Used twice: for raw ratios whose level weights were fitted on other images, on which a calibration may be fitted; and for
+    calibrated ratios, to assess the calibration on the images it was fitted on.
+
+    Parameters
+    ----------
+    predict : callable
+        ``predict(fitting, asked)`` fits on the images of the first indices and returns predictions for those of the second,
+        ``(m, …)``.
+    labels : ndarray of shape (n,)
+        True class of each image.
+    patients : sequence of shape (n,), optional
+        Patient of each image (default: each image is of another patient).
+    folds : int, default 5
+        Number of stratified folds.
+    seed : int, default 0
+        Seed of the division into folds.
+
+    Returns
+    -------
+    ndarray of shape (n, …)
+        The predictions.
+
+    Raises
+    ------
+    DataError
+        If a class has fewer than two images, or all are of one patient.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 

@@ -21,18 +21,50 @@ from bayescope.types import Floats, Labels
 
 @dataclass(frozen=True)
 class IsotonicMap:
-    """Straight between the points (``raw``, ``calibrated``), both rising, nats; constant beyond the ends."""
+    """A piecewise linear, increasing map, constant beyond its ends.
+
+    Parameters
+    ----------
+    raw : tuple of float
+        Increasing raw log-ratios, in nats.
+    calibrated : tuple of float
+        Calibrated log-ratios at these, in nats.
+    """
 
     raw: tuple[float, ...]
     calibrated: tuple[float, ...]
 
     def __call__(self, raw: Floats) -> Floats:
+        """Calibrate log-likelihood ratios.
+
+        Parameters
+        ----------
+        raw : ndarray
+            Raw ratios, in nats.
+
+        Returns
+        -------
+        ndarray
+            Calibrated ratios, of the same shape.
+        """
         return np.interp(raw, self.raw, self.calibrated)
 
 
 @dataclass(frozen=True)
 class IsotonicCalibration:
-    """One map per class; a :class:`bayescope.calibration.base.Calibration`."""
+    """One increasing map per class; a :class:`bayescope.calibration.base.Calibration`.
+
+    Parameters
+    ----------
+    maps : tuple of IsotonicMap
+        Map of each class against the rest.
+    images : tuple of int
+        Number of held-out images of each class.
+    calibrated : bool, default True
+        Always true.
+    warning : str
+        A caution for users of the ratios, or blank.
+    """
 
     kind: ClassVar[str] = "isotonic"
     fewest_images: ClassVar[int] = 20
@@ -49,29 +81,86 @@ class IsotonicCalibration:
 
     @classmethod
     def fit(cls, evidence: Floats, labels: Labels, class_prior: Floats, n_copies: int = 1) -> Self:
-        """See :class:`bayescope.calibration.base.Calibration`."""
+        """Fit on raw evidence of held-out images.
+
+        Parameters
+        ----------
+        evidence : ndarray of shape (n, classes)
+            Raw evidence, in nats.
+        labels : ndarray of shape (n,)
+            True class of each image.
+        class_prior : ndarray of shape (classes,)
+            Probability of each class.
+        n_copies : int, default 1
+            Number of augmented copies of each image among the rows.
+
+        Returns
+        -------
+        IsotonicCalibration
+            The calibration.
+        """
         raw, _ = log_likelihood_ratio(evidence, class_prior, no_error)
         return cls.fit_ratios(raw, labels, n_copies)
 
     @classmethod
     def fit_ratios(cls, raw: Floats, labels: Labels, n_copies: int = 1) -> Self:
-        """Fit on raw ratios ``(n, classes)``, nats, of each class against the rest."""
+        """Fit on raw log-likelihood ratios.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n, classes)
+            Ratio of each class against the rest, in nats.
+        labels : ndarray of shape (n,)
+            True class of each image.
+        n_copies : int, default 1
+            Number of augmented copies of each image among the rows.
+
+        Returns
+        -------
+        IsotonicCalibration
+            The calibration.
+        """
         counts = np.bincount(labels, minlength=raw.shape[1]) // n_copies
         fewest = int(np.minimum(counts, len(labels) // n_copies - counts).min())
         images = tuple(counts.tolist())
         maps = tuple(fit_isotonic(raw[:, k], labels == k, n_copies) for k in range(raw.shape[1]))
-        return cls(maps, images, True, warning_of_fit(images, fewest, tells_nothing=False))
+        return cls(maps, images, True, warning_of_fit(images, fewest, is_uninformative=False))
 
     def posterior(self, raw: Floats, class_prior: Floats) -> Floats:
-        """Post-test probability of each class at prevalences ``class_prior (classes,)``: ``(n, classes)``.
+        """Post-test probability of each class.
 
-        Two classes sum to one by themselves; more are calibrated one against the rest, and then normalised.
+        Parameters
+        ----------
+        raw : ndarray of shape (n, classes)
+            Raw log-likelihood ratios, in nats.
+        class_prior : ndarray of shape (classes,)
+            Probability of each class.
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            Probabilities; those of more than two classes are normalised.
         """
         probability = post_test_probability(self(raw), class_prior)
         return probability / probability.sum(axis=1, keepdims=True)
 
     def calibrate(self, evidence: Floats, class_prior: Floats, error: StandardError) -> CalibratedRatios:
-        """See :class:`bayescope.calibration.base.Calibration`."""
+        """Calibrated ratios and posterior of images.
+
+        Parameters
+        ----------
+        evidence : ndarray of shape (n, classes)
+            Raw evidence, in nats.
+        class_prior : ndarray of shape (classes,)
+            Probability of each class.
+        error : callable
+            Monte Carlo error of contrasts of the evidence, from their gradients ``(n, classes)``.
+
+        Returns
+        -------
+        CalibratedRatios
+            Ratios, posterior and their errors.
+        """
         raw, raw_error = log_likelihood_ratio(evidence, class_prior, error)
         standard_error = (self(raw + raw_error) - self(raw - raw_error)) / 2
         posterior = self.posterior(raw, class_prior)
@@ -80,11 +169,33 @@ class IsotonicCalibration:
         return CalibratedRatios(np.log(posterior), self(raw), standard_error, posterior_error)
 
     def class_evidence(self, evidence: Floats) -> Floats:
-        """Raw: only ratios are calibrated."""
+        """The raw evidence: only ratios are calibrated.
+
+        Parameters
+        ----------
+        evidence : ndarray of shape (n, classes)
+            Raw evidence, in nats.
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            ``evidence`` itself.
+        """
         return evidence
 
     def stopping_offset(self, class_prior: Floats) -> Floats | None:
-        """None: no offset of raw evidence ranks the classes as the posterior does."""
+        """None: no offset of raw evidence ranks the classes as the posterior does.
+
+        Parameters
+        ----------
+        class_prior : ndarray of shape (classes,)
+            Probability of each class.
+
+        Returns
+        -------
+        None
+            Images are scored in full.
+        """
         return None
 
     def calibrated_weights(self, level_weights: LevelWeights) -> LevelWeights:
@@ -118,18 +229,44 @@ class IsotonicCalibration:
 
 
 def fit_isotonic(raw: Floats, positive: np.ndarray, copies: int = 1) -> IsotonicMap:
-    """The rising map of pooled adjacent violators, with one misleading image at either end, in as many ``copies`` as all
-    are."""
+    """Fit an increasing map by pooling adjacent violators.
+
+    Parameters
+    ----------
+    raw : ndarray of shape (n,)
+        Raw log-likelihood ratios, in nats.
+    positive : ndarray of bool, shape (n,)
+        Whether each image is of the class.
+    copies : int, default 1
+        Number of copies of each image; one misleading image is added at either end, in as many copies.
+
+    Returns
+    -------
+    IsotonicMap
+        The map.
+    """
     low, high, one = np.full(copies, raw.min()), np.full(copies, raw.max()), np.ones(copies, dtype=bool)
     knots, ratios = pooled_log_ratio(np.r_[low, raw, high], np.r_[one, positive, ~one])
     return IsotonicMap(tuple(knots.tolist()), tuple(ratios.tolist()))
 
 
 def pooled_log_ratio(raw: Floats, positive: np.ndarray) -> tuple[Floats, Floats]:
-    """Rising ``raw`` values, without repetition, and the log-ratio of the pool of each: nats, both ``(values,)``.
+    """Log-likelihood ratios of pooled adjacent violators.
 
-    No rising map has a smaller loss on these images, whatever the proper scoring rule; an end where one side is absent is
-    infinite.
+    No increasing map has a smaller loss on these images, whatever the proper scoring rule.
+
+    Parameters
+    ----------
+    raw : ndarray of shape (n,)
+        Raw ratios, in nats.
+    positive : ndarray of bool, shape (n,)
+        Whether each image is of the class.
+
+    Returns
+    -------
+    tuple of ndarray, both of shape (values,)
+        Increasing raw values without repetition, and the log-ratio of the pool of each, in nats; infinite at an end where one
+        side is absent.
     """
     from sklearn.isotonic import isotonic_regression
 

@@ -19,12 +19,22 @@ from bayescope.cli.options import (
     frame_from_text,
     prior_from_text,
 )
-from bayescope.cli.output import add_row, check_free, complain, in_words, new_table, print_json, show, warn, write_json_lines
+from bayescope.cli.output import (
+    add_row,
+    check_free,
+    complain,
+    format_values,
+    new_table,
+    print_json,
+    show,
+    warn,
+    write_json_lines,
+)
 from bayescope.cli.progress import bar, late_counter
 from bayescope.cli.tables import Column, Table
 
 if TYPE_CHECKING:
-    from bayescope.inference.decisions import Decided
+    from bayescope.inference.decisions import Decision
     from bayescope.inference.model import LikelihoodModel
     from bayescope.inference.predictions import Predictions
     from bayescope.inference.read import ModelInput
@@ -136,7 +146,7 @@ def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predicti
     from bayescope.evaluation.evaluate import rests_on
 
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
-    prevalence = in_words(model.by_class(predictions.class_prior))
+    prevalence = format_values(model.by_class(predictions.class_prior))
     caption = (
         f"probability, p: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
         "rest, nats"
@@ -157,7 +167,7 @@ def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predicti
             (f"{ratio:+.2f}", f"{ratio:+.2f}")
             if error != error
             else (f"{ratio:+.2f} ± {error:.2f}", f"{ratio:+.2f}±{error:.2f}"),
-            "–" if decided is None else (decided.in_words(model.class_names, i), _set_in_short(decided, model.class_names, i)),
+            "–" if decided is None else (decided.describe(model.class_names, i), _set_in_short(decided, model.class_names, i)),
             _novelty(predictions, i, warnings[i]),
             str(predictions.passes[i]),
             *([seen[i]] if any(seen) else []),
@@ -170,7 +180,7 @@ def _percent(probability: float, error: float) -> tuple[str, str]:
     return (f"{percent} ± {100 * error:.1f} %" if error == error else f"{percent} %"), percent
 
 
-def _set_in_short(decided: Decided, class_names: tuple[str, ...], i: int) -> str:
+def _set_in_short(decided: Decision, class_names: tuple[str, ...], i: int) -> str:
     if decided.answered is not None and not decided.answered[i]:
         return "abstains"
     members = decided.members(class_names, i)

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from bayescope.cli.options import NormaliseLabels, Positive, Strict, heed
+from bayescope.cli.options import NormaliseLabels, Positive, Strict, report_warnings
 from bayescope.cli.output import add_row, new_table, print_json, resumable, say, show
 from bayescope.cli.progress import bar
 from bayescope.cli.train import load
@@ -41,7 +41,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Measure again what --out holds.")] = False,
 ) -> None:
-    """Measure Bayescope beside discriminative networks on the same images.
+    """Compare Bayescope with discriminative networks on the same images.
 
     Example: bayescope compare caches/mass --out runs/mass-compared --config recipes/cbis_ddsm/mass_roi.toml --networks resnet18
 
@@ -65,7 +65,7 @@ def command(
     n_cells = len(plan(*wanted))
     loaded = load(data, settings.size, settings.seed, normalise_labels, strict)
     dataset = unseen_test(loaded)
-    heed(dataset.warnings[len(loaded.warnings) :], strict)
+    report_warnings(dataset.warnings[len(loaded.warnings) :], strict)
     check_class(positive, dataset.class_names)
     kept = resumable(lambda: f"{out} holds what was measured; go on with the same command")
     with kept, bar("training and measuring", n_cells) as done:

@@ -18,14 +18,14 @@ from bayescope.cli.options import (
     Prevalence,
     Resize,
     Strict,
-    heed,
     prior_from_text,
+    report_warnings,
 )
 from bayescope.cli.output import (
     add_row,
     check_free,
     complain,
-    in_words,
+    format_values,
     new_table,
     print_json,
     say,
@@ -90,7 +90,7 @@ def command(
             normalise_labels=normalise_labels,
             resize=resize,
             device=device,
-            warned=partial(heed, strict=strict),
+            warned=partial(report_warnings, strict=strict),
             progress=progress,
         )
     files = chosen.data.files
@@ -107,7 +107,7 @@ def command(
 
 
 def measures_table(title: str, measures: Mapping[str, Estimate], **others: Mapping[str, Estimate]) -> Table:
-    """A table of measures with their intervals, other observers beside."""
+    """A table of measures with their intervals, next to those of other observers."""
     table = new_table("measure", "value (95 % interval)", *(name.replace("_", " ") for name in others), title=title)
     for key, estimate in measures.items():
         add_row(table, key, str(estimate), *(str(other[key]) for other in others.values()))
@@ -117,12 +117,16 @@ def measures_table(title: str, measures: Mapping[str, Estimate], **others: Mappi
 def class_table(found: Evaluation) -> Table:
     """What belongs to a class, under its name: of the positive class, or of all."""
     title = "Each class against the rest" if found.positive is None else f"{found.positive} against the rest"
-    caption = f"predictive values at prevalence {in_words(found.prevalence)}; an image is called its most probable class"
-    table = new_table(Column("measure", kind="prose"), "value (95 % interval)", "images", title=title, caption=caption)
+    counts = ", ".join(f"{count} {name}" for name, count in found.class_counts.items())
+    caption = (
+        f"on {counts}; predictive values at prevalence {format_values(found.prevalence)}; an image is called its most probable "
+        "class"
+    )
+    table = new_table(Column("measure", kind="prose"), "value (95 % interval)", title=title, caption=caption)
     for name, rows in found.by_class.items():
         if found.positive in (None, name):
             for what, estimate in rows.items():
-                add_row(table, f"{what}, {name}", str(estimate), str(found.class_counts[name]))
+                add_row(table, f"{what}, {name}", str(estimate))
     return table
 
 

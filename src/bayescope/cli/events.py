@@ -1,4 +1,4 @@
-"""Training curves for TensorBoard, if asked for and installed."""
+"""Training curves for TensorBoard, if requested and installed."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import typer
 
 from bayescope.cli.classify import read_images
 from bayescope.cli.options import Device, Prevalence, Resize, prior_from_text
-from bayescope.cli.output import in_words, say, warn
+from bayescope.cli.output import format_values, say, warn
 
 if TYPE_CHECKING:
     from bayescope.inference.explain import Explanation, Unit
@@ -72,7 +72,7 @@ def _print(model: LikelihoodModel, found: Explanation, unit: Unit) -> None:
     from bayescope.inference.explain import PER_NAT
 
     scored_in_full, winner = found.predictions, found.winner
-    prevalence = f"prevalence {in_words(model.by_class(scored_in_full.class_prior))}"
+    prevalence = f"prevalence {format_values(model.by_class(scored_in_full.class_prior))}"
     say(found.title(unit))
     say(f"the rest mixed at {prevalence}" if found.against is None else f"at {prevalence}", style="dim")
     early = model.classify(found.pixels, scored_in_full.class_prior)

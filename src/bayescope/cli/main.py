@@ -1,4 +1,4 @@
-"""The ``bayescope`` command: its subcommands, and how an error reaches the user."""
+"""The ``bayescope`` command: subcommands, error messages and exit codes."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import typer
 
 from bayescope import __version__
 from bayescope.cli import classify, compare, demo, evaluate, explain, likelihood, prepare, report, sample, train
-from bayescope.cli.old_names import old_names_are_told, with_new_names
+from bayescope.cli.old_names import report_old_names, with_new_names
 from bayescope.cli.output import INTERRUPTED, any_output, complain
 from bayescope.errors import BayescopeError, RunError
 
@@ -58,7 +58,7 @@ def run() -> None:
     with any_output():
         try:
             _check_folder()
-            with old_names_are_told():
+            with report_old_names():
                 sys.argv[1:] = with_new_names(sys.argv[1:])
                 app()
         except BayescopeError as error:

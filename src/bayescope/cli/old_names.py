@@ -1,4 +1,4 @@
-"""Options and settings under their old names: understood once more, with a warning that gives the new one."""
+"""Deprecated names of options and settings: accepted with a warning that gives the new name."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ def with_new_names(arguments: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def old_names_are_told() -> Iterator[None]:
+def report_old_names() -> Iterator[None]:
     """Warnings of old names in a configuration are printed as every other warning of the command line."""
     with warnings.catch_warnings():
         shown = warnings.showwarning

@@ -1,4 +1,4 @@
-"""Options that several commands take, and what is made of them."""
+"""Options shared by several commands, and functions that interpret them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bayescope.cli.output import complain, in_words, warn
+from bayescope.cli.output import complain, format_values, warn
 
 if TYPE_CHECKING:
     from bayescope.types import Floats
@@ -31,7 +31,7 @@ Prevalence = Annotated[
     str | None,
     typer.Option(
         help="Class probabilities by name, e.g. cancer=0.01,normal=0.99 (default: the model's own, equal unless fitted or "
-        "saved with another). Bare numbers are taken in the order of the classes, which is then told."
+        "saved with another). Bare numbers are taken in the order of the classes, which is then printed."
     ),
 ]
 Positive = Annotated[
@@ -72,18 +72,18 @@ def prior_from_text(text: str | None, class_names: tuple[str, ...]) -> Floats | 
     if text is None:
         return None
     prior = check_prior(_named(text, class_names) if "=" in text else _bare(text, class_names), class_names)
-    complain(f"prevalence: {in_words(dict(zip(class_names, prior.tolist(), strict=True)))}", "dim")
+    complain(f"prevalence: {format_values(dict(zip(class_names, prior.tolist(), strict=True)))}", "dim")
     return prior
 
 
-def heed(warnings: Iterable[str], strict: bool = False) -> None:
+def report_warnings(warnings: Iterable[str], strict: bool = False) -> None:
     """Say each warning on standard error.  Raises DataError for them if ``strict``."""
     from bayescope.errors import DataError
 
-    told = [text for text in warnings if text]
-    if told and strict:
-        raise DataError("; ".join(told) + ". With --strict this is refused; mend the data, or leave --strict out")
-    for text in told:
+    found = [text for text in warnings if text]
+    if found and strict:
+        raise DataError("; ".join(found) + ". With --strict this is refused; correct the data, or leave --strict out")
+    for text in found:
         warn(text)
 
 

@@ -1,4 +1,4 @@
-"""What commands print.  Names, paths and classes are a user's words: never markup, and never broken over lines.
+"""Output of commands.  Names, paths and classes are printed as they are: never as markup, never broken over lines.
 
 Every encoding will do: a character that standard output cannot hold is written with ASCII characters.
 """
@@ -61,7 +61,7 @@ def any_output() -> Iterator[None]:
 
 
 class _Unfailing:
-    """Standard error for which no work is given up: once it cannot be written to, nothing more is said there."""
+    """Standard error for which no work is given up: once writing fails, nothing more is written there."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -165,7 +165,7 @@ def complain(text: str, style: str = "red") -> None:
 
 
 def warn(text: str) -> None:
-    """A warning on standard error, or nothing if there is nothing to tell."""
+    """Print a warning on standard error; nothing for a blank text."""
     if text:
         complain(f"warning: {text}", "yellow")
 
@@ -183,7 +183,7 @@ def finite(record: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def in_words(numbers: Mapping[str, float]) -> str:
+def format_values(numbers: Mapping[str, float]) -> str:
     """Numbers by class: ``cancer 0.01, normal 0.99``."""
     return ", ".join(f"{name} {number:.4g}" for name, number in numbers.items())
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayescope.cli.options import NormaliseLabels, Strict, frame_from_text, heed
+from bayescope.cli.options import NormaliseLabels, Strict, frame_from_text, report_warnings
 from bayescope.cli.output import print_json, resumable, say, warn
 from bayescope.cli.progress import counter
 from bayescope.data.archives import ARCHIVES, FOLDER
@@ -121,7 +121,7 @@ def command(
             workers=workers,
             max_broken=max_broken,
             force=force,
-            warned=partial(heed, strict=strict),
+            warned=partial(report_warnings, strict=strict),
             callback=counted,
         )
     if as_json:
@@ -129,7 +129,7 @@ def command(
         print_json({"summary": summary, "images": result.used, "broken": result.broken, "out": str(out)})
     else:
         say(str(result.summary))
-        say(_told(result, out))
+        say(_describe(result, out))
     _warn_of_broken(result)
 
 
@@ -139,7 +139,7 @@ def _kept(out: Path, begun: bool, force: bool) -> str:
     return f"{out} holds what was done; go on with the same command{', without --force' * force}"
 
 
-def _told(result: "Result", out: Path) -> str:
+def _describe(result: "Result", out: Path) -> str:
     if result.unchanged:
         return f"Nothing to do: {out} holds these {result.used} images already"
     trains = sum(result.summary.counts["train"].values()) > 0

@@ -21,7 +21,7 @@ _COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
 
 @contextmanager
 def bar(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """A bar for ``total`` items; the value is a function to tell of items done."""
+    """A bar for ``total`` items; the value is a function to call with the number of items done."""
     with Progress(*_COLUMNS, console=errors, disable=quiet, transient=not errors.is_terminal) as progress:
         task = progress.add_task(title, total=total)
         yield lambda done: progress.advance(task, done)
@@ -29,7 +29,7 @@ def bar(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[int],
 
 @contextmanager
 def counter(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar whose total is told with every call ``(done, total)``; shown once it is told."""
+    """A bar for a callback ``(done, total)``, shown once the total is known."""
     with Progress(*_COLUMNS, console=errors, transient=True) as progress:
         task = progress.add_task(title, total=None, visible=False)
         yield lambda done, total: progress.update(task, completed=done, total=total, visible=True)

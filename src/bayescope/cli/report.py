@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bayescope.cli.options import Device, NormaliseLabels, Positive, Prevalence, Strict, heed, prior_from_text
+from bayescope.cli.options import Device, NormaliseLabels, Positive, Prevalence, Strict, prior_from_text, report_warnings
 from bayescope.cli.output import check_free, say, warn
 from bayescope.cli.progress import stages
 
@@ -48,7 +48,7 @@ def command(
             class_prior=prior,
             normalise_labels=normalise_labels,
             device=device,
-            warned=partial(heed, strict=strict),
+            warned=partial(report_warnings, strict=strict),
             progress=progress,
         )
     warn(found.model.calibration.warning)

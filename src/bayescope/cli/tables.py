@@ -1,4 +1,4 @@
-"""Tables laid out for the width of a terminal: a line for each image, and no word broken; long names are shortened.
+"""Tables fitted to the width of the terminal: one line per image, long names shortened, no word broken.
 
 A table that is too wide is set closer and takes the short form of its heads and cells; then names are shortened and prose is
 wrapped; and if that is not enough, the columns are divided over several tables, each of which begins with the first column.
@@ -127,7 +127,7 @@ class _Grid:
 
 
 def fit(table: Table, width: int, gap: str = "…") -> tuple[str, list[rich_table.Table]]:
-    """The folder that all paths in ``table`` have in common, blank if none is said, and tables of at most ``width`` columns.
+    """The folder that all paths in ``table`` have in common, blank if none is printed, and tables of at most ``width`` columns.
 
     ``gap`` stands for what is left out of a name.
     """
@@ -164,7 +164,7 @@ def shorten_middle(name: str, width: int, gap: str = "…", tail: int = TAIL) ->
 def shorten_all(names: Sequence[str], width: int, gap: str = "…", tail: int = TAIL) -> list[str]:
     """Names shortened in the middle to ``width`` columns; different names stay different.
 
-    Where start and end do not tell two names apart, another share of start and end is taken, or else names are numbered.
+    Where start and end do not distinguish two names, other lengths of start and end are tried, or else names are numbered.
     """
     different = len(set(names))
     for kept in (tail, *range(width - 3, 0, -1)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayescope.cli.events import tensorboard_log
-from bayescope.cli.options import NormaliseLabels, Strict, heed
+from bayescope.cli.options import NormaliseLabels, Strict, report_warnings
 from bayescope.cli.output import complain, resumable, say, warn
 from bayescope.cli.progress import counter, training_bars
 from bayescope.config import describe
@@ -121,7 +121,7 @@ def load(
     strict: bool = False,
     unlabelled: Path | None = None,
 ) -> Dataset:
-    """Read ``data``, and images ``unlabelled`` beside them, with a progress bar.
+    """Read ``data``, and additional images ``unlabelled``, with a progress bar.
 
     Says which files of a folder were used, and what to know of the images.
 
@@ -139,7 +139,7 @@ def load(
         with counter("reading images without labels") as count:
             found = with_unlabelled(found, unlabelled, size, count)
     found = replace(found, warnings=(*found.warnings, *overlaps(found)))
-    heed(found.warnings, strict)
+    report_warnings(found.warnings, strict)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Settings of the likelihood by the probability flow."""
+"""Settings of the likelihood computed by the probability flow."""
 
 from pydantic import Field
 

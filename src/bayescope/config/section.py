@@ -1,4 +1,4 @@
-"""What every section of the configuration has in common: strict keys, and old names understood once more."""
+"""The base class of all sections of the configuration: strict keys, and deprecated names accepted with a warning."""
 
 import warnings
 from collections.abc import Mapping
@@ -31,8 +31,8 @@ class Section(BaseModel):
                 raise ValueError(f"{name} alone, which {key} is called now")
             new = cls.old_values.get(name, {}).get(value, value) if isinstance(value, str) else value
             if name != key or new is not value:
-                told, now = (key, name) if new is value else (f'{key} = "{value}"', f'{name} = "{new}"')
-                warnings.warn(f"configuration: {told} is now called {now}; change it", RenamedWarning, stacklevel=2)
+                old, now = (key, name) if new is value else (f'{key} = "{value}"', f'{name} = "{new}"')
+                warnings.warn(f"configuration: {old} is now called {now}; change it", RenamedWarning, stacklevel=2)
             found[name] = new
         return found
 

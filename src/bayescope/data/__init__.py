@@ -1,1 +1,1 @@
-"""Labelled image sets: files and archives read, split and prepared."""
+"""Labelled image sets: reading, splitting and preparing files and archives."""

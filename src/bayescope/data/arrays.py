@@ -1,4 +1,4 @@
-"""Arrays of images as users of Python hold them: which axis is what, told before a number is read.
+"""Checks of image arrays passed from Python: number and order of the axes, data type and range.
 
 Images are ``(n, channel, height, width)`` with 1, 3 or 4 channels, or ``(n, height, width)``.  Any other number of channels has
 to be declared, since an array of so many is mostly one with its channels last, or of volumes.
@@ -54,8 +54,8 @@ def stacked(X: Any) -> Any:
         return X
     shapes = {tuple(image.shape) for image in X}
     if len(shapes) > 1:
-        told = ", ".join(map(str, sorted(shapes)[:3])) + (", …" if len(shapes) > 3 else "")
-        raise DataError(f"X holds images of {len(shapes)} shapes, {told}; expected one. Resize them to one size first")
+        described = ", ".join(map(str, sorted(shapes)[:3])) + (", …" if len(shapes) > 3 else "")
+        raise DataError(f"X holds images of {len(shapes)} shapes, {described}; expected one. Resize them to one size first")
     return np.stack(list(X)) if isinstance(X, np.ndarray) else X
 
 
@@ -114,6 +114,6 @@ def _is_channels_last(shape: Sequence[int]) -> bool:
 
 def _refuse_undeclared(shape: Shape, declared: Shape) -> None:
     raise DataError(
-        f"X of shape {shape}; image_shape says {declared} (channel, height, width). Give images of this shape, or fit anew "
+        f"X of shape {shape}; image_shape says {declared} (channel, height, width). Give images of this shape, or fit again "
         "with another image_shape"
     )

@@ -1,4 +1,4 @@
-"""Images with identical pixels, and images of one patient: what may not stand on both sides of a split.
+"""Images with identical pixels and images of one patient, which must not be in more than one split.
 
 An image is known by the SHA-256 of its pixels, whatever its name or file format.  One pass over the pixels finds all copies.
 """
@@ -41,20 +41,22 @@ def copy_groups(hashes: Sequence[str], patients: Sequence[str] | None) -> tuple[
 
 
 def overlaps(data: Dataset) -> list[str]:
-    """What to tell of images and patients that are in more than one split, and of copies with different labels; or nothing."""
+    """Warnings about images and patients in more than one split, and about copies with different labels."""
     parts: list[tuple[str, ImageSet]] = [(name, getattr(data, name)) for name in SPLITS]
     hashes = {name: pixel_hashes(images.pixels) for name, images in parts}
-    told = list(_pairs({name: set(found) for name, found in hashes.items()}, hashes, "have pixels identical to an image in"))
+    warnings = list(
+        _pairs({name: set(found) for name, found in hashes.items()}, hashes, "have pixels identical to an image in")
+    )
     if all(images.groups is not None for _, images in parts):
         owners = {name: list(images.groups or ()) for name, images in parts}
-        told += _pairs({name: set(found) for name, found in owners.items()}, owners, "are of patients who are also in")
+        warnings += _pairs({name: set(found) for name, found in owners.items()}, owners, "are of patients who are also in")
     labels: defaultdict[str, set[int]] = defaultdict(set)
     for name, images in parts:
         for found, label in zip(hashes[name], images.labels.tolist(), strict=True):
             labels[found].add(label)
     if torn := sum(len(found) > 1 for found in labels.values()):
-        told.append(f"images with several labels: {torn}")
-    return told
+        warnings.append(f"images with several labels: {torn}")
+    return warnings
 
 
 def unseen_test(data: Dataset) -> Dataset:

@@ -1,4 +1,4 @@
-"""Labelled images, in memory or mapped from a file, and the scale that takes stored pixels to the model's."""
+"""Labelled images, in memory or memory-mapped, and the scaling of stored pixel values to the model's range."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,21 +7,32 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.formats.resize import Sizing
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.errors import DataError
 from bayescope.types import Labels, Pixels
 
 _A_PICTURE = 64
-"""Pixels from which on images are told from rows of a table, which may lie within 0 to 1 by chance."""
+"""Fewest pixels of an image: rows of a table may lie within 0 to 1 by chance."""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images ``(n, channel, height, width)`` as stored (8 or 16 bit, or float32), labels ``(n,)`` and names.
+    """Labelled images.
 
-    ``groups``: whose image each is, where that is known; images of one patient are not independent.
+    Parameters
+    ----------
+    pixels : ndarray of shape (n, channel, height, width)
+        Pixel values as stored: uint8, uint16 or float32.
+    labels : ndarray of shape (n,)
+        Index of the class of each image.
+    class_names : tuple of str
+        Names of the classes.
+    names : tuple of str
+        Name of each image.
+    groups : tuple of str, optional
+        Patient of each image; images of one patient are not independent.
     """
 
     pixels: Pixels
@@ -43,7 +54,18 @@ class ImageSet:
         return channels, height, width
 
     def subset(self, indices: NDArray[np.integer] | Sequence[int]) -> "ImageSet":
-        """The images at ``indices``, in that order; one stretch of them stays mapped from its file."""
+        """Select images.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Positions of the images; consecutive ones remain memory-mapped.
+
+        Returns
+        -------
+        ImageSet
+            The images at ``indices``, in this order.
+        """
         chosen = np.asarray(indices, dtype=np.int64)
         is_stretch = len(chosen) > 0 and (np.diff(chosen) == 1).all()
         pixels = self.pixels[chosen[0] : chosen[-1] + 1] if is_stretch else self.pixels[chosen]
@@ -61,7 +83,27 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits of a labelled image set, where it came from, and what was done to split it."""
+    """A labelled image set, divided into training, validation and test images.
+
+    Parameters
+    ----------
+    train, val, test : ImageSet
+        The three splits.
+    source : str
+        Where the images come from.
+    notes : tuple of str
+        How they were split and prepared.
+    warnings : tuple of str
+        What to know before trusting results.
+    preparation : Preparation, optional
+        How the images were prepared from mammograms; None if they were not.
+    sizing : str, default "unchanged"
+        How the images were resized when they were read: ``"unchanged"`` or ``"fitted"``.
+    files : FileSummary
+        The files of the folder that was read; empty for other sources.
+    unlabelled : ImageSet, optional
+        Images without labels (each -1), for training p(x); none of them is in ``val`` or ``test``.
+    """
 
     train: ImageSet
     val: ImageSet
@@ -74,7 +116,7 @@ class Dataset:
     """How the images were prepared from mammograms; None if they were not."""
     sizing: Sizing = "unchanged"
     """How the images were brought to one size when they were read."""
-    files: FileAccount = field(default_factory=FileAccount)
+    files: FileSummary = field(default_factory=FileSummary)
     """What lay in the folder that was read; empty if the images came from anything else."""
     unlabelled: ImageSet | None = None
     """Images without labels (each -1), which teach what images look like; none of val or test."""
@@ -96,9 +138,14 @@ class Dataset:
 
 @dataclass(frozen=True)
 class PixelScale:
-    """Linear map of stored pixel values: ``low`` becomes -1 and ``high`` +1.
+    """Linear map of stored pixel values to the model's range: ``low`` becomes -1 and ``high`` +1.
 
-    ``lowest`` and ``highest``: values of the training images, where these are floats, whose type tells no range.
+    Parameters
+    ----------
+    low, high : float
+        Stored values.
+    lowest, highest : float, optional
+        Range of the training images, where these are floats, whose type gives no range.
     """
 
     low: float
@@ -108,7 +155,19 @@ class PixelScale:
 
     @classmethod
     def of(cls, pixels: Pixels) -> "PixelScale":
-        """8 bit: 0..255; 16 bit: 0..2^k-1, the fewest bits k ≥ 8 that hold the maximum; float: mean ± 2 deviations."""
+        """The scale of training images.
+
+        Parameters
+        ----------
+        pixels : ndarray
+            8 bit: 0 to 255; 16 bit: 0 to 2^k - 1, with the fewest bits k ≥ 8 that hold the maximum; float: mean ± 2 standard
+            deviations.
+
+        Returns
+        -------
+        PixelScale
+            The scale.
+        """
         if pixels.dtype == np.uint8:
             return cls(0.0, 255.0)
         if pixels.dtype == np.uint16:
@@ -118,18 +177,51 @@ class PixelScale:
         return cls(mean - reach, mean + reach, float(pixels.min()), float(pixels.max()))
 
     def is_beyond(self, lowest: float, highest: float) -> bool:
-        """Whether values reach further beyond the floats trained on than these reach from their lowest to their highest."""
+        """Whether a range of values is far outside that of the training images.
+
+        Parameters
+        ----------
+        lowest, highest : float
+            Range of values of an image.
+
+        Returns
+        -------
+        bool
+            True if it extends beyond the training images' range by more than its width; False for integers.
+        """
         if self.lowest is None or self.highest is None:
             return False
         width = self.highest - self.lowest or abs(self.highest) or 1.0
         return lowest < self.lowest - width or highest > self.highest + width
 
     def to_model(self, pixels: Pixels) -> NDArray[np.float32]:
-        """About [-1, 1], float32."""
+        """Stored values in the model's range.
+
+        Parameters
+        ----------
+        pixels : ndarray
+            Stored values.
+
+        Returns
+        -------
+        ndarray of float32
+            Values of about -1 to 1.
+        """
         return ((pixels.astype(np.float32) - self.low) * (2.0 / (self.high - self.low)) - 1.0).astype(np.float32)
 
     def to_display(self, x: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Model values ``(n, channel, h, w)`` as 8-bit pictures ``(n, h, w)`` or ``(n, h, w, 3)``."""
+        """Model values as 8-bit images.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, channel, height, width)
+            Values of about -1 to 1.
+
+        Returns
+        -------
+        ndarray of uint8
+            ``(n, height, width)``, or ``(n, height, width, 3)`` for colour.
+        """
         byte = np.clip((x + 1.0) * 127.5, 0, 255).round().astype(np.uint8)
         return byte[:, 0] if x.shape[1] == 1 else np.moveaxis(byte[:, :3], 1, -1)
 
@@ -150,7 +242,7 @@ def as_stored(pixels: Pixels, pixel_type: str, scale: PixelScale, name: str) -> 
 
 
 def unlike_training(pixels: Pixels, scale: PixelScale) -> str:
-    """What to tell of an image with values beyond those ``scale`` is of, or that fill little of it; or blank.
+    """A warning for an image with values outside the range of ``scale``, or that use little of it; or blank.
 
     Integers: above the bits of the training images, or below a sixteenth of their range.  Floats: further beyond the training
     images' values than these reach, within a sixteenth of the scale, mean ± 2 deviations, or within 0 to 1 where that goes well
@@ -158,10 +250,10 @@ def unlike_training(pixels: Pixels, scale: PixelScale) -> str:
     """
     if scale.lowest is not None and scale.highest is not None:
         lowest, highest = float(pixels.min()), float(pixels.max())
-        told = f"values of {lowest:g} to {highest:g}, the training images' are {scale.lowest:g} to {scale.highest:g}"
+        values = f"values of {lowest:g} to {highest:g}, the training images' are {scale.lowest:g} to {scale.highest:g}"
         is_narrow = 0 < highest - lowest < (scale.high - scale.low) / 16
         is_unit = pixels.size >= _A_PICTURE and 0 <= lowest < highest <= 1 and scale.low < -0.5
-        return f"{told}: it may be in other units" if is_narrow or is_unit or scale.is_beyond(lowest, highest) else ""
+        return f"{values}: it may be in other units" if is_narrow or is_unit or scale.is_beyond(lowest, highest) else ""
     highest, usual = int(pixels.max()), int(scale.high)
     if highest > usual:
         return f"values above {usual}, the most that the training images can hold: it may be of more bits than they are"

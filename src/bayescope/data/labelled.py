@@ -1,4 +1,4 @@
-"""Labelled images before they are split: all of a source, with the split it gives, if any."""
+"""Labelled images before they are split, with the split given by their source, if any."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescope.data.dataset import Dataset, ImageSet, check_labels
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.formats.resize import Sizing
 from bayescope.data.preparation.mammogram import Preparation
 
@@ -27,7 +27,7 @@ class LabelledImages:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     preparation: Preparation | None = None
-    files: FileAccount = field(default_factory=FileAccount)
+    files: FileSummary = field(default_factory=FileSummary)
     sizing: Sizing = "unchanged"
 
     def dataset(self, split: NDArray[np.str_], *notes: str) -> Dataset:

@@ -1,4 +1,4 @@
-"""The one door for labelled image sets: a MedMNIST file, a folder of class folders, a case table, or a prepared cache."""
+"""Loads a labelled image set: a MedMNIST file, a folder of class folders, a case table, or a prepared cache."""
 
 from pathlib import Path
 
@@ -19,11 +19,39 @@ def load_dataset(
     callback: Callback = lambda done, total: None,
     normalise_labels: bool = False,
 ) -> Dataset:
-    """Open what ``path`` is, in three splits.
+    """Load a labelled image set, divided into training, validation and test images.
 
-    ``size`` brings images of a folder or table to ``size`` by ``size`` pixels; ``seed`` draws the split where none is given;
-    ``callback(done, total)`` hears of files read; ``normalise_labels``: labels and patients that differ in spelling only are
-    taken for the same.  Raises DataError saying what was found, what was expected and what to do.
+    Parameters
+    ----------
+    path : Path
+        A MedMNIST ``.npz`` file, a folder with one folder of images per class, a case table ``path,label[,patient][,split]``,
+        or a cache of ``bayescope prepare``.
+    size : int, optional
+        Side in pixels to which images of a folder or table are resized (default: they are not).
+    seed : int, default 0
+        Seed of the split, where the source gives none.
+    callback : callable, optional
+        Called with ``(done, total)`` as files are read.
+    normalise_labels : bool, default False
+        Whether labels and patients that differ only in spelling are taken as the same.
+
+    Returns
+    -------
+    Dataset
+        The three splits, with the warnings found on reading.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read or used; the message says what was found, what was expected and what to do.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from bayescope import load_dataset
+    >>> data = load_dataset(Path("breastmnist.npz"))  # doctest: +SKIP
+    >>> data.train.pixels.shape  # doctest: +SKIP
+    (546, 1, 28, 28)
     """
     path = _checked(path)
     if (cases := _cases(path, normalise_labels, partial=False)) is not None:

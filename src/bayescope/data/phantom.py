@@ -1,4 +1,4 @@
-"""A phantom whose truth is known: lesions in 1/f³ texture, and the ideal observer of them.
+"""A phantom with a known likelihood: lesions in 1/f³ texture, and their ideal observer.
 
 Textures as in mammographic model-observer work (Burgess et al., J. Opt. Soc. Am. A 2001): a Gaussian field of power
 spectrum 1/f³ (unit variance) plus white detector noise.  Three classes: normal texture, a mass (designer nodule) and a

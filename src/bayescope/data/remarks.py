@@ -1,16 +1,16 @@
-"""What is to be told of images, the same words of several of them told once."""
+"""Remarks on images, grouped: identical remarks on several images are reported once."""
 
 from collections.abc import Callable
 
 
 class Remarks:
-    """Remarks on images by their words; ``lines`` tells each once, with the number of images and the first one's name."""
+    """Remarks on images by their words; ``lines`` gives each once, with the number of images and the first one's name."""
 
     def __init__(self) -> None:
         self._names: dict[str, list[str]] = {}
 
     def of(self, name: str) -> Callable[[str], None]:
-        """What hears remarks on the image ``name``."""
+        """A function that records remarks on the image ``name``."""
         return lambda text: self._names.setdefault(text, []).append(name)
 
     def lines(self) -> tuple[str, ...]:

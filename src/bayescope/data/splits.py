@@ -1,4 +1,4 @@
-"""How the cases of an archive are divided into train, val and test: as published, without leaks, or in folds, by patient.
+"""Division of the cases of an archive into train, val and test: as published, without leaks, or in folds, by patient.
 
 And how an array of images is divided into two parts.
 """
@@ -25,7 +25,7 @@ class Split:
     ``official`` is the archive's own split; ``leak-free`` the same with every patient it has on both sides moved wholly
     to train; ``folds`` tests on part ``fold`` of ``folds``, drawn by patient and stratified by label.  Validation is a
     ``val_fraction`` of train, drawn by patient, none if 0.  Draws depend on ``seed`` and the tables, not on which images are
-    there, except where file names alone tell the patient.  Raises ConfigError where a value is out of range.
+    there, except where file names alone identify the patient.  Raises ConfigError where a value is out of range.
     """
 
     scheme: str = "official"

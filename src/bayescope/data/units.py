@@ -1,4 +1,4 @@
-"""Whether the numbers of an array mean what those of the training images mean."""
+"""Checks that pixel values of an array are in the units of the training images."""
 
 import numpy as np
 from numpy.typing import NDArray

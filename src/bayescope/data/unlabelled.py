@@ -1,7 +1,7 @@
-"""Images without labels, which teach a model what images look like: a folder, a table, a MedMNIST file or a cache.
+"""Images without labels for semi-supervised training: a folder, a table, a MedMNIST file or a cache.
 
 Labels and class folders are not looked at.  Where there are splits, only training images are taken; and none that the labelled
-data hold already, lest a validation or test image be learned.
+data already contain, so that no validation or test image is used in training.
 """
 
 from collections.abc import Callable
@@ -34,8 +34,9 @@ _NPZ_KEYS = ("train_images", "images")
 def with_unlabelled(
     data: Dataset, path: Path, size: int | None = None, callback: Callable[[int, int], None] = lambda done, total: None
 ) -> Dataset:
-    """``data`` with the images of ``path`` beside its training images.  ``size`` and ``callback`` as of ``load_dataset``.
+    """``data`` with the images of ``path`` added to its training images, without labels.
 
+    ``size`` and ``callback`` are those of ``load_dataset``.
     Raises DataError if they cannot be read, are of another shape, type or preparation, or none is left.
     """
     with reading(path):

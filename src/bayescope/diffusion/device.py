@@ -1,4 +1,4 @@
-"""Where tensors live and in which precision, by Lightning Fabric."""
+"""Device and precision of tensors, by Lightning Fabric."""
 
 from lightning_fabric import Fabric
 

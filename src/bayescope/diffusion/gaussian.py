@@ -1,4 +1,4 @@
-"""The oracle: exact denoiser and exact density of class-conditional Gaussian mixtures.
+"""Exact denoiser and density of class-conditional Gaussian mixtures, as a reference.
 
 With ``p(x|y) = Σ_j w_yj N(x; μ_j, Σ_j)`` and z = x + σ n, all in closed form::
 

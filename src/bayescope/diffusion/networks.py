@@ -1,4 +1,4 @@
-"""The denoisers that the configuration can name: a network each, with its preconditioning."""
+"""The denoisers available to the configuration: each a network with its preconditioning."""
 
 from collections.abc import Callable
 
@@ -24,8 +24,8 @@ def build_denoiser(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
 
 def _fast(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
     channels, n_classes = statistics.channels_and_classes
-    image_beside = config.csp_filters == 0
-    net = UNet(channels, n_classes, config.widths, config.blocks, config.dropout, image_beside, config.fold)
+    append_image = config.csp_filters == 0
+    net = UNet(channels, n_classes, config.widths, config.blocks, config.dropout, append_image, config.fold)
     return SpectralDenoiser(net, statistics)
 
 

@@ -1,4 +1,4 @@
-"""Solving dy/ds = f(s, y) for a batch in which no row's answer depends on the others.
+"""Solvers of dy/ds = f(s, y) for a batch whose rows are independent of each other.
 
 Explicit Runge-Kutta methods by their Butcher tableaux (Hairer, Nørsett & Wanner 1993, II.1, II.4, II.5): ``heun`` and
 ``rk4`` take one step between neighbouring points of a grid; :class:`DormandPrince` 5(4) gives every row its own step

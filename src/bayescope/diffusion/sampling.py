@@ -1,4 +1,4 @@
-"""Images drawn from p(x|y), and images carried to another noise level, along the probability flow.
+"""Sampling from p(x|y), and transport of images to another noise level, by the probability flow.
 
 ``dz/dσ = (z - D(z; σ, y))/σ``, by Heun's method of second order (Karras et al. 2022, Algorithm 1).
 """

@@ -1,4 +1,4 @@
-"""One coordinate: the noise-to-signal ratio σ.  Grids of it, its density in training, and maps to other schedules.
+"""Noise levels σ (the noise-to-signal ratio): grids, training densities, and conversion to other diffusion schedules.
 
 An image x is seen as z = x + σ n, n ~ N(0, I).  A diffusion schedule is another way to walk along σ: at its time t it
 shows ``x_t = α (x + σ n)``.
@@ -42,7 +42,15 @@ class LevelDensity(Protocol):
 
 @dataclass(frozen=True)
 class LogNormal:
-    """Training density: log σ ~ N(mean, std²) (Karras et al. 2022)."""
+    """Training density: log σ ~ N(mean, std²) (Karras et al. 2022).
+
+    Parameters
+    ----------
+    mean : float, default -0.8
+        Mean of log σ.
+    std : float, default 1.4
+        Standard deviation of log σ.
+    """
 
     mean: float = -0.8
     std: float = 1.4
@@ -70,7 +78,18 @@ class Schedule(ABC):
         return 1.0
 
     def scale(self, sigma: Tensor) -> Tensor:
-        """α, by which the schedule shrinks what it shows: variance preserving unless said otherwise."""
+        """α, the factor of the image and its noise: variance preserving by default.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Of the same shape.
+        """
         return torch.rsqrt(1 + sigma.square())
 
     def to_schedule(self, z: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,10 +109,34 @@ class VP(Schedule):
             raise ConfigError(f"VP: beta_min {self.beta_min}, beta_max {self.beta_max}; expected 0 < beta_min <= beta_max")
 
     def sigma(self, t: Tensor) -> Tensor:
+        """Noise level at a time.
+
+        Parameters
+        ----------
+        t : Tensor
+            Times.
+
+        Returns
+        -------
+        Tensor
+            σ.
+        """
         return torch.expm1(t.square() * (0.5 * (self.beta_max - self.beta_min)) + t * self.beta_min).sqrt()
 
     def time(self, sigma: Tensor) -> Tensor:
         # The root of the quadratic in the form that loses no digits for small σ.
+        """Time at which a noise level is passed.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Times.
+        """
         exponent = torch.log1p(sigma.square())
         return 2 * exponent / (self.beta_min + (self.beta_min**2 + 2 * (self.beta_max - self.beta_min) * exponent).sqrt())
 
@@ -110,12 +153,48 @@ class VE(Schedule):
             raise ConfigError(f"VE: sigma_min {self.sigma_min}, sigma_max {self.sigma_max}; expected 0 < sigma_min < sigma_max")
 
     def sigma(self, t: Tensor) -> Tensor:
+        """Noise level at a time.
+
+        Parameters
+        ----------
+        t : Tensor
+            Times.
+
+        Returns
+        -------
+        Tensor
+            σ.
+        """
         return self.sigma_min * (t * math.log(self.sigma_max / self.sigma_min)).exp()
 
     def time(self, sigma: Tensor) -> Tensor:
+        """Time at which a noise level is passed.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Times.
+        """
         return (sigma / self.sigma_min).log() / math.log(self.sigma_max / self.sigma_min)
 
     def scale(self, sigma: Tensor) -> Tensor:
+        """1: variance exploding.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Of the same shape.
+        """
         return torch.ones_like(sigma)
 
 
@@ -129,9 +208,33 @@ class Cosine(Schedule):
         return 0.9936
 
     def sigma(self, t: Tensor) -> Tensor:
+        """Noise level at a time.
+
+        Parameters
+        ----------
+        t : Tensor
+            Times.
+
+        Returns
+        -------
+        Tensor
+            σ.
+        """
         return torch.tan(t * (math.pi / 2))
 
     def time(self, sigma: Tensor) -> Tensor:
+        """Time at which a noise level is passed.
+
+        Parameters
+        ----------
+        sigma : Tensor
+            Noise levels.
+
+        Returns
+        -------
+        Tensor
+            Times.
+        """
         return torch.atan(sigma) * (2 / math.pi)
 
 

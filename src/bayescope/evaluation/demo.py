@@ -1,4 +1,4 @@
-"""The data and settings of the demo, a phantom whose truth is known, and its ideal observer."""
+"""Data and settings of the demo: a phantom with a known likelihood, and its ideal observer."""
 
 from dataclasses import dataclass
 from pathlib import Path

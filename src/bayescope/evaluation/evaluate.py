@@ -1,4 +1,4 @@
-"""How well a trained model does on labelled images: discrimination, calibration, prediction sets and abstention."""
+"""Evaluation of a trained model on labelled images: discrimination, calibration, prediction sets and abstention."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,10 +36,30 @@ def evaluate(
     callback: Callable[[int], None] = lambda images: None,
     test_novelty: bool = False,
 ) -> Evaluation:
-    """Score ``images``, whose classes and pixels are as the model has them, and measure the answers.
+    """Score labelled images and measure the predictions.
 
-    ``class_prior``, ``disagreement_rate``, ``max_passes`` and ``test_novelty`` as of :meth:`LikelihoodModel.classify`;
-    ``positive``: the class of the headline.  Raises ConfigError for an unknown class.
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model.
+    images : ImageSet
+        Images of the model's classes, size and pixel type.
+    class_prior, disagreement_rate, max_passes, callback, test_novelty
+        As for :meth:`LikelihoodModel.classify`.
+    positive : str, optional
+        Class of the headline.
+
+    Returns
+    -------
+    Evaluation
+        The measures.
+
+    Raises
+    ------
+    ConfigError
+        If ``positive`` is not a class, or a setting of scoring is not possible.
+    DataError
+        If the images do not fit the model.
     """
     check_class(positive, model.class_names)
     predictions = model.classify(images.pixels, class_prior, disagreement_rate, max_passes, callback, test_novelty)

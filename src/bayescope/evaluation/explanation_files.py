@@ -1,4 +1,4 @@
-"""Pictures and arrays of an explanation, as the contents of files."""
+"""Images and arrays of an explanation, as the contents of files."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Labelled images as a model takes them: of its classes, size, channels and type of pixels."""
+"""Labelled images converted for a model: to its classes, size, channels and pixel type."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.tables.cases import Callback
 from bayescope.errors import DataError
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.read import as_model_takes, told_once
+from bayescope.inference.read import convert_for_model, summarise_remarks
 from bayescope.inference.sizing import check_sizing, resize_remedy
 
 
@@ -32,15 +32,15 @@ def load_for_model(
     data = load_images(path, _size_to_read(model, path, resize), callback, normalise_labels)
     if data.preparation != model.preparation:
         raise DataError(
-            f"{path.name}: images prepared otherwise ({_told(data.preparation)}) than the model's "
-            f"({_told(model.preparation)}). Give a cache of `bayescope prepare` with the settings of the one trained on"
+            f"{path.name}: images prepared differently ({_describe(data.preparation)}) than the model's "
+            f"({_describe(model.preparation)}). Give a cache of `bayescope prepare` with the settings of the one trained on"
         )
     data = _of_model_size(model, data, resize)
     numbers, warning = class_numbers(data.images.class_names, model.class_names, path.name)
-    pixels, remarks = as_model_takes(model, data.images.pixels, path.name)
+    pixels, remarks = convert_for_model(model, data.images.pixels, path.name)
     images = replace(data.images, pixels=pixels, labels=np.array(numbers)[data.images.labels], class_names=model.class_names)
-    told = (*data.warnings, *told_once(data.images.names, remarks), *filter(None, [warning]))
-    return replace(data, images=images, warnings=told)
+    warnings = (*data.warnings, *summarise_remarks(data.images.names, remarks), *filter(None, [warning]))
+    return replace(data, images=images, warnings=warnings)
 
 
 def class_numbers(found: tuple[str, ...], expected: tuple[str, ...], source: str) -> tuple[list[int], str]:
@@ -91,7 +91,7 @@ def _of_model_size(model: LikelihoodModel, data: LabelledImages, resize: bool) -
     return replace(data, warnings=(*data.warnings, warning))
 
 
-def _told(preparation: Preparation | None) -> str:
+def _describe(preparation: Preparation | None) -> str:
     return "not at all" if preparation is None else ", ".join(f"{k} {v}" for k, v in preparation.to_dict().items())
 
 

@@ -1,4 +1,4 @@
-"""Progress of a task of several stages, for whoever shows it."""
+"""Progress of a task with several stages, reported to a callback."""
 
 from collections.abc import Callable
 

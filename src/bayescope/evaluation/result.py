@@ -21,7 +21,15 @@ _TINY = 1e-9
 
 @dataclass(frozen=True)
 class Trust:
-    """A measure of calibration, and what it would be of exactly right probabilities on as many images."""
+    """A measure of calibration, with the value expected of perfectly calibrated probabilities.
+
+    Parameters
+    ----------
+    measured : Estimate
+        The measured value.
+    expected_if_calibrated : Estimate
+        The value expected of perfectly calibrated probabilities on as many images.
+    """
 
     measured: Estimate
     expected_if_calibrated: Estimate
@@ -29,12 +37,26 @@ class Trust:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured of ``model`` on ``images``; every number of a class stands under its name.
+    """Measures of a model on labelled images; values of classes are by name.
 
-    ``measures``: of all classes together; ``by_class``: each class against the rest, predictive values at
-    ``predictions.class_prior``;
-    ``trust``: calibration of each class's ratios; ``decisions``: what prediction sets and abstention promise and how they did,
-    None if the model has none; ``positive``: the class of the headline, if one was named.
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model.
+    images : ImageSet
+        The images.
+    predictions : Predictions
+        Predictions of the images.
+    measures : mapping of str to Estimate
+        Measures of all classes together.
+    by_class : mapping of str to mapping
+        Measures of each class against the rest; predictive values at ``predictions.class_prior``.
+    trust : mapping of str to mapping
+        Calibration of each class's ratios.
+    decisions : dict or None
+        Guaranteed and measured rates of prediction sets and abstention; None if the model has none.
+    positive : str, optional
+        Class of the headline.
     """
 
     model: LikelihoodModel
@@ -63,7 +85,18 @@ class Evaluation:
         return {name: self.model.by_class(row) for name, row in zip(self.model.class_names, counts, strict=True)}
 
     def to_dict(self, chosen: ChosenImages | None = None) -> dict[str, Any]:
-        """All of it as JSON can hold it, with how the images were ``chosen``."""
+        """The evaluation as values for JSON.
+
+        Parameters
+        ----------
+        chosen : ChosenImages, optional
+            How the images were selected.
+
+        Returns
+        -------
+        dict
+            What ``bayescope evaluate --json`` prints.
+        """
         model, groups = self.model, self.images.groups
         record: dict[str, Any] = {}
         if chosen:

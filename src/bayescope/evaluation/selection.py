@@ -1,4 +1,4 @@
-"""Which labelled images a trained model is measured on: never one it was trained or validated on, unless asked for by name."""
+"""Selection of the labelled images to measure a model on: unseen ones, unless others are requested by name."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayescope.data.copies import pixel_hashes
 from bayescope.data.dataset import ImageSet
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.names import printable
 from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.tables.cases import Callback
@@ -32,10 +32,22 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class ChosenImages:
-    """The ``images`` to measure, of the split ``name`` of ``data``; ``all`` where it is every unseen image.
+    """The images to measure a model on, and what to know about them.
 
-    ``seen``: whether the run was trained or validated on them, so that they say nothing of new images; ``left_out``: images
-    that were passed over, by reason; ``warnings``: what to know before trusting the result.
+    Parameters
+    ----------
+    images : ImageSet
+        The selected images.
+    name : str
+        Their split, or ``"all"`` for every unseen image.
+    data : LabelledImages
+        The data they were selected from.
+    seen : bool
+        Whether the run was trained or validated on them, so that results do not apply to new images.
+    left_out : dict of str to int
+        Number of images left out, by reason.
+    warnings : tuple of str
+        What to know before trusting results.
     """
 
     images: ImageSet
@@ -55,18 +67,64 @@ def unseen_images(
     normalise_labels: bool = False,
     resize: bool = False,
 ) -> ChosenImages:
-    """The labelled images at ``data`` to measure a run on: read as :func:`load_for_model`, chosen as :func:`choose_images`.
+    """Read labelled images and select those to measure a run on.
 
-    Raises ConfigError for an unknown split before anything is read.
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model of the run.
+    run : Path
+        Run folder.
+    data : Path
+        Labelled images, as for :func:`bayescope.data.load.load_dataset`.
+    split : str, default "auto"
+        As for :func:`choose_images`.
+    callback : callable, optional
+        Called with ``(done, total)`` as files are read.
+    normalise_labels : bool, default False
+        Whether labels and patients that differ only in spelling are taken as the same.
+    resize : bool, default False
+        Whether images of another size are resized to the model's.
+
+    Returns
+    -------
+    ChosenImages
+        The selected images.
+
+    Raises
+    ------
+    ConfigError
+        If the split is unknown; before anything is read.
+    DataError
+        If the data cannot be read, do not fit the model, or contain no unseen image.
     """
     check_choice(split)
     return choose_images(load_for_model(model, data, callback, normalise_labels, resize), read_record(run), split)
 
 
 def images_of_cache(model: LikelihoodModel, cache: Path, split: str = "test") -> ModelInput:
-    """The images of one split of a cache of ``bayescope prepare``, or of ``"all"``, mapped from its file.
+    """Images of one split of a prepared cache, memory-mapped.
 
-    Raises ConfigError for an unknown split, DataError if the split has no images or they do not fit the model.
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model they are for.
+    cache : Path
+        Folder written by ``bayescope prepare``.
+    split : str, default "test"
+        ``"train"``, ``"val"``, ``"test"`` or ``"all"``.
+
+    Returns
+    -------
+    ModelInput
+        The images.
+
+    Raises
+    ------
+    ConfigError
+        If the split is unknown.
+    DataError
+        If the split has no images or they do not fit the model.
     """
     if split not in (*SPLITS, "all"):
         raise ConfigError(f"split {split!r}; expected one of {', '.join(SPLITS)}, all")
@@ -77,12 +135,25 @@ def images_of_cache(model: LikelihoodModel, cache: Path, split: str = "test") ->
         raise DataError(f"{cache}: no image of split {split}; expected some. Give another --split, or --split all")
     found, n = data.images.subset(chosen), len(chosen)
     paths = tuple(cache / name for name in found.names)
-    names, nothing, files = tuple(map(printable, paths)), ((),) * n, FileAccount.of(n, ())
+    names, nothing, files = tuple(map(printable, paths)), ((),) * n, FileSummary.of(n, ())
     return ModelInput(names, paths, found.pixels, np.ones(n), nothing, (), False, (), files)
 
 
 def seen_splits(record: TrainingRecord | None, pixels: Pixels) -> list[str]:
-    """``train`` or ``val`` for each image that the run was trained or validated on, blank for the others: ``(n,)``."""
+    """The split of each image that the run was trained or validated on.
+
+    Parameters
+    ----------
+    record : TrainingRecord or None
+        Record of the run.
+    pixels : ndarray of shape (n, channel, height, width)
+        The images.
+
+    Returns
+    -------
+    list of str
+        ``"train"``, ``"val"``, or blank for unseen images.
+    """
     splits = [""] * len(pixels) if record is None else record.splits_of(pixels)
     return [split if split in _SEEN else "" for split in splits]
 
@@ -94,13 +165,33 @@ def check_choice(split: str) -> None:
 
 
 def choose_images(data: LabelledImages, record: TrainingRecord | None, split: str = "auto") -> ChosenImages:
-    """The images to measure a run on, by the ``record`` of what it was given (None: it keeps none).
+    """Select the images to measure a run on.
 
-    ``auto``: of the data it was trained on, those that were its test images, and test images that were added; of data that
-    hold less than half of the images it was trained on, every unseen image, whatever splits they have.  ``all``: every unseen
-    image.  ``test``, ``train``, ``val``: that split of the run, or, for other data, the unseen images of the split that they
-    give.  An image is seen if the run was trained or validated on it, or on an image of its patient.  Raises ConfigError for an
-    unknown split or one that the data do not give, DataError if no unseen image is left.
+    An image counts as seen if the run was trained or validated on it or on another image of its patient.
+
+    Parameters
+    ----------
+    data : LabelledImages
+        All images of the data.
+    record : TrainingRecord or None
+        What the run was given; None if it keeps no record.
+    split : str, default "auto"
+        ``"auto"``: of data that contain at least half of the images the run was trained and validated on, its test images and
+        test images that were added; of other data, every unseen image, whatever its split.  ``"all"``: every unseen image.
+        ``"test"``, ``"train"``, ``"val"``: that split of the run, or, for other data, the unseen images of the split that
+        they give.
+
+    Returns
+    -------
+    ChosenImages
+        The selected images.
+
+    Raises
+    ------
+    ConfigError
+        If the split is unknown or not given by the data.
+    DataError
+        If no unseen image is left.
     """
     check_choice(split)
     known = _known(data, record)
@@ -114,8 +205,8 @@ def choose_images(data: LabelledImages, record: TrainingRecord | None, split: st
     if not len(chosen):
         more = f", or --split all to measure the {added} images added since training" if added else ""
         raise DataError(
-            f"{data.source}: no unseen image of {len(data.images)} ({_in_words(left_out) or 'none of the split'}); expected "
-            f"some. Give images that the run was not trained on{more}, or --split train to measure it on its own"
+            f"{data.source}: no unseen image of {len(data.images)} ({_describe_left_out(left_out) or 'none of the split'}); "
+            f"expected some. Give images that the run was not trained on{more}, or --split train to measure it on its own"
         )
     warnings = list(data.warnings)
     if record is None:
@@ -124,7 +215,7 @@ def choose_images(data: LabelledImages, record: TrainingRecord | None, split: st
         warnings.append(
             f"{added} images were added since training and are not measured; --split all measures every image not trained on"
         )
-    if described := _in_words(_reasons(known, wanted)):
+    if described := _describe_left_out(_reasons(known, wanted)):
         warnings.append(f"left out: {described}")
     name = "all" if everything else "test" if split == "auto" else split
     return ChosenImages(data.images.subset(chosen), name, data, False, left_out, tuple(warnings))
@@ -190,11 +281,11 @@ def _seen(data: LabelledImages, known: _Known, split: str) -> ChosenImages:
     if not len(chosen):
         raise DataError(f"{data.source}: no image of split {split}; expected some. Give another --split")
     role = "trained" if split == "train" else "validated"
-    told = f"measured on images the run was {role} on: this says nothing of new images"
-    return ChosenImages(data.images.subset(chosen), split, data, True, {}, (*data.warnings, told))
+    warning = f"measured on images the run was {role} on: the result does not apply to new images"
+    return ChosenImages(data.images.subset(chosen), split, data, True, {}, (*data.warnings, warning))
 
 
-def _in_words(left_out: dict[str, int]) -> str:
+def _describe_left_out(left_out: dict[str, int]) -> str:
     return "; ".join(f"{n} {reason}" for reason, n in left_out.items())
 
 

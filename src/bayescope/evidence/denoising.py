@@ -1,4 +1,4 @@
-"""Denoising evidence per noise level.
+"""Denoising evidence of images under each class, at each noise level.
 
 With the ideal denoiser (I-MMSE; Kong, Brekelmans & Ver Steeg 2023), in nats::
 
@@ -26,16 +26,43 @@ from bayescope.types import Floats, Labels
 _ROWS, _PIXELS = 256, 1 << 20
 
 
-def rows_at_once(image_shape: Sequence[int], per_item: int = 1) -> int:
-    """Rows (images times classes) of one network call, so that its memory is bounded whatever the size of an image.
+def rows_per_batch(image_shape: Sequence[int], per_item: int = 1) -> int:
+    """Number of items per network call, so that memory is bounded whatever the size of an image.
 
-    Or how many items of ``per_item`` rows each, at least one.
+    Parameters
+    ----------
+    image_shape : sequence of int
+        Shape of an image.
+    per_item : int, default 1
+        Rows of the network's batch (images times classes) that an item needs.
+
+    Returns
+    -------
+    int
+        At least one.
     """
     return max(1, min(_ROWS, _PIXELS // int(np.prod(image_shape))) // per_item)
 
 
 def check_scoring(n_classes: int, sigmas: Floats, noise: Tensor, batch_size: int | None) -> None:
-    """Raise ConfigError if images cannot be scored so."""
+    """Check the arguments of scoring.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of classes.
+    sigmas : ndarray of shape (levels,)
+        Noise levels.
+    noise : Tensor
+        One row of noises for each level.
+    batch_size : int or None
+        Images per batch.
+
+    Raises
+    ------
+    ConfigError
+        If images cannot be scored with these.
+    """
     if n_classes < 1:
         raise ConfigError("a denoiser without classes; expected one trained with class labels")
     if not (np.asarray(sigmas) > 0).all() or len(sigmas) != len(noise):
@@ -54,19 +81,48 @@ class SupportsLevels(Protocol):
     n_classes: int
 
     def at_level(self, sigma: float) -> LevelDenoiser:
-        """Everything that depends on the level and the classes alone is worked out here, once."""
+        """The denoiser at one noise level; what depends only on the level and the classes is computed once.
+
+        Parameters
+        ----------
+        sigma : float
+            The noise level.
+
+        Returns
+        -------
+        callable
+            Denoises images at this level.
+        """
         ...
 
     def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
-        """log p(x + σn | class) of Gaussian classes, as far as they are known, up to a constant: ``(n, classes)``."""
+        """log p(x + σn | class) of Gaussian classes.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, channel, height, width)
+            Images in model units.
+        sigma : float
+            The noise level.
+
+        Returns
+        -------
+        Tensor of shape (n, classes)
+            Nats, up to a constant.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class LevelEvidence:
-    """``-‖x - D‖²/σ²`` for each image, class, level and noise: ``(n, classes, levels, noises)``.
+    """``-‖x - D‖²/σ²`` of images, up to a constant common to the classes.
 
-    Nats per unit of log σ, up to a constant common to the classes.  ``sigmas``: ``(levels,)``.
+    Parameters
+    ----------
+    values : ndarray of shape (n, classes, levels, noises)
+        Evidence, in nats per unit of log σ.
+    sigmas : ndarray of shape (levels,)
+        Noise levels.
     """
 
     values: Floats
@@ -97,12 +153,40 @@ class LevelEvidence:
 
 
 def in_pairs(n_noises: int) -> bool:
-    """Whether noises 2i and 2i+1 are opposite: with an even number, of at least two pairs so that their spread is seen."""
+    """Whether noises 2i and 2i+1 are opposite.
+
+    Parameters
+    ----------
+    n_noises : int
+        Number of noises of a level.
+
+    Returns
+    -------
+    bool
+        True for an even number of at least four, which are two pairs.
+    """
     return n_noises >= 4 and n_noises % 2 == 0
 
 
 def draw_noise(n_levels: int, n_noises: int, shape: tuple[int, ...], seed: int) -> Tensor:
-    """Standard normal noise, independent but for opposite pairs (:func:`in_pairs`): ``(levels, noises, *shape)``."""
+    """Draw standard normal noise, independent except for opposite pairs (:func:`in_pairs`).
+
+    Parameters
+    ----------
+    n_levels : int
+        Number of levels.
+    n_noises : int
+        Number of noises of a level.
+    shape : tuple of int
+        Shape of an image.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    Tensor of shape (levels, noises, *shape)
+        The noises.
+    """
     generator = torch.Generator().manual_seed(seed)
     if not in_pairs(n_noises):
         return torch.randn(n_levels, n_noises, *shape, generator=generator)
@@ -130,14 +214,35 @@ def level_evidence(
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> LevelEvidence:
-    """Score images ``x (n, c, h, w)`` at every level and noise ``(levels, noises, c, h, w)`` under every class.
+    """Score images at every level and noise, under every class.
 
-    ``callback`` hears how many images each finished batch held.  ``batch_size``: images at once, by default as
-    many as :func:`rows_at_once` allows.  Memory is bounded by it.  Raises ConfigError for a denoiser without classes, levels
-    that are not above 0, or no noise.
+    Parameters
+    ----------
+    denoiser : SupportsLevels
+        The denoiser.
+    x : Tensor of shape (n, channel, height, width)
+        Images in model units.
+    sigmas : ndarray of shape (levels,)
+        Noise levels.
+    noise : Tensor of shape (levels, noises, channel, height, width)
+        Noises, the same for all images.
+    batch_size : int, optional
+        Images per batch, which bounds memory (default: as allowed by :func:`rows_per_batch`).
+    callback : callable, optional
+        Called with the number of images of each finished batch.
+
+    Returns
+    -------
+    LevelEvidence
+        Evidence of the images.
+
+    Raises
+    ------
+    ConfigError
+        For a denoiser without classes, levels that are not above 0, or no noise.
     """
     check_scoring(denoiser.n_classes, sigmas, noise, batch_size)
-    batch_size = batch_size or rows_at_once(x.shape[1:], denoiser.n_classes)
+    batch_size = batch_size or rows_per_batch(x.shape[1:], denoiser.n_classes)
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
     values = np.empty((len(x), denoiser.n_classes, *noise.shape[:2]))
     for start in range(0, len(x), batch_size):
@@ -154,9 +259,24 @@ def level_evidence(
 
 @torch.inference_mode()
 def gaussian_evidence(denoiser: SupportsLevels, x: Tensor, sigmas: Floats) -> Floats:
-    """What the classes' Gaussian statistics tell without a network pass, at the middle level: nats, ``(n, classes)``."""
+    """Evidence of the classes' means and spectrum at the middle level, without a network pass.
+
+    Parameters
+    ----------
+    denoiser : SupportsLevels
+        The denoiser.
+    x : Tensor of shape (n, channel, height, width)
+        Images in model units.
+    sigmas : ndarray of shape (levels,)
+        Noise levels.
+
+    Returns
+    -------
+    ndarray of shape (n, classes)
+        Nats, up to a constant common to the classes.
+    """
     middle = float(np.sqrt(sigmas[0] * sigmas[-1]))
-    batches = [denoiser.gaussian_log_likelihood(batch, middle).double().cpu() for batch in x.split(rows_at_once(x.shape[1:]))]
+    batches = [denoiser.gaussian_log_likelihood(batch, middle).double().cpu() for batch in x.split(rows_per_batch(x.shape[1:]))]
     return np.asarray(torch.cat(batches).numpy())
 
 
@@ -164,9 +284,27 @@ def gaussian_evidence(denoiser: SupportsLevels, x: Tensor, sigmas: Floats) -> Fl
 def first_noise_evidence(
     denoiser: SupportsLevels, x: Tensor, sigmas: Floats, noise: Tensor, label: Labels, known: Floats
 ) -> Floats:
-    """``-‖x - D‖²/σ²`` at every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``.
+    """Evidence at the first noise of every level, under one class per image.
 
-    ``known``: the same where it was scored before, NaN elsewhere; only the latter cost a network pass each.
+    Parameters
+    ----------
+    denoiser : SupportsLevels
+        The denoiser.
+    x : Tensor of shape (n, channel, height, width)
+        Images in model units.
+    sigmas : ndarray of shape (levels,)
+        Noise levels.
+    noise : Tensor of shape (levels, noises, channel, height, width)
+        Noises, the same for all images.
+    label : ndarray of shape (n,)
+        Class of each image.
+    known : ndarray of shape (n, levels)
+        Values scored before, NaN elsewhere; only these need a network pass each.
+
+    Returns
+    -------
+    ndarray of shape (n, levels)
+        ``-‖x - D‖²/σ²``.
     """
     found = known.copy()
     for k, sigma in enumerate(sigmas):
@@ -180,13 +318,32 @@ def first_noise_evidence(
 def draw_errors(
     level: LevelDenoiser, x: Tensor, sigma: float, noise: Tensor, image: Labels, label: Labels, batch_size: int | None = None
 ) -> Floats:
-    """``-‖x - D‖²/σ²`` of image ``image[r]`` under class ``label[r]`` at one noise ``(c, h, w)``: ``(rows,)``.
+    """``-‖x - D‖²/σ²`` of pairs of image and class, at one noise.
 
-    ``batch_size`` rows are asked of the network at a time (default: :func:`rows_at_once`); each image of a batch enters
-    once, whatever its classes.
+    Parameters
+    ----------
+    level : callable
+        Denoiser at the level, by :meth:`SupportsLevels.at_level`.
+    x : Tensor of shape (n, channel, height, width)
+        Images in model units.
+    sigma : float
+        The noise level.
+    noise : Tensor of shape (channel, height, width)
+        The noise.
+    image : ndarray of shape (rows,)
+        Index of the image of each row.
+    label : ndarray of shape (rows,)
+        Class of each row.
+    batch_size : int, optional
+        Rows per network call (default: as allowed by :func:`rows_per_batch`).
+
+    Returns
+    -------
+    ndarray of shape (rows,)
+        The values.
     """
     found = np.empty(len(image))
-    batch_size = batch_size or rows_at_once(x.shape[1:])
+    batch_size = batch_size or rows_per_batch(x.shape[1:])
     noise = noise.to(x)
     for start in range(0, len(image), batch_size):
         rows = slice(start, start + batch_size)

@@ -4,7 +4,7 @@ The flow ``dz/d log σ = z - D(z; σ, y)`` carries an image x at σ_min to z_max
 
     log p(x|y) = log N(z_max; m, σ_max² + v) + ∫ tr ∂(z - D(z; σ, y))/∂z d log σ
 
-This is the density of the data blurred by σ_min, so σ_min should be small beside the finest grain of the images (or x
+This is the density of the data blurred by σ_min, so σ_min should be small compared with the finest grain of the images (or x
 be dequantized by about as much).  m and v are the data's mean and variance.  Leaving them out costs about
 ``m·(x - m)/(√v σ_max)`` nats, which differs between classes, and less than one per pixel times v/σ_max².  The probes of
 the trace are the same for every image and class; each image and class has its own error control.
@@ -36,16 +36,34 @@ _DEFAULT_SOLVER = DormandPrince(1e-4, max_step=1.0)
 
 @dataclass(frozen=True)
 class TerminalGaussian:
-    """The data as a Gaussian, as far as σ_max can tell: pixel ``mean`` and ``variance``.
+    """Gaussian approximation of the data, sufficient at σ_max; both broadcast against ``(classes, c, h, w)``.
 
-    Both broadcast against ``(classes, c, h, w)``, so may differ between classes and pixels.
+    Parameters
+    ----------
+    mean : Tensor or float, default 0
+        Mean of the pixels.
+    variance : Tensor or float, default 0
+        Variance of the pixels.
     """
 
     mean: Tensor | float = 0.0
     variance: Tensor | float = 0.0
 
     def log_prob(self, z: Tensor, sigma: float) -> Tensor:
-        """log density of ``z (n, classes, c, h, w)`` = data + σ noise: nats, ``(n, classes)``."""
+        """Log density of data with noise.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n, classes, channel, height, width)
+            Data with noise.
+        sigma : float
+            The noise level.
+
+        Returns
+        -------
+        Tensor of shape (n, classes)
+            Nats.
+        """
         mean = torch.as_tensor(self.mean, dtype=z.dtype, device=z.device)
         total = torch.as_tensor(self.variance, dtype=z.dtype, device=z.device) + sigma**2
         return -0.5 * ((z - mean).square() / total + (2 * math.pi * total).log()).sum(dim=(2, 3, 4))
@@ -83,16 +101,41 @@ def flow_log_likelihood(
     batch_size: int = 128,
     callback: Callable[[int], None] = lambda images: None,
 ) -> FlowLikelihood:
-    """log p(x|y) of images ``x (n, c, h, w)`` under each class, labels 0 to ``n_classes`` - 1.
+    """log p(x|y) of images under each class, by the probability flow.
 
-    ``sigmas``: rising; ``heun`` and ``rk4`` step from each level to the next, :class:`~bayescope.diffusion.ode.DormandPrince`
-    uses only the first and last, and its ``max_step`` is one in log σ.  Its tolerance is relative to a pixel's size, and in
-    nats per pixel.
-    ``divergence``: :class:`~bayescope.diffusion.divergence.ExactDivergence` or
-    :class:`~bayescope.diffusion.divergence.Hutchinson`; its rows are those of a batch, one for each image and class, the
-    classes of an image together. ``callback`` hears how many images each finished batch held.  Memory is bounded by
-    ``batch_size * n_classes``. Raises ConfigError if ``sigmas`` are fewer than two, not positive or not rising, or a count is
-    below one.
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(z, sigma, label)``.
+    x : Tensor of shape (n, channel, height, width)
+        Images in model units.
+    n_classes : int
+        Number of classes, whose labels are 0 to ``n_classes`` - 1.
+    sigmas : Tensor of shape (levels,)
+        Increasing noise levels: ``heun`` and ``rk4`` step from each to the next,
+        :class:`~bayescope.diffusion.ode.DormandPrince` uses only the first and last.
+    divergence : DivergenceMethod
+        :class:`~bayescope.diffusion.divergence.ExactDivergence` or :class:`~bayescope.diffusion.divergence.Hutchinson`, whose
+        rows are those of a batch, one for each image and class.
+    solver : Solver
+        Solver; the tolerance of :class:`~bayescope.diffusion.ode.DormandPrince` is relative to the size of a pixel, and in
+        nats per pixel, its ``max_step`` in log σ.
+    terminal : TerminalGaussian
+        Density at the last level.
+    batch_size : int, default 128
+        Images per batch; memory is bounded by ``batch_size * n_classes``.
+    callback : callable, optional
+        Called with the number of images of each finished batch.
+
+    Returns
+    -------
+    FlowLikelihood
+        Log-likelihoods and their errors.
+
+    Raises
+    ------
+    ConfigError
+        If ``sigmas`` are fewer than two, not positive or not increasing, or a count is below one.
     """
     if sigmas.ndim != 1 or len(sigmas) < 2 or not bool((sigmas > 0).all() and (sigmas.diff() > 0).all()):
         raise ConfigError(f"flow likelihood: noise levels {sigmas.tolist()}; expected two or more, positive and rising")
@@ -160,10 +203,29 @@ def _standard_error(estimates: Floats, divergence: DivergenceMethod) -> Floats:
 
 
 def dequantization_width(low: float, high: float, step: float = 1.0) -> float:
-    """Distance, in model units, of neighbouring stored pixel values.
+    """Distance of neighbouring stored pixel values in model units, the width of the dequantization noise.
 
-    ``low``, ``high``: the stored values mapped to -1 and +1; ``step``: the distance in stored units.  Uniform noise of this
-    width, centred on zero, makes of stored pixels an image with a density.  Raises ConfigError if high is not above low.
+    Parameters
+    ----------
+    low, high : float
+        Stored values mapped to -1 and +1.
+    step : float, default 1
+        Distance of gray levels, in stored values.
+
+    Returns
+    -------
+    float
+        The width.
+
+    Raises
+    ------
+    ConfigError
+        If high is not above low.
+
+    Examples
+    --------
+    >>> dequantization_width(0, 255) * 255
+    2.0
     """
     if not (high > low and step > 0):
         raise ConfigError(f"pixel scale {low} to {high} in steps of {step}; expected low < high and a positive step")
@@ -171,9 +233,23 @@ def dequantization_width(low: float, high: float, step: float = 1.0) -> float:
 
 
 def bits_per_dim(log_likelihood: Floats, image_shape: tuple[int, ...], low: float, high: float, step: float = 1.0) -> Floats:
-    """Bits per stored pixel value, of any depth: the shape of ``log_likelihood`` (nats, in model units, dequantized).
+    """Bits per stored pixel value, ``-(log p(x) + d log w) / (d log 2)``, with w of :func:`dequantization_width`.
 
-    A stored value owns the cell of :func:`dequantization_width` w around it: ``-(log p(x) + d log w) / (d log 2)``.
+    Parameters
+    ----------
+    log_likelihood : ndarray
+        Log-likelihood of dequantized images in model units, in nats.
+    image_shape : tuple of int
+        Shape of an image.
+    low, high : float
+        Stored values mapped to -1 and +1.
+    step : float, default 1
+        Distance of gray levels, in stored values.
+
+    Returns
+    -------
+    ndarray
+        Bits, of the shape of ``log_likelihood``.
     """
     width = dequantization_width(low, high, step)
     return -(log_likelihood / math.prod(image_shape) + math.log(width)) / math.log(2)

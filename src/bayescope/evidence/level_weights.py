@@ -1,4 +1,4 @@
-"""From evidence per level to one log-likelihood per class: the level weights.
+"""Level weights: the weighted sum of the evidence per level that gives one log-likelihood per class.
 
 ``log p(x|y) = Σ_k w_k δ_k(x, y)`` up to a constant, with δ_k the denoising evidence of level σ_k (nats per unit of log σ) and
 d the spacing of the levels in log σ:
@@ -32,13 +32,32 @@ _HELD = 0.95
 
 @dataclass(frozen=True)
 class LevelWeights:
-    """Weights ``(levels,)`` and biases ``(classes,)`` in nats that turn level evidence into class evidence."""
+    """Weights of the noise levels, which turn level evidence into class evidence.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (levels,)
+        Weight of each level.
+    class_bias : ndarray of shape (classes,)
+        Bias of each class, in nats.
+    """
 
     weights: Floats
     class_bias: Floats
 
     def evidence(self, levels: LevelEvidence) -> Floats:
-        """Log-likelihood per class, in nats up to a constant common to the classes: ``(n, classes)``."""
+        """Log-likelihood per class.
+
+        Parameters
+        ----------
+        levels : LevelEvidence
+            Evidence of the images per level.
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            Nats, up to a constant common to the classes.
+        """
         return levels.mean @ self.weights + self.class_bias
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,14 +70,37 @@ class LevelWeights:
         return cls(np.array(content["weights"], dtype=float), np.array(content["class_bias"], dtype=float))
 
     def log_likelihood_ratio(self, levels: LevelEvidence, class_prior: Floats) -> tuple[Floats, Floats]:
-        """Each class against the rest and its Monte Carlo standard error; see :func:`log_likelihood_ratio`."""
+        """Log-likelihood ratio of each class against the rest, and its Monte Carlo standard error.
+
+        Parameters
+        ----------
+        levels : LevelEvidence
+            Evidence of the images per level.
+        class_prior : ndarray of shape (classes,)
+            Mixes the other classes.
+
+        Returns
+        -------
+        tuple of ndarray of shape (n, classes)
+            Ratio and standard error, in nats; see :func:`log_likelihood_ratio`.
+        """
         return log_likelihood_ratio(self.evidence(levels), class_prior, partial(self.standard_error, levels))
 
     def standard_error(self, levels: LevelEvidence, gradient: Floats) -> Floats:
-        """Monte Carlo error, nats ``(n,)``, of the contrasts ``Σ_c gradient[:, c] evidence[:, c]``.
+        """Monte Carlo standard error of contrasts ``Σ_c gradient[:, c] evidence[:, c]``.
 
-        That of the finite number of noises, widened so that 1.645 times it holds in 90 % however few they are; NaN with a
-        single one.
+        Parameters
+        ----------
+        levels : LevelEvidence
+            Evidence of the images per level.
+        gradient : ndarray of shape (n, classes)
+            Coefficients of the contrasts.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Standard error in nats, due to the finite number of noises, widened so that ±1.645 of it covers 90 % however few
+            they are; NaN for a single noise.
         """
         if levels.values.shape[3] < 2:
             return np.full(len(gradient), np.nan)
@@ -80,9 +122,21 @@ def _widened(of_level: Floats, replicates: int) -> Floats:
 def log_likelihood_ratio(
     evidence: Floats, class_prior: Floats, standard_error: Callable[[Floats], Floats]
 ) -> tuple[Floats, Floats]:
-    """Each class against the rest, the rest mixed by prior, and the standard error, both nats, ``(n, classes)``.
+    """Log-likelihood ratio of each class against the rest.
 
-    ``standard_error`` gives that of contrasts of the evidence from their gradients ``(n, classes)`` (delta method).
+    Parameters
+    ----------
+    evidence : ndarray of shape (n, classes)
+        Evidence, in nats.
+    class_prior : ndarray of shape (classes,)
+        Mixes the other classes.
+    standard_error : callable
+        Standard error of contrasts of the evidence, from their gradients ``(n, classes)`` (delta method).
+
+    Returns
+    -------
+    tuple of ndarray of shape (n, classes)
+        Ratio and standard error, in nats.
     """
     n_classes = evidence.shape[1]
     ratio, error = np.empty_like(evidence), np.empty_like(evidence)
@@ -98,9 +152,26 @@ def log_likelihood_ratio(
 
 
 def choose_level_weights(config: EvidenceConfig, held_out: LevelEvidence, labels: Labels) -> LevelWeights:
-    """The level weights that the configuration names; only ``fitted`` depends on the held-out images.
+    """The configured level weights.
 
-    Where these lack a class nothing can be fitted, and it is the bound.  Raises ConfigError for weights that do not exist.
+    Parameters
+    ----------
+    config : EvidenceConfig
+        The configuration of scoring.
+    held_out : LevelEvidence
+        Evidence of held-out images.
+    labels : ndarray of shape (n,)
+        Their classes.
+
+    Returns
+    -------
+    LevelWeights
+        Only ``fitted`` depends on the held-out images; where these lack a class, it is the bound.
+
+    Raises
+    ------
+    ConfigError
+        If the configured weights do not exist.
     """
     return lookup(LEVEL_WEIGHTS, config.level_weights, "evidence.level_weights").choose(config, held_out, labels)
 
@@ -121,7 +192,15 @@ def _fitted(config: EvidenceConfig, held_out: LevelEvidence, labels: Labels) -> 
 
 @dataclass(frozen=True)
 class LevelWeighting:
-    """A way to weight the levels; ``is_fitted``: whether held-out images and their ``labels (n,)`` make a difference."""
+    """A way to weight the levels.
+
+    Parameters
+    ----------
+    choose : callable
+        ``choose(config, held_out, labels)`` gives the level weights.
+    is_fitted : bool
+        Whether they depend on held-out images.
+    """
 
     choose: Callable[[EvidenceConfig, LevelEvidence, Labels], LevelWeights]
     is_fitted: bool
@@ -136,16 +215,42 @@ LEVEL_WEIGHTS: dict[str, LevelWeighting] = {
 
 
 def level_spacing(sigmas: Floats) -> Floats:
-    """Share of log σ that each of the rising levels stands for: ``(levels,)``; one for a single level."""
+    """Spacing of noise levels in log σ.
+
+    Parameters
+    ----------
+    sigmas : ndarray of shape (levels,)
+        Increasing noise levels.
+
+    Returns
+    -------
+    ndarray of shape (levels,)
+        Width of the interval that each level represents; one for a single level.
+    """
     if len(sigmas) == 1:
         return np.ones(1)
     return np.gradient(np.log(sigmas))
 
 
 def fit_level_weights(held_out: LevelEvidence, labels: Labels) -> LevelWeights:
-    """Fit ``fitted`` weights by penalised maximum likelihood under the held-out images' own class frequencies.
+    """Fit ``fitted`` weights by penalised maximum likelihood, at the class frequencies of the held-out images.
 
-    Raises DataError if a class has no held-out image.
+    Parameters
+    ----------
+    held_out : LevelEvidence
+        Evidence of held-out images.
+    labels : ndarray of shape (n,)
+        Their classes.
+
+    Returns
+    -------
+    LevelWeights
+        The weights.
+
+    Raises
+    ------
+    DataError
+        If a class has no held-out image.
     """
     n_classes = held_out.values.shape[1]
     counts = np.bincount(labels, minlength=n_classes)

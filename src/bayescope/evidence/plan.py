@@ -1,4 +1,4 @@
-"""In which order to spend network passes, and what any number of them already tells of the full evidence.
+"""The order of network passes in sequential scoring, and prediction of the full evidence from the first of them.
 
 A *draw* is one noise at one level under every class.  The noises are the same for every image, so what a draw says of the
 average image is known from the held-out ones beforehand, and taken off.  So is what the classes' means and spectrum already

@@ -1,4 +1,4 @@
-"""How the evidence of two classes varies over levels, noises and images: learned on held-out images.
+"""Fits on held-out images how the evidence of two classes varies over levels, noises and images.
 
 The differences between the class that wins an image and every other class, beyond what the Gaussian evidence tells, are taken
 as draws of a multivariate t with mean zero (a class may win or lose) and scale Σ between levels plus τ² for each single noise,
@@ -122,7 +122,7 @@ class _Spread:
         return np.where(self.odd > 0, self.even - self.odd, 0.0)
 
     def relative_to(self, average: Self) -> Floats:
-        """Squared size of each contrast's noise beside the average one's: ``(n,)``."""
+        """Squared size of each contrast's noise relative to the average: ``(n,)``."""
         even = _ratio(self.even, average.even) * (self.count - 1)
         return np.asarray((even + _ratio(self.odd, average.odd) * self.count).sum(axis=1))
 

@@ -1,4 +1,4 @@
-"""Decisions in a handful of passes: spend noise where it tells most, stop when the winner is settled.
+"""Sequential scoring: network passes in the most informative order, stopped when the predicted class is determined.
 
 All images start open under all classes.  Each round takes one draw of the plan for every open image under its live classes,
 re-packed into full batches; :mod:`bayescope.evidence.stopping` says which stay open, such that answers differ from the
@@ -28,11 +28,20 @@ _CHUNK = 1024
 
 @dataclass(frozen=True)
 class SequentialEvidence:
-    """Evidence so far of each image when it stopped.
+    """Evidence of each image when scoring stopped.
 
-    ``gaussian``: evidence without the network, nats, ``(n, classes)``; ``values``: nats up to a constant common to the classes,
-    ``(n, classes)``; ``innovations``: ``(n, classes, draws)``, zero where none was taken; ``draws``: how many each class was
-    given, ``(n, classes)``.
+    Parameters
+    ----------
+    plan : Plan
+        The order of network passes.
+    gaussian : ndarray of shape (n, classes)
+        Evidence without the network, in nats.
+    values : ndarray of shape (n, classes)
+        Predicted full evidence, in nats up to a constant common to the classes.
+    innovations : ndarray of shape (n, classes, draws)
+        Innovation of each draw; zero where none was taken.
+    draws : ndarray of shape (n, classes)
+        Number of draws of each class.
     """
 
     plan: Plan
@@ -66,7 +75,22 @@ class SequentialEvidence:
 
 
 def check_stopping_settings(disagreement_rate: float, max_passes: int | None, n_classes: int) -> None:
-    """Raise ConfigError if the stopping rule is asked for the impossible."""
+    """Check the settings of the stopping rule.
+
+    Parameters
+    ----------
+    disagreement_rate : float
+        Share of predictions that may differ from the full evaluation's.
+    max_passes : int or None
+        Largest number of network passes per image.
+    n_classes : int
+        Number of classes.
+
+    Raises
+    ------
+    ConfigError
+        If they are out of range.
+    """
     if not 0 <= disagreement_rate < 1:
         raise ConfigError(f"disagreement_rate {disagreement_rate}; expected at least 0 (score in full) and below 1, e.g. 0.01")
     if max_passes is not None and max_passes < n_classes:
@@ -86,12 +110,41 @@ def score_sequentially(
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> SequentialEvidence:
-    """Score images ``x (n, c, h, w)`` until each is settled.
+    """Score images until the predicted class is determined.
 
-    ``noise``: ``(levels, noises, c, h, w)``; ``offset``: what is added to the evidence before classes are compared (class bias
-    and log prior), ``(classes,)``; ``max_passes``: no image is given more; ``batch_size``: rows (images times classes) per
-    network call, by default as many as memory bounds allow.  Raises ConfigError for an disagreement rate outside [0, 1), fewer
-    passes than classes, or what :func:`bayescope.evidence.denoising.level_evidence` refuses.
+    Parameters
+    ----------
+    denoiser : SupportsLevels
+        The denoiser.
+    x : Tensor of shape (n, channel, height, width)
+        Images in model units.
+    sigmas : ndarray of shape (levels,)
+        Noise levels.
+    noise : Tensor of shape (levels, noises, channel, height, width)
+        Noises, the same for all images.
+    plan : Plan
+        The order of network passes.
+    offset : ndarray of shape (classes,)
+        Added to the evidence before classes are compared: class bias and log prior, in nats.
+    disagreement_rate : float
+        Share of predictions that may differ from the full evaluation's.
+    max_passes : int, optional
+        Largest number of network passes per image.
+    batch_size : int, optional
+        Rows (images times classes) per network call (default: as many as memory bounds allow).
+    callback : callable, optional
+        Called with the number of images decided in each round.
+
+    Returns
+    -------
+    SequentialEvidence
+        Evidence of the images.
+
+    Raises
+    ------
+    ConfigError
+        For a disagreement rate outside [0, 1), fewer passes than classes, or arguments that
+        :func:`bayescope.evidence.denoising.level_evidence` refuses.
     """
     check_stopping_settings(disagreement_rate, max_passes, len(offset))
     check_scoring(denoiser.n_classes, sigmas, noise, batch_size)

@@ -1,12 +1,12 @@
-"""The stopping rule: which classes of an image stay open after each draw, whatever gives the draws.
+"""The stopping rule of sequential scoring: which classes of an image remain candidates after each draw.
 
 Round m takes draw m of the plan for every open image under its live classes.  A class is dropped, before the first draw or
 after any, once the probability that the full evaluation would still make it the winner is at most ``share``; an image stops
 when one class is left.
 
 What is asked for is the disagreement rate of all answers together, so ``share`` may exceed it: most classes that are dropped
-could win far less often.  Simulated on held-out images, whose draws are all known, the rule tells what disagreement rate any
-share brings (:func:`risk_curve`), and the share that brings the rate asked for is taken.
+could win far less often.  Simulated on held-out images, whose draws are all known, the rule gives the disagreement rate of any
+share (:func:`risk_curve`), and the share that brings the rate asked for is taken.
 """
 
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def simulate(
 
     ``offset (classes,)`` is added before classes are compared.  The two classes ahead are drawn at least three times: fewer
     would settle many winners and leave their ratio vague.  No image is given more than ``max_passes``: when they run short, the
-    classes least likely to win go first.  ``callback`` hears how many images each round settled.
+    classes least likely to win go first.  ``callback`` is called with the number of images decided in each round.
     """
     n, n_classes = gaussian.shape
     innovations = np.zeros((n, n_classes, plan.n_draws))
@@ -132,7 +132,7 @@ def risk_curve(
     ``gaussian``: Gaussian evidence, ``(n, classes)``; ``values``: every draw, nats per unit of log σ,
     ``(n, classes, levels, noises)``; ``winner``: of the full evaluation, ``(n,)``; ``weight``: of the images, ``(n,)``, mean
     one.  The mean predicted chance gives the curve's shape, the errors counted over all shares its height; a few errors as
-    predicted are counted beside, lest a small set move it far.
+    predicted are added as pseudo-counts, so that a small set cannot move it far.
     """
 
     def known(level: int, j: int, image: Labels, label: Labels) -> Floats:

@@ -1,1 +1,1 @@
-"""Fitting a classifier: training, then all that is fitted on held-out images."""
+"""Fitting of a classifier: training, then everything that is estimated on held-out images."""

@@ -1,4 +1,4 @@
-"""Parts of the scikit-learn estimator: its parameters in a configuration, and its data set from arrays."""
+"""Helpers of the scikit-learn estimator: its parameters as a configuration, and its data set from arrays."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_array, check_consistent_length, check_random_state, column_or_1d, validate_data
 
 from bayescope.calibration import KINDS
-from bayescope.calibration.affine import unchanged
+from bayescope.calibration.affine import identity_calibration
 from bayescope.calibration.base import too_few_images
 from bayescope.config import Config, parse_config
 from bayescope.data.arrays import channels_first, stacked
@@ -169,7 +169,7 @@ def fit_dataset(data: Dataset, config: Config, class_prior: Floats | None) -> Li
     no_images = (0,) * len(model.class_names)
     raw = model.calibration
     if kind != "none":
-        raw = unchanged(no_images, too_few_images(no_images, kind, KINDS[kind].fewest_images))
+        raw = identity_calibration(no_images, too_few_images(no_images, kind, KINDS[kind].fewest_images))
     return model.with_post_hoc(novelty=None, statistics=None, calibration=raw)
 
 

@@ -1,4 +1,4 @@
-"""From a labelled image set to a likelihood model: train, then choose the level weights on the validation split."""
+"""Fits a likelihood model to a labelled image set: training, then calibration on the validation split."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from bayescope.runs.model_file import save_model
 from bayescope.runs.training_record import TrainingRecord
 from bayescope.training.augmentation import Augment, build_augmentation
 from bayescope.training.initial import start_from, weights_fingerprint
-from bayescope.training.loop import Progress, Watch, diverged, start, train
+from bayescope.training.loop import Progress, Watch, divergence_error, start, train
 from bayescope.training.sampler import seeded
 from bayescope.training.state import TrainingState
 from bayescope.types import Floats
@@ -46,7 +46,7 @@ def fit(
 ) -> LikelihoodModel:
     """Train in memory, from the network of ``init`` if given.
 
-    ``class_prior`` defaults to uniform; ``scored`` hears of :func:`images_to_score` done.
+    ``class_prior`` defaults to uniform; ``scored`` is called with images done, :func:`images_to_score` in all.
 
     A class without validation images leaves levels their plain weights and ratios uncalibrated.  Raises, before the first
     step, ConfigError if a word of the configuration does not exist, the device is not there, ``max_passes`` too few, ``init``
@@ -66,7 +66,7 @@ def calibration_augmentation(config: Config, n_train: int) -> Augment | None:
 
 
 def images_to_score(data: Dataset, config: Config) -> int:
-    """Validation images and their copies, of which ``scored`` hears."""
+    """Number of validation images and their copies, the total for ``scored``."""
     return len(data.val) * (1 if calibration_augmentation(config, len(data.train)) is None else 2)
 
 
@@ -82,22 +82,57 @@ def fit_run(
     force: bool = False,
     init: LikelihoodModel | None = None,
 ) -> LikelihoodModel:
-    """Train in the run folder ``run`` with checkpoints; ``resume`` goes on after the last one, to the same weights.
+    """Train a model in a run folder, with checkpoints.
 
-    ``data_path`` is noted in the run folder, so that a report finds the data again.  ``force`` replaces a run, once the new
-    one is ready to start; nothing is touched before.
-    Raises as :func:`fit`; RunError also if the folder holds a run and neither ``resume`` nor ``force`` is given, one of other
-    data, configuration or version to go on with, or anything else.
+    Parameters
+    ----------
+    data : Dataset
+        Training and validation images.
+    config : Config
+        The configuration.
+    run : Path
+        Folder to write.
+    resume : bool, default False
+        Whether to continue from the last checkpoint; the weights are those of an uninterrupted run.
+    checkpoint_every : int, default 250
+        Steps between checkpoints.
+    watch : callable, optional
+        Called with the progress after every step.
+    scored : callable, optional
+        Called with the number of validation images scored, :func:`images_to_score` in all.
+    data_path : Path, optional
+        Stored in the run folder, so that a report finds the data again.
+    force : bool, default False
+        Whether to replace a run; nothing is deleted before the new one is ready to start.
+    init : LikelihoodModel, optional
+        Model whose network training starts from (default: random weights).
+
+    Returns
+    -------
+    LikelihoodModel
+        The trained model, as saved.
+
+    Raises
+    ------
+    ConfigError
+        As for :func:`fit`.
+    RunError
+        If training diverges; if the folder contains a run and neither ``resume`` nor ``force`` is given, a run of other data,
+        configuration or version to resume, or anything else.
+
+    Examples
+    --------
+    >>> fit_run(load_dataset(Path("breastmnist.npz")), Config(), Path("runs/breast"))  # doctest: +SKIP
     """
     manifest = manifest_of(data, data_path, None if init is None else weights_fingerprint(init.denoiser))
     check_run(run, config, manifest, resume, force)
     training = _Training.ready(data, config, init)
     open_run(run, config, manifest, TrainingRecord.of(data), resume, force)
-    keeper = _Keeper(run, checkpoint_every, config.training)
-    keeper.restore(training.state)
+    checkpoints = _CheckpointWriter(run, checkpoint_every, config.training)
+    checkpoints.restore(training.state)
 
     def after_step(progress: Progress) -> None:
-        keeper(progress)
+        checkpoints(progress)
         watch(progress)
 
     training.run(after_step)
@@ -150,7 +185,7 @@ class _Training:
 
 
 @dataclass(frozen=True)
-class _Keeper:
+class _CheckpointWriter:
     """Keeps a run folder up to date: metrics at each validation, training state every so many steps."""
 
     run: Path
@@ -180,5 +215,5 @@ class _Keeper:
     def _checkpoint(self, state: TrainingState) -> None:
         tensors = state.tensors()
         if not all(bool(value.isfinite().all()) for value in tensors.values()):
-            raise diverged(state.step, "weights that are not finite", self.settings)
+            raise divergence_error(state.step, "weights that are not finite", self.settings)
         save_tensors(self.run / STATE, tensors)

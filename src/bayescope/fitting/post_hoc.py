@@ -1,4 +1,4 @@
-"""What held-out images teach a trained model: weights, calibration, when to stop, what is odd, when to answer."""
+"""Post-hoc fitting on held-out images: level weights, calibration, stopping rule, novelty test and decisions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ def calibrated(
     shift: Augment | None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> LikelihoodModel:
-    """The same model with all that held-out images teach; ``callback`` hears of images scored.
+    """The same model with all that held-out images teach; ``callback`` is called with images scored.
 
     That is the level weights and the calibration its configuration asks for, statistics for stopping early, the novelty test,
     prediction sets and abstention.  Calibration and decisions are fitted on evidence whose weights were fitted on other folds,

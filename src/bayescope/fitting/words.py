@@ -1,4 +1,4 @@
-"""The words of the configuration: which dictionary each is a key of."""
+"""The values of the configuration that name a class or function, with the dictionary each is looked up in."""
 
 from collections.abc import Mapping
 

@@ -1,1 +1,1 @@
-"""Predictions for images, with what tells how far to trust them: novelty, prediction sets, abstention, maps."""
+"""Predictions with measures of their trustworthiness: novelty test, prediction sets, abstention, evidence maps."""

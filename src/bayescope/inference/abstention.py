@@ -1,4 +1,4 @@
-"""When to abstain: a confidence threshold that bounds the error rate among the images answered.
+"""Selective classification: a confidence threshold that bounds the error rate among the images that are classified.
 
 Geifman & El-Yaniv (2017); learn then test, Angelopoulos et al. (2021).  Answer if the confidence, the posterior's
 maximum, exceeds a threshold.  With probability 1 - δ over the held-out images, the share of errors among the
@@ -23,10 +23,20 @@ _FIRST_TEST, _FIRST_SHARE = 3, 0.5
 
 @dataclass(frozen=True)
 class Abstention:
-    """Answer where the confidence exceeds ``threshold``: 0 answers always, 1 never.
+    """A confidence threshold below which no prediction is made.
 
-    ``risk``: largest share of errors among the answered, broken with a probability of at most ``delta``; ``coverage``: share
-    answered of the ``images`` held out.
+    Parameters
+    ----------
+    threshold : float
+        Predict where the largest posterior exceeds it: 0 always, 1 never.
+    risk : float
+        Guaranteed largest share of errors among the predictions made.
+    delta : float
+        Probability that the guarantee fails.
+    coverage : float
+        Share of the held-out images above the threshold.
+    images : int
+        Number of held-out images.
     """
 
     threshold: float
@@ -36,7 +46,18 @@ class Abstention:
     images: int
 
     def accepts(self, posterior: Floats) -> np.ndarray:
-        """Which of the images of ``posterior (n, classes)`` are answered: bool, ``(n,)``."""
+        """The images for which a prediction is made.
+
+        Parameters
+        ----------
+        posterior : ndarray of shape (n, classes)
+            Posterior probabilities.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            True where the classifier does not abstain.
+        """
         return posterior.max(axis=1) > self.threshold
 
     @property
@@ -46,13 +67,21 @@ class Abstention:
             return ""
         return (
             f"no threshold keeps the risk below {self.risk:g} with certainty {1 - self.delta:g} on {self.images} held-out "
-            "images: no answer is vouched for. Allow a larger risk, or give more validation images"
+            "images: no prediction is guaranteed. Allow a larger risk, or give more validation images"
         )
 
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """Share of errors among the most confident images, for every share answered: both ``(n,)``, coverage rising."""
+    """Share of errors among the most confident images, by the share of images classified.
+
+    Parameters
+    ----------
+    coverage : ndarray of shape (n,)
+        Share of images classified, increasing.
+    risk : ndarray of shape (n,)
+        Share of errors among these.
+    """
 
     coverage: Floats
     risk: Floats
@@ -64,9 +93,40 @@ class RiskCoverage:
 
 
 def fit_abstention(posterior: Floats, labels: Labels, risk: float = 0.05, delta: float = 0.05) -> Abstention:
-    """The threshold of widest coverage whose risk is guaranteed, from held-out images ``(n, classes)``, ``(n,)``.
+    """Fit the threshold of largest coverage whose risk is guaranteed.
 
-    Raises ConfigError unless risk and delta lie between 0 and 1, DataError without images.
+    Parameters
+    ----------
+    posterior : ndarray of shape (n, classes)
+        Posterior probabilities of held-out images.
+    labels : ndarray of shape (n,)
+        True class of each image.
+    risk : float, default 0.05
+        Largest share of errors among the predictions made.
+    delta : float, default 0.05
+        Probability that the guarantee may fail.
+
+    Returns
+    -------
+    Abstention
+        The threshold; 1 if none can be guaranteed.
+
+    Raises
+    ------
+    ConfigError
+        If risk or delta is not between 0 and 1.
+    DataError
+        If there are no images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> confidence = np.linspace(0.99, 0.6, 200)
+    >>> posterior = np.stack([confidence, 1 - confidence], axis=1)
+    >>> labels = (np.arange(200) >= 180).astype(int)  # the least confident tenth is misclassified
+    >>> rule = fit_abstention(posterior, labels, risk=0.05)
+    >>> rule.warning, 0.5 < rule.coverage < 1
+    ('', True)
     """
     check_share("risk", risk)
     check_share("delta", delta)
@@ -90,12 +150,45 @@ def fit_abstention(posterior: Floats, labels: Labels, risk: float = 0.05, delta:
 
 
 def risk_bound(n_errors: int, n_images: int, delta: float) -> float:
-    """Clopper-Pearson: the rate of errors is below it with a probability of at least 1 - delta; 1 if all are errors."""
+    """Upper confidence bound of an error rate (Clopper-Pearson).
+
+    Parameters
+    ----------
+    n_errors : int
+        Number of errors.
+    n_images : int
+        Number of images.
+    delta : float
+        Probability that the bound is too small.
+
+    Returns
+    -------
+    float
+        The bound; 1 if all images are errors.
+
+    Examples
+    --------
+    >>> round(risk_bound(0, 59, 0.05), 3)
+    0.05
+    """
     return float(beta.ppf(1 - delta, n_errors + 1, n_images - n_errors)) if n_errors < n_images else 1.0
 
 
 def risk_coverage(posterior: Floats, labels: Labels) -> RiskCoverage:
-    """Risk of answering only the most confident images; equal confidences in the mean over their orders."""
+    """Risk of classifying only the most confident images, averaged over the orders of equal confidences.
+
+    Parameters
+    ----------
+    posterior : ndarray of shape (n, classes)
+        Posterior probabilities of held-out images.
+    labels : ndarray of shape (n,)
+        True class of each image.
+
+    Returns
+    -------
+    RiskCoverage
+        Risk at each coverage.
+    """
     confidence, wrong = posterior.max(axis=1), posterior.argmax(axis=1) != labels
     _, tied = np.unique(-confidence, return_inverse=True)
     expected_wrong = (np.bincount(tied, wrong) / np.bincount(tied))[np.sort(tied)]
@@ -104,10 +197,38 @@ def risk_coverage(posterior: Floats, labels: Labels) -> RiskCoverage:
 
 
 def check_share(name: str, value: float) -> None:
+    """Check that a setting is between 0 and 1.
+
+    Parameters
+    ----------
+    name : str
+        Name of the setting.
+    value : float
+        Its value.
+
+    Raises
+    ------
+    ConfigError
+        If it is not.
+    """
     if not 0 < value < 1:
         raise ConfigError(f"{name} {value:g}; expected more than 0 and less than 1")
 
 
 def check_images(posterior: Floats, labels: Labels) -> None:
+    """Check that there are images, and as many posteriors as labels.
+
+    Parameters
+    ----------
+    posterior : ndarray of shape (n, classes)
+        Posterior probabilities of held-out images.
+    labels : ndarray of shape (n,)
+        True class of each image.
+
+    Raises
+    ------
+    DataError
+        If there are not.
+    """
     if not len(labels) or len(posterior) != len(labels):
         raise DataError(f"{len(posterior)} posteriors and {len(labels)} labels; expected as many of both, at least one")

@@ -14,9 +14,18 @@ from bayescope.types import Floats, Labels
 
 @dataclass(frozen=True)
 class ConformalSets:
-    """A class belongs to an image's set if its posterior is at least ``least_posterior (classes,)``.
+    """Prediction sets: a class is included if its posterior is at least a threshold of the class.
 
-    0 where too few held-out images leave nothing to exclude the class by; ``images``: how many it rests on, per class.
+    Parameters
+    ----------
+    least_posterior : tuple of float
+        Threshold of each class; 0 where too few held-out images allow no exclusion.
+    miscoverage : float
+        Largest probability that the true class is not included.
+    class_conditional : bool
+        Whether the guarantee holds within every class.
+    images : tuple of int
+        Number of held-out images of each class.
     """
 
     least_posterior: tuple[float, ...]
@@ -25,16 +34,56 @@ class ConformalSets:
     images: tuple[int, ...]
 
     def sets(self, posterior: Floats) -> np.ndarray:
-        """Membership of each class: bool, ``(n, classes)``.  A set may be empty: no class is probable enough."""
+        """Prediction sets of images.
+
+        Parameters
+        ----------
+        posterior : ndarray of shape (n, classes)
+            Posterior probabilities.
+
+        Returns
+        -------
+        ndarray of bool, shape (n, classes)
+            Whether each class is included; a set may be empty.
+        """
         return posterior >= np.array(self.least_posterior)
 
 
 def fit_conformal_sets(
     posterior: Floats, labels: Labels, miscoverage: float = 0.1, class_conditional: bool = True
 ) -> ConformalSets:
-    """Split-conformal sets from held-out images ``(n, classes)``, ``(n,)``.
+    """Fit split-conformal prediction sets.
 
-    Raises ConfigError unless miscoverage lies between 0 and 1, DataError without images.
+    Parameters
+    ----------
+    posterior : ndarray of shape (n, classes)
+        Posterior probabilities of held-out images.
+    labels : ndarray of shape (n,)
+        True class of each image.
+    miscoverage : float, default 0.1
+        Largest probability that the true class is not included.
+    class_conditional : bool, default True
+        Whether the guarantee is to hold within every class, rather than on average over images.
+
+    Returns
+    -------
+    ConformalSets
+        The thresholds.
+
+    Raises
+    ------
+    ConfigError
+        If miscoverage is not between 0 and 1.
+    DataError
+        If there are no images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> posterior = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.2, 0.8], [0.4, 0.6], [0.1, 0.9]])
+    >>> sets = fit_conformal_sets(posterior, np.array([0, 0, 0, 1, 1, 1]), miscoverage=0.25)
+    >>> sets.sets(np.array([[0.95, 0.05], [0.5, 0.5]])).tolist()
+    [[True, False], [False, False]]
     """
     check_share("miscoverage", miscoverage)
     check_images(posterior, labels)

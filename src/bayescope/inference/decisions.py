@@ -1,4 +1,4 @@
-"""Prediction sets and abstention together: guarantees that need no trust in the classifier's probabilities.
+"""Prediction sets and abstention together: guarantees that do not rely on the classifier's probabilities.
 
 They hold for new images exchangeable with the held-out ones: drawn from the same patients' population at the same
 prevalence, one image a patient, and used for nothing else."""
@@ -16,27 +16,72 @@ from bayescope.types import Floats, Labels
 
 
 @dataclass(frozen=True)
-class Decided:
-    """Of ``n`` images: ``sets (n, classes)`` bool; ``answered (n,)`` bool, None where no risk can be promised.
+class Decision:
+    """Prediction sets and abstention of ``n`` images.
 
-    ``posterior (n, classes)``: at the prior they were decided at.
+    Parameters
+    ----------
+    posterior : ndarray of shape (n, classes)
+        Posterior at the prior they were fitted at.
+    sets : ndarray of bool, shape (n, classes)
+        Whether each class is in the prediction set.
+    answered : ndarray of bool, shape (n,), or None
+        False where the classifier abstains; None if no risk can be guaranteed.
     """
 
     posterior: Floats
     sets: np.ndarray
     answered: np.ndarray | None
 
-    def in_words(self, class_names: tuple[str, ...], i: int) -> str:
-        """The set of image ``i``, and whether the classifier abstains."""
+    def describe(self, class_names: tuple[str, ...], i: int) -> str:
+        """The prediction set of an image, and whether the classifier abstains, as text.
+
+        Parameters
+        ----------
+        class_names : tuple of str
+            Names of the classes.
+        i : int
+            Position of the image.
+
+        Returns
+        -------
+        str
+            For example ``"benign, malignant (abstained)"``.
+        """
         members = ", ".join(self.members(class_names, i)) or "none"
         return members if self.answered is None or self.answered[i] else f"{members} (abstained)"
 
     def members(self, class_names: tuple[str, ...], i: int) -> list[str]:
-        """Names of the classes in the set of image ``i``."""
+        """Names of the classes in the prediction set of an image.
+
+        Parameters
+        ----------
+        class_names : tuple of str
+            Names of the classes.
+        i : int
+            Position of the image.
+
+        Returns
+        -------
+        list of str
+            May be empty.
+        """
         return [name for name, member in zip(class_names, self.sets[i], strict=True) if member]
 
     def measured(self, labels: Labels) -> dict[str, Any]:
-        """How it went with images of ``labels (n,)``: plain numbers, NaN where there is no image to tell."""
+        """Measured rates on labelled images.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n,)
+            True class of each image.
+
+        Returns
+        -------
+        dict
+            Coverage of the sets by class, their mean size, the share of images classified, and the share of errors among
+            these; NaN where there is no such image.
+        """
         covered = self.sets[np.arange(len(labels)), labels]
         wrong = self.posterior.argmax(axis=1) != labels
         by_class = [_mean(covered[labels == k]) for k in range(self.sets.shape[1])]
@@ -50,16 +95,37 @@ class Decided:
 
 @dataclass(frozen=True)
 class Decisions:
-    """What may be said beside the probabilities, fitted on held-out images at one ``prior (classes,)``."""
+    """Prediction sets and abstention, fitted on held-out images.
+
+    Parameters
+    ----------
+    sets : ConformalSets
+        Prediction sets.
+    abstention : Abstention
+        Abstention.
+    prior : tuple of float
+        Prior probability of each class at which both were fitted.
+    """
 
     sets: ConformalSets
     abstention: Abstention
     prior: tuple[float, ...]
 
-    def __call__(self, posterior: Floats) -> Decided:
-        """Of images whose ``posterior (n, classes)`` is at that prior."""
+    def __call__(self, posterior: Floats) -> Decision:
+        """Apply both to images.
+
+        Parameters
+        ----------
+        posterior : ndarray of shape (n, classes)
+            Posterior probabilities at ``prior``.
+
+        Returns
+        -------
+        Decision
+            Sets and abstention of each image.
+        """
         answered = None if self.abstention.warning else self.abstention.accepts(posterior)
-        return Decided(posterior, self.sets.sets(posterior), answered)
+        return Decision(posterior, self.sets.sets(posterior), answered)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, fit for JSON."""
@@ -80,7 +146,31 @@ class Decisions:
 
 
 def fit_decisions(posterior: Floats, labels: Labels, miscoverage: float, risk: float, prior: Floats) -> Decisions:
-    """Both, from held-out images ``(n, classes)``, ``(n,)``, at ``prior``.  Raises as :func:`fit_conformal_sets`."""
+    """Fit prediction sets and abstention on held-out images.
+
+    Parameters
+    ----------
+    posterior : ndarray of shape (n, classes)
+        Posterior probabilities of held-out images.
+    labels : ndarray of shape (n,)
+        True class of each image.
+    miscoverage : float
+        Largest probability that a set does not contain the true class.
+    risk : float
+        Largest share of errors among the predictions made.
+    prior : ndarray of shape (classes,)
+        Prior at which ``posterior`` was computed.
+
+    Returns
+    -------
+    Decisions
+        Both.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As for :func:`fit_conformal_sets`.
+    """
     sets, abstention = fit_conformal_sets(posterior, labels, miscoverage), fit_abstention(posterior, labels, risk)
     return Decisions(sets, abstention, tuple(prior.tolist()))
 

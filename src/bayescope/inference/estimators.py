@@ -1,4 +1,4 @@
-"""Estimators of log p(x|y): what a trained model says of the classes of an image, by different routes.
+"""Estimators of log p(x|y) of a trained model: sequential, full and by the probability flow.
 
 Each takes its settings from the model's configuration.  A new one is a function that satisfies :data:`Estimator`, and a line in
 :data:`ESTIMATORS`.
@@ -37,17 +37,56 @@ Estimator = Callable[[LikelihoodModel, Pixels], EstimatedEvidence]
 
 
 def sequential(model: LikelihoodModel, pixels: Pixels) -> EstimatedEvidence:
-    """Calibrated denoising evidence, scored until the most probable class of each image is settled."""
+    """Calibrated denoising evidence by sequential scoring.
+
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model.
+    pixels : ndarray of shape (n, channel, height, width)
+        Stored images.
+
+    Returns
+    -------
+    EstimatedEvidence
+        Evidence, its error, and passes.
+    """
     return _calibrated(model, model.classify(pixels))
 
 
 def full(model: LikelihoodModel, pixels: Pixels) -> EstimatedEvidence:
-    """Calibrated denoising evidence at all noise levels and noises."""
+    """Calibrated denoising evidence by full evaluation.
+
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model.
+    pixels : ndarray of shape (n, channel, height, width)
+        Stored images.
+
+    Returns
+    -------
+    EstimatedEvidence
+        Evidence, its error, and passes.
+    """
     return _calibrated(model, model.predict_from_levels(model.level_evidence(pixels)))
 
 
 def flow(model: LikelihoodModel, pixels: Pixels) -> EstimatedEvidence:
-    """Log-likelihood by the probability flow, in model units and not calibrated."""
+    """Log-likelihood by the probability flow, in model units and not calibrated.
+
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model.
+    pixels : ndarray of shape (n, channel, height, width)
+        Stored images.
+
+    Returns
+    -------
+    EstimatedEvidence
+        Evidence, its error, and passes.
+    """
     found = exact_likelihood(model, pixels)
     return EstimatedEvidence(found.log_likelihood, found.passes)
 

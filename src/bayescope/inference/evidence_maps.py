@@ -1,4 +1,4 @@
-"""Evidence maps: the share of each pixel in a log-likelihood ratio.
+"""Evidence maps: the contribution of each pixel to a log-likelihood ratio.
 
 The denoising evidence is a sum over pixels, so every pixel has its share of the log-ratio::
 
@@ -50,7 +50,15 @@ class EvidenceMap:
 
 @dataclass(frozen=True)
 class ClassMaps:
-    """Weighted evidence of each class, nats: ``(n, classes, levels, height, width)``, and biases ``(classes,)``."""
+    """Weighted evidence of each pixel.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n, classes, levels, height, width)
+        Evidence of each class, level and pixel, in nats.
+    class_bias : ndarray of shape (classes,)
+        Bias of each class, in nats.
+    """
 
     levels: Floats
     class_bias: Floats
@@ -66,7 +74,20 @@ class ClassMaps:
         return EvidenceMap(self.levels[:, a] - self.levels[:, b], np.full(len(self.levels), bias))
 
     def against_rest(self, a: int, class_prior: Floats) -> EvidenceMap:
-        """For class ``a``, against the others mixed by prior: of :meth:`LevelWeights.log_likelihood_ratio`."""
+        """Evidence map of a class against the others.
+
+        Parameters
+        ----------
+        a : int
+            Index of the class.
+        class_prior : ndarray of shape (classes,)
+            Mixes the other classes.
+
+        Returns
+        -------
+        EvidenceMap
+            Its sum is the ratio of :meth:`LevelWeights.log_likelihood_ratio`.
+        """
         rest = np.arange(len(self.class_bias)) != a
         log_prior = np.log(class_prior[rest] / class_prior[rest].sum())
         share = softmax(self.evidence[:, rest] + log_prior, axis=1)
@@ -79,10 +100,27 @@ class ClassMaps:
 def class_maps(
     denoise: ClassDenoiser, x: Tensor, sigmas: Floats, noise: Tensor, level_weights: LevelWeights, batch_size: int = 32
 ) -> ClassMaps:
-    """Evidence maps of images ``x (n, c, h, w)``, channels added up.
+    """Evidence maps of images under every class.
 
-    ``sigmas (levels,)`` and ``noise (levels, noises, c, h, w)`` as for :func:`bayescope.evidence.denoising.level_evidence`, and
-    of the same cost; with the same noise the maps add up to the same ratios.
+    Parameters
+    ----------
+    denoise : callable
+        ``denoise(z, sigma)``, under every class.
+    x : Tensor of shape (n, channel, height, width)
+        Images in model units.
+    sigmas : ndarray of shape (levels,)
+        Noise levels.
+    noise : Tensor of shape (levels, noises, channel, height, width)
+        Noises; with those of :func:`bayescope.evidence.denoising.level_evidence`, maps add up to the same ratios.
+    level_weights : LevelWeights
+        Weights of the levels.
+    batch_size : int, default 32
+        Images per batch.
+
+    Returns
+    -------
+    ClassMaps
+        Maps, summed over channels.  The cost is that of a full evaluation.
     """
     levels = list(zip(sigmas.tolist(), noise.to(x.device), strict=True))
     batches = [torch.stack([_class_map(denoise, batch, *level) for level in levels], dim=2) for batch in x.split(batch_size)]

@@ -1,4 +1,4 @@
-"""Explain a prediction: where in the image the log-likelihood ratio comes from, and the image as another class would have it.
+"""Explanation of a prediction: its evidence map, and the image as it would look under another class.
 
 Evidence maps are those of :mod:`bayescope.inference.evidence_maps`.
 
@@ -83,7 +83,18 @@ class Explanation:
         return _ranked(self.predictions)[1] if self.against is None else self.against
 
     def title(self, unit: Unit = "nats") -> str:
-        """What the map adds up to, in words: ``"cancer against the rest: log-likelihood ratio +2.1972 nats"``."""
+        """The sum of the map as text.
+
+        Parameters
+        ----------
+        unit : str, default "nats"
+            ``"nats"`` or ``"bans"``.
+
+        Returns
+        -------
+        str
+            For example ``"cancer against the rest: log-likelihood ratio +2.1972 nats"``.
+        """
         rival = "the rest" if self.against is None else self.class_names[self.against]
         kind = "UNCALIBRATED log-likelihood ratio" if self.is_raw else "log-likelihood ratio"
         total = self.evidence_map.scaled(PER_NAT[unit]).total[0].sum()
@@ -198,11 +209,36 @@ def counterfactual(
     seed: int = 0,
     invert: bool = False,
 ) -> Counterfactual:
-    """Images ``x (n, c, h, w)`` of classes ``from_label (n,)`` as of classes ``to_label (n,)``.
+    """Images as they would look under another class.
 
-    ``sigma``: how far up; the higher, the more may change.  ``invert``: go up along the flow, by which nothing is lost,
-    instead of adding noise, the same for every image, drawn from ``seed``.  Cost: ``4 steps`` passes per image, ``6 steps``
-    if inverted.  Raises ConfigError if sigma is not above 0.01 or steps below 1.
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(z, sigma, label)``.
+    x : Tensor of shape (n, channel, height, width)
+        Images in model units.
+    from_label : Tensor of shape (n,)
+        Class of each image.
+    to_label : Tensor of shape (n,)
+        Class it is changed to.
+    sigma : float
+        Noise level up to which the image is carried; the higher, the more may change.
+    steps : int, default 16
+        Steps of the solver.
+    seed : int, default 0
+        Seed of the noise, which is the same for every image.
+    invert : bool, default False
+        Whether to invert the probability flow, which loses nothing, instead of adding noise.
+
+    Returns
+    -------
+    Counterfactual
+        Changed images.  Cost: ``4 steps`` network passes per image, ``6 steps`` if inverted.
+
+    Raises
+    ------
+    ConfigError
+        If sigma is not above 0.01 or steps below 1.
     """
     if not sigma > _SIGMA_MIN or steps < 1:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""log p(x|y) of a trained model by the probability flow: the paper's estimator, with the same probes for every class.
+"""log p(x|y) of a trained model by the probability flow, the paper's estimator, with the same probes for every class.
 
 A stored value stands for a cell as wide as a gray level; uniform noise of that width (dequantization, Theis et al. 2016) makes
 of stored pixels an image with a density, and of the density bits per pixel.  Gray levels are those of the image's own depth.
@@ -19,7 +19,7 @@ from bayescope.diffusion.divergence import DivergenceMethod, ExactDivergence, Hu
 from bayescope.diffusion.ode import DormandPrince, Solver, heun, rk4
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError, lookup
-from bayescope.evidence.denoising import rows_at_once
+from bayescope.evidence.denoising import rows_per_batch
 from bayescope.evidence.flow import FlowLikelihood, TerminalGaussian, bits_per_dim, dequantization_width, flow_log_likelihood
 from bayescope.inference.model import LikelihoodModel
 from bayescope.types import Floats, Pixels
@@ -159,16 +159,48 @@ def exact_likelihood(
 
 
 def flow_settings(model: LikelihoodModel, settings: FlowConfig | None = None, **changes: float | str | None) -> FlowConfig:
-    """Settings of the integration, as :func:`exact_likelihood` takes them.
+    """Settings of the integration.
 
-    Raises ConfigError if one is unknown or out of range.
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model, whose configuration gives defaults.
+    settings : FlowConfig, optional
+        Settings (default: those of the configuration).
+    **changes
+        Settings to replace, by name.
+
+    Returns
+    -------
+    FlowConfig
+        The settings.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown or out of range.
     """
     given = {name: value for name, value in changes.items() if value is not None}
     return parse_config({"flow": (settings or model.config.flow).model_dump() | given}).flow
 
 
 def blur_warning(model: LikelihoodModel, settings: FlowConfig, step: float = 1.0) -> str:
-    """What to tell of bits per pixel where ``sigma_min`` hides gray levels, ``step`` stored values apart, or nothing."""
+    """A warning about bits per pixel where ``sigma_min`` blurs gray levels, or blank.
+
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The model.
+    settings : FlowConfig
+        Settings of the integration.
+    step : float, default 1
+        Distance of gray levels, in stored values.
+
+    Returns
+    -------
+    str
+        The warning.
+    """
     width = dequantization_width(model.scale.low, model.scale.high, step)
     hidden = settings.sigma_min / width
     if model.pixel_type == "float32" or hidden < _HIDDEN_LEVELS:
@@ -201,7 +233,7 @@ def _integrate(
     divergence = lookup(TRACES, settings.trace, "flow.trace")(settings, model.image_shape, probes)
     found = flow_log_likelihood(
         model.denoiser, x, n_classes, levels, divergence, solver, TerminalGaussian(mean),
-        batch_size or rows_at_once(model.image_shape, 4 * n_classes), callback,
+        batch_size or rows_per_batch(model.image_shape, 4 * n_classes), callback,
     )  # fmt: skip
     bits = bits_per_dim(found.log_likelihood, model.image_shape, scale.low, scale.high) - np.log2(step)[:, None]
     return ExactLikelihood(

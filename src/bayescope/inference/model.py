@@ -1,4 +1,4 @@
-"""The likelihood classifier: a trained denoiser, how to score with it, and what its evidence is worth."""
+"""The likelihood model: a trained denoiser with its scoring settings, calibration and post-hoc tests."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +20,11 @@ from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.sampling import sample
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_at_once
+from bayescope.evidence.denoising import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_per_batch
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import check_stopping_settings, score_sequentially
-from bayescope.inference.decisions import Decided, Decisions
+from bayescope.inference.decisions import Decision, Decisions
 from bayescope.inference.evidence_maps import ClassMaps, class_maps
 from bayescope.inference.model_units import in_parts, to_model_units
 from bayescope.inference.novelty import NoveltyTest, drawn_first_noise, image_features
@@ -35,7 +35,29 @@ from bayescope.types import Floats, Pixels
 
 @dataclass(frozen=True)
 class LikelihoodModel:
-    """A denoiser in its final weights with everything needed to score stored pixels."""
+    """A trained denoiser with everything needed to score stored images.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration it was trained with, including the settings of scoring.
+    denoiser : Denoiser
+        The trained denoiser.
+    scale : PixelScale
+        The map from stored pixel values to the model's range.
+    pixel_type : str
+        Type of the training images as stored: ``"uint8"``, ``"uint16"`` or ``"float32"``.
+    class_names : tuple of str
+        Names of the classes.
+    class_prior : ndarray of shape (classes,)
+        Default probability of each class.
+    post_hoc : PostHoc
+        Everything that was estimated on held-out images.
+    preparation : Preparation, optional
+        How its images were prepared from mammograms; new ones are prepared in the same way.
+    sizing : str, optional
+        How its images were resized: ``"unchanged"`` or ``"fitted"``; None if that was not recorded.
+    """
 
     config: Config
     denoiser: Denoiser
@@ -57,7 +79,7 @@ class LikelihoodModel:
 
     @property
     def statistics(self) -> LevelStatistics | None:
-        """How evidence varies over levels, noises and images; None if there were too few held-out images to tell."""
+        """How evidence varies over levels, noises and images; None if there were too few held-out images to estimate this."""
         return self.post_hoc.statistics
 
     @property
@@ -76,7 +98,7 @@ class LikelihoodModel:
         return self.post_hoc.decisions
 
     def with_post_hoc(self, **parts: Any) -> Self:
-        """The same model with other ``parts`` of its :class:`PostHoc`."""
+        """A copy of the model with other ``parts`` of its :class:`PostHoc`."""
         return replace(self, post_hoc=replace(self.post_hoc, **parts))
 
     @cached_property
@@ -91,7 +113,18 @@ class LikelihoodModel:
         return log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
 
     def by_class(self, values: Sequence[float] | NDArray[Any]) -> dict[str, Any]:
-        """Values of the classes ``(classes,)``, as plain numbers by their names."""
+        """Values of the classes as a dictionary.
+
+        Parameters
+        ----------
+        values : sequence of shape (classes,)
+            One value for each class.
+
+        Returns
+        -------
+        dict
+            Plain numbers by class name.
+        """
         return dict(zip(self.class_names, np.asarray(values).tolist(), strict=True))
 
     @property
@@ -105,10 +138,28 @@ class LikelihoodModel:
         batch_size: int | None = None,
         change: Callable[[Tensor], Tensor] = lambda x: x,
     ) -> LevelEvidence:
-        """Evidence per level of stored pixels ``(n, channel, height, width)``, in memory or mapped from a file.
+        """Evidence of stored images at each noise level.
 
-        ``change``: done before to the images in model units.
-        Raises DataError if the images are of another shape than the model's, or not finite.
+        Parameters
+        ----------
+        pixels : ndarray of shape (n, channel, height, width)
+            Stored pixel values, in memory or memory-mapped.
+        callback : callable, optional
+            Called with the number of images scored since its last call.
+        batch_size : int, optional
+            Images per batch (default: as many as memory bounds allow).
+        change : callable, optional
+            Applied first to the images in model units.
+
+        Returns
+        -------
+        LevelEvidence
+            Evidence of each image, class, level and noise.
+
+        Raises
+        ------
+        DataError
+            If the images are of another shape than the model's, not finite, or in other units.
         """
         sigmas, noise = self._draws()
         parts = (change(self.checked(part)) for part in self.parts(pixels))
@@ -123,14 +174,41 @@ class LikelihoodModel:
         callback: Callable[[int], None] = lambda images: None,
         test_novelty: bool = False,
     ) -> Predictions:
-        """Score stored pixels until each image is settled, and apply Bayes' rule.
+        """Score stored images until the predicted class is determined, and apply Bayes' rule.
 
-        ``disagreement_rate``: how often an answer may differ from the full evaluation's, 0 to score in full; ``max_passes`` per
-        image; both default to the configuration.  Without statistics of held-out images, or with an isotonic calibration, every
-        image is scored in full.  ``test_novelty``: also after an early stop, at one pass more for every level at which the
-        winner was not yet scored; these come on top of ``max_passes``, and ``passes`` counts them.  In full it is always done.
-        ``class_prior``: numbers in the order of ``class_names``, or by their names.
-        Raises DataError for images that do not fit the model; ConfigError for an impossible prior, rate or budget.
+        Without statistics of held-out images, or with an isotonic calibration, every image is scored in full.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (n, channel, height, width)
+            Stored pixel values, in memory or memory-mapped.
+        class_prior : sequence or mapping of float, optional
+            Probability of each class, in the order of ``class_names`` or by name (default: the model's own).
+        disagreement_rate : float, optional
+            Share of predictions that may differ from the full evaluation's; 0 scores in full (default: as configured).
+        max_passes : int, optional
+            Largest number of network passes per image, not counting the novelty test (default: as configured).
+        callback : callable, optional
+            Called with the number of images scored since its last call.
+        test_novelty : bool, default False
+            Whether to run the novelty test after an early stop too, at one more pass for every level at which the predicted
+            class was not scored.  After a full evaluation it is always run.
+
+        Returns
+        -------
+        Predictions
+            Predictions of the images.
+
+        Raises
+        ------
+        DataError
+            If the images are of another shape than the model's, not finite, or in other units.
+        ConfigError
+            If the prior, the rate or the number of passes is not possible.
+
+        Examples
+        --------
+        >>> model.classify(pixels, {"malignant": 0.01, "benign": 0.99}).posterior  # doctest: +SKIP
         """
         settings = self.config.evidence
         disagreement_rate = settings.disagreement_rate if disagreement_rate is None else disagreement_rate
@@ -151,9 +229,26 @@ class LikelihoodModel:
     def predict_from_levels(
         self, levels: LevelEvidence, class_prior: ClassPrior | None = None, pixels: Pixels | None = None
     ) -> Predictions:
-        """Bayes' rule with ``class_prior`` (default: the model's own); tested for novelty if the ``pixels`` are given too.
+        """Apply Bayes' rule to the evidence of a full evaluation.
 
-        Raises ConfigError if the prior is no distribution.
+        Parameters
+        ----------
+        levels : LevelEvidence
+            Evidence of the images by :meth:`level_evidence`.
+        class_prior : sequence or mapping of float, optional
+            Probability of each class, in the order of ``class_names`` or by name (default: the model's own).
+        pixels : ndarray of shape (n, channel, height, width), optional
+            The same images, for the novelty test (default: no test).
+
+        Returns
+        -------
+        Predictions
+            Predictions of the images.
+
+        Raises
+        ------
+        ConfigError
+            If the prior is not a probability distribution.
         """
         evidence, novelty_result = self.level_weights.evidence(levels), None
         if self.novelty and pixels is not None:
@@ -187,10 +282,20 @@ class LikelihoodModel:
             passes = passes + np.isnan(known).sum(axis=1)
         return predict_from_evidence(evidence, prior, found.standard_error, passes, self.calibration, novelty_result)
 
-    def decide(self, predictions: Predictions) -> Decided | None:
-        """Prediction sets and abstention of images, always at the prior they were fitted at; None if they were not fitted.
+    def decide(self, predictions: Predictions) -> Decision | None:
+        """Prediction sets and abstention, at the prior they were fitted at.
 
-        What they promise holds of images like the held-out ones, scored in full.
+        The guarantees hold for images like the held-out ones, scored in full.
+
+        Parameters
+        ----------
+        predictions : Predictions
+            Predictions of the images, at any prior.
+
+        Returns
+        -------
+        Decision or None
+            None if sets and abstention were not fitted.
         """
         if self.decisions is None:
             return None
@@ -200,19 +305,44 @@ class LikelihoodModel:
         )
 
     def evidence_maps(self, pixels: Pixels) -> ClassMaps:
-        """Where the evidence of stored pixels lies; adds up to the calibrated ratios (isotonic calibration: to the raw ones).
+        """Evidence of each pixel, which adds up to the calibrated log-ratios (isotonic calibration: to the raw ones).
 
-        At the cost of scoring in full.  Raises DataError as :meth:`level_evidence`.
+        Parameters
+        ----------
+        pixels : ndarray of shape (n, channel, height, width)
+            Stored pixel values, in memory or memory-mapped.
+
+        Returns
+        -------
+        ClassMaps
+            Maps of each class, level and pixel.  The cost is that of a full evaluation.
+
+        Raises
+        ------
+        DataError
+            If the images are of another shape than the model's, not finite, or in other units.
         """
         level_weights = self.calibration.calibrated_weights(self.level_weights)
         sigmas, noise = self._draws()
-        at_once = rows_at_once(self.image_shape, 4 * len(self.class_names))
+        at_once = rows_per_batch(self.image_shape, 4 * len(self.class_names))
         return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, level_weights, at_once)
 
     def sample(self, per_class: int, steps: int = 24, seed: int = 0) -> Floats:
-        """Images drawn from every class, in the model's scale: ``(classes, per_class, channel, height, width)``.
+        """Draw samples of every class.
 
-        The i-th image of every class starts from the same noise.
+        Parameters
+        ----------
+        per_class : int
+            Number of samples of each class.
+        steps : int, default 24
+            Steps of the solver from noise to image.
+        seed : int, default 0
+            Seed of the noise; the i-th sample of every class starts from the same noise.
+
+        Returns
+        -------
+        ndarray of shape (classes, per_class, channel, height, width)
+            Images in the model's range, about -1 to 1.
         """
         rows = []
         for k in range(len(self.class_names)):
@@ -223,15 +353,41 @@ class LikelihoodModel:
         return self.class_prior if class_prior is None else check_prior(class_prior, self.class_names)
 
     def checked(self, pixels: Pixels) -> Tensor:
-        """Stored pixels in model units on the model's device.
+        """Convert stored images to model units, on the model's device.
 
-        Raises DataError as :func:`bayescope.inference.model_units.to_model_units`.
+        For the rules of units see :func:`bayescope.data.units.in_training_units`.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (n, channel, height, width)
+            Stored pixel values, in memory or memory-mapped.
+
+        Returns
+        -------
+        Tensor
+            The images, about -1 to 1.
+
+        Raises
+        ------
+        DataError
+            If the images are of another shape than the model's, not finite, or in other units.
         """
         x = to_model_units(pixels, self.image_shape, self.pixel_type, self.scale)
         return torch.from_numpy(x).to(self.denoiser.mean.device)
 
     def parts(self, pixels: Pixels) -> Iterator[Pixels]:
-        """Images a few at a time, at least once: pixels mapped from a file stay there, and what is known of each is bounded."""
+        """Divide images into parts of bounded memory, at least one; memory-mapped images are not loaded.
+
+        Parameters
+        ----------
+        pixels : ndarray of shape (n, channel, height, width)
+            Stored images.
+
+        Yields
+        ------
+        ndarray
+            Consecutive images.
+        """
         settings = self.config.evidence
         return in_parts(pixels, len(self.class_names) * settings.levels * settings.noises)
 

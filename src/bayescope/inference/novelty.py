@@ -1,4 +1,4 @@
-"""Is this image like the training images at all?
+"""Out-of-distribution test on per-level denoising errors.
 
 A likelihood ratio compares classes; it answers even for an image that belongs to none.  The denoising errors tell: an image
 unlike the training images is denoised worse than they at some levels of noise, or, if it is blank or blurred, better.  They
@@ -33,7 +33,7 @@ from bayescope.types import Floats, Labels
 FEWEST_IMAGES = 20
 _FOLDS = 5
 _TINY = 1e-12
-_FAINTEST = 2 / 255  # a gray level of 8 bits, lest a blank image among the held-out ones hide what little contrast means
+_FAINTEST = 2 / 255  # a gray level of 8 bits: a blank held-out image must not hide that others have low contrast
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,35 @@ class Fold:
     scores: Floats
 
     def score(self, features: Floats) -> Floats:
-        """-log of the smaller tail probability, nats: ``(n,)``."""
+        """Novelty score of images.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, d)
+            Features of the images.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            -log of the smaller tail probability, in nats.
+        """
         return _score(features, self.mean, self.covariance)
 
 
 @dataclass(frozen=True)
 class NoveltyResult:
-    """``p_value (n,)``: probability of as odd an image among images like the training ones, at least 1/(images + 1).
+    """Result of the novelty test of ``n`` images.
 
-    ``score (n,)``: nats, higher is odder, ranks images beyond the smallest p-value; ``deviation (n, d)``: standard
-    deviations by which each feature is off, of log errors positive for worse denoised than usual; ``images``: held-out ones.
+    Parameters
+    ----------
+    p_value : ndarray of shape (n,)
+        Probability of an image at least as unusual among images like the training images; at least 1/(images + 1).
+    score : ndarray of shape (n,)
+        Novelty score, in nats; ranks images beyond the smallest p-value.
+    deviation : ndarray of shape (n, d)
+        Deviation of each feature, in standard deviations; positive log errors mean worse denoising than usual.
+    images : int
+        Number of held-out images.
     """
 
     p_value: Floats
@@ -71,9 +90,17 @@ class NoveltyResult:
         return cls(p_value, score, deviation, parts[0].images)
 
     def warnings(self, level: float = 0.01) -> list[str]:
-        """For each image a line to show beside its answer, or nothing.
+        """A warning for each image that is unlike the training images, blank for the others.
 
-        Images are warned of at p-values up to ``level``, or, with too few held-out images for such, at the smallest there is.
+        Parameters
+        ----------
+        level : float, default 0.01
+            Largest p-value with a warning; or, with too few held-out images for it, the smallest possible p-value.
+
+        Returns
+        -------
+        list of str
+            One text for each image.
         """
         least = 1 / (self.images + 1)
         return [f"unlike the training images (p = {p:.2g})" if p <= max(level, least) else "" for p in self.p_value]
@@ -81,7 +108,13 @@ class NoveltyResult:
 
 @dataclass(frozen=True)
 class NoveltyTest:
-    """A test of images against the held-out ones it was fitted on."""
+    """Out-of-distribution test against held-out images.
+
+    Parameters
+    ----------
+    folds : tuple of Fold
+        The held-out images, in folds.
+    """
 
     folds: tuple[Fold, ...]
 
@@ -114,9 +147,19 @@ class NoveltyTest:
 
 
 def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
-    """``-‖x - D‖²/σ²`` at every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``.
+    """Errors at the first noise of every level, as far as they were scored.
 
-    NaN where scoring stopped before that draw; nothing is scored anew.
+    Parameters
+    ----------
+    found : SequentialEvidence
+        Result of sequential scoring.
+    label : ndarray of shape (n,)
+        Class of each image under which errors are taken.
+
+    Returns
+    -------
+    ndarray of shape (n, levels)
+        ``-‖x - D‖²/σ²``; NaN where scoring stopped before.
     """
     plan, images = found.plan, np.arange(len(label))
     draws = found.innovations[images, label] @ plan.factor.T
@@ -130,10 +173,20 @@ def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
 
 
 def image_features(first_noise: Floats, x: Tensor) -> Floats:
-    """What is tested of images ``x (n, c, h, w)`` in model units: ``(n, levels + 2)``.
+    """Features of the novelty test.
 
-    Log errors, from ``-‖x - D‖²/σ² (n, levels)`` at one noise under the leading class, known however soon scoring stops; the
-    mean of the pixels and the log of their standard deviation, a gray level of 8 bits at least.
+    Parameters
+    ----------
+    first_noise : ndarray of shape (n, levels)
+        ``-‖x - D‖²/σ²`` at one noise under the predicted class.
+    x : Tensor of shape (n, channel, height, width)
+        Images in model units.
+
+    Returns
+    -------
+    ndarray of shape (n, levels + 2)
+        Log errors, the mean of the pixels, and the log of their standard deviation, bounded below by one gray level of 8
+        bits.
     """
     pixels = x.flatten(1).double().cpu().numpy()
     contrast = np.log(np.maximum(pixels.std(axis=1), _FAINTEST))
@@ -141,9 +194,26 @@ def image_features(first_noise: Floats, x: Tensor) -> Floats:
 
 
 def fit_novelty(features: Floats, patients: Sequence[Hashable] | None = None, seed: int = 0) -> NoveltyTest:
-    """Fit on the features ``(n, d)`` of held-out images; ``patients (n,)``: whose image each is, kept in one fold.
+    """Fit the novelty test.
 
-    Raises DataError for fewer than ``FEWEST_IMAGES`` images, or errors that are not finite.
+    Parameters
+    ----------
+    features : ndarray of shape (n, d)
+        Features of held-out images.
+    patients : sequence of shape (n,), optional
+        Patient of each image (default: each image is of another patient).
+    seed : int, default 0
+        Seed of the division into folds, which keep patients together.
+
+    Returns
+    -------
+    NoveltyTest
+        The test.
+
+    Raises
+    ------
+    DataError
+        For fewer than ``FEWEST_IMAGES`` images, or errors that are not finite.
     """
     if len(features) < FEWEST_IMAGES:
         raise DataError(

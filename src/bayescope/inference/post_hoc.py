@@ -1,4 +1,4 @@
-"""All that held-out images teach a trained model, as one value that is fitted in one place and saved whole."""
+"""Everything that is estimated on held-out images, as one value that is saved with the model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from bayescope.calibration import Calibration, calibration_from_dict
-from bayescope.calibration.affine import unchanged
+from bayescope.calibration.affine import identity_calibration
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.evidence.plan import LevelStatistics
 from bayescope.inference.decisions import Decisions
@@ -34,7 +34,7 @@ class PostHoc:
     def unfitted(cls, sigmas: Floats, n_classes: int, warning: str = "") -> Self:
         """The bound's own level weights and raw ratios, of a model without held-out images; ``sigmas (levels,)`` rise."""
         no_bias, no_images = np.zeros(n_classes), (0,) * n_classes
-        return cls(LevelWeights(level_spacing(sigmas), no_bias), unchanged(no_images, warning or _NO_IMAGES))
+        return cls(LevelWeights(level_spacing(sigmas), no_bias), identity_calibration(no_images, warning or _NO_IMAGES))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, fit for JSON."""

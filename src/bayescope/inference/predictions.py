@@ -1,4 +1,4 @@
-"""What is told of an image: Bayes' rule on calibrated evidence, beside the raw one.
+"""Predictions of images: Bayes' rule on calibrated evidence, with the uncalibrated evidence for comparison.
 
 log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
 """
@@ -26,15 +26,31 @@ _PRIOR_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Predictions:
-    """What is said of ``n`` images.
+    """Predictions of ``n`` images.
 
-    ``evidence``: raw log-likelihood per class, nats up to a constant common to the classes, ``(n, classes)``;
-    ``log_posterior``: at ``class_prior (classes,)``, calibrated, ``(n, classes)``; ``log_likelihood_ratio`` of each class
-    against the rest, calibrated, and its Monte Carlo ``standard_error``, nats, ``(n, classes)``; ``posterior_error``: that of
-    the posterior, p (1 - p) times that of the ratio, NaN where the ratios of several classes are calibrated apart;
-    ``raw_log_likelihood_ratio``: before calibration; ``passes``: network passes spent on each image, ``(n,)``; ``calibrated``:
-    false if the ratios are raw for want of a calibration; ``novelty``: whether the images are like those of training, None if
-    not tested.
+    Parameters
+    ----------
+    evidence : ndarray of shape (n, classes)
+        Raw log-likelihood under each class, in nats up to a constant common to the classes.
+    log_posterior : ndarray of shape (n, classes)
+        Calibrated log-posterior at ``class_prior``.
+    log_likelihood_ratio : ndarray of shape (n, classes)
+        Calibrated log-likelihood ratio of each class against the rest, in nats.
+    standard_error : ndarray of shape (n, classes)
+        Monte Carlo standard error of ``log_likelihood_ratio``, in nats.
+    posterior_error : ndarray of shape (n, classes)
+        Standard error of the posterior, p (1 - p) times that of the ratio; NaN where the ratios of several classes are
+        calibrated separately.
+    raw_log_likelihood_ratio : ndarray of shape (n, classes)
+        The ratio before calibration, in nats.
+    class_prior : ndarray of shape (classes,)
+        Prior probability of each class.
+    passes : ndarray of shape (n,)
+        Number of network passes for each image.
+    calibrated : bool
+        Whether the ratios are calibrated.
+    novelty : NoveltyResult, optional
+        Result of the novelty test; None if it was not run.
     """
 
     evidence: Floats
@@ -50,9 +66,20 @@ class Predictions:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Those on all the parts' images, at one prior."""
-        told = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error")
-        names = (*told, "raw_log_likelihood_ratio", "passes")
+        """Concatenate predictions made at one prior.
+
+        Parameters
+        ----------
+        parts : sequence of Predictions
+            Predictions of consecutive images.
+
+        Returns
+        -------
+        Predictions
+            Predictions of all images.
+        """
+        stacked = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error")
+        names = (*stacked, "raw_log_likelihood_ratio", "passes")
         novelty_results = [part.novelty for part in parts if part.novelty]
         return cls(
             **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
@@ -72,7 +99,18 @@ class Predictions:
         return np.exp(self.log_posterior)
 
     def posterior_at(self, class_prior: Floats) -> Floats:
-        """Probability of each class at another prevalence ``(classes,)``, of the same evidence: ``(n, classes)``."""
+        """Posterior at another prevalence, from the same evidence.
+
+        Parameters
+        ----------
+        class_prior : ndarray of shape (classes,)
+            Probability of each class before the image.
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            Probability of each class; rows sum to one.
+        """
         return np.asarray(softmax(self.log_posterior - np.log(self.class_prior) + np.log(class_prior), axis=1))
 
     @property
@@ -103,7 +141,7 @@ class Predictions:
         Yields
         ------
         dict
-            Plain numbers, those of the classes by their names; None for what the model cannot tell.
+            Plain numbers, those of the classes by their names; None for what the model cannot estimate.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Read image files or DICOM as a model's training images were read: prepared, resized, of the same channels and type."""
+"""Reads image files or DICOM for a model: prepared, resized and converted as its training images were."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from bayescope.data.dataset import as_stored, unlike_training
-from bayescope.data.filesystem.account import FileAccount
 from bayescope.data.filesystem.class_folders import sort_images
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.names import printable
 from bayescope.data.filesystem.walk import LeftOut, walk
 from bayescope.data.formats.channels import with_channels
@@ -51,7 +51,7 @@ class ModelInput:
     remarks
         What to know of each image before trusting its answer: a tuple for each.
     warnings
-        The same, told once of all images that it concerns.
+        The same, each given once for all images it concerns.
     from_folders
         Whether some of the images were found in folders.
     left_out
@@ -68,7 +68,7 @@ class ModelInput:
     warnings: tuple[str, ...]
     from_folders: bool
     left_out: tuple[LeftOut, ...]
-    files: FileAccount
+    files: FileSummary
 
     def __len__(self) -> int:
         return len(self.names)
@@ -99,14 +99,14 @@ def read_for_model(
     Parameters
     ----------
     model
-        A model trained on a cache of ``bayescope prepare`` takes DICOM files, told by their content, and prepares them in the
-        same way; any other takes picture files only.
+        A model trained on a cache of ``bayescope prepare`` accepts DICOM files, recognised by their content, and prepares them
+        in the same way; any other accepts image files of other formats only.
     sources
-        Files, or folders with images anywhere in them, which are found as :func:`bayescope.data.filesystem.walk.walk` tells.
+        Files, or folders with images anywhere in them, searched as described for :func:`bayescope.data.filesystem.walk.walk`.
     frame
         Which frame of a DICOM file to read, counted from 1, or ``"all"``; needed where a file has several.
     callback
-        Hears ``(done, total)`` files.
+        Called with ``(done, total)`` files.
     resize
         Bring images of another size to the model's, with a remark where its training images were not brought to size so.
 
@@ -135,21 +135,21 @@ def read_for_model(
         except DataError as error:
             failed.append(LeftOut(path, printable(str(error)), failed=True))
         callback(number, len(files))
-    names, paths, pixels, steps, told = zip(*images, strict=True) if images else ((),) * 5
+    names, paths, pixels, steps, remarks_of_images = zip(*images, strict=True) if images else ((),) * 5
     return ModelInput(
         names,
         paths,
         np.stack(pixels) if pixels else np.empty((0, *model.image_shape)),
         np.array(steps, dtype=np.float64),
-        told,
+        remarks_of_images,
         warnings.lines(),
         any(map(_is_folder, sources)),
         (*failed, *left_out),
-        FileAccount.of(len(files) - len(failed), [*(file.reason for file in left_out), *["cannot be read"] * len(failed)]),
+        FileSummary.of(len(files) - len(failed), [*(file.reason for file in left_out), *["cannot be read"] * len(failed)]),
     )
 
 
-def as_model_takes(model: LikelihoodModel, pixels: Pixels, name: str) -> tuple[Pixels, list[str]]:
+def convert_for_model(model: LikelihoodModel, pixels: Pixels, name: str) -> tuple[Pixels, list[str]]:
     """Images ``(n, channel, height, width)`` in the channels and the type of the training images; a remark on each, or blank.
 
     Raises DataError, under ``name``, for colour where those are grayscale, and for another type than theirs but 8 bit for 16.
@@ -163,17 +163,17 @@ def as_model_takes(model: LikelihoodModel, pixels: Pixels, name: str) -> tuple[P
     return taken, [unlike_training(image, model.scale) for image in taken]
 
 
-def told_once(names: Sequence[str], remarks: Sequence[str]) -> tuple[str, ...]:
+def summarise_remarks(names: Sequence[str], remarks: Sequence[str]) -> tuple[str, ...]:
     """Remarks on images by ``names``, blank for none, each in one line with the number of images."""
-    told = Remarks()
+    found = Remarks()
     for name, text in zip(names, remarks, strict=True):
         if text:
-            told.of(name)(text)
-    return told.lines()
+            found.of(name)(text)
+    return found.lines()
 
 
 def _expanded(sources: Sequence[Path], with_dicom: bool) -> tuple[list[Path], list[LeftOut]]:
-    """The files to read, those of folders among them, and what folders hold beside."""
+    """The files to read, including those in folders, and the other files of the folders."""
     files: list[Path] = []
     left_out: list[LeftOut] = []
     for source in sources:
@@ -184,12 +184,12 @@ def _expanded(sources: Sequence[Path], with_dicom: bool) -> tuple[list[Path], li
             raise DataError(f"{source}: a cache of `bayescope prepare`; expected image files and folders. Give the cache alone")
         found = walk(source)
         images, others = sort_images(found.files, with_dicom)
-        beside = [*others, *found.left_out]
+        unused = [*others, *found.left_out]
         if not images:
-            account = str(FileAccount.of(0, (file.reason for file in beside)))
+            account = str(FileSummary.of(0, (file.reason for file in unused)))
             raise DataError(f"{source}: no image in this folder ({account or 'empty'}); expected some. Give a folder of images")
         files += images
-        left_out += beside
+        left_out += unused
     return files, left_out
 
 
@@ -197,7 +197,7 @@ def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
     except OSError:
-        return False  # reading it tells why
+        return False  # reading it gives the reason
 
 
 def _frames(path: Path, frame: Frames) -> Iterator[tuple[str, int | None]]:
@@ -231,13 +231,13 @@ def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[s
     if resize and pixels.shape[1:] != model.image_shape[1:]:
         remarks += resize_remarks(model, pixels)
         pixels = fit(pixels, model.image_shape[1:])
-    taken, told = as_model_takes(model, pixels[None], str(path))
+    taken, conversions = convert_for_model(model, pixels[None], str(path))
     if taken.shape[1:] != model.image_shape:
         raise DataError(
             f"{path}: {pixels.shape[0]} channel(s), {pixels.shape[1]}x{pixels.shape[2]} pixels; the model expects "
             f"{model.image_shape[0]} channel(s), {model.image_shape[1]}x{model.image_shape[2]}. {_remedy(model, pixels)}"
         )
-    remarks += filter(None, told)
+    remarks += filter(None, conversions)
     return taken[0], model.scale.high / 255 if taken.dtype != pixels.dtype else 1.0
 
 

@@ -1,4 +1,4 @@
-"""Images of another size than a model's: whether they may be resized, and what to know of one that was."""
+"""Images of another size than a model's: whether they may be resized, and warnings about those that were."""
 
 from bayescope.errors import RunError
 from bayescope.inference.model import LikelihoodModel

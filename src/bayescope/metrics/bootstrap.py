@@ -109,9 +109,9 @@ def by_image(measures: Callable[[Labels], Floats]) -> Measures:
 def _resamples(patients: Labels, n_bootstrap: int, seed: int) -> Iterator[Labels]:
     """Weights of images, some rows at a time, when as many ``patients`` as there are, numbered from 0, are drawn."""
     rng, n_patients = np.random.default_rng(seed), int(patients.max()) + 1
-    rows_at_once = max(1, _WEIGHTS_AT_ONCE // len(patients))
-    for start in range(0, n_bootstrap, rows_at_once):
-        rows = min(rows_at_once, n_bootstrap - start)
+    rows_per_batch = max(1, _WEIGHTS_AT_ONCE // len(patients))
+    for start in range(0, n_bootstrap, rows_per_batch):
+        rows = min(rows_per_batch, n_bootstrap - start)
         drawn = rng.integers(n_patients, size=(rows, n_patients)) + n_patients * np.arange(rows)[:, None]
         yield np.bincount(drawn.ravel(), minlength=rows * n_patients).reshape(rows, n_patients)[:, patients]
 

@@ -37,7 +37,26 @@ class ReliabilityCurve:
 
 
 def cllr(log_ratio: Floats, positive: np.ndarray) -> float:
-    """Cost of log-likelihood ratios ``(n,)`` in nats, ``positive (n,)`` bool: bits; NaN if a side is absent."""
+    """Cost of log-likelihood ratios.
+
+    Parameters
+    ----------
+    log_ratio : ndarray of shape (n,)
+        Log-likelihood ratios, in nats.
+    positive : ndarray of bool, shape (n,)
+        Whether each image is of the class.
+
+    Returns
+    -------
+    float
+        Cost in bits; NaN if a side is absent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cllr(np.zeros(4), np.array([True, True, False, False]))
+    1.0
+    """
     if positive.all() or not positive.any():
         return float("nan")
     surprise = np.logaddexp(0, np.where(positive, -log_ratio, log_ratio)) / np.log(2)
@@ -45,9 +64,21 @@ def cllr(log_ratio: Floats, positive: np.ndarray) -> float:
 
 
 def min_cllr(log_ratio: Floats, positive: np.ndarray) -> float:
-    """Cllr after the best increasing map: bits; NaN if a side is absent.
+    """Cost of log-likelihood ratios after the best increasing map.
 
-    An end of the map where one side is absent is infinite, at no cost: none of the other side lies there.
+    Infinite values of the map, at an end where one side is absent, cost nothing.
+
+    Parameters
+    ----------
+    log_ratio : ndarray of shape (n,)
+        Log-likelihood ratios, in nats.
+    positive : ndarray of bool, shape (n,)
+        Whether each image is of the class.
+
+    Returns
+    -------
+    float
+        Cost in bits; NaN if a side is absent.
     """
     if positive.all() or not positive.any():
         return float("nan")
@@ -56,9 +87,21 @@ def min_cllr(log_ratio: Floats, positive: np.ndarray) -> float:
 
 
 def expected_calibration_error(probability: Floats, positive: np.ndarray, n_bins: int = 10) -> float:
-    """Mean absolute difference of predicted probability and observed frequency over bins of equally many images.
+    """Mean absolute difference of predicted probability and observed frequency.
 
-    ``probability (n,)`` of the positive class.  Equal probabilities stay in one bin.
+    Parameters
+    ----------
+    probability : ndarray of shape (n,)
+        Predicted probability of the class.
+    positive : ndarray of bool, shape (n,)
+        Whether each image is of the class.
+    n_bins : int, default 10
+        Number of bins of equally many images; equal probabilities stay in one bin.
+
+    Returns
+    -------
+    float
+        The error.
     """
     bins = _equal_mass_bins(probability, n_bins)
     excess = np.bincount(bins, probability - positive)
@@ -68,7 +111,24 @@ def expected_calibration_error(probability: Floats, positive: np.ndarray, n_bins
 def reliability_curve(
     probability: Floats, positive: np.ndarray, n_bins: int = 10, patients: Sequence[Hashable] | None = None
 ) -> ReliabilityCurve:
-    """Observed frequency by predicted probability; ``patients (n,)``: of each image (default: each image is another's)."""
+    """Observed frequency by predicted probability.
+
+    Parameters
+    ----------
+    probability : ndarray of shape (n,)
+        Predicted probability of the class.
+    positive : ndarray of bool, shape (n,)
+        Whether each image is of the class.
+    n_bins : int, default 10
+        Number of bins of equally many images.
+    patients : sequence of shape (n,), optional
+        Patient of each image (default: each image is of another patient).
+
+    Returns
+    -------
+    ReliabilityCurve
+        The curve, with intervals.
+    """
     groups = patient_numbers(patients, len(probability))
     bins = _equal_mass_bins(probability, n_bins)
     _, bins, images = np.unique(bins, return_inverse=True, return_counts=True)
@@ -88,9 +148,27 @@ def assess(
     seed: int = 0,
     n_bootstrap: int = N_BOOTSTRAP,
 ) -> tuple[dict[str, Estimate], ...]:
-    """Every measure of each class against the rest, with its interval.
+    """Measures of calibration of each class against the rest, with intervals.
 
-    ``log_ratio`` of each class against the rest, nats, and ``posterior``, both ``(n, classes)``; whole patients are resampled.
+    Parameters
+    ----------
+    log_ratio : ndarray of shape (n, classes)
+        Log-likelihood ratios of each class against the rest, in nats.
+    posterior : ndarray of shape (n, classes)
+        Posterior probabilities.
+    labels : ndarray of shape (n,)
+        True class of each image.
+    patients : sequence of shape (n,), optional
+        Patient of each image (default: each image is of another patient).
+    seed : int, default 0
+        Seed of the bootstrap, which resamples whole patients.
+    n_bootstrap : int, default 1000
+        Number of resamples.
+
+    Returns
+    -------
+    tuple of dict
+        For each class, the measures by name.
     """
     n_classes = posterior.shape[1]
 
@@ -105,10 +183,24 @@ def assess(
 
 
 def expected_if_calibrated(probability: Floats, seed: int = 0, n_draws: int = 200) -> dict[str, Estimate]:
-    """What the measures would be if the probabilities ``(n,)`` were exactly right: mean and 95 % range.
+    """Values of the measures expected of perfectly calibrated probabilities.
 
-    Labels are drawn from the probabilities.  On a few hundred images ECE and calibration loss of perfect answers are far
-    from zero; a measured value within the range speaks for no miscalibration.
+    On a few hundred images, ECE and calibration loss of perfectly calibrated probabilities are far from zero; a measured
+    value within the range gives no evidence of miscalibration.
+
+    Parameters
+    ----------
+    probability : ndarray of shape (n,)
+        Predicted probabilities, from which labels are drawn.
+    seed : int, default 0
+        Seed of the labels.
+    n_draws : int, default 200
+        Number of draws.
+
+    Returns
+    -------
+    dict of str to Estimate
+        Mean and 95 % range of each measure.
     """
     rng = np.random.default_rng(seed)
     log_ratio = logit(probability) - logit(probability.mean())

@@ -1,4 +1,4 @@
-"""The area under the ROC curve (AUC) and its variance by DeLong, patients kept whole.
+"""The area under the ROC curve (AUC) and its variance by DeLong, clustered by patient.
 
 DeLong et al. (Biometrics 1988), from the placements of every image among those of the other class, found by
 midranks in O(n log n) (Sun & Xu, IEEE Signal Process. Lett. 2014).  A placement less the AUC, over the number of

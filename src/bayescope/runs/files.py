@@ -1,4 +1,4 @@
-"""A run folder on disk: written atomically, never pickled, read back exactly.
+"""Files of a run folder: written atomically, never pickled, read back exactly.
 
 ::
 
@@ -33,7 +33,7 @@ CONFIG, MODEL, STATE, MANIFEST, METRICS, RECORD = (
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write and flush beside ``path``, then rename: a reader sees the old file or the new, never a part."""
+    """Write and flush a file next to ``path``, then rename it: a reader sees the old file or the new, never a part."""
     with writing(path):
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

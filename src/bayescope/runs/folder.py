@@ -1,4 +1,4 @@
-"""A run folder as training finds it: free, begun, to be gone on with, or to be replaced.
+"""The state of a run folder before training: free, incomplete, to be resumed, or to be replaced.
 
 ``run.json`` is the last file of a fresh folder.  One without it, holding nothing but ``config.toml``, ``images.parquet`` or
 parts, was
@@ -35,7 +35,7 @@ Manifest = dict[str, Any]
 
 
 def manifest_of(data: Dataset, path: Path | None = None, init: str | None = None) -> Manifest:
-    """What ``run.json`` tells of the data, of where they lie if ``path`` is given, and of the weights ``init`` started from."""
+    """The content of ``run.json``: the data, their location if ``path`` is given, and the weights ``init`` started from."""
     about: Manifest = {
         "format": FORMAT,
         "source": data.source,
@@ -53,7 +53,7 @@ def manifest_of(data: Dataset, path: Path | None = None, init: str | None = None
 
 
 def read_manifest(run: Path) -> Manifest:
-    """What ``run.json`` tells; no more than the format if there is none.  Raises RunError if it is damaged."""
+    """The content of ``run.json``; no more than the format if there is none.  Raises RunError if it is damaged."""
     return read_json(run / MANIFEST) if _has(run, MANIFEST) else {"format": FORMAT}
 
 
@@ -122,7 +122,7 @@ def started_steps(run: Path) -> int:
     tensors, _ = load_tensors(run / STATE)
     if "step" not in tensors:
         raise RunError(
-            f"{run / STATE}: holds no step; expected a checkpoint of `bayescope train`. Start the run anew with --force"
+            f"{run / STATE}: holds no step; expected a checkpoint of `bayescope train`. Start the run again with --force"
         )
     return int(tensors["step"])
 

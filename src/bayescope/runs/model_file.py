@@ -1,4 +1,4 @@
-"""A trained model as ``model.safetensors`` and ``config.toml``: saved whole, loaded without training code."""
+"""A trained model as ``model.safetensors`` and ``config.toml``, loaded without importing training code."""
 
 import json
 from dataclasses import astuple
@@ -41,9 +41,30 @@ def save_model(run: Path, model: LikelihoodModel) -> None:
 
 
 def load_model(run: Path, device: str = "cpu") -> LikelihoodModel:
-    """The model of a run folder, on ``device``: cpu, cuda, or auto for a GPU if there is one.
+    """Load the model of a run folder.
 
-    Raises RunError if there is none or it is damaged or of another version; ConfigError if the device is not there.
+    Parameters
+    ----------
+    run : Path
+        Folder written by ``bayescope train`` or :meth:`ScoreClassifier.save`.
+    device : str, default "cpu"
+        ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU if there is one.
+
+    Returns
+    -------
+    LikelihoodModel
+        The trained model.
+
+    Raises
+    ------
+    RunError
+        If the folder contains no model, or one that is damaged or of another version.
+    ConfigError
+        If the device is not available.
+
+    Examples
+    --------
+    >>> model = load_model(Path("runs/breast"))  # doctest: +SKIP
     """
     with reading(run, RunError):
         is_whole, is_folder = (run / MODEL).is_file(), run.is_dir()

@@ -1,4 +1,4 @@
-"""Which images a run was trained and validated on, so that none of them is ever counted as unseen.
+"""A record of the images a run was trained and validated on, so that none of them counts as unseen.
 
 A run keeps a hash of the decoded pixels of every image it was given, whatever the file was named, the split it fell in, and its
 patient as a hash salted for this run alone: the split stays as it was drawn when images are added, and no patient can be read
@@ -60,7 +60,7 @@ class TrainingRecord:
     def splits_of_patients(self, patients: Iterable[str]) -> NDArray[np.str_]:
         """Split of each image's patient by name, blank for one the run does not know: ``(n,)``.
 
-        Blank also for patients that were merely numbered, since DICOM headers or files told them apart: the numbers are
+        Blank also for patients that were merely numbered, since DICOM headers or files distinguish them: the numbers are
         others' in other data, and after images were added.  Those are known by their images.
         """
         return np.array(

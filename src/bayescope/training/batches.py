@@ -1,4 +1,4 @@
-"""What a training step is shown: images, the noise on them, and which of them teach classes, evidence or p(x)."""
+"""The batches of a training step: images, their noise, and which of them train classes, evidence or p(x)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,17 +55,17 @@ class Batch:
 class StepBatches:
     """``main`` teaches denoising; ``evidence`` the evidence: ``main`` itself, the same images at other levels, or nothing yet.
 
-    ``beside`` teaches p(x) beside them, where anything does.
+    ``unlabelled``: images of any or no class that teach p(x) in addition, if any.
     """
 
     main: Batch
     evidence: Batch | None = None
-    beside: Batch | None = None
+    unlabelled: Batch | None = None
 
     def to(self, fabric: Fabric) -> "StepBatches":
         main = self.main.to(fabric)
         evidence = main if self.evidence is self.main else self.evidence and self.evidence.to(fabric)
-        return StepBatches(main, evidence, self.beside and self.beside.to(fabric))
+        return StepBatches(main, evidence, self.unlabelled and self.unlabelled.to(fabric))
 
 
 class Sampler:
@@ -78,11 +78,11 @@ class Sampler:
         self._labels = torch.tensor(train_set.labels)
         self._augment = build_augmentation(settings.augmentation, len(train_set), settings.intensity)
         self._labelled = BalancedSampler(train_set.labels, train_set.n_classes, settings.batch_size, config.seed)
-        self._any, self._beside = (
+        self._any, self._unlabelled = (
             BalancedSampler(np.zeros(len(self._pixels), np.int64), 1, n, config.seed)
             for n in (settings.batch_size, max(1, settings.batch_size // 2))
         )
-        self._teaches_beside = settings.generative_weight > 0 and (settings.generative_steps > 0 or unlabelled is not None)
+        self._teaches_unlabelled = settings.generative_weight > 0 and (settings.generative_steps > 0 or unlabelled is not None)
 
     def __call__(self, step: int, generator: Generator) -> StepBatches:
         phase = Phase.at(step, self._settings)
@@ -92,8 +92,8 @@ class Sampler:
         x = self._images(indices, generator)
         main = Batch.draw(x, self._labels[indices], self._settings, generator)
         evidence = self._at_evidence_levels(main, generator) if phase.teaches_evidence(self._settings) else None
-        beside = self._without_classes(self._beside(step), generator) if self._teaches_beside else None
-        return StepBatches(main, evidence, beside)
+        unlabelled = self._without_classes(self._unlabelled(step), generator) if self._teaches_unlabelled else None
+        return StepBatches(main, evidence, unlabelled)
 
     def _at_evidence_levels(self, main: Batch, generator: Generator) -> Batch:
         settings = self._settings.for_evidence

@@ -1,4 +1,4 @@
-"""What training starts from, besides chance: what the network has learned without classes, or of other images."""
+"""Initial weights: from training without classes, or from the network of another run."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a step's number decides: which phase of training it belongs to, and its learning rate."""
+"""The phase of training and the learning rate at each step."""
 
 import math
 from collections.abc import Callable

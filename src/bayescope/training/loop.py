@@ -1,6 +1,6 @@
-"""The training loop: draw, augment, add noise, score under every class, step, average.
+"""The training loop: draw a batch, augment, add noise, compute the losses, update the weights and their average.
 
-A generative start teaches p(x) before the classes; images without labels teach p(x) beside them.
+A generative start teaches p(x) before the classes; images without labels train p(x) alongside.
 
 Deterministic on the CPU: all randomness is a function of the seed and the step (see ``draw``), so a state restored from
 a file ends with the same weights, bit for bit, as a run that was never interrupted.
@@ -41,7 +41,7 @@ _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS, _CLASSES = range(1, 6)
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback is told after a step; ``validation`` is None except at the validating steps."""
+    """Passed to callbacks after each step; ``validation`` is None except at validation steps."""
 
     state: TrainingState
     steps: int
@@ -109,7 +109,7 @@ def train(
         validating = state.step % settings.validate_every == 0 or state.step == settings.steps
         validation = validate(state, config, val_set, scale, fabric) if validating else None
         if validation and len(val_set) and not torch.isfinite(validation.denoising):
-            raise diverged(state.step, f"validation loss {validation.denoising.item()}", settings)
+            raise divergence_error(state.step, f"validation loss {validation.denoising.item()}", settings)
         callback(Progress(state, settings.steps, losses, validation))
 
 
@@ -150,7 +150,7 @@ def _step(state: TrainingState, settings: TrainingConfig, batches: StepBatches, 
     with fabric.autocast():
         losses, loss = _losses(state, settings, batches)
     if not torch.isfinite(loss):
-        raise diverged(state.step + 1, f"loss {loss.item()}", settings)
+        raise divergence_error(state.step + 1, f"loss {loss.item()}", settings)
     fabric.backward(loss)
     for optimizer in state.optimizers.values():
         optimizer.step()
@@ -175,8 +175,8 @@ def _losses(state: TrainingState, settings: TrainingConfig, batches: StepBatches
         if evidence is not None:
             losses = Losses(losses.denoising, _joint(state, evidence, weight).evidence)
             loss = loss + settings.evidence_weight * losses.evidence
-    if batches.beside is not None:
-        loss = loss + settings.generative_weight * _without_class(state, batches.beside, weight)
+    if batches.unlabelled is not None:
+        loss = loss + settings.generative_weight * _without_class(state, batches.unlabelled, weight)
     return losses, loss
 
 
@@ -189,12 +189,12 @@ def _without_class(state: TrainingState, batch: Batch, weight: LossWeight) -> Te
     return generative_loss(state.denoiser, batch.x, batch.z, batch.sigma, no_class, weight).denoising
 
 
-def diverged(step: int, found: str, settings: TrainingConfig) -> RunError:
+def divergence_error(step: int, found: str, settings: TrainingConfig) -> RunError:
     """What to raise at a ``step`` of which numbers are not finite."""
     rates = f"training.learning_rate (now {settings.learning_rate:g})"
     if settings.optimizer == "muon":
         rates += f" or training.muon_learning_rate (now {settings.muon_learning_rate:g})"
     return RunError(
         f"training diverged: {found} at step {step}; expected finite numbers. The last checkpoint, if any, is from before. "
-        f"Lower {rates} and start anew, with --force to replace this run"
+        f"Lower {rates} and start again, with --force to replace this run"
     )

@@ -1,4 +1,4 @@
-"""Muon: momentum whose update is made orthogonal, for the matrices and filters inside a network.
+"""Muon: momentum with orthogonalised updates, for the matrices and filters inside a network.
 
 Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks" (kellerjordan.github.io/posts/muon); scaling by
 the longer side after Liu et al. 2025 (arXiv 2502.16982), which gives updates the size that AdamW's have.  torch has one since

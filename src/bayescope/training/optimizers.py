@@ -1,4 +1,4 @@
-"""Optimisers, and which of them updates which parameter."""
+"""Optimisers, and the parameters that each of them updates."""
 
 from collections.abc import Callable, Iterable
 from functools import partial

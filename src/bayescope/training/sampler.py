@@ -1,4 +1,4 @@
-"""What each training step draws, as a function of the seed and the step alone.
+"""Class-balanced sampling of training images, as a function of the seed and the step alone.
 
 A step's randomness comes from its own generator, so an interrupted run needs no generator state to continue exactly.
 """

@@ -1,4 +1,4 @@
-"""Everything a training step reads and changes, and its flat form for a file."""
+"""The state of training, and its flat form for a file."""
 
 import copy
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class TrainingState:
         return cls(denoiser, ema, temperature, build_optimizers(denoiser, temperature, config))
 
     def average_from_here(self) -> None:
-        """Begin the average anew with the weights as they are."""
+        """Restart the average from the current weights."""
         self.ema.load_state_dict(self.denoiser.state_dict())
 
     @torch.no_grad()
@@ -62,7 +62,7 @@ class TrainingState:
             self.step = int(flat["step"])
         except (RuntimeError, KeyError, ValueError) as error:
             raise RunError(
-                f"training state of another model ({error}); expected the one it was written by. Start the run anew "
+                f"training state of another model ({error}); expected the one it was written by. Start the run again "
                 "with --force"
             ) from None
 

@@ -117,11 +117,11 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
         "file is empty": 1,
         "crop missing": 1,
         "file cannot be read": 1,
-        "crop not told from mask": 1,
+        "crop not distinguishable from mask": 1,
         "no pathology": 1,
     }
     assert (summary.found, summary.used) == (7, 1)
-    assert "image files that tell no subject, not used: 1" in summary.notes
+    assert "image files that do not name a subject, not used: 1" in summary.notes
     assert "left out 1: file is empty" in str(summary)
     assert json.loads(json.dumps(summary.to_dict()))["left_out"] == summary.left_out
 

@@ -56,12 +56,12 @@ def test_images_that_tell_no_patient_are_counted(tmp_path: Path) -> None:
     Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(source / "ill" / "plain.png")
     (source / "ill" / "0.dcm").write_bytes(b"broken")
     archive = read_image_folder(source)
-    assert "4 images do not tell their patient and are each taken for one of its own" in archive.summary.notes
+    assert "4 images do not name their patient and are each taken as a separate patient" in archive.summary.notes
     assert archive.cases["patient"].notna().all()
     assert archive.cases["patient"].nunique() == 24 + 4
 
 
-@pytest.mark.parametrize(("name", "note"), [("", "no file tells its patient"), ("ANON", "the same patient in every file")])
+@pytest.mark.parametrize(("name", "note"), [("", "no file names its patient"), ("ANON", "the same patient in every file")])
 def test_headers_that_tell_nobody_apart(tmp_path: Path, name: str, note: str) -> None:
     archive = read_image_folder(write_classes(tmp_path / "set", lambda i: name))
     assert archive.cases["patient"].isna().all()

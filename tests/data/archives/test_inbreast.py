@@ -160,7 +160,7 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
     assert summary.left_out == {
         "file not found": 1,
         "file is empty": 1,
-        "file name does not tell the patient": 1,
+        "file name does not give the patient": 1,
         "side differs between table and file name": 1,
     }
     assert summary.found == summary.used + 4

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayescope.data.tables.spelling import rows_in_words, unify
+from bayescope.data.tables.spelling import describe_rows, unify
 from bayescope.errors import DataError
 
 
@@ -43,6 +43,6 @@ def test_unified_names_need_no_unifying(names: list[str]) -> None:
 
 
 def test_at_most_five_rows_are_listed() -> None:
-    assert rows_in_words([4]) == "row 4"
-    assert rows_in_words([2, 3]) == "rows 2, 3"
-    assert rows_in_words(range(2, 9)) == "rows 2, 3, 4, 5, 6 \u2026 and 2 more"
+    assert describe_rows([4]) == "row 4"
+    assert describe_rows([2, 3]) == "rows 2, 3"
+    assert describe_rows(range(2, 9)) == "rows 2, 3, 4, 5, 6 \u2026 and 2 more"

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from report_data import context, evaluation, everything
 
 from bayescope import __version__
 from bayescope.evaluation.evaluate import Evaluation
@@ -19,6 +18,7 @@ from bayescope.evaluation.report.overlay import comparison, overlay, scales, tin
 from bayescope.evaluation.report.page import render
 from bayescope.evaluation.report.sections import SECTIONS
 from bayescope.metrics.classification import measure
+from report_data import context, evaluation, everything
 
 KEPT = Path(__file__).parent / "data" / "page.html"
 
@@ -115,7 +115,7 @@ def test_cases_and_their_maps_are_shown_and_the_slider_knows_every_image() -> No
     also_unsure = len(set(chosen.unsure) & set(chosen.explained))
     assert page.count("LLR +64.00 ± 0.50") == mapped + also_unsure
     assert page.count("98.7 %") == mapped + also_unsure
-    for text in ("classes in a set", "1.25", "set: as in full", "rest on validation images: 20 &lt;b&gt;benign"):
+    for text in ("classes in a set", "1.25", "set: as in full", "calibrated on validation images: 20 &lt;b&gt;benign"):
         assert text in page
     assert "before calibration" in page
     assert "uncalibrated &lt;likelihood&gt; ratios" in page

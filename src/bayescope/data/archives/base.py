@@ -1,4 +1,4 @@
-"""What the mammography readers share: files of an archive, the case table, the account of what was used.
+"""Shared by the readers of mammography archives: files of an archive, the case table, and its summary.
 
 The case table has the columns ``COLUMNS``, one row for each image.  ``path`` is absolute; ``label`` the class name; ``side``
 L or R; ``view`` CC, MLO, ...; ``split`` train, val or test; ``lesion`` what is to be seen, in the archive's words, or None;
@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import pandas as pd
 
-from bayescope.data.filesystem.account import FileAccount
 from bayescope.data.filesystem.class_folders import is_image
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.walk import LeftOut, Walk
 from bayescope.data.formats import dicom
 from bayescope.data.labelled import SPLITS
@@ -46,7 +46,7 @@ class Summary:
     counts: dict[str, dict[str, int]]
     patients: dict[str, int]
     notes: tuple[str, ...]
-    files: FileAccount = field(default_factory=FileAccount)
+    files: FileSummary = field(default_factory=FileSummary)
 
     def of_used(self, cases: pd.DataFrame) -> Self:
         """The same with ``cases`` as those used."""
@@ -149,7 +149,7 @@ def finish(
     """
     check_kept(archive, task, table)  # before patients are found to be too few to draw from
     divided = table.assign(split=divide(table[table["label"].notna()], split, archive))
-    files = FileAccount() if found is None else _files_used(found, divided.loc[divided["left_out"].isna(), "path"])
+    files = FileSummary() if found is None else _files_used(found, divided.loc[divided["left_out"].isna(), "path"])
     return account(archive, task, unit, divided, str(split), notes, files)
 
 
@@ -164,7 +164,7 @@ def check_kept(archive: str, task: str, table: pd.DataFrame) -> pd.Series:
     return kept
 
 
-def _files_used(found: Walk, paths: Iterable[Path]) -> FileAccount:
+def _files_used(found: Walk, paths: Iterable[Path]) -> FileSummary:
     used = set(map(Path, paths))
     others = [LeftOut(path, _why_unused(path)) for path in found.files if path not in used]
     return found.account(len(found.files) - len(others), others)
@@ -175,7 +175,7 @@ def _why_unused(path: Path) -> str:
 
 
 def account(
-    archive: str, task: str, unit: str, table: pd.DataFrame, split: str, notes: Sequence[str], files: FileAccount | None = None
+    archive: str, task: str, unit: str, table: pd.DataFrame, split: str, notes: Sequence[str], files: FileSummary | None = None
 ) -> Archive:
     """Drop the rows left out and count; ``table`` as for :func:`finish`, in its final split, which ``split`` describes.
 
@@ -195,6 +195,6 @@ def account(
         counts={},
         patients={},
         notes=tuple(notes),
-        files=files or FileAccount(),
+        files=files or FileSummary(),
     )
     return Archive(cases, summary.of_used(cases))

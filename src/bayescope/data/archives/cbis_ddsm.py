@@ -1,4 +1,4 @@
-"""CBIS-DDSM: the four official case tables, and images as the NBIA tools lay them out or in a JPEG or PNG copy.
+"""CBIS-DDSM: the four official case tables, and images as downloaded by the NBIA tools or as a JPEG or PNG copy.
 
 A lesion's crop and mask share the subject, such as ``Mass-Training_P_00001_LEFT_CC_1``, and often the series; neither file
 number nor folder name tells them apart, and the two columns of the tables are swapped for some lesions.  The crop is found by
@@ -59,7 +59,7 @@ def read_cbis_ddsm(source: Path, task: str, split: Split = OFFICIAL) -> Archive:
         located = [finder.find(*row) for row in lesions[["crop", "full", "crop_series", "mask_series"]].to_numpy()]
         more = [f"crops that stand under '{_PATH_COLUMNS['mask']}': {finder.n_swapped}"] if finder.n_swapped else []
     if n_unknown:
-        more.append(f"image files that tell no subject, not used: {n_unknown}")
+        more.append(f"image files that do not name a subject, not used: {n_unknown}")
     table[["path", "left_out"]] = pd.DataFrame(located, table.index, dtype=object)
     table.loc[table["label"].isna(), "left_out"] = "no pathology"
     table = table.assign(kind=kind, **dict.fromkeys(BOX, np.nan))
@@ -110,7 +110,7 @@ def _mammograms(lesions: pd.DataFrame, by_split: bool) -> tuple[pd.DataFrame, li
 
 
 def _files_by_subject(files: Sequence[Path], lesions: pd.DataFrame) -> tuple[Mapping[str, list[Path]], int]:
-    """Image files of each subject, and the number of those whose subject is told by nothing."""
+    """Image files of each subject, and the number of those whose subject is unknown."""
     pairs = [lesions[[kind, f"{kind}_series"]].to_numpy() for kind in _PATH_COLUMNS]
     of_series = {series: subject for subject, series in np.concatenate(pairs)}
     of_folder = dict(_listed_folders(find_table(files, "metadata.csv")))
@@ -121,7 +121,7 @@ def _files_by_subject(files: Sequence[Path], lesions: pd.DataFrame) -> tuple[Map
 
 
 def _subject(path: Path, of_series: Mapping[str, str], of_folder: Mapping[Path, str]) -> str:
-    """By a folder's name, the series it names, ``metadata.csv`` or the header, in this order; blank if none tells."""
+    """By a folder's name, the series it names, ``metadata.csv`` or the header, in this order; blank if none does."""
     folders = path.parent.parts[::-1]
     if named := next((name for name in folders if _SUBJECT.fullmatch(name)), None):
         return named
@@ -195,7 +195,7 @@ class _CropFinder:
         except Exception:  # pixels of a damaged file
             return None, "file cannot be read"
         if crop is None:
-            return None, "crop missing" if len(pictures) == 1 else "crop not told from mask"
+            return None, "crop missing" if len(pictures) == 1 else "crop not distinguishable from mask"
         self.n_swapped += crop_series != mask_series and crop.series == mask_series
         return crop.path, None
 

@@ -1,4 +1,4 @@
-"""Folders or tables of grayscale image files, DICOM among them, as an archive."""
+"""Folders or tables of grayscale image files, including DICOM, as an archive."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ def read_image_folder(
 ) -> Archive:
     """Class folders, DICOM among them, or a table ``path,label[,patient][,split][,frame]``, as ``bayescope train`` takes them.
 
-    Where the table names no patients, DICOM headers do: no patient is in two splits, as far as the files tell.  ``frame``:
+    Where the table names no patients, DICOM headers do: no patient is in two splits, as far as the files show.  ``frame``:
     which
     frame of DICOM files that hold several, from 1, or "all" for a case each; a column frame goes before.  ``normalise_labels``
     as of :func:`bayescope.data.load.load_dataset`.  ``all_test``: no split is drawn, every image is for testing.
@@ -39,8 +39,8 @@ def read_image_folder(
     blank = divided.reindex(columns=[*COLUMNS, "left_out"]).astype({"left_out": object})
     blank["left_out"] = [_why_left_out(Path(path)) for path in blank["path"]]
     blank = blank.replace({np.nan: None})
-    told = (*cases.notes, *cases.warnings, *notes)
-    archive = account(printable(cases.source), "its classes", "images", blank, how, told, cases.files)
+    remarks = (*cases.notes, *cases.warnings, *notes)
+    archive = account(printable(cases.source), "its classes", "images", blank, how, remarks, cases.files)
     summary = _of_files(archive.summary) if cases.files.found else archive.summary
     return replace(archive, summary=summary, warnings=cases.warnings)
 
@@ -97,27 +97,27 @@ def _why_left_out(path: Path) -> str | None:
 
 
 def _with_patients(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The cases with the patients that headers tell, numbered, since an ID is nobody else's business; and what is unknown."""
+    """The cases with the patients named in DICOM headers, as numbers to keep IDs private; and notes on unknown ones."""
     if "patient" in table.columns:
         return table, ()
-    told = [_patient_in_header(Path(path)) for path in table["path"]]
-    n_unknown, names = told.count(""), set(told) - {""}
+    patients = [_patient_in_header(Path(path)) for path in table["path"]]
+    n_unknown, names = patients.count(""), set(patients) - {""}
     if len(names) < 2:
-        found = "the same patient in every file that tells one" if names else "no file tells its patient"
+        found = "the same patient in every file that names one" if names else "no file names its patient"
         kept = table
         if table["path"].duplicated().any():  # frames of one file are of one patient
             kept = table.assign(patient=[f"file {number + 1}" for number in pd.factorize(table["path"])[0]])
         return kept, (f"{found}: images of one patient may be in two splits; a column patient keeps them together",)
-    own = [patient or f"\0{path}" for path, patient in zip(table["path"], told, strict=True)]
+    own = [patient or f"\0{path}" for path, patient in zip(table["path"], patients, strict=True)]
     numbered = table.assign(patient=[f"patient {number + 1}" for number in pd.factorize(np.array(own, dtype=object))[0]])
     notes = [f"{len(names)} patients as in the DICOM headers, numbered"]
     if n_unknown:
-        notes.append(f"{n_unknown} images do not tell their patient and are each taken for one of its own")
+        notes.append(f"{n_unknown} images do not name their patient and are each taken as a separate patient")
     return numbered, tuple(notes)
 
 
 def _patient_in_header(path: Path) -> str:
-    """Blank where the file tells none, or is broken: then it is listed once its pixels are to be read."""
+    """Blank where the file names none, or is broken; broken files are reported when their pixels are read."""
     if not dicom.is_dicom(path):
         return ""
     try:

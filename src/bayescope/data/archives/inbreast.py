@@ -66,14 +66,14 @@ def _read_sheet(path: Path) -> pd.DataFrame:
     except ImportError as error:
         raise DataError(
             f"{path.name}: no reader for it ({' '.join(str(error).split())}); expected xlrd for .xls, openpyxl for .xlsx. "
-            "Install it, or put INbreast.csv beside the file"
+            "Install it, or put INbreast.csv next to the file"
         ) from None
     except Exception as error:
         raise DataError(f"{path.name}: cannot be read ({error}); expected an Excel file. Download it again") from None
 
 
 def _images_by_name(files: Sequence[Path]) -> Mapping[str, list[tuple[Path, str, str]]]:
-    """Path, patient and side, blank where the file name does not tell, of the copies of each image."""
+    """Path, patient and side, blank where the file name does not give them, of the copies of each image."""
     found: defaultdict[str, list[tuple[Path, str, str]]] = defaultdict(list)
     for path in filter(is_image, files):
         if match := _IMAGE_NAME.fullmatch(path.name):
@@ -97,7 +97,7 @@ def _case(
     if category[:1] not in classes:
         left_out = f"BI-RADS {category or 'not given'}, in no group of the task"
     elif path and not patient:
-        left_out = "file name does not tell the patient"
+        left_out = "file name does not give the patient"
     elif path and side != row["Laterality"]:
         left_out = "side differs between table and file name"
     box, lesion, broken = _read_outlines(outlines.get(name))

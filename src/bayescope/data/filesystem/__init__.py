@@ -1,1 +1,1 @@
-"""Folders and files as they lie on disk: found, named, read together and accounted for."""
+"""Reading folders of files: search, names, image files, and a summary of what was used."""

@@ -1,4 +1,4 @@
-"""Class folders: which class and split each image of a folder has, and what lies there beside.
+"""Class folders: the class and split of each image in a folder, and the files that are left out.
 
 A class is a folder of images, nested as one likes; ``train``, ``val`` and ``test`` with class folders in each give the split.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.names import class_name, printable
 from bayescope.data.filesystem.walk import LeftOut, Walk, visible_folders, walk
 from bayescope.data.formats.dicom import is_dicom
@@ -28,11 +28,11 @@ class ClassFolders:
     """``cases``: path and label of each image, and its split where folders give one; ``files``: what lay there."""
 
     cases: pd.DataFrame
-    files: FileAccount
+    files: FileSummary
 
 
 def read_class_folders(folder: Path, with_dicom: bool = False, partial: bool = False) -> ClassFolders:
-    """The images in class folders under ``folder``; ``with_dicom``: DICOM files too, told by their content.
+    """The images in class folders under ``folder``; ``with_dicom``: DICOM files too, recognised by their content.
 
     ``partial``: a lone ``test`` folder of class folders is a split too, or any of the three.
     Class names are in composed Unicode (NFC) without blanks at their ends.  Raises DataError if there is no image, if a class
@@ -157,7 +157,7 @@ def _no_image_in(folder: Path, with_dicom: bool, others: list[LeftOut]) -> str:
 
 
 def _found_instead(others: list[LeftOut]) -> str:
-    account = FileAccount.of(0, (file.reason for file in others))
+    account = FileSummary.of(0, (file.reason for file in others))
     return f" ({account})" if account.found else ""
 
 
@@ -174,7 +174,7 @@ def _remedy(others: list[LeftOut], with_dicom: bool) -> str:
 def _has_splits(folder: Path, partial: bool) -> bool:
     """Whether folders are splits and not classes.
 
-    Raises DataError if they are splits, but not all (unless ``partial``), or others beside them.
+    Raises DataError if they are splits, but not all (unless ``partial``), or if there are other folders.
     """
     found = [child.name for child in visible_folders(folder)]
     splits = {split_of(name) for name in found}

@@ -1,8 +1,8 @@
-"""Decoded images kept on disk between commands: reading a large file anew takes far longer than reading its pixels.
+"""A cache of decoded images on disk, shared by all commands: decoding a large file takes far longer than loading its pixels.
 
 Each lies in the user's cache folder, which no one else may enter, under a hash: no name of a file or patient is written.  The
 hash is of the file's real path, length, times and number, of the size asked for and of the versions that read it, so that a
-changed file is read anew.  Those used longest ago go first once all take more than :func:`limit` bytes.  An entry that is
+changed file is read again.  The least recently used go first once all take more than :func:`limit` bytes.  An entry that is
 damaged, or a folder that cannot be written, only means that the file is read.
 
 ``BAYESCOPE_CACHE_DIR`` names another folder, and turns the cache off if it is blank or ``off``; ``BAYESCOPE_CACHE_BYTES`` is
@@ -77,10 +77,10 @@ class DecodedImages:
             about = path.stat()
             if about.st_size < _SMALLEST_FILE:
                 return None
-            told = (os.fsencode(path.resolve()), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, size)
+            key = (os.fsencode(path.resolve()), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, size)
         except (OSError, RuntimeError):
             return None
-        return hashlib.sha256(repr((told, path.suffix.lower(), _reader())).encode()).hexdigest()
+        return hashlib.sha256(repr((key, path.suffix.lower(), _reader())).encode()).hexdigest()
 
     def _kept(self, key: str) -> Pixels | None:
         assert self.folder is not None
@@ -143,10 +143,10 @@ class DecodedImages:
 
 def limit() -> int:
     """Most bytes that the cache takes: ``BAYESCOPE_CACHE_BYTES``, or 1 GiB.  Raises ConfigError if it is no number."""
-    told = os.environ.get(BYTES, str(DEFAULT_BYTES))
-    if not told.strip().isdecimal():
-        raise ConfigError(f"{BYTES} is {told!r}; expected a number of bytes, such as {DEFAULT_BYTES}. Correct or unset it")
-    return int(told)
+    value = os.environ.get(BYTES, str(DEFAULT_BYTES))
+    if not value.strip().isdecimal():
+        raise ConfigError(f"{BYTES} is {value!r}; expected a number of bytes, such as {DEFAULT_BYTES}. Correct or unset it")
+    return int(value)
 
 
 def _own_folder(folder: Path) -> Path | None:
@@ -164,7 +164,7 @@ def _own_folder(folder: Path) -> Path | None:
 
 
 def _is_slow(pixels: Pixels, path: Path, size: int | None) -> bool:
-    """Whether decoding took many pixels: of a resized image only the length of its file tells."""
+    """Whether decoding took many pixels: of a resized image, only the length of its file shows this."""
     return pixels.size >= _FEWEST_PIXELS or (size is not None and path.stat().st_size >= _FEWEST_PIXELS // 4)
 
 

@@ -1,4 +1,4 @@
-"""Many image files as one array: all grayscale or all RGB, of one size, and told of where their depths or ranges differ."""
+"""Reads many image files into one array, all grayscale or all RGB, of one size; warns of mixed bit depths or ranges."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ def read_images(
 ) -> Pixels:
     """All images as one array ``(n, channel, height, width)``; 16 bit if any is, an 8-bit image then scaled by 257.
 
-    Grayscale if all images are, however they are saved.  ``warn`` hears of images in different depths or ranges, and of
+    Grayscale if all images are, however they are saved.  ``warn`` is called about images of different depths or ranges, and of
     grayscale ones among those in colour.  Raises DataError listing the files that cannot be read, or if sizes differ, or files
     of one and of three channels are mixed and some are in colour.
     """
@@ -84,7 +84,7 @@ def _check_sizes(paths: Sequence[Path], images: Sequence[Pixels]) -> None:
 
 
 def depth_warning(images: Sequence[Pixels]) -> str:
-    """What to tell of images of 8 and of 16 bits side by side; blank if all are of one depth."""
+    """A warning if images of 8 and of 16 bits are mixed; blank if all have one depth."""
     shallow = [image for image in images if image.dtype == np.uint8]
     deep = [image for image in images if image.dtype == np.uint16]
     if not shallow or not deep:
@@ -98,7 +98,7 @@ def depth_warning(images: Sequence[Pixels]) -> str:
 
 
 def range_warning(paths: Sequence[Path], images: Sequence[Pixels]) -> str:
-    """What to tell of images that use far fewer of the bits of their type than others do; blank if there are none."""
+    """A warning about images that use far fewer of the bits of their type than others do; blank if there are none."""
     for kind in (np.uint8, np.uint16):
         alike = [i for i, image in enumerate(images) if image.dtype == kind]
         highest = {i: int(images[i].max()) for i in alike}

@@ -1,4 +1,4 @@
-"""Names of files and classes as systems write them: not always UTF-8, and accents in one character or in two."""
+"""File and class names that are not UTF-8, or whose accents are composed differently."""
 
 import os
 import unicodedata
@@ -23,7 +23,7 @@ def existing(path: Path) -> Path:
     try:
         return path if path.exists() or str(path).isascii() else _spelt_otherwise(path)
     except OSError:
-        return path  # reading it tells why
+        return path  # reading it gives the reason
 
 
 def _spelt_otherwise(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The files of a folder, for every command alike: each file is given back or left out with its reason.
+"""The files of a folder, searched in the same way by every command: each is returned or left out with a reason.
 
 Links to files and folders are followed.  What several names lead to is read once, under its own name where that lies in the
 folder too; so a link to a folder above it ends there.  Left out are hidden files and folders, whose names begin with a full
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.errors import DataError, reading
 
 SYSTEM_NAMES = frozenset(
@@ -59,9 +59,9 @@ class Walk:
     files: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
 
-    def account(self, used: int, others: list[LeftOut]) -> FileAccount:
+    def account(self, used: int, others: list[LeftOut]) -> FileSummary:
         """The account of these files when ``used`` of ``files`` are used and ``others`` of them are left out too."""
-        return FileAccount.of(used, (file.reason for file in (*self.left_out, *others)))
+        return FileSummary.of(used, (file.reason for file in (*self.left_out, *others)))
 
 
 def is_hidden(name: str) -> bool:

@@ -1,1 +1,1 @@
-"""File formats: one file to pixels."""
+"""File formats: the pixels of a single file."""

@@ -1,4 +1,4 @@
-"""Grayscale and colour: an image saved as RGB is grayscale where red, green and blue are the same in every pixel."""
+"""Grayscale and colour: an RGB image whose channels are equal in every pixel is grayscale."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""One grayscale picture as a workstation shows it, and the account of how it came to be shown so."""
+"""One grayscale image as displayed by a workstation, with the transformations that were applied."""
 
 from dataclasses import dataclass, field, fields
 
@@ -15,7 +15,7 @@ class Shown:
 
     ``spacing`` is (row, column) in mm, in the detector's plane where the patient's is not given; ``presentation`` is the
     presentation intent, one of ``INTENTS``; ``applied`` names the steps from stored to shown pixels; ``pixel_aspect`` is the
-    height of a pixel over its width; ``notes`` tell what the file says that could not be taken as it says it.
+    height of a pixel over its width; ``notes`` name declarations of the file that could not be followed.
     """
 
     bits_stored: int

@@ -1,4 +1,4 @@
-"""Any grayscale picture file, DICOM or not, as a mammogram is read."""
+"""Reads any grayscale image file, DICOM or not, as a mammogram."""
 
 from pathlib import Path
 

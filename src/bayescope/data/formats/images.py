@@ -1,8 +1,8 @@
-"""Single image files: PNG, JPEG, TIFF, BMP, WebP, GIF and PGM of up to 16 bits, grayscale or RGB, to one common shape.
+"""Single image files: PNG, JPEG, TIFF, BMP, WebP, GIF and PGM, grayscale or RGB, up to 16 bits, as arrays of one layout.
 
 Pixels are as a viewer shows them: the orientation in EXIF is applied, a palette looked up, white-is-zero inverted.  Fewer than
 8 bits are scaled to the whole range of 8 (4 bits by 17); 9 to 16 bits keep their values.  An alpha channel is dropped, with a
-warning if it is not opaque.  What would lose bits is refused.  The content tells the kind of file, not its suffix.
+warning if it is not opaque.  What would lose bits is refused.  The kind of file is determined by its content, not its suffix.
 
 Another kind of file is a function that decodes it and a line in ``FORMATS``.
 """
@@ -60,7 +60,7 @@ def read_image(path: Path, size: int | None = None, warn: Warn = lambda text: No
 
 
 def _read_raster(path: Path, warn: Warn) -> NDArray[Any]:
-    """A file of any of the common kinds, told by its content."""
+    """A file of any of the common kinds, recognised by its content."""
     return _read_tiff(path, warn) if _is_tiff(path) else _read_pillow(path, warn)
 
 
@@ -87,7 +87,7 @@ def _read_pillow(path: Path, warn: Warn) -> NDArray[Any]:
             orientation = opened.getexif().get(_ORIENTATION, 1)
             return _upright(_without_alpha(imagecodecs.png_decode(path.read_bytes()), warn), orientation)
         image = ImageOps.exif_transpose(opened)
-        _tell_transparent(_transparent(image), warn)
+        _warn_of_transparency(_transparent(image), warn)
         if image.mode in ("1", "LA"):
             image = image.convert("L")
         elif image.mode not in ("L", "RGB", "F") and not image.mode.startswith("I"):
@@ -121,7 +121,7 @@ def _transparent(image: Image.Image) -> NDArray[np.bool_]:
     return np.asarray(np.asarray(image.convert("RGBA"))[..., 3] < 255)
 
 
-def _tell_transparent(transparent: NDArray[np.bool_], warn: Warn) -> None:
+def _warn_of_transparency(transparent: NDArray[np.bool_], warn: Warn) -> None:
     if transparent.any():
         warn(
             "transparent pixels, read in the colours they are stored with, whatever a viewer shows in their place. Flatten the "
@@ -169,7 +169,7 @@ def _without_extra_channel(image: NDArray[Any], page: Any, path: Path, warn: War
     extra = image[..., -1]
     if (extra != extra.flat[0]).any():
         raise DataError(
-            f"{path}: a channel beside {'colour' if n_channels == 3 else 'grayscale'} whose meaning the file does not tell; "
+            f"{path}: a channel beside {'colour' if n_channels == 3 else 'grayscale'} whose meaning the file does not give; "
             "expected none. Save the image without it"
         )
     return image[..., :3] if n_channels == 3 else image[..., 0]
@@ -179,7 +179,7 @@ def _without_alpha(image: NDArray[Any], warn: Warn) -> NDArray[Any]:
     """``(height, width[, 3])`` of an image whose last channel is alpha if it has two or four."""
     if image.ndim == 2 or image.shape[-1] == 3:
         return image
-    _tell_transparent(image[..., -1] < np.iinfo(image.dtype).max, warn)
+    _warn_of_transparency(image[..., -1] < np.iinfo(image.dtype).max, warn)
     return image[..., 0] if image.shape[-1] == 2 else image[..., :3]
 
 

@@ -1,4 +1,4 @@
-"""MedMNIST's ``.npz`` files: official splits, any size, grayscale or RGB."""
+"""MedMNIST's ``.npz`` files: official splits, any image size, grayscale or RGB."""
 
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def _labels(labels: NDArray[Any], name: str) -> Labels:
 def _count_classes(labels: dict[str, Labels], source: str) -> int:
     """How many classes the training labels name.  Raises DataError unless all labels are 0 … n-1 with these n.
 
-    Without training labels, as many as the highest label tells.
+    Without training labels, the highest label gives the number.
     """
     found = np.unique(np.concatenate(list(labels.values())))
     if "train" not in labels and len(found) and found[-1] < _MOST_CLASSES:

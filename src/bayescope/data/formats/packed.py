@@ -1,4 +1,4 @@
-"""Compressed files and archives, told by their first bytes, that have to be unpacked before an image in them is read."""
+"""Compressed files and archives, recognised by their first bytes: they must be unpacked before images are read."""
 
 from pathlib import Path
 

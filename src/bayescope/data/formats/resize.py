@@ -1,4 +1,4 @@
-"""Images brought to one size, antialiased, and how the images of a data set were."""
+"""Antialiased resizing to one size, and a record of whether the images of a data set were resized."""
 
 from typing import Literal
 

@@ -1,1 +1,1 @@
-"""Preparation of mammograms, once, into a cache on disk."""
+"""Preparation of mammograms into a cache on disk."""

@@ -1,4 +1,4 @@
-"""Where the breast is in a mammogram, on which side its chest wall, and what lies outside: labels, scanner's borders.
+"""Segmentation of the breast in a mammogram: chest-wall side, breast region, labels and scanner borders.
 
 All on a copy reduced to about 256 pixels: what matters here is large.  Bright borders are cut off, Otsu's threshold on the root
 of the values tells tissue from air, an opening parts what thin bridges join, and the largest piece is the breast.

@@ -1,4 +1,4 @@
-"""Prepared images as they lie on disk: written once, mapped into memory, never loaded whole.
+"""Prepared images on disk: written once, memory-mapped, never loaded completely.
 
 ::
 
@@ -7,7 +7,7 @@
     progress.jsonl  a line for each file, broken ones too: its stamp and what came of it, so that only changed files are redone
     cache.json      written last: preparation, archive, versions, what was left out and why, hashes
 
-While it is being filled, ``partial.npy`` holds the rows, and ``progress.jsonl`` tells which; a cache without ``cache.json`` is
+While it is being filled, ``partial.npy`` holds the rows, and ``progress.jsonl`` lists them; a cache without ``cache.json`` is
 not finished.
 """
 
@@ -84,7 +84,7 @@ def read_cache(folder: Path) -> LabelledImages:
 
 
 def _names(table: pd.DataFrame) -> tuple[str, ...]:
-    """File names, with their folders where these tell them apart, and the number of the frame of several."""
+    """File names, with their folders where needed to distinguish them, and the number of the frame of several."""
     frames = ["" if pd.isna(frame) else f"#{int(frame) + 1}" for frame in table["frame"]]
     brief = [Path(path).name + frame for path, frame in zip(table["path"], frames, strict=True)]
     if len(set(brief)) == len(brief):

@@ -34,7 +34,7 @@ def finish(
     broken: dict[str, str],
     wanted: str,
 ) -> Summary:
-    """Write the finished cache in ``out`` and return the archive's summary with what the files told.
+    """Write the finished cache in ``out`` and return the archive's summary with findings from the files.
 
     The pixels are put into place and the manifest is published last, so that a process killed in between loses nothing.
     """
@@ -94,14 +94,14 @@ def _without_broken(summary: Summary, used: pd.DataFrame, n_broken: int) -> Summ
 
 
 def _notes_on(done: list[Done]) -> list[str]:
-    """What the files told that a reader of the results should know, each with the number of images."""
+    """Findings from the files that matter for interpreting results, each with the number of images."""
     n, for_processing = len(done), _for_processing(done)
     transparent = sum("transparent pixels" in step for outcome in done for step in outcome.shown.applied)
     notes = []
     if for_processing:
         notes.append(
             f"{for_processing} of {n} images are {FOR_PROCESSING}, raw from the detector and unlike what is shown to a reader: "
-            "a model can take that for a sign; column presentation tells which"
+            "a model can take that for a sign; see the column presentation"
         )
     if transparent:
         notes.append(f"{transparent} images have transparent pixels, read in the colours they are stored with")

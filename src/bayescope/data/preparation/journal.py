@@ -1,6 +1,6 @@
-"""How far a cache has come: ``progress.jsonl``, a line for each file, written after its pixels are.
+"""Progress of a preparation: ``progress.jsonl``, one line per file, appended after its pixels are written.
 
-The first line tells what is prepared, and how.  Of two lines for one row the later counts; one that is cut short or damaged is
+The first line states what is prepared, and how.  Of two lines for one row the later counts; one that is cut short or damaged is
 passed over, so that its file is done again.  Any moment may be the last: what is there is then gone on with.
 """
 
@@ -53,8 +53,8 @@ def start(out: Path, wanted: str, n: int, size: int) -> dict[int, Line]:
     lines = read_lines(out, wanted, n)
     if (out / MANIFEST).is_file() and len(lines) < n:
         raise RunError(
-            f"{out / PROGRESS}: missing or damaged, {len(lines)} files of {n} told; expected all, to redo those that have "
-            "changed. Use the cache as it is, or give --force to prepare anew"
+            f"{out / PROGRESS}: missing or damaged, {len(lines)} files of {n} listed; expected all, to redo those that have "
+            "changed. Use the cache as it is, or give --force to prepare again"
         )
     with writing(out, KEPT):
         if lines and _have_pixels(out, lines, n, size):
@@ -86,7 +86,7 @@ def check_same(out: Path, found: object, wanted: object) -> None:
     if found != wanted:
         raise RunError(
             f"{out}: holds images prepared from other files, in another way or by other versions; expected the same. "
-            "Give another --out, or --force to prepare anew"
+            "Give another --out, or --force to prepare again"
         )
 
 

@@ -1,4 +1,4 @@
-"""From a mammogram as read to one a network takes: the breast, chest wall to the left, one size, one scale, 16 bit.
+"""Prepares a mammogram for a network: cropped to the breast, chest wall to the left, one size, one scale, 16 bit.
 
 The breast is sought on a coarse copy; all else is one antialiased resize of the part kept.  No step goes through 8 bits.
 Pixels that are not square are made so first, along their finer side.  Positions are (row, column) in pixels and continuous:
@@ -59,7 +59,7 @@ class Record:
         return self._mirror(square) / self._stretch
 
     def to_prepared(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Positions ``(..., 2)`` in the original, as positions in the prepared image, or beside it if cropped away."""
+        """Positions ``(..., 2)`` in the original, as positions in the prepared image, or outside it if cropped away."""
         square = self._mirror(np.asarray(points, dtype=np.float64) * self._stretch)
         return (square - self.box[:2]) * self._square_scale + self.offset
 

@@ -1,4 +1,4 @@
-"""``cache.json``: what a finished cache was made of and how."""
+"""``cache.json``: the sources, settings and contents of a finished cache."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Preparation of the files of an archive as a cache, by several processes, resumed where it was interrupted.
+"""Prepares the files of an archive as a cache, in several processes; an interrupted preparation is resumed.
 
 Memory is that of one file for each process, whatever the size of the archive.  What was done is recorded by
 :mod:`bayescope.data.preparation.journal`; of a finished cache, only files that have changed or were broken are prepared again.
@@ -39,7 +39,7 @@ class Result:
     broken : dict of str to str
         Why a file was left out, by its path.
     summary : Summary
-        What was found and used, with what the files told.
+        What was found and used, with findings from the files.
     unchanged : bool
         Whether the cache was complete already, so that nothing was done.
     warnings : tuple of str
@@ -176,7 +176,7 @@ def prepare(
     max_broken: int = 20,
     callback: Callable[[int], None] = lambda files: None,
 ) -> Result:
-    """Fill the folder ``out``, made if need be, with the cases of ``archive``; ``callback`` hears of files done.
+    """Fill the folder ``out``, made if need be, with the cases of ``archive``; ``callback`` is called with files done.
 
     Does nothing if ``out`` holds the same already; goes on where it was left.  Raises RunError if ``out`` holds something else,
     cannot be written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken files leave
@@ -227,7 +227,7 @@ def _ordered(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def _digest(cases: pd.DataFrame, preparation: Preparation) -> str:
-    """Of what the result depends on beside the files themselves: cases, preparation, versions."""
+    """Of what the result depends on besides the files: cases, preparation, versions."""
     parts = [FORMAT, preparation.to_dict(), versions(), cases.to_csv(index=False)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -236,7 +236,7 @@ def _stamp(path: Path) -> str:
     try:
         stat = path.stat()
     except OSError:
-        return "not there"  # reading it tells why
+        return "not there"  # reading it gives the reason
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 

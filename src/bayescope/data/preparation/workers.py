@@ -1,4 +1,4 @@
-"""One file prepared, and many of them by several processes: each holds one file at a time and writes its own rows.
+"""Preparation of single files, and of many in several processes: each holds one file at a time and writes its own rows.
 
 A process imports this module and what it imports: no tables, no torch, some 120 MB less.
 """

@@ -1,4 +1,4 @@
-"""Case tables ``path,label[,patient][,split][,frame]`` as spreadsheets leave them: read, checked, and told of by row.
+"""Reads and checks case tables ``path,label[,patient][,split][,frame]`` written by spreadsheets; errors give the row.
 
 Rows are numbered as a spreadsheet shows them, the header being row 1.  What would be guessed is refused by name.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from bayescope.data.filesystem.names import existing, printable
-from bayescope.data.tables.spelling import rows_in_words, unify
+from bayescope.data.tables.spelling import describe_rows, unify
 from bayescope.data.tables.table_columns import OPTIONAL, REQUIRED, check_columns, check_frames, check_words, resembling_columns
 from bayescope.errors import DataError
 
@@ -23,7 +23,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class CaseTable:
-    """``cases``: a row for each image, text, ``path`` absolute; what to tell of them, ``warnings`` and harmless ``notes``."""
+    """``cases``: a row for each image, text, ``path`` absolute; with ``warnings`` and harmless ``notes``."""
 
     cases: pd.DataFrame
     warnings: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ def read_path_table(path: Path) -> pd.DataFrame:
     if "path" not in table.columns:
         raise DataError(f"{path}: columns {list(table.columns)}; expected a column path. Name the column so")
     if blank := [row for row, text in zip(rows, table["path"], strict=True) if not text]:
-        raise DataError(f"{path}: {len(blank)} rows with a blank path: {rows_in_words(blank)}; expected none. Remove them")
+        raise DataError(f"{path}: {len(blank)} rows with a blank path: {describe_rows(blank)}; expected none. Remove them")
     located = [_located(path, text, row) for text, row in zip(table["path"], rows, strict=True)]
     found = pd.DataFrame({"path": path_column(located), "split": table["split"] if "split" in table.columns else ""})
     check_files(found, str(path))
@@ -80,7 +80,7 @@ def _text(path: Path) -> tuple[pd.DataFrame, list[int]]:
         raise DataError(f"{path}: cannot be read as a table ({error}); expected CSV. Export it again") from None
     filled = [(number, record) for number, record in enumerate(records, start=1) if any(field.strip() for field in record)]
     if filled and filled[0][1][0].lower().startswith("sep="):
-        filled.pop(0)  # for Excel, which tells the separator so
+        filled.pop(0)  # for Excel, which declares the separator so
     if not filled:
         raise DataError(f"{path}: empty; expected a header path,label[,patient][,split] and a row for each image. Fill it in")
     (_, header), *body = filled
@@ -94,7 +94,7 @@ def _text(path: Path) -> tuple[pd.DataFrame, list[int]]:
     if uneven := [number for number, record in body if len(record) != len(names)]:
         lengths = sorted({len(record) for _, record in body} - {len(names)})
         raise DataError(
-            f"{path}: {rows_in_words(uneven)} with {' or '.join(map(str, lengths))} fields, header with {len(names)}; "
+            f"{path}: {describe_rows(uneven)} with {' or '.join(map(str, lengths))} fields, header with {len(names)}; "
             "expected as many in each. Put a field that holds a comma in quotes, remove what is too much, or add what is "
             "missing"
         )
@@ -173,7 +173,7 @@ def _without_blank_columns(path: Path, table: pd.DataFrame, rows: Sequence[int])
     }
     if partly:
         n_rows = len({row for found in partly.values() for row in found})
-        described = "; ".join(f"{name} in {rows_in_words(found)}" for name, found in partly.items())
+        described = "; ".join(f"{name} in {describe_rows(found)}" for name, found in partly.items())
         raise DataError(f"{path}: {n_rows} rows with a blank field: {described}; expected none. Fill in or remove them")
     return table, [f"column {name} is blank in every row and not used" for name in empty]
 
@@ -200,7 +200,7 @@ def _check_repeats(path: Path, table: pd.DataFrame, rows: Sequence[int]) -> None
         return
     extra = sum(len(several) - 1 for several in repeated)
     labels = {table["label"].iloc[i] for i in repeated[0]}
-    shown = f"{printable(table['path'].iloc[repeated[0][0]])} in {rows_in_words([rows[i] for i in repeated[0]])}"
+    shown = f"{printable(table['path'].iloc[repeated[0][0]])} in {describe_rows([rows[i] for i in repeated[0]])}"
     differing = f" with labels {' and '.join(sorted(labels))}" if len(labels) > 1 else ""
     raise DataError(
         f"{path}: {extra} rows repeat a file, such as {shown}{differing}; expected each file once, with one label. Remove the "
@@ -211,7 +211,7 @@ def _check_repeats(path: Path, table: pd.DataFrame, rows: Sequence[int]) -> None
 def _resolved(name: str) -> Path:
     try:
         return Path(name).resolve()
-    except (OSError, RuntimeError):  # a loop of links: reading it tells why
+    except (OSError, RuntimeError):  # a loop of links: reading it gives the reason
         return Path(name)
 
 

@@ -1,4 +1,4 @@
-"""From a list of labelled files to images, and to train, validation and test.
+"""Images of a list of labelled files, and their division into training, validation and test sets.
 
 A case is a row ``path, label[, patient][, split]``.  A split is drawn with a seed, stratified by label; where patients are
 known, whole patients are drawn, and images with identical pixels stay together too, so that neither is in two splits.
@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from bayescope.data.copies import copy_groups, pixel_hashes
 from bayescope.data.dataset import Dataset, ImageSet, check_labels
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.image_files import read_images
 from bayescope.data.filesystem.names import printable
 from bayescope.data.labelled import SPLITS, LabelledImages, split_of
@@ -31,13 +31,13 @@ Callback = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Cases:
-    """The ``table`` of the cases of ``source``, and what is known of them beside."""
+    """The ``table`` of the cases of ``source``, and what else is known of them."""
 
     table: pd.DataFrame
     source: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    files: FileAccount = field(default_factory=FileAccount)
+    files: FileSummary = field(default_factory=FileSummary)
 
     def spelt_alike(self, normalise: bool) -> "Cases":
         """The same with classes that differ in spelling only unified, or refused by DataError unless ``normalise``."""

@@ -1,4 +1,4 @@
-"""Labels and patients that differ in spelling only: in case, blanks, Unicode form or the format of a number."""
+"""Labels and patients that differ only in spelling: in case, blanks, Unicode form or number format."""
 
 import unicodedata
 from collections import Counter, defaultdict
@@ -9,7 +9,7 @@ from bayescope.errors import DataError
 _SHOWN = 5
 
 
-def rows_in_words(rows: Sequence[int]) -> str:
+def describe_rows(rows: Sequence[int]) -> str:
     """Rows of a spreadsheet, whose header is row 1: ``row 7``, ``rows 2, 3, 9``, at most five of them."""
     more = f" … and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
     return f"row{'s' * (len(rows) > 1)} {', '.join(map(str, rows[:_SHOWN]))}{more}"
@@ -20,7 +20,7 @@ def unify(
 ) -> tuple[list[str], str]:
     """The values, spelt alike where they differ in spelling only, and a note on what was changed.
 
-    ``what`` is said of them, such as "classes"; ``rows (n,)``: where each stands, if in a table.  ``normalise``: unify to the
+    ``what`` they are, such as "classes"; ``rows (n,)``: where each stands, if in a table.  ``normalise``: unify to the
     most frequent spelling, the first of equals.  Otherwise raises DataError naming the spellings.
     """
     spellings: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -46,7 +46,7 @@ def _described(counts: Counter[str], values: Sequence[str], rows: Sequence[int] 
         where = (
             ""
             if rows is None
-            else f" ({rows_in_words([row for row, value in zip(rows, values, strict=True) if value == spelling])})"
+            else f" ({describe_rows([row for row, value in zip(rows, values, strict=True) if value == spelling])})"
         )
         parts.append(f"{spelling!r} {count} times{where}")
     return ", ".join(parts)

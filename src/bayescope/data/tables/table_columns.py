@@ -1,4 +1,4 @@
-"""The columns of a case table, and words in them that mean a missing value."""
+"""The columns of a case table, and words that may mean a missing value."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayescope.data.tables.spelling import rows_in_words
+from bayescope.data.tables.spelling import describe_rows
 from bayescope.errors import DataError
 
 REQUIRED, OPTIONAL = ("path", "label"), ("patient", "split", "frame")
@@ -46,7 +46,7 @@ def resembling_columns(path: Path, columns: Iterable[str]) -> list[str]:
     """What to warn of columns that are not used, and that by their name may be one that is absent."""
     names = [str(name) for name in columns]
     return [
-        f"{path}: column {name!r} is not used; rename it to {known} if it tells the {known} of each image"
+        f"{path}: column {name!r} is not used; rename it to {known} if it gives the {known} of each image"
         for known, others in _RESEMBLING.items()
         if known not in names
         for name in names
@@ -62,13 +62,13 @@ def check_words(path: Path, column: str, words: Sequence[str], rows: Sequence[in
     }
     kind = "class" if column == "label" else column
     if gone := {word: where for word, where in found.items() if word in _MISSING}:
-        described = "; ".join(f"{word!r} in {rows_in_words(where)}" for word, where in gone.items())
+        described = "; ".join(f"{word!r} in {describe_rows(where)}" for word, where in gone.items())
         raise DataError(
             f"{path}: {column}s that mean a missing value: {described}; expected the name of a {kind}. Fill in the {column}, "
             "or remove the rows"
         )
     return [
-        f"{path}: {column} {word!r} in {rows_in_words(where)} is taken for a {kind}; if it means a missing value, "
+        f"{path}: {column} {word!r} in {describe_rows(where)} is taken for a {kind}; if it means a missing value, "
         "remove the rows"
         for word, where in found.items()
         if word in _DOUBTFUL
@@ -79,5 +79,5 @@ def check_frames(path: Path, frames: Sequence[str], rows: Sequence[int]) -> None
     """Raise DataError naming the rows whose frame is no number from 1 on, nor blank."""
     if wrong := [row for row, frame in zip(rows, frames, strict=True) if frame and (not frame.isdecimal() or int(frame) < 1)]:
         raise DataError(
-            f"{path}: column frame in {rows_in_words(wrong)} is no number from 1 on; expected 1, 2, … or blank. Correct it"
+            f"{path}: column frame in {describe_rows(wrong)} is no number from 1 on; expected 1, 2, … or blank. Correct it"
         )

@@ -1,4 +1,4 @@
-"""The interface of a raw network, and what a network may offer besides.
+"""The interface of a raw network, and optional capabilities.
 
 A new network is one module with a class that satisfies :class:`Backbone`, and one line in ``NETWORKS`` of
 :mod:`bayescope.diffusion.networks`.  It trains by AdamW and classifies; Muon also needs its :class:`Ends`, and a start

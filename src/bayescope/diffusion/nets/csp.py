@@ -1,4 +1,4 @@
-"""Filters to start from: common spatial patterns of small patches.
+"""Initial filters of the network: common spatial patterns of small patches.
 
 A subtle sign, like a cluster of specks, hardly moves any mean, but it changes how pixels of a small patch vary together
 where it stands.  Gradient descent finds such a filter late; linear algebra finds it at once.  With S_k the second moments

@@ -113,7 +113,7 @@ class PaperUNet(nn.Module):
 
     @property
     def class_embedding(self) -> nn.Embedding:
-        """What the network is told of a class: ``(classes + 1, features)``, the last being no class."""
+        """The embedding of each class: ``(classes + 1, features)``, the last for no class."""
         return self.embedding.label
 
     def modulate(self, t: Tensor, label: Tensor) -> list[Tensor]:

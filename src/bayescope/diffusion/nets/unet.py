@@ -97,15 +97,15 @@ class Stage(nn.Module):
 class Stem(nn.Module):
     """Full-resolution filters, rectified, of which ``side`` by ``side`` pixels are folded into one.
 
-    ``(batch, channel, height, width)`` becomes ``(batch, width, height/side, width/side)``.  ``image_beside``: the image itself
+    ``(batch, channel, height, width)`` becomes ``(batch, width, height/side, width/side)``.  ``append_image``: the image itself
     is folded in too.  That helps on photographs; on the phantom the network then leans on it, and never finds the specks.
     """
 
-    def __init__(self, channels: int, width: int, image_beside: bool = True, side: int = 2) -> None:
+    def __init__(self, channels: int, width: int, append_image: bool = True, side: int = 2) -> None:
         super().__init__()
-        self.image_beside = image_beside
+        self.append_image = append_image
         self.filters = nn.Conv2d(channels + _PLACE, _FILTERS, STEM_SIDE, padding=STEM_SIDE // 2)
-        self.fold = nn.Conv2d(_FILTERS + channels * image_beside, width, side, stride=side)
+        self.fold = nn.Conv2d(_FILTERS + channels * append_image, width, side, stride=side)
 
     @torch.no_grad()
     def start_from(self, filters: Tensor) -> None:
@@ -114,7 +114,7 @@ class Stem(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         features = F.silu(self.filters(torch.cat([z, _place(z)], dim=1)))
-        return self.fold(torch.cat([features, z], dim=1) if self.image_beside else features)
+        return self.fold(torch.cat([features, z], dim=1) if self.append_image else features)
 
 
 class UNet(nn.Module):
@@ -127,14 +127,14 @@ class UNet(nn.Module):
         widths: Sequence[int] = (32, 64, 96),
         blocks: int = 1,
         dropout: float = 0.0,
-        image_beside: bool = True,
+        append_image: bool = True,
         fold: int = 2,
     ) -> None:
         super().__init__()
         dim = 4 * widths[0]
         self.fold = fold
         self.embedding = Embedding(n_classes, dim)
-        self.stem = Stem(channels, widths[0], image_beside, fold)
+        self.stem = Stem(channels, widths[0], append_image, fold)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         width = widths[0]
         for wide in widths:
@@ -168,7 +168,7 @@ class UNet(nn.Module):
 
     @property
     def class_embedding(self) -> nn.Embedding:
-        """What the network is told of a class: ``(classes + 1, features)``, the last being no class."""
+        """The embedding of each class: ``(classes + 1, features)``, the last for no class."""
         return self.embedding.label
 
     def modulate(self, log_sigma: Tensor, label: Tensor) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that needs nothing beside it, and as a Markdown table."""
+"""A comparison as one self-contained HTML page, and as a Markdown table."""
 
 import math
 
@@ -62,7 +62,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def interval(estimate: Estimate, signed: bool = False) -> str:
-    """Value and interval; a dash for an interval that cannot be told."""
+    """Value and interval; a dash for an interval that cannot be estimated."""
     number = "{:+.3f}" if signed else "{:.3f}"
     if math.isnan(estimate.low):
         return number.format(estimate.value) + " (–)"
@@ -70,17 +70,17 @@ def interval(estimate: Estimate, signed: bool = False) -> str:
 
 
 def conclusions(comparison: Comparison) -> list[str]:
-    """For each share of the training images, where Bayescope's AUC is above and where below, and where it cannot be told."""
+    """For each share of the training images, where Bayescope's AUC is higher, lower, or not significantly different."""
     lines = []
     for fraction in comparison.fractions:
-        found: dict[str, list[str]] = {"above": [], "below": [], "not told apart from": []}
+        found: dict[str, list[str]] = {"above": [], "below": [], "not distinguishable from": []}
         for row in comparison.rows:
             if row.fraction == fraction and row.scores.differences:
                 difference = row.scores.differences["AUC"]
-                where = "above" if difference.low > 0 else "below" if difference.high < 0 else "not told apart from"
+                where = "above" if difference.low > 0 else "below" if difference.high < 0 else "not distinguishable from"
                 found[where].append(row.method)
-        said = "; ".join(f"{where} {', '.join(names)}" for where, names in found.items() if names)
-        lines.append(f"With {100 * fraction:g} % of the training images, Bayescope's AUC is {said or 'measured alone'}.")
+        described = "; ".join(f"{where} {', '.join(names)}" for where, names in found.items() if names)
+        lines.append(f"With {100 * fraction:g} % of the training images, Bayescope's AUC is {described or 'measured alone'}.")
     return lines
 
 

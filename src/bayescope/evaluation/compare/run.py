@@ -1,4 +1,4 @@
-"""Every method, seed and share of the training images, measured once and kept."""
+"""Measures every method, seed and fraction of the training images, and stores the results for resuming."""
 
 import hashlib
 import json
@@ -72,14 +72,41 @@ def compare(
     force: bool = False,
     done: Callable[[int], None] = lambda cells: None,
 ) -> list[Result]:
-    """Measure what ``folder`` does not hold yet; all results, largest fraction first.
+    """Compare Bayescope with discriminative networks on the same images.
 
-    All methods see the same images: for each seed and fraction whole patients are drawn from the train split, stratified by
-    class, the smaller share within the larger; validation and test splits are whole.  All have the augmentation, batch size and
-    at most the steps of ``config``.  ``force`` measures everything anew; ``done`` hears of cells.
+    Parameters
+    ----------
+    data : Dataset
+        The images.
+    config : Config
+        Settings of Bayescope; the networks have the same augmentation, batch size and at most as many steps.
+    networks : sequence of str
+        Names of networks.
+    seeds : sequence of int
+        Seeds, each of one training.
+    fractions : sequence of float
+        Fractions of the training images; for each seed, whole patients are drawn, stratified by class, the smaller share
+        within the larger.
+    folder : Path
+        Folder of the results; those it contains already are not measured again.
+    force : bool, default False
+        Whether to repeat all measurements.
+    done : callable, optional
+        Called as each training is done.
 
-    Raises ConfigError for an unknown network or word of the configuration, a fraction out of range or a missing MONAI;
-    DataError if a split lacks a class; RunError if ``folder`` holds results of other data or settings.
+    Returns
+    -------
+    list of Result
+        All results, the largest fraction first.
+
+    Raises
+    ------
+    ConfigError
+        If a network or a word of the configuration is unknown, a fraction out of range, or MONAI not installed.
+    DataError
+        If a split lacks a class.
+    RunError
+        If ``folder`` contains results of other data or settings.
     """
     check_words(config)
     cells = plan(networks, seeds, fractions)

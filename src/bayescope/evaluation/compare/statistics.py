@@ -1,4 +1,4 @@
-"""Measures of several observers of the same images, and their differences, with intervals over patients.
+"""Measures of several classifiers on the same images, and their differences, with intervals over patients.
 
 AUC: DeLong (:mod:`bayescope.metrics.delong`).  Other measures: a bootstrap that draws the same patients for every
 observer.  More than two classes: the mean AUC and sensitivity of each class against the rest."""
@@ -41,17 +41,17 @@ Measure = Callable[[Floats, Labels, Labels], Floats]
 
 
 def measures_of(class_names: Sequence[str], positive: str | None) -> dict[str, Measure]:
-    """What is measured beside the AUC, by name.
+    """The measures besides the AUC, by name.
 
     The sensitivity is of the ``positive`` class, of each of two classes, or the mean of more; its name says which.
     """
     end = f"at {100 * SPECIFICITY:.0f} % specificity"
     names = list(class_names)
-    told = [positive] if positive is not None else names if len(names) == 2 else []
+    chosen = [positive] if positive is not None else names if len(names) == 2 else []
     found: dict[str, Measure] = {"balanced accuracy": balanced_accuracy}
-    for name in told:
+    for name in chosen:
         found[f"sensitivity, {name}, {end}"] = partial(sensitivity_at_specificity, positive=names.index(name))
-    if not told:
+    if not chosen:
         found[f"mean sensitivity of the classes {end}"] = sensitivity_at_specificity
     return found
 

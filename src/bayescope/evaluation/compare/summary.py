@@ -1,4 +1,4 @@
-"""Results summed up: one row for each method and share of the training images."""
+"""Summary of a comparison: one row for each method and fraction of the training images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import numpy as np
 
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset
-from bayescope.data.filesystem.account import FileAccount
+from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.evaluation.compare.networks import NETWORKS
 from bayescope.evaluation.compare.run import BAYESCOPE, Result
 from bayescope.evaluation.compare.statistics import Scores, compare_observers, measures_of
@@ -45,9 +45,9 @@ class Comparison:
     device: str
     rows: tuple[Row, ...]
     warnings: tuple[str, ...] = ()
-    files: FileAccount = field(default_factory=FileAccount)
+    files: FileSummary = field(default_factory=FileSummary)
     positive: str | None = None
-    """The one class whose sensitivity is told, if one was named."""
+    """The class whose sensitivity is reported, if one was named."""
 
     @property
     def fractions(self) -> tuple[float, ...]:
@@ -58,7 +58,21 @@ class Comparison:
 def summarise(data: Dataset, config: Config, results: Sequence[Result], positive: str | None = None) -> Comparison:
     """Measures with intervals over patients, the differences of Bayescope to each network, and costs.
 
-    ``positive``: the class whose sensitivity is told; by default each of two classes, or the mean of more.
+    Parameters
+    ----------
+    data : Dataset
+        The images compared on.
+    config : Config
+        Settings of the comparison.
+    results : sequence of Result
+        Results of :func:`bayescope.evaluation.compare.run.compare`.
+    positive : str, optional
+        The class whose sensitivity is reported (default: each of two classes, or the mean of more).
+
+    Returns
+    -------
+    Comparison
+        One row for each method and fraction.
     """
     measures = measures_of(data.class_names, positive)
     patients = data.test.groups

@@ -1,4 +1,4 @@
-"""Networks trained fairly: augmentation, class weights, early stopping on the validation AUC.
+"""Training of discriminative networks: augmentation, class weights, early stopping on the validation AUC.
 
 AdamW with a cosine to zero, cross-entropy weighted inversely to the class frequencies, the weights of the best validation AUC
 kept. Networks start from random weights, as Bayescope does.
@@ -136,7 +136,7 @@ def train_network(
     device: torch.device | str = "cpu",
     checked: Callable[[int, float], None] = lambda step, auc: None,
 ) -> TrainedNetwork:
-    """Train on the train split, stop by the validation split; ``checked(step, validation AUC)`` hears of each check.
+    """Train on the train split, stop by the validation split; ``checked(step, validation AUC)`` is called at each check.
 
     Raises ConfigError without MONAI.
     """

@@ -1,4 +1,4 @@
-"""The report on a run: evaluate the model, sample from it, explain some images, and put all of it on one page."""
+"""Builds the report of a run: evaluates the model, draws samples, explains selected images, and writes one page."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,7 +125,7 @@ def report_page(
         samples=np.stack([model.scale.to_display(row) for row in samples]),
         curve=read_lines(run / METRICS),
         trained_on=_trained_on(run),
-        sets=() if decided is None else tuple(decided.in_words(model.class_names, i) for i in range(len(images))),
+        sets=() if decided is None else tuple(decided.describe(model.class_names, i) for i in range(len(images))),
         reference=reference or {},
         explained=explain_images(model, images, predictions.class_prior, cases.explained, explained),
     )

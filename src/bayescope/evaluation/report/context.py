@@ -1,4 +1,4 @@
-"""What a report shows besides the measures: the images worth a look, samples of the model, and how it was trained."""
+"""The data of a report besides the measures: selected images, samples of the model, and the training curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Explanations of some images of a report, as plain values: evidence map, ratio scored in full, and counterfactual."""
+"""Explanations of selected images of a report as plain values: evidence map, likelihood ratio, and counterfactual."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Explained:
 def explain_images(
     model: LikelihoodModel, images: ImageSet, class_prior: Floats, chosen: Sequence[int], advance: Callable[[int], None]
 ) -> dict[int, Explained]:
-    """The images at ``chosen``, scored in full; ``advance`` hears of each."""
+    """The images at ``chosen``, scored in full; ``advance`` is called after each."""
     found = {}
     for i in chosen:
         found[i] = _explain(model, images.pixels[i : i + 1], class_prior)
@@ -59,5 +59,5 @@ def _explain(model: LikelihoodModel, pixels: Pixels, class_prior: Floats) -> Exp
         found.other,
         model.scale.to_display(found.counterfactual.image.float().cpu().numpy())[0],
         found.counterfactual.change[0].mean(dim=0).double().cpu().numpy(),
-        "" if (decided := model.decide(predictions)) is None else decided.in_words(model.class_names, 0),
+        "" if (decided := model.decide(predictions)) is None else decided.describe(model.class_names, 0),
     )

@@ -1,4 +1,4 @@
-"""How figures of a report look, and figures as SVG or PNG data URIs."""
+"""The style of a report's figures, and figures as SVG or PNG data URIs."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""HTML from Jinja templates, in which text is escaped and HTML is not."""
+"""HTML from Jinja templates: text is escaped, HTML fragments are not."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pictures of where evidence lies: the image, its map, and the map's outline on the image."""
+"""Images of evidence maps: the image, its map, and the map's outline on the image."""
 
 import io
 

@@ -1,7 +1,7 @@
-"""DICOM images: one grayscale frame as a workstation shows it, and what the header says of it.
+"""DICOM images: one grayscale frame as displayed by a workstation, and its header.
 
-:mod:`bayescope.data.formats.dicom.pixels` tells which bits are stored, :mod:`bayescope.data.formats.dicom.values` how they are
-shown.
+:mod:`bayescope.data.formats.dicom.pixels` extracts the stored bits, :mod:`bayescope.data.formats.dicom.values` maps them to
+displayed values.
 """
 
 import warnings

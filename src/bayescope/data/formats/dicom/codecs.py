@@ -1,4 +1,4 @@
-"""What pydicom's own plug-ins leave open, decoded by imagecodecs: 12-bit JPEG Extended, and JPEG-LS of 6 or 7 bits.
+"""Transfer syntaxes that pydicom's own plug-ins do not decode: 12-bit JPEG Extended, and JPEG-LS of 6 or 7 bits.
 
 The other transfer syntaxes go through pydicom's plug-ins for python-gdcm and pylibjpeg-openjpeg.  The plug-in for
 pylibjpeg-libjpeg would decode these too; it is under the GPL, imagecodecs under BSD-3-Clause.

@@ -1,4 +1,4 @@
-"""What a compressed frame says of itself, its size, precision and sign: it need not be what the DICOM header says.
+"""Size, precision and sign declared by a compressed frame, which may differ from those of the DICOM header.
 
 JPEG, JPEG-LS and lossless JPEG (ISO 10918-1, 14495-1), JPEG 2000 and HTJ2K (ISO 15444-1) say it in their first markers; the
 PackBits runs of DICOM's RLE (PS3.5 G) are counted where they could grow too long.
@@ -68,7 +68,7 @@ def _jpeg2000_at(encoded: bytes) -> int | None:
 
 
 def _start_of_frame(encoded: bytes) -> int | None:
-    """Where the marker of a JPEG frame that tells its size is; None if it is no JPEG, or has none."""
+    """Where the marker of a JPEG frame with its size is; None if it is no JPEG, or has none."""
     if encoded[:2] != b"\xff\xd8":
         return None
     at = 2

@@ -1,4 +1,4 @@
-"""Whether a file is DICOM, told by its content whatever its name, and its header read, with a File Meta Information or without.
+"""Detection of DICOM files by content, and reading of their header, with or without File Meta Information.
 
 A DICOM file of PS3.10 carries ``DICM`` after 128 bytes.  Files exported without that preamble, or with the data set alone,
 begin with a data element of group 0002 or 0008 (PS3.5 section 7.1): then the first elements have to follow one another, with
@@ -44,7 +44,7 @@ def has_dicom_content(path: Path) -> bool:
 
 
 class _Start:
-    """The first bytes of a file, and what they tell."""
+    """The first bytes of a file, and what they show."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -127,7 +127,7 @@ def check_is_dicom(path: Path) -> None:
 def read_data_set(path: Path, keywords: list[str] | None = None, *, stop_before_pixels: bool = False) -> FileDataset:
     """The data set, of a file without preamble or File Meta Information too; ``keywords`` limits it to these elements.
 
-    The transfer syntax that such a file does not tell is the native one its elements are encoded in.
+    The transfer syntax that such a file does not declare is the native one its elements are encoded in.
     """
     header = dcmread(path, force=True, stop_before_pixels=stop_before_pixels, specific_tags=keywords)
     if header.file_meta.get("TransferSyntaxUID") is None:

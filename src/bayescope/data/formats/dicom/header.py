@@ -1,4 +1,4 @@
-"""Elements of a DICOM header: empty ones are absent, numbers are numbers, and functional groups hold for their frame.
+"""Access to elements of a DICOM header: empty ones count as absent; functional groups are resolved for the frame.
 
 An enhanced object keeps what belongs to a frame in Shared and Per-Frame Functional Groups Sequences (PS3.3 C.7.6.16): those of
 the frame come before the shared ones, and these before what stands at top level.
@@ -116,7 +116,7 @@ def pixel_aspect(header: Dataset, name: str) -> float:
 
 
 def view(header: Dataset) -> str | None:
-    """View Position, or else the code of the view, or else the Patient Orientation where it tells a view."""
+    """View Position, or else the code of the view, or else the view given by the Patient Orientation."""
     codes = [str(item.get("CodeValue")) for item in header.get("ViewCodeSequence") or ()]
     position = str(header.get("ViewPosition") or "").strip().upper()
     coded = next((_VIEWS[code] for code in codes if code in _VIEWS), None)

@@ -1,4 +1,4 @@
-"""What a DICOM file must be to be read, found out before its pixels are decoded: reading then stays below 2 GiB."""
+"""Checks of a DICOM file before its pixels are decoded, which keep memory below 2 GiB."""
 
 import zlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Lookup tables of a DICOM header, PS3.3 C.11.1.1 and C.11.2.1.1, as they are written and as they are meant.
+"""Lookup tables of a DICOM header (PS3.3 C.11.1.1 and C.11.2.1.1).
 
 Entries of 8 bits may be packed two to a word, of up to 16 bits are words.  An entry is NaN where the descriptor announces more
 or fewer than there are, so that what needs it can be refused; one alone that is missing is taken like the one before it.

@@ -1,7 +1,7 @@
-"""Stored values of a DICOM frame: of all bits allocated, those that the header says are stored (PS3.5 section 8.1.1).
+"""Stored values of a DICOM frame: the bits that the header declares as stored, out of those allocated (PS3.5 section 8.1.1).
 
 What else is in a word, overlays (PS3.3 C.9.2) or remains, goes, in every transfer syntax alike; signed values are extended from
-their own sign bit.  The code stream of a compressed frame tells its own precision.  Where header, code stream and values
+their own sign bit.  The code stream of a compressed frame declares its own precision.  Where header, code stream and values
 contradict each other, the frame is refused: bits cut off at the wrong end turn bright into dark.
 """
 
@@ -23,7 +23,7 @@ from bayescope.types import Pixels
 
 _ROWS_AT_ONCE = 64
 _LOOKED_AT = 2**20
-"""Pixels that tell whether values run on beyond the bits stored."""
+"""Fewest pixels that show whether values extend beyond the bits stored."""
 
 
 @dataclass(frozen=True)

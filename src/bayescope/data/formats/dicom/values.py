@@ -1,4 +1,4 @@
-"""From stored values to shown ones: Modality LUT, VOI LUT or window, polarity, padding (PS3.4 N.2.1, PS3.3 C.7.5.1.1.2, C.11).
+"""Stored values to displayed ones: Modality LUT, VOI LUT or window, polarity, padding (PS3.4 N.2.1, PS3.3 C.7.5.1.1.2, C.11).
 
 Each step is a function of the stored value alone.  It is computed once for each value that can be stored, 65,536 at most, and
 looked up for the pixels.  A window rises with the modality value whatever the sign of the Rescale Slope (PS3.3 C.11.2.1.2),
@@ -41,18 +41,18 @@ def shown_pixels(stored: Stored, header: Dataset, window: int, name: str) -> Sho
     if header.PhotometricInterpretation == "MONOCHROME1":
         account.applied.append("MONOCHROME1 inverted")
         shown = np.nanmin(shown) + np.nanmax(shown) - shown
-    is_padding, in_words = _padding(values, stored, header, account, name)
-    used = stored.used(in_words)
+    is_padding, padded_words = _padding(values, stored, header, account, name)
+    used = stored.used(padded_words)
     if np.isnan(shown[used & ~is_padding]).any():
         raise refusal(name, "pixels beyond the entries of its lookup table", "an entry for each")
-    if is_padding.any() or in_words is not None:
+    if is_padding.any() or padded_words is not None:
         there = used & ~is_padding
         if not there.any():
             raise DataError(f"{name}: padding in every pixel; expected an image. Leave it out")
         shown[is_padding] = shown[there].min()
     pixels = stored.look_up(shown.astype(np.float32))
-    if in_words is not None:
-        pixels[in_words] = shown[used & ~is_padding].min()
+    if padded_words is not None:
+        pixels[padded_words] = shown[used & ~is_padding].min()
     return ShownPixels(pixels, tuple(account.applied), tuple(account.notes))
 
 

@@ -1,4 +1,4 @@
-"""Galleries of images worth a look: the surest, the surest mistakes, the least like the training images, the least sure."""
+"""Galleries of selected images: most certain, most certain errors, least like the training images, least certain."""
 
 from typing import Any
 

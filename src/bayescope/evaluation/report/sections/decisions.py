@@ -1,4 +1,4 @@
-"""Prediction sets and abstention: what was promised and what was measured."""
+"""Prediction sets and abstention: guaranteed and measured rates."""
 
 from bayescope.evaluation.evaluate import Evaluation, decision_rows
 from bayescope.evaluation.report.context import Context

@@ -1,4 +1,4 @@
-"""Figures of how well the classes are told apart: ROC curves, confusion, reliability, risk and coverage, evidence."""
+"""Figures of discrimination: ROC curves, confusion, reliability, risk and coverage, distribution of the evidence."""
 
 from collections.abc import Iterator, Mapping
 
@@ -19,7 +19,7 @@ from bayescope.types import Floats
 
 _N_BINS = 8
 _TEMPLATE = """
-<section><h2>How well the classes are told apart</h2>
+<section><h2>How well the classes are separated</h2>
 <div class="pair">
 {% for caption, svg in figures %}<figure><figcaption>{{ caption }}</figcaption>{{ svg }}</figure>
 {% endfor %}

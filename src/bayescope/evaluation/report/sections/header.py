@@ -1,4 +1,4 @@
-"""Title, images, prevalence, and the warnings to read first."""
+"""Title, images, prevalence, and the most important warnings."""
 
 from bayescope.evaluation.evaluate import Evaluation, rests_on
 from bayescope.evaluation.report.context import Context
@@ -10,7 +10,7 @@ _TEMPLATE = """
 <h1>{{ title }}</h1>
 <p>{{ n }} {{ split }} images of {{ source }}: {{ counts }}.
 {{ passes }} network passes per image. For research; not a medical device.</p>
-{% if rests_on %}<p>Likelihood ratios rest on validation images: {{ rests_on }}.</p>{% endif %}
+{% if rests_on %}<p>Likelihood ratios were calibrated on validation images: {{ rests_on }}.</p>{% endif %}
 <p>Probabilities at prevalence {{ prevalence | shares }}.</p>
 {% for warning in warnings %}<p class="warning"><b>{{ warning }}</b></p>{% endfor %}
 </header>

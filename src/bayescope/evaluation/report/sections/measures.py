@@ -1,4 +1,4 @@
-"""Tables of all measures: of all classes together, of each class against the rest, and of calibration."""
+"""Tables of all measures: overall, of each class against the rest, and of calibration."""
 
 from bayescope.evaluation.evaluate import Evaluation
 from bayescope.evaluation.report.context import Context
@@ -37,6 +37,6 @@ _TEMPLATE = """
 
 
 def section(found: Evaluation, context: Context) -> str:
-    """Every measure with its interval, those of reference observers beside."""
+    """Every measure with its interval, next to those of reference observers."""
     unit = "images" if found.images.groups is None else "patients"
     return fragment(_TEMPLATE, found=found, unit=unit, references=context.reference_measures)

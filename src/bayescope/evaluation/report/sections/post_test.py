@@ -1,4 +1,4 @@
-"""Sliders from prevalence and log-likelihood ratio to probability, by the images of the report."""
+"""Sliders that turn prevalence and log-likelihood ratio into a post-test probability."""
 
 from bayescope.evaluation.evaluate import Evaluation
 from bayescope.evaluation.report.context import Context

@@ -1,4 +1,4 @@
-"""The data, the configuration of the run and the version, for whoever wants to repeat it."""
+"""The data, the configuration and the version of the run, for reproduction."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

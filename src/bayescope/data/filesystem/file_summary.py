@@ -1,4 +1,4 @@
-"""The account of a folder's files: how many lie there, how many were used, and why the others were not."""
+"""Summary of the files in a folder: how many were found and used, and why the others were left out."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class FileAccount:
+class FileSummary:
     """Files found in a folder: ``found`` is the number used plus all of ``left_out``, which counts by reason.
 
     Empty (``found`` 0) for data that are no folder of files.
@@ -17,7 +17,7 @@ class FileAccount:
     left_out: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, used: int, reasons: Iterable[str]) -> "FileAccount":
+    def of(cls, used: int, reasons: Iterable[str]) -> "FileSummary":
         """From the number of files used and the reason for each file that was not, the most frequent first."""
         counted = dict(sorted(Counter(reasons).items(), key=lambda item: (-item[1], item[0])))
         return cls(used + sum(counted.values()), counted)

@@ -1,0 +1,305 @@
+"""Every option of every command, given a value that is not its default, reaches the call in Python that it stands for."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer.main
+from PIL import Image
+
+from bayescope.cli.main import app
+from bayescope.config import Config, dump_toml, parse_config
+from bayescope.data.dataset import Dataset
+from cli.spies import argument
+
+GROUP: Any = typer.main.get_command(app)
+OPTIONS = [
+    pytest.param(name, option, id=f"{name} {option}")
+    for name, command in GROUP.commands.items()
+    for parameter in command.params
+    if parameter.param_type_name == "option"
+    for option in (*parameter.opts, *parameter.secondary_opts)
+]
+
+FEWEST = {
+    "demo": "",
+    "train": "{npz} --out {new} --config {config}",
+    "evaluate": "{run} {npz}",
+    "classify": "{run} {image}",
+    "explain": "{run} {image} --out {new}",
+    "compare": "{npz} --out {new} --config {config} --networks '' --seeds 0",
+    "likelihood": "{run} {image}",
+    "prepare": "folder {classes} --out {new} --size 8 --workers 1",
+    "report": "{run}",
+    "sample": "{run}",
+}
+"""Arguments that each command cannot do without, or is quick with."""
+
+EVALUATE = "evaluation.evaluate:evaluate_run"
+REPORT = "evaluation.report.build:write_report"
+PREPARE = "data.preparation.prepare:prepare_archive"
+FIT = "fitting.fit:fit_run"
+LOAD = "data.load:load_dataset"
+UNLABELLED = "data.unlabelled:with_unlabelled"
+READ = "inference.read:read_for_model"
+MODEL = "runs.model_file:load_model"
+EXPLAIN = "inference.explain:explain"
+COMPARE = "evaluation.compare.run:compare"
+FLOW = "inference.likelihood:exact_likelihood"
+CLASSIFY = "inference.model:LikelihoodModel.classify"
+SAMPLE = "inference.model:LikelihoodModel.sample"
+
+
+@dataclass(frozen=True)
+class Reaches:
+    """``value`` on the command line makes the argument ``at`` of ``function`` what is ``expected``.
+
+    ``beside``: on the command line with the option and without it; ``fewest``: in place of the command's ``FEWEST``.
+    """
+
+    value: str
+    function: str
+    at: str
+    expected: Any = True
+    beside: str = ""
+    fewest: str = ""
+
+
+def passed(value: object, function: str, at: str, expected: Any = None) -> list[Reaches]:
+    """``value`` arrives as it is, unless something else is ``expected``."""
+    return [Reaches(str(value), function, at, value if expected is None else expected)]
+
+
+def switch(function: str, at: str, expected: bool = True, beside: str = "") -> list[Reaches]:
+    """An option without a value."""
+    return [Reaches("", function, at, expected, beside)]
+
+
+def printed_as_json(command: str) -> list[Reaches]:
+    return switch(f"cli.{command}:print_json", "")
+
+
+def written(command: str) -> list[Reaches]:
+    return passed("{new}", f"cli.{command}:write_json_lines", "path")
+
+
+def replaced(command: str, beside: str = "--out {new}") -> list[Reaches]:
+    return switch(f"cli.{command}:check_free", "force", beside=beside)
+
+
+def of_train(name: str, value: int, key: str) -> list[Reaches]:
+    return passed(value, FIT, f"config.{key}")
+
+
+PRIOR = "upper=0.25,lower=0.75"
+FLAGS: dict[str, dict[str, list[Reaches]]] = {
+    "demo": {
+        "--out": passed("{new}", "evaluation.demo_run:run_demo", "out"),
+        "--seed": passed(3, "evaluation.demo_run:run_demo", "seed"),
+        "--steps": passed(5, "evaluation.demo_run:run_demo", "steps"),
+        "--force": switch("evaluation.demo_run:run_demo", "force"),
+    },
+    "train": {
+        "--out": passed("{other}", FIT, "run"),
+        "--config": [
+            *passed("{other_config}", FIT, "config.training.batch_size", 7),
+            *passed("{other_config}", LOAD, "seed", 5),
+            *passed("{small_config}", LOAD, "size", 8),
+        ],
+        "--steps": passed(5, FIT, "config.training.steps"),
+        "--levels": passed(3, FIT, "config.evidence.levels"),
+        "--unlabelled": passed("{classes}", UNLABELLED, "path"),
+        "--init": [
+            *passed("{run}", MODEL, "run"),
+            Reaches("{run}", FIT, "init.class_names", ("upper", "lower")),
+        ],
+        "--size": [
+            *passed(16, LOAD, "size"),
+            Reaches("16", UNLABELLED, "size", 16, fewest="{classes} --out {new} --unlabelled {classes}"),
+        ],
+        "--seed": [*passed(3, LOAD, "seed"), *passed(3, FIT, "config.seed")],
+        "--device": passed("cpu", FIT, "config.device"),
+        "--resume": switch(FIT, "resume"),
+        "--force": switch(FIT, "force"),
+        "--checkpoint-every": passed(7, FIT, "checkpoint_every"),
+        "--tensorboard": [Reaches("", "cli.train:tensorboard_log", "folder", "{new}/tensorboard")],
+        "--normalise-labels": switch(LOAD, "normalise_labels"),
+        "--strict": switch("cli.train:report_warnings", "strict"),
+    },
+    "evaluate": {
+        "--split": passed("val", EVALUATE, "split"),
+        "--positive": passed("lower", EVALUATE, "positive"),
+        "--prevalence": passed(PRIOR, EVALUATE, "class_prior", (0.25, 0.75)),
+        "--disagreement-rate": passed(0.5, EVALUATE, "disagreement_rate"),
+        "--max-passes": passed(6, EVALUATE, "max_passes"),
+        "--normalise-labels": switch(EVALUATE, "normalise_labels"),
+        "--strict": switch(EVALUATE, "warned.keywords.strict"),
+        "--resize": switch(EVALUATE, "resize"),
+        "--device": passed("cpu", EVALUATE, "device"),
+        "--out": written("evaluate"),
+        "--force": replaced("evaluate"),
+        "--json": printed_as_json("evaluate"),
+    },
+    "classify": {
+        "--frame": passed(2, READ, "frame"),
+        "--split": [Reaches("val", "evaluation.selection:images_of_cache", "split", "val", fewest="{run} {cache}")],
+        "--prevalence": passed(PRIOR, CLASSIFY, "class_prior", (0.25, 0.75)),
+        "--disagreement-rate": passed(0.5, CLASSIFY, "disagreement_rate"),
+        "--max-passes": passed(6, CLASSIFY, "max_passes"),
+        "--no-novelty": switch(CLASSIFY, "test_novelty", expected=False),
+        "--resize": switch(READ, "resize"),
+        "--device": passed("cpu", MODEL, "device"),
+        "--out": written("classify"),
+        "--force": replaced("classify"),
+        "--json": printed_as_json("classify"),
+    },
+    "explain": {
+        "--out": [Reaches("{other}", "runs.files:write_atomically", "path.parent", "{other}")],
+        "--frame": passed(2, READ, "frame"),
+        "--against": passed("lower", EXPLAIN, "against"),
+        "--prevalence": passed(PRIOR, EXPLAIN, "class_prior", (0.25, 0.75)),
+        "--bans": [Reaches("", "evaluation.explanation_files:explanation_files", "unit", "bans")],
+        "--counterfactual": [Reaches("", EXPLAIN, "counterfactual_sigma", 1.0)],
+        "--sigma": [Reaches("0.5", EXPLAIN, "counterfactual_sigma", 0.5, "--counterfactual")],
+        "--resize": switch(READ, "resize"),
+        "--device": passed("cpu", MODEL, "device"),
+    },
+    "compare": {
+        "--out": passed("{other}", COMPARE, "folder"),
+        "--config": [
+            *passed("{other_config}", COMPARE, "config.training.batch_size", 7),
+            *passed("{other_config}", LOAD, "seed", 5),
+            *passed("{small_config}", LOAD, "size", 8),
+        ],
+        "--networks": passed("vit,resnet18", COMPARE, "networks", ("vit", "resnet18")),
+        "--seeds": passed("3,4", COMPARE, "seeds", (3, 4)),
+        "--fractions": passed("0.5,1", COMPARE, "fractions", (0.5, 1.0)),
+        "--steps": passed(5, COMPARE, "config.training.steps"),
+        "--positive": passed("1", "evaluation.compare.summary:summarise", "positive"),
+        "--normalise-labels": switch(LOAD, "normalise_labels"),
+        "--strict": switch("cli.compare:report_warnings", "strict"),
+        "--json": printed_as_json("compare"),
+        "--force": switch(COMPARE, "force"),
+    },
+    "likelihood": {
+        "--frame": passed(2, READ, "frame"),
+        "--solver": passed("heun", FLOW, "settings.solver"),
+        "--tolerance": passed(0.01, FLOW, "settings.tolerance"),
+        "--steps": passed(5, FLOW, "settings.steps"),
+        "--trace": passed("gaussian", FLOW, "settings.trace"),
+        "--probes": passed(2, FLOW, "settings.probes"),
+        "--resize": switch(READ, "resize"),
+        "--device": passed("cpu", MODEL, "device"),
+        "--json": printed_as_json("likelihood"),
+    },
+    "prepare": {
+        "--out": passed("{other}", PREPARE, "out"),
+        "--size": passed(16, PREPARE, "size"),
+        "--task": passed("mass-roi", PREPARE, "task"),
+        "--split": passed("folds", PREPARE, "split"),
+        "--fold": passed(2, PREPARE, "fold"),
+        "--folds": passed(4, PREPARE, "folds"),
+        "--val-fraction": passed(0.3, PREPARE, "val_fraction"),
+        "--seed": passed(3, PREPARE, "seed"),
+        "--crop": switch(PREPARE, "crop"),
+        "--no-crop": switch(PREPARE, "crop", expected=False),
+        "--orient": switch(PREPARE, "orient"),
+        "--no-orient": switch(PREPARE, "orient", expected=False),
+        "--clahe": switch(PREPARE, "clahe"),
+        "--window": passed(2, PREPARE, "window"),
+        "--frame": passed(2, PREPARE, "frame"),
+        "--normalise-labels": switch(PREPARE, "normalise_labels"),
+        "--strict": switch(PREPARE, "warned.keywords.strict"),
+        "--workers": passed(2, PREPARE, "workers"),
+        "--max-broken": passed(5, PREPARE, "max_broken"),
+        "--force": switch(PREPARE, "force"),
+        "--json": printed_as_json("prepare"),
+    },
+    "report": {
+        "--data": passed("{npz}", REPORT, "data"),
+        "--out": passed("{new}", REPORT, "target"),
+        "--split": passed("val", REPORT, "split"),
+        "--positive": passed("lower", REPORT, "positive"),
+        "--prevalence": passed(PRIOR, REPORT, "class_prior", (0.25, 0.75)),
+        "--normalise-labels": switch(REPORT, "normalise_labels"),
+        "--strict": switch(REPORT, "warned.keywords.strict"),
+        "--device": passed("cpu", REPORT, "device"),
+        "--force": replaced("report", beside=""),
+    },
+    "sample": {
+        "--out": passed("{new}", "runs.files:write_atomically", "path"),
+        "--per-class": passed(2, SAMPLE, "per_class"),
+        "--steps": passed(3, SAMPLE, "steps"),
+        "--seed": passed(3, SAMPLE, "seed"),
+        "--device": passed("cpu", MODEL, "device"),
+        "--force": replaced("sample", beside=""),
+    },
+}
+"""By command and option: where its value must arrive."""
+
+
+@pytest.fixture(scope="module")
+def paths(
+    tiny_run: Path, tiny_npz: Path, tiny_data: Dataset, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """What stands in braces on the command lines, besides what each test writes."""
+    folder = tmp_path_factory.mktemp("flags")
+    for name in ("upper", "lower", "cache"):
+        (folder / "classes" / name).mkdir(parents=True) if name != "cache" else (folder / name).mkdir()
+    for i, pixels in enumerate(tiny_data.train.pixels[:40]):
+        Image.fromarray(pixels[0]).save(folder / "classes" / tiny_data.class_names[tiny_data.train.labels[i]] / f"{i}.png")
+    Image.fromarray(tiny_data.test.pixels[0, 0]).save(folder / "image.png")
+    (folder / "cache" / "cache.json").touch()
+    quick = tiny_config.model_dump(exclude_none=True)
+    quick["training"] |= {"steps": 4, "warmup_steps": 1}
+    (folder / "quick.toml").write_text(dump_toml(parse_config(quick)))
+    other = quick | {"seed": 5, "training": quick["training"] | {"batch_size": 7}}
+    (folder / "other.toml").write_text(dump_toml(parse_config(other)))
+    (folder / "small.toml").write_text("size = 8")
+    return {
+        "run": str(tiny_run),
+        "npz": str(tiny_npz),
+        "classes": str(folder / "classes"),
+        "cache": str(folder / "cache"),
+        "image": str(folder / "image.png"),
+        "config": str(folder / "quick.toml"),
+        "other_config": str(folder / "other.toml"),
+        "small_config": str(folder / "small.toml"),
+    }
+
+
+def same(found: Any, expected: Any) -> bool:
+    if isinstance(expected, tuple) and isinstance(found, list | np.ndarray):
+        return tuple(found) == expected
+    return isinstance(found, type(expected)) and bool(found == expected)
+
+
+def words(*texts: str, **paths: str) -> Sequence[str]:
+    return [word.format(**paths) for text in texts for word in shlex.split(text)]
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_every_option_reaches_its_setting(
+    command: str, option: str, paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for i, case in enumerate(FLAGS[command][option]):
+        found = []
+        for given in ("", option):
+            own = {"new": str(tmp_path / f"{i}{given}-new"), "other": str(tmp_path / f"{i}{given}-other")}
+            line = words(
+                command, case.fewest or FEWEST[command], case.beside, given and f"{given} {case.value}", **paths, **own
+            )
+            found.append(argument(line, case.function, case.at))
+        expected = case.expected.format(**paths, **own) if isinstance(case.expected, str) else case.expected
+        assert same(found[1], expected), found[1]
+        assert not same(found[0], expected), "the default: the test would not notice"
+
+
+def test_no_entry_is_of_an_option_that_is_gone() -> None:
+    listed = {(command, option) for command, options in FLAGS.items() for option in options}
+    assert listed == {tuple(param.values) for param in OPTIONS}
