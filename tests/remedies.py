@@ -533,8 +533,8 @@ def other_type(p: Place) -> None:
     fitted(p, x.astype(np.uint16)).predict(x.astype(np.uint16))
 
 
-@remedy("inference.model:checked", "Resize or convert them, or train a model for this shape")
-@remedy("inference.model:checked", "pixels that are NaN or infinite")
+@remedy("inference.model_units:to_model_units", "Resize or convert them, or train a model for this shape")
+@remedy("inference.model_units:to_model_units", "pixels that are NaN or infinite")
 def model_arrays(p: Place) -> None:
     model, x = load_model(p.trained), p.data.test.pixels[:3]
     p.raises(lambda: model.classify(x[:, :, :, :6]))

@@ -1,7 +1,6 @@
 """The likelihood classifier as a scikit-learn estimator."""
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,19 +10,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from bayescope.config import parse_config
 from bayescope.data.arrays import channels_first, check_array, stacked
 from bayescope.data.units import as_trained_on
 from bayescope.errors import UncalibratedWarning
 from bayescope.fitting import estimator as parts
+from bayescope.fitting.estimator_files import load_estimator, save_estimator
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import Predictions, check_prior
-from bayescope.runs.folder import manifest_of, read_manifest, read_record, save_run
-from bayescope.runs.model_file import load_model
+from bayescope.runs.folder import manifest_of
 from bayescope.runs.training_record import TrainingRecord
 from bayescope.types import Floats, Pixels
-
-_ESTIMATOR = "estimator"
 
 
 class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -183,13 +179,11 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, labels = parts.labelled_classes(np.asarray(y), self.unlabelled)
         names = tuple(str(name) for name in self.classes_)
         prior = None if self.class_prior is None else check_prior(np.asarray(self.class_prior, dtype=float), names)
-        pixels = as_trained_on(channels_first(np.asarray(X), self.image_shape))
         config = parts.configuration(self.get_params(deep=False), is_table=np.ndim(X) == 2 and self.image_shape is None)
+        pixels = as_trained_on(channels_first(np.asarray(X), self.image_shape))
         images = parts.image_set(pixels, labels, names, groups)
-        if validation is None:
-            data = parts.split_images(images, self.validation_fraction, config.seed)
-        else:
-            data = parts.with_validation(images, parts.validation_images(self, validation, images))
+        held_out = None if validation is None else parts.validation_images(self, validation, images)
+        data = parts.training_data(images, held_out, self.validation_fraction, config.seed)
         self.model_ = parts.fit_dataset(data, config, prior)
         self.manifest_ = manifest_of(data)
         self.record_: TrainingRecord | None = TrainingRecord.of(data)
@@ -357,14 +351,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If ``class_prior_``, ``disagreement_rate`` or ``max_passes`` is not possible.
         """
         check_is_fitted(self)
-        classes, n_features = self.classes_, getattr(self, "n_features_in_", None)
-        about = {"classes": classes.tolist(), "dtype": classes.dtype.str, "n_features_in": n_features}
-        scoring = {"disagreement_rate": self.disagreement_rate, "max_passes": self.max_passes}
-        evidence = parse_config({"evidence": self.model_.config.evidence.model_dump() | scoring}).evidence
-        config = self.model_.config.model_copy(update={"evidence": evidence})
-        prior = check_prior(np.asarray(self.class_prior_, dtype=float), self.model_.class_names)
-        model = replace(self.model_, config=config, class_prior=prior)
-        save_run(Path(path), model, self.manifest_ | {_ESTIMATOR: about}, self.record_, force)
+        save_estimator(self, Path(path), force)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:
@@ -394,17 +381,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         --------
         >>> classifier = ScoreClassifier.load("runs/breast", device="cpu")  # doctest: +SKIP
         """
-        model, manifest = load_model(Path(path), device), read_manifest(Path(path))
-        classifier = cls(**parts.parameters_of(model) | {"device": device, "image_shape": model.image_shape})
-        classifier.model_ = model
-        classifier.class_prior_ = model.class_prior
-        classifier.manifest_ = manifest
-        classifier.record_ = read_record(Path(path))
-        about = manifest.get(_ESTIMATOR, {"classes": model.class_names, "dtype": "U", "n_features_in": None})
-        classifier.classes_ = np.array(about["classes"], dtype=about["dtype"])
-        if about["n_features_in"] is not None:
-            classifier.n_features_in_ = about["n_features_in"]
-        return classifier
+        return load_estimator(cls, Path(path), device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

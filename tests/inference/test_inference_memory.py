@@ -9,7 +9,7 @@ import pytest
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset, ImageSet, PixelScale
 from bayescope.fitting.fit import fit
-from bayescope.inference import model as model_module
+from bayescope.inference import model_units
 from bayescope.inference.model import LikelihoodModel
 from bayescope.training import loop
 from bayescope.types import Pixels
@@ -47,7 +47,7 @@ def test_training_and_scoring_take_few_images_at_a_time(
     in_memory = fit(tiny_data, config)
     expected = in_memory.classify(tiny_data.test.pixels, test_novelty=True)
     largest.clear()
-    monkeypatch.setattr(model_module, "_NUMBERS_AT_ONCE", n_pixels)
+    monkeypatch.setattr(model_units, "_NUMBERS_AT_ONCE", n_pixels)
     sets = [mapped(getattr(tiny_data, name), tmp_path / f"{name}.npy") for name in ("train", "val", "test")]
     model = fit(Dataset(sets[0], sets[1], sets[2], source="mapped"), config)
     assert isinstance(sets[2].pixels, np.memmap)

@@ -129,6 +129,14 @@ def validation_images(estimator: Any, validation: Sequence[ArrayLike], train: Im
     return image_set(pixels, labels, train.class_names, groups[0] if groups else None)
 
 
+def training_data(images: ImageSet, validation: ImageSet | None, fraction: float, seed: int) -> Dataset:
+    """``images`` with the ``validation`` images, or without any with a ``fraction`` held out, see :func:`split_images`.
+
+    Raises as :func:`with_validation`.
+    """
+    return split_images(images, fraction, seed) if validation is None else with_validation(images, validation)
+
+
 def split_images(images: ImageSet, fraction: float, seed: int) -> Dataset:
     """``images``, some with the label -1, with a ``fraction`` of the labelled held out: for validation, and in place of a test.
 

@@ -16,24 +16,21 @@ from bayescope.config import Config
 from bayescope.data.dataset import PixelScale
 from bayescope.data.formats.resize import Sizing
 from bayescope.data.preparation.mammogram import Preparation
-from bayescope.data.units import in_training_units
 from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.sampling import sample
 from bayescope.diffusion.schedules import log_spaced
-from bayescope.errors import ConfigError, DataError
+from bayescope.errors import ConfigError
 from bayescope.evidence.denoising import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_per_batch
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import check_stopping_settings, score_sequentially
 from bayescope.inference.decisions import Decision, Decisions
 from bayescope.inference.evidence_maps import ClassMaps, class_maps
+from bayescope.inference.model_units import in_parts, to_model_units
 from bayescope.inference.novelty import NoveltyTest, drawn_first_noise, image_features
 from bayescope.inference.post_hoc import PostHoc
 from bayescope.inference.predictions import ClassPrior, Predictions, check_prior, predict_from_evidence
 from bayescope.types import Floats, Pixels
-
-_NUMBERS_AT_ONCE = 2**23
-"""Pixels or draws, whichever an image has more of: 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -375,15 +372,8 @@ class LikelihoodModel:
         DataError
             If the images are of another shape than the model's, not finite, or in other units.
         """
-        if pixels.ndim != 4 or pixels.shape[1:] != self.image_shape:
-            raise DataError(
-                f"images of shape {pixels.shape[1:]} (channel, height, width); the model expects {self.image_shape}. "
-                "Resize or convert them, or train a model for this shape"
-            )
-        if not np.isfinite(pixels).all():
-            raise DataError("pixels that are NaN or infinite; expected finite values. Mend or leave out these images")
-        stored = in_training_units(pixels, self.pixel_type, self.scale, "images")
-        return torch.from_numpy(self.scale.to_model(stored)).to(self.denoiser.mean.device)
+        x = to_model_units(pixels, self.image_shape, self.pixel_type, self.scale)
+        return torch.from_numpy(x).to(self.denoiser.mean.device)
 
     def parts(self, pixels: Pixels) -> Iterator[Pixels]:
         """Divide images into parts of bounded memory, at least one; memory-mapped images are not loaded.
@@ -398,11 +388,8 @@ class LikelihoodModel:
         ndarray
             Consecutive images.
         """
-        settings, per_image = self.config.evidence, int(np.prod(pixels.shape[1:]))
-        draws = len(self.class_names) * settings.levels * settings.noises
-        at_once = max(1, _NUMBERS_AT_ONCE // max(1, per_image, draws))
-        for start in range(0, max(1, len(pixels)), at_once):
-            yield pixels[start : start + at_once]
+        settings = self.config.evidence
+        return in_parts(pixels, len(self.class_names) * settings.levels * settings.noises)
 
     def _draws(self) -> tuple[Floats, Tensor]:
         """Levels ``(levels,)`` and the noises that all images share ``(levels, noises, channel, height, width)``."""
