@@ -22,4 +22,3 @@ def _markdown(text: str) -> str:
     text = _ROLE.sub(lambda match: f"`{match[1].rpartition('.')[2]}`", text)
     text = re.sub(r"(\S)::\n", r"\1:\n", re.sub(r"^::\n", "\n", text, flags=re.MULTILINE))
     return text.replace("  # doctest: +SKIP", "")
-

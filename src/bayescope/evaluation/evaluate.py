@@ -74,7 +74,7 @@ class Evaluation:
 
     @property
     def prevalence(self) -> dict[str, float]:
-        """Of each class, as the answers assume it."""
+        """Prior probability of each class, as assumed by the predictions."""
         return self.model.by_class(self.predictions.class_prior)
 
     @property
@@ -245,7 +245,7 @@ def evaluate_run(
 
 
 def measured(model: LikelihoodModel, images: ImageSet, predictions: Predictions, positive: str | None = None) -> Evaluation:
-    """Measure ``predictions`` to ``images``."""
+    """Measures of ``predictions`` of ``images``."""
     posterior, labels = predictions.posterior, images.labels
     return Evaluation(
         model,
@@ -266,7 +266,7 @@ def check_class(name: str | None, class_names: tuple[str, ...], option: str = "-
 
 
 def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
-    """What was promised of sets and abstention and what was measured, in words; none for a model without."""
+    """Rows of guaranteed and measured rates of sets and abstention, as text; none for a model without them."""
     if decided is None:
         return []
     rows = [
@@ -275,18 +275,18 @@ def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
     ]
     rows.append(("classes in a set", "", f"{decided['classes in a set']:.2f}"))
     if decided["warning"]:
-        return [*rows, ("answered", "", "none: " + decided["warning"])]
-    rows.append(("answered", "", f"{decided['answered']:.3f}"))
-    return [*rows, ("wrong among the answered", f"≤ {decided['risk']:.3g}", f"{decided['wrong among answered']:.3f}")]
+        return [*rows, ("images classified", "", "none: " + decided["warning"])]
+    rows.append(("images classified", "", f"{decided['answered']:.3f}"))
+    return [*rows, ("errors among these", f"≤ {decided['risk']:.3g}", f"{decided['wrong among answered']:.3f}")]
 
 
 def rests_on(model: LikelihoodModel) -> str:
-    """Validation images of each class that the calibration rests on, in words."""
+    """Number of validation images of each class used by the calibration, as text."""
     return ", ".join(f"{n} {name}" for name, n in zip(model.class_names, model.calibration.images, strict=True))
 
 
 def _aurc(predictions: Predictions, images: ImageSet) -> Estimate:
-    """Mean share of errors over all shares of images answered, the surest first."""
+    """Area under the risk-coverage curve, the most confident images first."""
     posterior, labels = predictions.posterior, images.labels
 
     def area(chosen: Labels) -> Floats:
@@ -296,9 +296,9 @@ def _aurc(predictions: Predictions, images: ImageSet) -> Estimate:
 
 
 def _trust(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -> dict[str, dict[str, Trust]]:
-    """Whether ratios and probabilities mean what they say: for each class against the rest, each measure.
+    """Calibration of ratios and probabilities: each measure, for each class against the rest.
 
-    Probabilities are those at the class frequencies of these very images, so that a prevalence given amiss is no fault of the
+    Probabilities are those at the class frequencies of these images, so that a wrong prevalence does not count against the
     ratios.
     """
     counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
@@ -313,7 +313,7 @@ def _beside_expected(found: dict[str, Estimate], probability: Floats) -> dict[st
 
 
 def _decisions(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -> dict[str, Any] | None:
-    """What prediction sets and abstention promise, and how they did; None if the model has none."""
+    """Guaranteed and measured rates of prediction sets and abstention; None if the model has none."""
     decided = model.decide(predictions)
     if model.decisions is None or decided is None:
         return None

@@ -381,7 +381,7 @@ class LikelihoodModel:
                 "Resize or convert them, or train a model for this shape"
             )
         if not np.isfinite(pixels).all():
-            raise DataError("pixels that are NaN or infinite; expected finite values. Mend or leave out these images")
+            raise DataError("pixels that are NaN or infinite; expected finite values. Correct or leave out these images")
         stored = in_training_units(pixels, self.pixel_type, self.scale, "images")
         return torch.from_numpy(self.scale.to_model(stored)).to(self.denoiser.mean.device)
 
