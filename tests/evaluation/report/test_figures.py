@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from report_data import context, evaluation
 from sklearn.metrics import roc_curve
 
 from bayescope.evaluation.evaluate import Evaluation
 from bayescope.evaluation.report import overlay
 from bayescope.evaluation.report.sections import discrimination
+from report_data import context, evaluation
 
 LABELS = np.array([0] * 5 + [1] * 3)
 SAID = np.array([0.1, 0.2, 0.3, 0.4, 0.7, 0.2, 0.8, 0.9])

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_data import context, evaluation
 
 from bayescope.evaluation.report.sections.post_test import section
+from report_data import context, evaluation
 
 NODE = shutil.which("node")
 PAGE = """
