@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class BayescopeError(Exception):
-    """Base of all errors a user can mend; the command line prints the message and exits with 2."""
+    """Base class of all errors that a user can correct; the command line prints the message and exits with 2."""
 
 
 class DataError(BayescopeError, ValueError):
@@ -25,11 +25,11 @@ class RunError(BayescopeError):
 
 
 class UnitsWarning(UserWarning):
-    """Pixel values unlike those of the training images: they may be in other units, and the answers wrong."""
+    """Pixel values unlike those of the training images: they may be in other units, and the predictions wrong."""
 
 
 class RenamedWarning(FutureWarning):
-    """A setting goes by an old name, which is still understood; the message gives the new one."""
+    """A setting is given by a deprecated name; the message gives the new one."""
 
 
 class UncalibratedWarning(UserWarning):
@@ -37,7 +37,7 @@ class UncalibratedWarning(UserWarning):
 
 
 def lookup(table: Mapping[str, T], word: str, key: str) -> T:
-    """What ``word``, given for the setting ``key``, stands for in ``table``.
+    """The value of ``word``, given for the setting ``key``, in ``table``.
 
     Raises ConfigError naming the key, the word and the words expected.
     """
@@ -48,7 +48,7 @@ def lookup(table: Mapping[str, T], word: str, key: str) -> T:
 
 @contextmanager
 def writing(what: Path, kept: str = "What was written before is intact") -> Iterator[None]:
-    """Turn the system's refusal to write ``what`` into a RunError, which says what is ``kept``."""
+    """Convert an OSError on writing ``what`` into a RunError, which states what is ``kept``."""
     try:
         yield
     except OSError as error:
@@ -59,11 +59,11 @@ def writing(what: Path, kept: str = "What was written before is intact") -> Iter
 
 @contextmanager
 def reading(what: Path, kind: type[BayescopeError] = DataError) -> Iterator[None]:
-    """Turn the system's refusal to reach ``what``, or what lies in it, into an error of ``kind``."""
+    """Convert an OSError on reading ``what``, or files in it, into an error of ``kind``."""
     try:
         yield
     except OSError as error:
         raise kind(
-            f"{error.filename or what}: cannot be reached ({error.strerror or error}); expected a path that the system takes, "
-            "in folders that may be entered. Check its name and the permissions on the way to it"
+            f"{error.filename or what}: cannot be reached ({error.strerror or error}); expected a valid path "
+            "in folders that may be entered. Check its name and the permissions of its folders"
         ) from None

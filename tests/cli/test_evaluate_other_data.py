@@ -197,7 +197,7 @@ def test_images_seen_in_training_are_told_of_and_not_measured(
     seen = {Path(record["image"]).stem: record["seen"] for record in map(json.loads, told.out.splitlines())}
     assert seen == {"train": "train", "val": "val", "test": None, "new": None}
     for role in ("trained", "validated"):
-        assert f"the run was {role} on 1 of these 4 images: their answers say nothing of new images" in told.err
+        assert f"the run was {role} on 1 of these 4 images: their predictions do not apply to new ones" in told.err
     folder = tmp_path / "mixed"
     for i, part in enumerate((images["train"].subset(range(4)), images["test"].subset(range(6)))):
         for name in ("upper", "lower"):

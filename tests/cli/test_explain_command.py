@@ -94,7 +94,7 @@ def test_sets_abstention_and_what_the_calibration_rests_on_are_told(
     run = saved(tmp_path / "run", model.with_post_hoc(decisions=replace(model.decisions, abstention=abstention)))
     assert json.loads(cli("classify", run, picture, "--json")[1])["abstained"] is False
     assert json.loads(cli("evaluate", run, tiny_npz, "--json")[1])["decisions"]["answered"] > 0.5
-    assert "wrong among the answered" in cli("evaluate", run, tiny_npz)[1]
+    assert "errors among these" in cli("evaluate", run, tiny_npz)[1]
 
 
 def test_counterfactual_is_drawn_beside(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path) -> None:

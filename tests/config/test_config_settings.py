@@ -145,7 +145,7 @@ SETTINGS: dict[str, Notices | str] = {
     "evidence.noises": Notices(1, answers),
     "evidence.sigma_min": Notices(0.2, answers),
     "evidence.sigma_max": Notices(1.0, answers),
-    "evidence.level_weights": Notices("bound", answers),
+    "evidence.level_weights": Notices("power", answers),
     "evidence.power": Notices(1.5, answers, {"evidence.level_weights": "power"}),
     "evidence.calibration": Notices("none", answers),
     "evidence.calibration_augmentation": Notices(0.0, answers),

@@ -177,3 +177,17 @@ def test_impossible_settings_are_refused():
         probes(0)
     with pytest.raises(ConfigError, match="low < high"):
         dequantization_width(255, 0)
+
+
+def test_the_standard_error_is_the_spread_over_probes():
+    """Neither half nor twice the variance would pass."""
+    ideal, x = oracle(), 0.4 * draw(2, *SHAPE, seed=6)
+
+    def repeat(seed):
+        shared = Hutchinson(rademacher_probes(8, SHAPE, torch.Generator().manual_seed(seed)))
+        return flow_log_likelihood(ideal, x, 2, log_spaced(0.02, 20.0, 7), shared, heun, terminal=TERMINAL)
+
+    found = [repeat(seed) for seed in range(40)]
+    spread = np.var([one.log_likelihood[:, 0] for one in found], axis=0, ddof=1)
+    told = np.mean([one.standard_error[:, 0] ** 2 for one in found], axis=0)
+    assert told.sum() == pytest.approx(spread.sum(), rel=0.4)

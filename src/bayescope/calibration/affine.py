@@ -3,9 +3,9 @@
 ``a evidence(x|y) + b_y``: one slope and an offset per class, so that any two classes' log-ratio is affine in the raw one and
 Bayes' rule still holds at every prevalence.  The slope is common to the classes, since evidence is known up to a constant
 common to them.  Two classes: the affine map of least Cllr (Brümmer & du Preez 2006), logistic regression in which both sides
-have the same weight, whatever their numbers; more: its like, by multinomial regression with equal class weights.  One part in
-n + 2 of every image counts for the other classes (Platt 2000): the slope stays finite and the ratios modest where images are
-few.  Images may still be scored sequentially: a comparison of posteriors is one of raw evidence with another offset.
+have the same weight, whatever their numbers; more classes: multinomial regression with equal class weights.  A share of
+1/(n + 2) of every image counts for the other classes (Platt 2000): the slope stays finite and the ratios moderate with few
+images.  Images may still be scored sequentially: a comparison of posteriors is one of raw evidence with another offset.
 """
 
 from dataclasses import asdict, dataclass

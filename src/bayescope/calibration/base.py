@@ -1,7 +1,7 @@
 """The interface of all calibrations of likelihood ratios, and the code they share.
 
-Raw evidence sums hundreds of pixels as if each were news, and so overstates.  A calibration is fitted on held-out images and
-turns raw class evidence into calibrated log-likelihood ratios and posteriors.  A new kind is one module with a class that
+Raw evidence sums hundreds of pixels as if they were independent, and so overstates. A calibration is fitted on held-out images
+and turns raw class evidence into calibrated log-likelihood ratios and posteriors. A new kind is one module with a class that
 satisfies :class:`Calibration`, and one line in ``KINDS`` of :mod:`bayescope.calibration`.
 """
 
@@ -16,7 +16,7 @@ from bayescope.evidence.level_weights import LevelWeights
 from bayescope.types import Floats, Labels
 
 FEW_IMAGES = 20
-"""Below this many images on one side the answer is calibrated, with a warning."""
+"""Below this many images on one side a calibration comes with a warning."""
 
 StandardError = Callable[[Floats], Floats]
 """Monte Carlo error, nats ``(n,)``, of contrasts of raw evidence given by their gradients ``(n, classes)``."""

@@ -2,7 +2,7 @@
 
 Raw evidence comes from level weights fitted on the other folds of the held-out images.  Held-out images may be given in
 several augmented copies: as they are, and changed.  All copies of an image are in the same fold, and reported counts are of
-images.  A calibration fitted on perturbed images holds better under shifts that nobody has seen (Tomani et al. 2021, "Post-hoc
+images.  A calibration fitted on perturbed images is more robust to unseen shifts (Tomani et al. 2021, "Post-hoc
 uncertainty calibration for domain drift scenarios").
 """
 
@@ -171,4 +171,4 @@ def out_of_fold(
     splitter = kind(min(folds, smallest, n_patients), shuffle=True, random_state=seed)
     parts = [(asked, predict(fitting, asked)) for fitting, asked in splitter.split(labels, labels, patients) if len(asked)]
     order = np.argsort(np.concatenate([asked for asked, _ in parts]))
-    return np.concatenate([answer for _, answer in parts])[order]
+    return np.concatenate([predicted for _, predicted in parts])[order]

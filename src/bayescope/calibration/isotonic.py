@@ -1,8 +1,8 @@
 """Isotonic calibration of each class's log-likelihood ratio against the rest.
 
-Pool adjacent violators, straight between the pooled values.  One misleading image is added at either end, or the ends would be
-infinite.  Several classes are calibrated apart, and their posteriors then normalised; so no offset of raw evidence ranks the
-classes as the posterior does, images are scored in full, and evidence maps add up to the raw ratio.
+Pool adjacent violators, linear between the pooled values.  One misleading image is added at either end, as the ends would be
+infinite otherwise.  Several classes are calibrated separately, and their posteriors normalised.  So no offset of raw evidence
+ranks the classes as the posterior does, images are scored in full, and evidence maps add up to the raw ratio.
 
 The raw ratios must come from images on which nothing else was fitted: see :mod:`bayescope.calibration.cross_fit`.
 """

@@ -124,7 +124,7 @@ def _warn(model: LikelihoodModel, predictions: Predictions, seen: list[str], no_
         warn(model.decisions.abstention.warning)
     for split, role in (("train", "trained"), ("val", "validated")):
         if n := seen.count(split):
-            warn(f"the run was {role} on {n} of these {len(seen)} images: their answers say nothing of new images")
+            warn(f"the run was {role} on {n} of these {len(seen)} images: their predictions do not apply to new ones")
 
 
 def read_images(model: LikelihoodModel, images: list[Path], frame: str | None, resize: bool = False) -> ModelInput:

@@ -169,7 +169,9 @@ def _confusion_table(found: Evaluation) -> Table:
 def _trust_table(name: str, rows: Mapping[str, Trust], calibrated: bool) -> Table:
     title = f"{name} against the rest{'' if calibrated else ': UNCALIBRATED likelihood ratios'}"
     columns = (Column("measure", kind="prose"), "value (95 % interval)", "expected if calibrated (95 % range)")
-    table = new_table(*columns, title=title, caption="Cllr: bits; expected: of exactly right answers on as many images")
+    table = new_table(
+        *columns, title=title, caption="Cllr: bits; expected: of perfectly calibrated probabilities on as many images"
+    )
     for what, row in rows.items():
         add_row(table, what, str(row.measured), str(row.expected_if_calibrated))
     return table

@@ -16,13 +16,13 @@ Device = Annotated[str, typer.Option(help="Where to score images: auto (a GPU if
 DisagreementRate = Annotated[
     float | None,
     typer.Option(
-        help="Stop when an answer differs from the full evaluation's with at most this probability; 0: score in full."
+        help="Stop when a prediction differs from the full evaluation's with at most this probability; 0: score in full."
     ),
 ]
 MaxPasses = Annotated[int | None, typer.Option(help="Most network passes per image.")]
 Frame = Annotated[
     str | None,
-    typer.Option(help="Which frame of a DICOM file of several, counted from 1, or all: each is then answered as FILE#NUMBER."),
+    typer.Option(help="Which frame of a DICOM file of several, counted from 1, or all: each is then reported as FILE#NUMBER."),
 ]
 Resize = Annotated[
     bool, typer.Option("--resize", help="Bring images of another size to the model's, keeping their aspect ratio (padded).")

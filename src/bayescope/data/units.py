@@ -22,7 +22,7 @@ def doubt_of_units(given: Pixels, stored: Pixels, scale: PixelScale, name: str) 
     else:
         remarks = [text for text in (unlike_training(image, scale) for image in stored) if text]
         doubt = f"{len(remarks)} of {len(stored)} images of {name}: {remarks[0]}" if remarks else ""
-    return doubt and f"{doubt}. Answers may be wrong; give images in the units of the training images"
+    return doubt and f"{doubt}. Predictions may be wrong; give images in the units of the training images"
 
 
 def in_training_units(pixels: Pixels, pixel_type: str, scale: PixelScale, name: str) -> Pixels:

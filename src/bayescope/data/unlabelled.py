@@ -1,6 +1,6 @@
 """Images without labels for semi-supervised training: a folder, a table, a MedMNIST file or a cache.
 
-Labels and class folders are not looked at.  Where there are splits, only training images are taken; and none that the labelled
+Labels and class folders are ignored.  Where there are splits, only training images are used; and none that the labelled
 data already contain, so that no validation or test image is used in training.
 """
 

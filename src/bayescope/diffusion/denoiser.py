@@ -10,8 +10,8 @@ white with that standard deviation.  Images are far from white: their power fall
     D(z; y) = μ + Cᵀ[ c_skip C(z - μ) + (1 - c_skip) C m_y + c_out C F(Cᵀ c_in C(z - μ); log σ, y) ]
 
 An untrained network (F = 0) is then the exact denoiser of Gaussian classes, and classifies as the Hotelling observer
-does; it sees prewhitened images, and all of its capacity goes into what is not Gaussian.  With v = σ_data², μ = m_y = 0
-it is EDM to the letter.
+does; the network sees prewhitened images, and all of its capacity goes into what is not Gaussian.  With v = σ_data²,
+μ = m_y = 0 it is exactly EDM.
 
 The paper's network predicts the noise of a VP diffusion instead; :class:`EpsilonDenoiser` reads it as a denoiser over σ.
 """

@@ -1,7 +1,7 @@
 """Noise levels σ (the noise-to-signal ratio): grids, training densities, and conversion to other diffusion schedules.
 
-An image x is seen as z = x + σ n, n ~ N(0, I).  A diffusion schedule is another way to walk along σ: at its time t it
-shows ``x_t = α (x + σ n)``.
+An image x is observed as z = x + σ n, n ~ N(0, I).  A diffusion schedule is another parametrisation of σ: at its time t it
+uses ``x_t = α (x + σ n)``.
 
 - VP (Song et al. 2021): α = 1/√(1+σ²), σ² = exp(½ t² (β₁-β₀) + t β₀) - 1
 - VE (Song et al. 2021): α = 1, σ = σ_min (σ_max/σ_min)^t

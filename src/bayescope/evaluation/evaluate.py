@@ -166,7 +166,7 @@ def check_class(name: str | None, class_names: tuple[str, ...], option: str = "-
 
 
 def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
-    """What was promised of sets and abstention and what was measured, in words; none for a model without."""
+    """Rows of guaranteed and measured rates of sets and abstention, as text; none for a model without them."""
     if decided is None:
         return []
     rows = [
@@ -175,11 +175,11 @@ def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
     ]
     rows.append(("classes in a set", "", f"{decided['classes in a set']:.2f}"))
     if decided["warning"]:
-        return [*rows, ("answered", "", "none: " + decided["warning"])]
-    rows.append(("answered", "", f"{decided['answered']:.3f}"))
-    return [*rows, ("wrong among the answered", f"≤ {decided['risk']:.3g}", f"{decided['wrong among answered']:.3f}")]
+        return [*rows, ("images classified", "", "none: " + decided["warning"])]
+    rows.append(("images classified", "", f"{decided['answered']:.3f}"))
+    return [*rows, ("errors among these", f"≤ {decided['risk']:.3g}", f"{decided['wrong among answered']:.3f}")]
 
 
 def rests_on(model: LikelihoodModel) -> str:
-    """Validation images of each class that the calibration rests on, in words."""
+    """Number of validation images of each class used by the calibration, as text."""
     return ", ".join(f"{n} {name}" for name, n in zip(model.class_names, model.calibration.images, strict=True))

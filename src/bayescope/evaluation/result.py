@@ -70,7 +70,7 @@ class Evaluation:
 
     @property
     def prevalence(self) -> dict[str, float]:
-        """Of each class, as the answers assume it."""
+        """Prior probability of each class, as assumed by the predictions."""
         return self.model.by_class(self.predictions.class_prior)
 
     @property

@@ -4,10 +4,10 @@ With the ideal denoiser (I-MMSE; Kong, Brekelmans & Ver Steeg 2023), in nats::
 
     log p(x|a) - log p(x|b) = ∫ E_n [ ‖x - D(x+σn; σ, b)‖² - ‖x - D(x+σn; σ, a)‖² ] / σ² d log σ
 
-The integral becomes a sum over levels σ_k and the expectation a mean over noises n_j.  The same n serves every class, or
-the noise of the estimate would swamp the difference; the same n also serves every image, so an image's answer does not
-depend on what else is asked.  Noises come in opposite pairs n, -n (antithetic variates; Hammersley & Morton 1956): most of
-what one adds to a difference of classes is linear in it, and goes when both are averaged.  Cost: ``levels x noises x
+The integral becomes a sum over levels σ_k and the expectation a mean over noises n_j.  The same n is used for every class, or
+the noise of the estimate would mask the difference; the same n is also used for every image, so that a prediction does not
+depend on the other images.  Noises come in opposite pairs n, -n (antithetic variates; Hammersley & Morton 1956): most of
+what one adds to a difference of classes is linear in it, and cancels when both are averaged.  Cost: ``levels x noises x
 classes`` network passes per image, linear in pixels.
 """
 

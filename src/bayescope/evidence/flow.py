@@ -9,8 +9,8 @@ be dequantized by about as much).  m and v are the data's mean and variance.  Le
 ``m·(x - m)/(√v σ_max)`` nats, which differs between classes, and less than one per pixel times v/σ_max².  The probes of
 the trace are the same for every image and class; each image and class has its own error control.
 
-The solver is given ``u = z/c``, ``c² = σ_data² + σ²``, whose flow ``du/d log σ = (z - D)/c - u σ²/c²`` stands still for
-white data of deviation σ_data instead of growing as σ does.  A change of coordinate only, it takes far fewer steps.
+The solver is given ``u = z/c``, ``c² = σ_data² + σ²``, whose flow ``du/d log σ = (z - D)/c - u σ²/c²`` is constant for
+white data of standard deviation σ_data instead of growing with σ.  This change of coordinate only saves steps.
 """
 
 import math

@@ -1,24 +1,24 @@
 """The order of network passes in sequential scoring, and prediction of the full evidence from the first of them.
 
-A *draw* is one noise at one level under every class.  The noises are the same for every image, so what a draw says of the
-average image is known from the held-out ones beforehand, and taken off.  So is what the classes' means and spectrum already
-tell without the network: the *Gaussian evidence* of an image, g per class, times a slope b_k for each level.  Hopeless classes
-never cost a pass.  Let y_i be the difference of two classes' denoising evidence at draw i beyond that, and T = Σ_i t_i y_i what
-all draws together would say.  Over images the draws vary together: what one level tells, its neighbours mostly repeat, and an
-opposite noise takes back most of what the noise added.  With K the scale matrix of y (Σ between levels, τ² for each draw's own
-noise, the covariance of opposite noises, all learned on held-out images), the best linear prediction of T from the first m
-draws (kriging) and its error are, with the Cholesky factor K = L Lᵀ, the innovations v = L⁻¹y and z = L⁻¹K t::
+A *draw* is one noise at one level under every class. The noises are the same for every image, so the mean evidence of a draw
+is known from held-out images, and is subtracted. So is the part predicted without the network from the classes' means and
+spectrum: the *Gaussian evidence* of an image, g per class, times a slope b_k for each level. It excludes improbable classes
+without a pass. Let y_i be the remaining difference of two classes' denoising evidence at draw i, and T = Σ_i t_i y_i its value
+for all draws. Over images the draws are correlated: positively between neighbouring levels, negatively between opposite
+noises. With K the scale matrix of y (Σ between levels, τ² for each draw's own noise, the covariance of opposite noises, all
+learned on held-out images), the best linear prediction of T from the first m draws (kriging) and its error are, with the
+Cholesky factor K = L Lᵀ, the innovations v = L⁻¹y and z = L⁻¹K t::
 
     T_m = Σ_{i≤m} z_i v_i          s_m² = Σ_{i>m} z_i²
 
-Images differ in how large all of their differences are, and in how noisy.  So the variance of T - T_m is
-s_m² (α_m + β_m (u² + Σ_{i≤m} v_i²)/(m + 1)), with u the standardised difference of the Gaussian evidence, and α and β fitted on
-held-out images (a multivariate t would prescribe them, but takes a large signal for noise), and its tail that of a t whose
-degrees of freedom ν are fitted too.  An image's own draws set its error bar.  This is a posterior given all draws so far;
-looking after every draw and stopping early does not void it.
+Images differ in the size of their differences and in their noise. So the variance of T - T_m is s_m² (α_m + β_m (u² + Σ_{i≤m}
+v_i²)/(m + 1)), with u the standardised difference of the Gaussian evidence, and α and β fitted on held-out images (a
+multivariate t would prescribe them, but takes a large signal for noise), and its tail that of a t whose degrees of freedom ν
+are fitted too. The standard error of an image depends on its own draws. This is a posterior given all draws so far;
+inspecting it after every draw and stopping early does not invalidate it.
 
-The order is greedy, so that every prefix is informative: whatever the budget, its draws are the first of the one order, and the
-weights of a prefix (z) are the best for just these draws.
+The order is greedy, so that every prefix is informative: for any number of passes, the draws are the first of one order, and
+the weights of a prefix (z) are optimal for these draws.
 """
 
 from dataclasses import asdict, dataclass
@@ -45,7 +45,7 @@ class LevelStatistics:
     difference of the Gaussian evidence of two classes, nats; ``scale``: between levels, nats², ``(levels, levels)``; ``noise``:
     of a single draw at each level, nats², ``(levels,)``; ``opposite``: covariance of two opposite noises at each level, nats²,
     ``(levels,)``; ``dof``: ν, of the error's tail; ``spread``: α and β after 0, 1, … draws, ``(draws + 1, 2)``;
-    ``risk``: chances at which a class is dropped and the disagreement rate of the answers that follows, both rising, ``(points,
+    ``risk``: chances at which a class is dropped and the resulting disagreement rate of predictions, both rising, ``(points,
     2)``.
     """
 
@@ -60,7 +60,7 @@ class LevelStatistics:
     risk: Floats
 
     def share(self, disagreement_rate: float) -> float:
-        """The chance to win at which a class is dropped, such that answers err at ``disagreement_rate``."""
+        """The chance to win at which a class is dropped, such that predictions disagree at ``disagreement_rate``."""
         if disagreement_rate == 0:
             return 0.0
         share, risk = np.log(self.risk.T)

@@ -1,10 +1,10 @@
 """Fits on held-out images how the evidence of two classes varies over levels, noises and images.
 
-The differences between the class that wins an image and every other class, beyond what the Gaussian evidence tells, are taken
-as draws of a multivariate t with mean zero (a class may win or lose) and scale Σ between levels plus τ² for each single noise,
-of which opposite noises take part back from each other.
-Expectation-maximisation (Liu & Rubin 1995): each image's weight is what its size says under the t; Σ is shrunk towards a
-diagonal (Ledoit & Wolf 2004), since a validation split may hold some dozens of images.
+The differences between the class that wins an image and every other class, beyond those predicted by the Gaussian evidence, are
+modelled as draws of a multivariate t with mean zero (a class may win or lose) and scale Σ between levels plus τ² for each
+single noise, negatively correlated between opposite noises. Expectation-maximisation (Liu & Rubin 1995): the weight of each
+image follows from its size under the t; Σ is shrunk towards a diagonal (Ledoit & Wolf 2004), since a validation split may have
+only some dozens of images.
 """
 
 from collections.abc import Callable
@@ -133,7 +133,7 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def _risk(plan: Plan, gaussian: Floats, levels: LevelEvidence, labels: Labels, level_weights: LevelWeights) -> Floats:
-    """Chances at which a class is dropped, and the disagreement rate of the answers that follows: ``(points, 2)``, both
+    """Chances at which a class is dropped, and the resulting disagreement rate of predictions: ``(points, 2)``, both
     rising."""
     chosen = np.linspace(0, len(labels) - 1, min(len(labels), _PLAYED)).astype(int)  # they may stand in order of class
     weight = _class_balance(labels[chosen], levels.values.shape[1])

@@ -1,11 +1,11 @@
 """Sequential scoring: network passes in the most informative order, stopped when the predicted class is determined.
 
-All images start open under all classes.  Each round takes one draw of the plan for every open image under its live classes,
-re-packed into full batches; :mod:`bayescope.evidence.stopping` says which stay open, such that answers differ from the
-full evaluation's at the disagreement rate asked for.
+All images start with all classes as candidates.  Each round takes one draw of the plan for every image that is not yet
+decided, under its remaining classes, packed into full batches.  :mod:`bayescope.evidence.stopping` drops classes so that
+predictions differ from the full evaluation's at the disagreement rate requested.
 
-An image's passes depend on its own draws alone, so its answer does not depend on its batch-mates.  The network's memory is
-that of a chunk; what is kept of each image is as many numbers as it has classes times draws.
+The passes of an image depend on its own draws alone, so its prediction does not depend on the other images of a batch.  The
+network's memory is that of a batch; for each image, classes times draws numbers are stored.
 """
 
 from collections.abc import Callable, Sequence

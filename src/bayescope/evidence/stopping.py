@@ -1,11 +1,11 @@
 """The stopping rule of sequential scoring: which classes of an image remain candidates after each draw.
 
-Round m takes draw m of the plan for every open image under its live classes.  A class is dropped, before the first draw or
-after any, once the probability that the full evaluation would still make it the winner is at most ``share``; an image stops
-when one class is left.
+Round m takes draw m of the plan for every image that is not yet decided, under its remaining classes. A class is dropped,
+before the first draw or after any, once the probability that the full evaluation would still make it the winner is at most
+``share``; an image stops when one class is left.
 
-What is asked for is the disagreement rate of all answers together, so ``share`` may exceed it: most classes that are dropped
-could win far less often.  Simulated on held-out images, whose draws are all known, the rule gives the disagreement rate of any
+The disagreement rate is that of all predictions together, so ``share`` may exceed it: most classes that are dropped
+are far less probable.  Simulated on held-out images, whose draws are all known, the rule gives the disagreement rate of any
 share (:func:`risk_curve`), and the share that brings the rate asked for is taken.
 """
 
@@ -127,7 +127,7 @@ def _chance(
 def risk_curve(
     plan: Plan, gaussian: Floats, values: Floats, offset: Floats, winner: Labels, weight: Floats, shares: Floats
 ) -> Floats:
-    """Disagreement rate of the answers to held-out images at each share: ``(shares,)``, rising.
+    """Disagreement rate of the predictions of held-out images at each share: ``(shares,)``, rising.
 
     ``gaussian``: Gaussian evidence, ``(n, classes)``; ``values``: every draw, nats per unit of log σ,
     ``(n, classes, levels, noises)``; ``winner``: of the full evaluation, ``(n,)``; ``weight``: of the images, ``(n,)``, mean

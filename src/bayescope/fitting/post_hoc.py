@@ -71,7 +71,7 @@ def _without_noise(model: LikelihoodModel, pixels: Pixels, sigmas: Floats, first
 
 
 def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> Decisions | None:
-    """On answers of weights and a calibration that saw neither the image nor its patient; one image of each patient counts.
+    """Fitted on out-of-fold predictions, by weights and a calibration fitted on other patients; one image per patient counts.
 
     None with too few images of a class, or too few patients for folds within folds.
     """
@@ -86,6 +86,6 @@ def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out
         evidence = level_weights_of_copies(settings, known, of_known).evidence(copies[0].subset(asked))
         return predict_from_evidence(evidence, prior, no_error, np.full(len(asked), copies[0].passes), calibration).posterior
 
-    answered = out_of_fold(posterior, labels, held_out.groups)
+    predicted = out_of_fold(posterior, labels, held_out.groups)
     one_each = np.unique(patients, return_index=True)[1]
-    return fit_decisions(answered[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)
+    return fit_decisions(predicted[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)

@@ -1,12 +1,13 @@
 """Selective classification: a confidence threshold that bounds the error rate among the images that are classified.
 
-Geifman & El-Yaniv (2017); learn then test, Angelopoulos et al. (2021).  Answer if the confidence, the posterior's
-maximum, exceeds a threshold.  With probability 1 - δ over the held-out images, the share of errors among the
-answered is at most the risk asked for, for new images exchangeable with the held-out ones.  Above the j-th largest
-held-out confidence the number of errors is binomial, so Clopper-Pearson bounds the risk there.  Coverages fixed
-beforehand are tested from the smallest up, each at δ, until one fails: from three times as many images as would do
-if none were an error, or half of the images, if that is fewer and enough; that asks of the confidence only that
-the risk, as the threshold falls, crosses the one asked for once."""
+Geifman & El-Yaniv (2017); learn then test, Angelopoulos et al. (2021).  A prediction is made if the confidence, the
+largest posterior, exceeds a threshold.  With probability 1 - δ over the held-out images, the share of errors among the
+predictions made is at most the requested risk, for new images exchangeable with the held-out ones.  Above the j-th
+largest held-out confidence the number of errors is binomial, so Clopper-Pearson bounds the risk there.  Coverages fixed
+beforehand are tested in increasing order, each at level δ, until one fails.  The first is three times the number of
+images that would suffice without an error, or half of the images, if that is fewer and sufficient.  This assumes only
+that the risk crosses the requested one once as the threshold decreases.
+"""
 
 import math
 from dataclasses import dataclass, replace

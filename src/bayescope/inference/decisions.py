@@ -1,7 +1,8 @@
 """Prediction sets and abstention together: guarantees that do not rely on the classifier's probabilities.
 
-They hold for new images exchangeable with the held-out ones: drawn from the same patients' population at the same
-prevalence, one image a patient, and used for nothing else."""
+They hold for new images exchangeable with the held-out ones: drawn from the same population of patients at the same
+prevalence, one image per patient, and used for nothing else.
+"""
 
 import math
 from dataclasses import asdict, dataclass, replace

@@ -4,7 +4,7 @@ The denoising evidence is a sum over pixels, so every pixel has its share of the
 
     share(pixel) = Σ_k w_k mean_n [ (x - D_b)² - (x - D_a)² ] / σ_k²  + (bias_a - bias_b) / pixels
 
-No attribution method is between: the shares add up to the number reported, level by level.  Against several other classes,
+No attribution method is needed: the shares add up to the reported number, at each level.  Against several other classes,
 with r their posterior among themselves, the log of a mean is a mean of logs and a constant, which is spread evenly::
 
     log p(x|a) - log Σ_j π_j p(x|j) = Σ_j r_j [log p(x|a) - log p(x|j)] + Σ_j r_j log(r_j / π_j)

@@ -1,7 +1,7 @@
 """log p(x|y) of a trained model by the probability flow, the paper's estimator, with the same probes for every class.
 
-A stored value stands for a cell as wide as a gray level; uniform noise of that width (dequantization, Theis et al. 2016) makes
-of stored pixels an image with a density, and of the density bits per pixel.  Gray levels are those of the image's own depth.
+A stored value represents an interval as wide as a gray level; uniform noise of that width (dequantization, Theis et al. 2016)
+gives stored pixel values a density, from which bits per pixel follow.  Gray levels are those of the image's own bit depth.
 """
 
 from collections.abc import Callable, Iterator, Sequence

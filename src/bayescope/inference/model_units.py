@@ -28,7 +28,7 @@ def to_model_units(
             "Resize or convert them, or train a model for this shape"
         )
     if not np.isfinite(pixels).all():
-        raise DataError("pixels that are NaN or infinite; expected finite values. Mend or leave out these images")
+        raise DataError("pixels that are NaN or infinite; expected finite values. Correct or leave out these images")
     return scale.to_model(in_training_units(pixels, pixel_type, scale, "images"))
 
 

@@ -1,21 +1,21 @@
 """Out-of-distribution test on per-level denoising errors.
 
-A likelihood ratio compares classes; it answers even for an image that belongs to none.  The denoising errors tell: an image
-unlike the training images is denoised worse than they at some levels of noise, or, if it is blank or blurred, better.  They
-tell little of brightness and contrast, so the mean of the pixels and the log of their standard deviation are asked beside: on
-validation images of BreastMNIST against those of PneumoniaMNIST the area under the curve rose from 0.92 to 0.997.
-An image's features, e (log errors of the levels, mean, log deviation), are held against those of held-out images by
+A likelihood ratio compares classes, even for an image that belongs to none of them.  The denoising errors detect such images:
+an image unlike the training images is denoised worse than they are at some noise levels, or, if it is blank or blurred, better.
+The errors depend little on brightness and contrast, so the mean of the pixels and the log of their standard deviation are added
+as features: on validation images of BreastMNIST against those of PneumoniaMNIST, the AUC rose from 0.92 to 0.997.  The features
+e of an image (log errors of the levels, mean, log standard deviation) are compared with those of held-out images by
 
-- their Mahalanobis distance, the covariance shrunk (Ledoit & Wolf 2004), so that odd *patterns* over levels count;
-- the most extreme single feature, two-sided, so that one odd level is not drowned by many.
+- their Mahalanobis distance, with a shrunk covariance (Ledoit & Wolf 2004), which detects unusual *patterns* over levels;
+- the most extreme single feature, two-sided, which detects a single unusual level.
 
-The score is -log of the smaller of both tail probabilities, each as if e were normal.  It need not be: the p-value is the
-rank among held-out scores (cross-conformal, Vovk 2015): fitted on all folds but one, ranked within that one.  p-values of
-images like the held-out ones are uniform.
+The score is -log of the smaller of the two tail probabilities, each computed as if e were normal.  The test does not assume
+this: the p-value is the rank among held-out scores (cross-conformal, Vovk 2015), fitted on all folds but one and ranked within
+that one.  p-values of images like the held-out ones are uniform.
 
-Scoring stops early, often for the oddest images.  So the errors are those of one noise a level under the winning class alone:
-the same however soon scoring stopped, at the cost of a pass only at levels the winner was not yet scored at, where a test by
-the draws at hand would know next to nothing of an image settled after two.
+Scoring stops early, often for the most unusual images.  So the errors are those of one noise per level under the predicted
+class.  They do not depend on when scoring stopped, and cost a pass only at levels at which that class was not scored; the draws
+taken before stopping, sometimes only two, would not suffice for a test.
 """
 
 from collections.abc import Hashable, Iterator, Sequence

@@ -49,7 +49,7 @@ class ModelInput:
     gray_level_steps
         How far apart each file's own gray levels are in ``pixels``: ``(n,)``, 1 unless 8 bit was stretched to a range of 16.
     remarks
-        What to know of each image before trusting its answer: a tuple for each.
+        What to know of each image before trusting its prediction: a tuple for each.
     warnings
         The same, each given once for all images it concerns.
     from_folders
@@ -219,7 +219,7 @@ def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[s
     if model.preparation:
         prepared, done = prepare_file(path, model.preparation, frame=frame)
         if done.shown.presentation == FOR_PROCESSING:
-            remarks.append("a FOR PROCESSING image; expected FOR PRESENTATION, as readers see it. Its answer may mislead")
+            remarks.append("a FOR PROCESSING image; expected FOR PRESENTATION, as readers see it. Its prediction may mislead")
         remarks += done.shown.notes if is_dicom(path) else done.shown.applied
         return prepared[None], 1.0
     if is_dicom(path):

@@ -1,9 +1,8 @@
 """The state of a run folder before training: free, incomplete, to be resumed, or to be replaced.
 
-``run.json`` is the last file of a fresh folder.  One without it, holding nothing but ``config.toml``, ``images.parquet`` or
-parts, was
-left by a run that was killed as it began.  In a folder to be replaced it lies from first to last, the old one and then the new:
-killed at any moment, the folder is known for a run, whatever else it holds.
+``run.json`` is the last file of a fresh folder. One without it, holding nothing but ``config.toml``, ``images.parquet`` or
+parts, was left by a run that was interrupted at its start. In a folder to be replaced it lies from first to last, the old one
+and then the new: interrupted at any time, the folder is recognised as a run, whatever else it contains.
 """
 
 import json

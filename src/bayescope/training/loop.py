@@ -1,6 +1,6 @@
 """The training loop: draw a batch, augment, add noise, compute the losses, update the weights and their average.
 
-A generative start teaches p(x) before the classes; images without labels train p(x) alongside.
+A generative start trains p(x) before the classes; images without labels train p(x) alongside.
 
 Deterministic on the CPU: all randomness is a function of the seed and the step (see ``draw``), so a state restored from
 a file ends with the same weights, bit for bit, as a run that was never interrupted.

@@ -1,10 +1,10 @@
 """Denoising loss and evidence loss of a batch.
 
 Denoising (EDM): ``λ(σ) ‖D(x + σn; σ, y) - x‖²``, the weight λ making the loss of an untrained network one at every
-level.  It teaches p(x|y), and neglects what few pixels show: a lesion is worth a few nats among hundreds.
+level.  It trains p(x|y), but gives little weight to small structures: a lesion is worth a few nats among hundreds.
 
 Evidence: the denoising evidence of one level and one noise, ``-‖x - D(x + σn; σ, y)‖²/σ²`` nats per unit of log σ, times
-a learned temperature of the level, is a logit per class; its cross-entropy is what a wrong decision costs.  The same
+a learned temperature of the level, is a logit per class; its cross-entropy is the loss.  The same
 noise serves all classes.  The denoising loss of the true class is kept, so that the network remains a denoiser.
 
 The weight λ, which the denoising loss leaves to choose, is a line of ``LOSS_WEIGHTS``.

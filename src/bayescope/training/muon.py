@@ -1,7 +1,7 @@
 """Muon: momentum with orthogonalised updates, for the matrices and filters inside a network.
 
 Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks" (kellerjordan.github.io/posts/muon); scaling by
-the longer side after Liu et al. 2025 (arXiv 2502.16982), which gives updates the size that AdamW's have.  torch has one since
+the longer side after Liu et al. 2025 (arXiv 2502.16982), which gives updates the size of AdamW's.  torch has one since
 2.9, of matrices alone and in bfloat16, which is slow on most CPUs; this one takes filters as they are, in their own precision.
 """
 

@@ -1,6 +1,6 @@
 """Class folders: the class and split of each image in a folder, and the files that are left out.
 
-A class is a folder of images, nested as one likes; ``train``, ``val`` and ``test`` with class folders in each give the split.
+A class is a folder of images, nested to any depth; ``train``, ``val`` and ``test`` with class folders in each give the split.
 """
 
 from collections import defaultdict

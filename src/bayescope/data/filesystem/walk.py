@@ -1,9 +1,9 @@
 """The files of a folder, searched in the same way by every command: each is returned or left out with a reason.
 
-Links to files and folders are followed.  What several names lead to is read once, under its own name where that lies in the
-folder too; so a link to a folder above it ends there.  Left out are hidden files and folders, whose names begin with a full
-stop (``.ipynb_checkpoints``, ``.git`` and the ``._name`` files of macOS among them), those of ``SYSTEM_NAMES``, links that lead
-nowhere, and what is no regular file.  The names of the folder itself and of what links lead to do not matter.
+Links to files and folders are followed. What several names lead to is read once, under its own name where that lies in the
+folder too; so a link to a folder above it is not followed further. Left out are hidden files and folders, whose names begin
+with a full stop (``.ipynb_checkpoints``, ``.git`` and the ``._name`` files of macOS among them), those of ``SYSTEM_NAMES``,
+links that lead nowhere, and what is no regular file. The names of the folder itself and of what links lead to do not matter.
 """
 
 import os

@@ -79,7 +79,7 @@ def as_pixels(images: NDArray[Any], name: str) -> Pixels:
     if not np.isfinite(images).all():
         bad = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())
         raise DataError(
-            f"{name}: NaN or infinite pixels in {bad} images; expected finite values. Mend or leave out these images"
+            f"{name}: NaN or infinite pixels in {bad} images; expected finite values. Correct or leave out these images"
         )
     return images
 

@@ -1,7 +1,8 @@
 """Segmentation of the breast in a mammogram: chest-wall side, breast region, labels and scanner borders.
 
-All on a copy reduced to about 256 pixels: what matters here is large.  Bright borders are cut off, Otsu's threshold on the root
-of the values tells tissue from air, an opening parts what thin bridges join, and the largest piece is the breast.
+All steps use a copy reduced to about 256 pixels, which is enough for large structures. Bright borders are cut off, Otsu's
+threshold on the root of the values separates tissue from air, an opening removes thin bridges, and the largest component is the
+breast.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Progress of a preparation: ``progress.jsonl``, one line per file, appended after its pixels are written.
 
-The first line states what is prepared, and how.  Of two lines for one row the later counts; one that is cut short or damaged is
-passed over, so that its file is done again.  Any moment may be the last: what is there is then gone on with.
+The first line states what is prepared, and how.  Of two lines for one row the later counts; a truncated or damaged line is
+ignored, so that its file is prepared again.  A preparation interrupted at any time can be resumed.
 """
 
 import json

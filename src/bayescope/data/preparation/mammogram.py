@@ -1,6 +1,6 @@
 """Prepares a mammogram for a network: cropped to the breast, chest wall to the left, one size, one scale, 16 bit.
 
-The breast is sought on a coarse copy; all else is one antialiased resize of the part kept.  No step goes through 8 bits.
+The breast is located on a coarse copy; the part kept is resized once, with antialiasing.  No step goes through 8 bits.
 Pixels that are not square are made so first, along their finer side.  Positions are (row, column) in pixels and continuous:
 pixel i covers [i, i + 1], so that a box is (top, left, bottom, right) and its far sides lie where its last pixel ends.
 """

@@ -1,7 +1,7 @@
 """Initial filters of the network: common spatial patterns of small patches.
 
-A subtle sign, like a cluster of specks, hardly moves any mean, but it changes how pixels of a small patch vary together
-where it stands.  Gradient descent finds such a filter late; linear algebra finds it at once.  With S_k the second moments
+A subtle finding, such as a cluster of microcalcifications, hardly changes any mean, but it changes the covariance of the pixels
+of small patches.  Gradient descent finds such a filter late; linear algebra finds it directly.  With S_k the second moments
 of class k's patches and S their mean over classes, the generalised eigenvectors of (S_k - S) w = λ S w with the largest
 |λ| are the patterns whose variance differs most (Koles 1991; common in EEG, Blankertz et al. 2008).
 """

@@ -1,8 +1,8 @@
 """The network of Sarker et al. (arXiv 2502.17727): a U-Net that predicts the noise ε(x_t, t, y) in an image.
 
 Time enters as Gaussian random Fourier features (Tancik et al. 2020; Song et al. 2021), the class label as a vector added
-to them; every block adds a projection of the sum to its feature maps.  What the paper leaves open follows the small
-score network of Song's tutorial, from which its widths and its embedding come: one convolution, group normalisation and
+to them; every block adds a projection of the sum to its feature maps.  Details that the paper omits follow the small
+score network of Song's tutorial, the source of its widths and embedding: one convolution, group normalisation and
 SiLU a block, halving by stride.
 """
 
@@ -108,7 +108,7 @@ class PaperUNet(nn.Module):
 
     @property
     def ends(self) -> tuple[nn.Conv2d, nn.Conv2d]:
-        """The convolutions that read the image and write the answer."""
+        """The convolutions of the network's input and output."""
         return self.enter.first.conv, self.head
 
     @property

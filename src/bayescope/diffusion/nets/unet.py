@@ -1,8 +1,8 @@
 """The fast default network: a U-Net behind a folding stem, modulated by class and noise level in every block.
 
-The stem folds 2x2 pixels into channels, or 4x4 of larger images, so only its own filters run at full resolution: that is where
-the time of a small U-Net goes.  Class and noise level enter as one embedding, which scales and shifts the normalised features
-of every residual block (FiLM, Perez et al. 2018): on a reduced PneumoniaMNIST a trunk shared by the classes lost 0.02 AUC.
+The stem folds 2x2 pixels into channels, or 4x4 of larger images, so only its own filters run at full resolution, where a small
+U-Net spends most of its time. Class and noise level enter as one embedding, which scales and shifts the normalised features of
+every residual block (FiLM, Perez et al. 2018): on a reduced PneumoniaMNIST a trunk shared by the classes lost 0.02 AUC.
 """
 
 import math
@@ -163,7 +163,7 @@ class UNet(nn.Module):
 
     @property
     def ends(self) -> tuple[nn.Conv2d, nn.Conv2d]:
-        """The convolutions that read the image and write the answer."""
+        """The convolutions of the network's input and output."""
         return self.stem.filters, self.head
 
     @property

@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """What a cell came to: answers on the test images ``(n, classes)``, and what they took.
+    """Result of a cell: predictions of the test images ``(n, classes)``, and their cost.
 
     ``passes`` of the network per test image; ``steps`` trained, of which early stopping may have saved some.
     """

@@ -1,6 +1,6 @@
 """Stored values of a DICOM frame: the bits that the header declares as stored, out of those allocated (PS3.5 section 8.1.1).
 
-What else is in a word, overlays (PS3.3 C.9.2) or remains, goes, in every transfer syntax alike; signed values are extended from
+Other bits of a word, such as overlays (PS3.3 C.9.2), are removed, in every transfer syntax; signed values are extended from
 their own sign bit.  The code stream of a compressed frame declares its own precision.  Where header, code stream and values
 contradict each other, the frame is refused: bits cut off at the wrong end turn bright into dark.
 """

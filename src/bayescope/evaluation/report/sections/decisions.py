@@ -5,7 +5,7 @@ from bayescope.evaluation.report.context import Context
 from bayescope.evaluation.report.html import fragment
 
 _TEMPLATE = """
-<section><h2>When to answer, and with how many classes</h2>
+<section><h2>Abstention and prediction sets</h2>
 <p class="soft">Fitted on validation images; the promises hold for images like those, scored in full, at the model's own
 prior.</p>
 <table><tr><th>Sets and abstention</th><th>Promised</th><th>Measured here</th></tr>

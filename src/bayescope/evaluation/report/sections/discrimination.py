@@ -110,7 +110,7 @@ def _versions(found: Evaluation) -> Iterator[tuple[str, Floats, str, str]]:
 
 
 def risk_coverage_curve(found: Evaluation, context: Context) -> Markup:
-    """Share of errors among the images answered, the surest first; reference observers dashed."""
+    """Risk-coverage curve: share of errors among the most confident images; reference observers dashed."""
     figure, axes = new_axes("Share of images answered, surest first", "Share of errors among them")
     for name, posterior in _observers(found, context).items():
         curve = risk_coverage(posterior, found.images.labels)

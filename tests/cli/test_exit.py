@@ -1,0 +1,71 @@
+"""How a command ends that meets the unexpected, and what --force leaves alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bayescope.inference.model import LikelihoodModel
+from conftest import Call
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    Image.fromarray(np.full((8, 12), 99, np.uint8)).save(tmp_path / "image.png")
+    return tmp_path / "image.png"
+
+
+def fails(error: BaseException) -> object:
+    def fail(*positional: object, **named: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (
+            ZeroDivisionError("by zero"),
+            70,
+            "error: unexpected ZeroDivisionError: by zero\nRun again with --debug and report this",
+        ),
+        (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device; expected folders that exist"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_exit_codes_of_what_is_raised(
+    cli: Call, tiny_run: Path, image: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, text: str
+) -> None:
+    monkeypatch.setattr(LikelihoodModel, "classify", fails(error))
+    told = cli("classify", tiny_run, image)
+    assert told.code == code
+    assert text in told.err
+
+
+def test_debug_shows_the_traceback(cli: Call, tiny_run: Path, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LikelihoodModel, "classify", fails(ZeroDivisionError("by zero")))
+    with pytest.raises(ZeroDivisionError, match="by zero"):
+        cli("classify", tiny_run, image, "--debug")
+
+
+def test_force_replaces_a_run_and_a_cache_and_spares_what_else_lies_there(
+    cli: Call, tiny_npz: Path, config_file: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    for i in range(8):
+        (source / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), 20 * i, np.uint8)).save(source / "ab"[i % 2] / f"{i}.png")
+    prepare = ("prepare", "folder", source, "--size", 8, "--workers", 1, "--out")
+    train = ("train", tiny_npz, "--config", config_file, "--steps", 3, "--out")
+    for command, product in ((train, "model.safetensors"), (prepare, "cache.json")):
+        out = tmp_path / str(command[0])
+        assert cli(*command, out).code == 0
+        (out / "notes.txt").write_text("mine")
+        (out / "more").mkdir()
+        (out / "more" / "notes.txt").write_text("mine")
+        before = (out / product).stat().st_mtime_ns
+        assert cli(*command, out, "--force").code == 0
+        assert (out / product).stat().st_mtime_ns != before
+        assert (out / "notes.txt").read_text() == (out / "more" / "notes.txt").read_text() == "mine"
