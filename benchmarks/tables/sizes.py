@@ -12,7 +12,7 @@ TITLES = {
     "bound": "the same, plain bound",
     "early": "the same, fitted weights, scoring stopped early",
     "bayescope-from-chest": "Bayescope, fitted weights, from the network of the chest X-rays",
-    "resnet18": "MONAI ResNet-18, the same processor time",
+    "resnet18": "MONAI ResNet-18, at most the processor time of the first",
 }
 PUBLISHED = {
     ("chest", 64): (0.987, 0.893),
@@ -48,7 +48,7 @@ def _trained(records: list[dict[str, Any]], method: str) -> list[object]:
     return [TITLES[method], *_scores(records), len(records), *cost, spread([r["test_ms"] for r in records], digits=0)]
 
 
-def _weighed_otherwise(records: list[dict[str, Any]]) -> list[list[object]]:
+def _scored_otherwise(records: list[dict[str, Any]]) -> list[list[object]]:
     early = [spread([record["test_early"][key] for record in records], digits) for key, digits in (("passes", 1), ("ms", 0))]
     return [
         [TITLES["bound"], *_scores(records, "_bound"), *[""] * 6],
@@ -61,7 +61,7 @@ def _of(name: str, pixels: int) -> list[str]:
     for method in METHODS:
         if records := read("sizes", f"{name}-{pixels}-{method}-[0-9]*"):
             rows.append(_trained(records, method))
-            rows += _weighed_otherwise(records) if method != "resnet18" else []
+            rows += _scored_otherwise(records) if method != "resnet18" else []
     if not rows:
         return []
     best_auc, best_accuracy = PUBLISHED[name, pixels]
@@ -77,9 +77,9 @@ def section() -> list[str]:
         "    python -m benchmarks sizes --data FOLDER",
         "",
         "One thread of a machine with other work: minutes elapsed are upper bounds, processor minutes are those of training",
-        "alone. The ResNet-18 has random weights at first, and its best weights of 20 checks on the validation split; the",
+        "alone. The ResNet-18 starts from random weights and keeps its best of 20 checks on the validation split; the",
         "published networks start from ImageNet. Recipes (`benchmarks/sizes`) were chosen by the validation AUC of the plain",
-        "bound; the other validation columns are of images that weights, calibration or weights kept were chosen on. The test",
+        "bound; other validation AUCs are of images that level weights were fitted to, or the network was stopped by. The test",
         "split was read once. Equal class prior. Milliseconds are of the processor.",
         "",
         *(line for name in FILES for pixels in SIZES for line in _of(name, pixels)),
