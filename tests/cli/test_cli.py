@@ -1,6 +1,7 @@
 """The command line by hand: what it prints, what it writes, its exit codes, and bad input."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,9 @@ def test_train_evaluate_report_sample(cli: Any, tiny_npz: Path, config_file: Pat
     assert "accuracy" in cli("evaluate", run, tiny_npz).out
     assert cli("report", run).code == 0
     page = (run / "report.html").read_text()
-    assert "<svg" in page
+    drawn = re.findall(r"<figcaption>([^<]*)</figcaption>(?=<svg)", page)
+    assert {"ROC curve, class against the rest", "Confusion matrix, true and called class", "Risk and coverage"} < set(drawn)
+    assert page.count("<figcaption>") == len(drawn)
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "--force" in cli("report", run).err
     assert cli("report", run, "--data", tiny_npz, "--force", "--split", "val").code == 0

@@ -8,6 +8,7 @@ import pytest
 from bayescope.config import Config, FlowConfig, parse_config
 from bayescope.data.dataset import Dataset, PixelScale, as_stored
 from bayescope.errors import ConfigError, DataError
+from bayescope.evidence.flow import FlowLikelihood
 from bayescope.fitting.fit import fit
 from bayescope.inference.likelihood import blur_warning, exact_likelihood
 from bayescope.inference.model import LikelihoodModel
@@ -90,3 +91,14 @@ def test_solvers_and_traces_that_do_not_exist_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=r"flow\..*expected one of"):
         exact_likelihood(model, tiny_data.test.pixels[:1], FlowConfig(**wrong))
+
+
+def test_the_standard_error_is_that_of_the_difference_from_the_best_class(
+    model: LikelihoodModel, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: over probes the differences are 3, 5, 4 and 8, whose deviation is sqrt(14 / 3)."""
+    estimates = np.array([[[10.0, 20.0, 30.0, 40.0], [7.0, 15.0, 26.0, 32.0]]])
+    made_up = FlowLikelihood(estimates.mean(axis=2), np.full((1, 2), 99.0), estimates, np.array([4]))
+    monkeypatch.setattr("bayescope.inference.likelihood.flow_log_likelihood", lambda *given: made_up)
+    found = exact_likelihood(model, tiny_data.test.pixels[:1])
+    np.testing.assert_allclose(found.standard_error, [[0, np.sqrt(14 / 3) / 2]])
