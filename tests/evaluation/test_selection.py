@@ -218,7 +218,7 @@ OWN = given_images([1, 2, 3, 90, 91, 95, 96, 7, 8], "tttvveeet")
 def test_splits_of_its_own_data(split: str, measured: list[int], name: str, seen: bool) -> None:
     chosen = choose_images(OWN, record_of([1, 2, 3]), split)
     assert (values_of(chosen.images), chosen.name, chosen.seen) == (measured, name, seen)
-    assert any("says nothing of new images" in text for text in chosen.warnings) == seen
+    assert any("does not apply to new images" in text for text in chosen.warnings) == seen
 
 
 @pytest.mark.parametrize(("split", "measured"), [("test", [13]), ("train", [10, 11]), ("val", [12])])
@@ -329,7 +329,7 @@ def test_what_counts_as_unseen_shares_no_image_and_no_patient_with_training(
         return
     if chosen.seen:
         assert split in ("train", "val")
-        assert any("says nothing of new images" in text for text in chosen.warnings)
+        assert any("does not apply to new images" in text for text in chosen.warnings)
         return
     assert not set(values_of(chosen.images)) & seen
     assert not set(chosen.images.groups or ()) & seen_patients

@@ -63,7 +63,7 @@ def read_config(path: Path) -> Config:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a TOML configuration file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML ({error}); mend the file and run again") from None
+        raise ConfigError(f"{path}: not valid TOML ({error}); correct the file and run again") from None
     try:
         return parse_config(values)
     except ConfigError as error:

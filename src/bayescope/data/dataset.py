@@ -111,15 +111,10 @@ class Dataset:
     source: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What whoever uses the images should know before trusting results; commands print each once."""
     preparation: Preparation | None = None
-    """How the images were prepared from mammograms; None if they were not."""
     sizing: Sizing = "unchanged"
-    """How the images were brought to one size when they were read."""
     files: FileSummary = field(default_factory=FileSummary)
-    """What lay in the folder that was read; empty if the images came from anything else."""
     unlabelled: ImageSet | None = None
-    """Images without labels (each -1), which teach what images look like; none of val or test."""
 
     @property
     def n_classes(self) -> int:

@@ -30,12 +30,12 @@ def calibrated(
     shift: Augment | None,
     callback: Callable[[int], None] = lambda images: None,
 ) -> LikelihoodModel:
-    """The same model with all that held-out images teach; ``callback`` is called with images scored.
+    """Fit everything that is estimated on held-out images; ``callback`` is called with images scored.
 
-    That is the level weights and the calibration its configuration asks for, statistics for stopping early, the novelty test,
-    prediction sets and abstention.  Calibration and decisions are fitted on evidence whose weights were fitted on other folds,
-    patients kept whole.  Weights and calibration also see every image changed by ``shift``, if there is one
-    (:func:`bayescope.fitting.fit.calibration_augmentation`); all else, images as they are.
+    That is the level weights and the calibration of the configuration of ``model``, statistics for stopping early, the novelty
+    test, prediction sets and abstention.  Calibration and decisions are fitted on evidence whose weights were fitted on other
+    folds of ``held_out``, which keep patients together.  Weights and calibration also use a copy of every image augmented by
+    ``shift``, if given (:func:`bayescope.fitting.fit.calibration_augmentation`); the rest uses the unchanged images.
     """
     settings, labels, patients = model.config.evidence, held_out.labels, held_out.groups
     copies = [model.level_evidence(held_out.pixels, callback)]

@@ -63,14 +63,11 @@ class LikelihoodModel:
     denoiser: Denoiser
     scale: PixelScale
     pixel_type: str
-    """Of the training images as stored: uint8, uint16 or float32."""
     class_names: tuple[str, ...]
     class_prior: Floats
     post_hoc: PostHoc
     preparation: Preparation | None = None
-    """How its images were prepared from mammograms, and new ones are to be; None if they were not."""
     sizing: Sizing | None = None
-    """How its images were brought to one size; None if that was not recorded."""
 
     @property
     def level_weights(self) -> LevelWeights:

@@ -16,7 +16,7 @@ def check_sizing(model: LikelihoodModel, resize: bool) -> None:
 
 
 def resize_remarks(model: LikelihoodModel, pixels: Pixels) -> list[str]:
-    """What to know of an image ``(channel, height, width)`` that :func:`~bayescope.data.formats.resize.fit` resizes."""
+    """Warnings about an image ``(channel, height, width)`` that :func:`~bayescope.data.formats.resize.fit` resizes."""
     (height, width), (rows, columns) = pixels.shape[1:], model.image_shape[1:]
     scale = min(rows / height, columns / width)
     remarks = []
@@ -31,7 +31,7 @@ def resize_remarks(model: LikelihoodModel, pixels: Pixels) -> list[str]:
 
 
 def resize_remedy(model: LikelihoodModel) -> str:
-    """What to do with images of another size than the model's."""
+    """The remedy for images of another size than the model's."""
     height, width = model.image_shape[1:]
     if model.sizing is None:
         return f"Resize them to {height}x{width} first, or train the model with --size, which brings all images to one size"

@@ -15,7 +15,7 @@ _CLASS_SPREAD = 0.02
 
 @torch.no_grad()
 def start_classes_from_none(denoiser: Denoiser, generator: Generator) -> None:
-    """Let every class begin as no class, with a little of its own: what p(x) has learned serves p(x|y)."""
+    """Start the embedding of every class from that of no class, plus a small random vector, so that p(x|y) starts from p(x)."""
     weight = class_embedding_of(denoiser.net).weight
     weight.copy_(_beginning(weight[-1], denoiser.n_classes, generator))
 
@@ -27,9 +27,9 @@ def start_from(
     other_class_names: Sequence[str],
     generator: Generator,
 ) -> None:
-    """Take over the weights of a network trained on other images; statistics stay those of the images to come.
+    """Copy the weights of a network trained on other images; image statistics are kept.
 
-    A class goes on as the one of the same name, unless that is a bare number; any other begins as no class.  Raises
+    A class of the same name keeps its embedding, unless the name is a bare number; any other starts from no class.  Raises
     ConfigError if the networks differ in more than their classes.
     """
     weights = {key: value.to(denoiser.mean.device) for key, value in other.get_submodule("net").state_dict().items()}

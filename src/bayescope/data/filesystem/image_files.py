@@ -39,7 +39,7 @@ def read_images(
     if broken:
         more = f"\n… and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
         raise DataError(
-            f"{len(broken)} of {len(paths)} images cannot be read; expected all readable. Mend or remove them:\n"
+            f"{len(broken)} of {len(paths)} images cannot be read; expected all readable. Correct or remove them:\n"
             + "\n".join(broken[:_SHOWN])
             + more
         )
