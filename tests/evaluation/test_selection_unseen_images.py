@@ -9,7 +9,7 @@ import pytest
 from bayescope.data.dataset import Dataset
 from bayescope.data.labelled import LabelledImages, whole
 from bayescope.errors import ConfigError, DataError
-from bayescope.evaluation import selection
+from bayescope.evaluation import labelled_input
 from bayescope.evaluation.selection import images_of_cache, seen_splits
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.folder import read_record
@@ -29,7 +29,7 @@ def model(tiny_run: Path, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch) -
     def load_images(path: Path, *arguments: object) -> LabelledImages:
         return cache
 
-    monkeypatch.setattr(selection, "load_images", load_images)
+    monkeypatch.setattr(labelled_input, "load_images", load_images)
     return load_model(tiny_run)
 
 
