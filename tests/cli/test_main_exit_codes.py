@@ -50,22 +50,30 @@ def test_debug_shows_the_traceback(cli: Call, tiny_run: Path, image: Path, monke
         cli("classify", tiny_run, image, "--debug")
 
 
-def test_force_replaces_a_run_and_a_cache_and_spares_what_else_lies_there(
+def test_force_replaces_a_run_and_spares_what_else_lies_there(
     cli: Call, tiny_npz: Path, config_file: Path, tmp_path: Path
 ) -> None:
-    source = tmp_path / "source"
-    for i in range(8):
+    out = tmp_path / "run"
+    train = ("train", tiny_npz, "--config", config_file, "--steps", 3, "--out", out)
+    assert cli(*train).code == 0
+    (out / "notes.txt").write_text("mine")
+    (out / "more").mkdir()
+    (out / "more" / "notes.txt").write_text("mine")
+    before = (out / "model.safetensors").stat().st_mtime_ns
+    assert cli(*train, "--force").code == 0
+    assert (out / "model.safetensors").stat().st_mtime_ns != before
+    assert (out / "notes.txt").read_text() == (out / "more" / "notes.txt").read_text() == "mine"
+
+
+def test_force_leaves_a_cache_whole_that_holds_other_files_too(cli: Call, tmp_path: Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "cache"
+    for i in range(4):
         (source / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((8, 8), 20 * i, np.uint8)).save(source / "ab"[i % 2] / f"{i}.png")
-    prepare = ("prepare", "folder", source, "--size", 8, "--workers", 1, "--out")
-    train = ("train", tiny_npz, "--config", config_file, "--steps", 3, "--out")
-    for command, product in ((train, "model.safetensors"), (prepare, "cache.json")):
-        out = tmp_path / str(command[0])
-        assert cli(*command, out).code == 0
-        (out / "notes.txt").write_text("mine")
-        (out / "more").mkdir()
-        (out / "more" / "notes.txt").write_text("mine")
-        before = (out / product).stat().st_mtime_ns
-        assert cli(*command, out, "--force").code == 0
-        assert (out / product).stat().st_mtime_ns != before
-        assert (out / "notes.txt").read_text() == (out / "more" / "notes.txt").read_text() == "mine"
+        Image.fromarray(np.arange(i, i + 64, dtype=np.uint8).reshape(8, 8)).save(source / "ab"[i % 2] / f"{i}.png")
+    prepare = ("prepare", "folder", source, "--size", 8, "--split", "test", "--workers", 1, "--out", out)
+    assert cli(*prepare).code == 0
+    assert cli(*prepare, "--force").code == 0
+    (out / "notes.txt").write_text("mine")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert cli(*prepare, "--force").code == 2
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before

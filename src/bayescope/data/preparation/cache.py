@@ -28,6 +28,7 @@ from bayescope.errors import DataError, RunError, reading, writing
 from bayescope.types import Pixels
 
 IMAGES, CASES, PARTIAL, PROGRESS = "images.npy", "cases.parquet", "partial.npy", "progress.jsonl"
+_FILES = (MANIFEST, IMAGES, CASES, PARTIAL, PROGRESS)
 
 
 def is_cache(folder: Path) -> bool:
@@ -42,17 +43,19 @@ def is_cache(folder: Path) -> bool:
 
 
 def check_replaceable(out: Path) -> None:
-    """Raise RunError unless ``out`` is free, or a cache."""
+    """Raise RunError unless ``out`` is free, or a cache with no other files beside it."""
     with reading(out, RunError):
-        is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    if not is_free and not is_cache(out):
-        raise RunError(f"{out}: exists and is no cache; --force replaces caches only. Give another --out")
+        found = {path.name for path in out.iterdir()} if out.is_dir() else {""} if out.exists() else set()
+    if found and (not is_cache(out) or not found <= {f".{MANIFEST}", *_FILES}):
+        raise RunError(
+            f"{out}: exists and is no cache, or holds other files too; --force replaces caches only. Give another --out"
+        )
 
 
 def remove_cache(out: Path) -> None:
     """Remove the files of a cache from ``out``, and nothing else."""
     with writing(out):
-        for name in (MANIFEST, IMAGES, CASES, PARTIAL, PROGRESS):
+        for name in _FILES:
             (out / name).unlink(missing_ok=True)
 
 
