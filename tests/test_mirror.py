@@ -28,8 +28,10 @@ def test_each_folder_has_tests(folder: Path) -> None:
 def test_each_file_tests_a_module_or_its_folder(file: Path) -> None:
     place = file.parent.relative_to(TESTS)
     folder = ROOT / place if place.parts[0] == "benchmarks" else SOURCE / place
-    names = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()} | {folder.name}
-    assert any(f"{file.stem.removeprefix('test_')}_".startswith(f"{name}_") for name in names), sorted(names)
+    inside = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    names = inside - {"__init__", "__pycache__"} | {folder.name}
+    about = file.stem.removeprefix("test_")
+    assert any(f"{about}_".startswith(f"{name}_") for name in names), f"begin its name with one of {sorted(names)}"
 
 
 def test_each_file_has_a_name_of_its_own() -> None:
