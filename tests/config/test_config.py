@@ -8,7 +8,7 @@ import pytest
 import typer.main
 
 from bayescope.cli.main import app
-from bayescope.config import Config, describe
+from bayescope.config import Config
 from bayescope.fitting.words import WORDS
 
 HOOK = Path(__file__).resolve().parents[2] / "docs" / "hooks" / "configuration.py"
@@ -50,8 +50,3 @@ def test_the_help_of_train_describes_the_settings_that_it_overrides(key: str) ->
     group: Any = typer.main.get_command(app)
     (option,) = [parameter for parameter in group.commands["train"].params if parameter.name == key.rpartition(".")[2]]
     assert option.help == f"{FIELDS[key].description} Overrides `{key}` of the configuration."
-
-
-def test_a_setting_that_does_not_exist_has_no_description() -> None:
-    with pytest.raises(KeyError):
-        describe("training.colour")

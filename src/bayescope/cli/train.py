@@ -12,7 +12,6 @@ from bayescope.cli.events import tensorboard_log
 from bayescope.cli.options import NormaliseLabels, Strict, report_warnings
 from bayescope.cli.output import complain, resumable, say, warn
 from bayescope.cli.progress import counter, training_bars
-from bayescope.config import describe
 
 if TYPE_CHECKING:
     from bayescope.data.dataset import Dataset
@@ -21,8 +20,18 @@ if TYPE_CHECKING:
 NAME = "train"
 
 
+_OVERRIDES = {
+    "training.steps": "Optimiser steps, those of `generative_steps` included.",
+    "evidence.levels": "Noise levels at which an image is scored, equally spaced in log σ.",
+    "size": "Side in pixels to which the images of a folder or table are brought; left out: as they are.",
+    "seed": "Seed of split, weights and noise.",
+    "device": "`auto` (a GPU if there is one), `cpu` or `cuda`.",
+}
+"""The settings that options override, with their descriptions in :mod:`bayescope.config`, which --help is not to load."""
+
+
 def _overriding(key: str) -> str:
-    return f"{describe(key)} Overrides `{key}` of the configuration."
+    return f"{_OVERRIDES[key]} Overrides `{key}` of the configuration."
 
 
 def command(

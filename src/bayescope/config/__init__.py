@@ -26,7 +26,6 @@ __all__ = [
     "FlowConfig",
     "NetConfig",
     "TrainingConfig",
-    "describe",
     "dump_toml",
     "parse_config",
     "read_config",
@@ -73,15 +72,6 @@ def read_config(path: Path) -> Config:
 def dump_toml(config: Config) -> str:
     """The configuration as TOML text that :func:`read_config` reads back to an equal value."""
     return tomli_w.dumps(config.model_dump(exclude_none=True))
-
-
-def describe(key: str) -> str:
-    """What the setting ``key`` means, such as "training.steps".  Raises KeyError if there is none."""
-    section: Any = Config
-    *sections, name = key.split(".")
-    for part in sections:
-        section = section.model_fields[part].annotation
-    return section.model_fields[name].description
 
 
 def _explain(item: Any) -> str:
