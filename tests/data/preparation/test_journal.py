@@ -260,7 +260,7 @@ def test_pixels_cut_short_are_done_again(case: Case, tmp_path: Path) -> None:
 def test_a_finished_cache_whose_progress_is_lost_is_not_prepared_anew_unasked(case: Case) -> None:
     (case.finished / cache.PROGRESS).unlink()
     assert len(load_dataset(case.finished).train)
-    with pytest.raises(RunError, match=r"progress\.jsonl: missing or damaged, 0 files of 24 told; expected .*--force"):
+    with pytest.raises(RunError, match=r"progress\.jsonl: missing or damaged, 0 files of 24 listed; expected .*--force"):
         run(case.source, case.finished)
 
 
