@@ -118,7 +118,8 @@ def section() -> list[str]:
         "",
         "Test split, scored in full; means over seeds, of the intervals' ends too.  Cllr and its parts in bits; ECE, Brier",
         "score and log loss (nats) at the class frequencies of the test images, then at other priors.  *If it were perfect*:",
-        "what exactly right probabilities would show on as many images, mean and 95 % range; a measured value inside it speaks",
+        "what perfectly calibrated probabilities would show on as many images, mean and 95 % range; a measured value inside "
+        "it speaks",
         "for no miscalibration.  Sets, abstention and AURC at equal priors; a dash where validation images vouch for no",
         "answer; the promise is Bayescope's alone: the ResNet-18's validation images also chose when its training stopped.",
         "The ResNet-18's temperature rests on validation images as they are, Bayescope's map on changed copies too. Error",

@@ -26,7 +26,7 @@ _TEMPLATE = """
 <p class="soft">An image is called its most probable class. PPV and NPV, the predictive values, hold at prevalence
 {{ found.prevalence | shares }}.</p>
 {% for name, rows in found.trust.items() %}<h2 style="margin-top:22px">Calibration: {{ name }} against the rest</h2>
-<table><tr><th>Measure</th><th>Value</th><th>95 % interval</th><th>If exactly right, on as many images</th></tr>
+<table><tr><th>Measure</th><th>Value</th><th>95 % interval</th><th>Expected if perfectly calibrated, on as many images</th></tr>
 {% for key, row in rows.items() -%}
 {% set m, expected = row.measured, row.expected_if_calibrated -%}
 <tr><td>{{ key }}</td><td>{{ m.value | fixed(4) }}</td><td>{{ m | interval(4) }}</td>
