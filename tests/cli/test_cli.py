@@ -129,6 +129,13 @@ def test_bad_prevalence(cli: Any, tiny_run: Path, pictures: list[Path], text: st
     assert "expected" in result.err
 
 
+def test_an_empty_prevalence_is_refused_and_not_taken_for_none(cli: Any, tiny_run: Path, tiny_npz: Path) -> None:
+    for command in (("evaluate", tiny_run, tiny_npz), ("report", tiny_run, "--data", tiny_npz, "--force")):
+        result = cli(*command, "--prevalence", "")
+        assert result.code == 2
+        assert "prevalence ''" in result.err
+
+
 def test_existing_out_is_kept_without_force(cli: Any, tiny_npz: Path, config_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     out.mkdir()

@@ -77,7 +77,7 @@ def command(
 
     if out is not None:
         check_free(out, force)
-    prior = prior_from_text(prevalence, load_model(run).class_names) if prevalence else None
+    prior = prior_from_text(prevalence, load_model(run).class_names) if prevalence is not None else None
     with stages() as progress:
         found, chosen = evaluate_run(
             run,
