@@ -65,15 +65,29 @@ def test_force_replaces_a_run_and_spares_what_else_lies_there(
     assert (out / "notes.txt").read_text() == (out / "more" / "notes.txt").read_text() == "mine"
 
 
-def test_force_leaves_a_cache_whole_that_holds_other_files_too(cli: Call, tmp_path: Path) -> None:
-    source, out = tmp_path / "source", tmp_path / "cache"
+def prepare_command(source: Path, out: Path) -> tuple[object, ...]:
+    """What prepares four images, written into class folders of ``source``, for testing."""
     for i in range(4):
         (source / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.arange(i, i + 64, dtype=np.uint8).reshape(8, 8)).save(source / "ab"[i % 2] / f"{i}.png")
-    prepare = ("prepare", "folder", source, "--size", 8, "--split", "test", "--workers", 1, "--out", out)
+    return ("prepare", "folder", source, "--size", 8, "--split", "test", "--workers", 1, "--out", out)
+
+
+def test_force_leaves_a_cache_whole_that_holds_other_files_too(cli: Call, tmp_path: Path) -> None:
+    out = tmp_path / "cache"
+    prepare = prepare_command(tmp_path / "source", out)
     assert cli(*prepare).code == 0
     assert cli(*prepare, "--force").code == 0
     (out / "notes.txt").write_text("mine")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     assert cli(*prepare, "--force").code == 2
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_force_replaces_a_cache_killed_before_it_was_published(cli: Call, tmp_path: Path) -> None:
+    out = tmp_path / "cache"
+    prepare = prepare_command(tmp_path / "source", out)
+    assert cli(*prepare).code == 0
+    (out / "cache.json").rename(out / ".cache.json")
+    assert cli(*prepare, "--force").code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["cache.json", "cases.parquet", "images.npy", "progress.jsonl"]

@@ -49,7 +49,7 @@ def sequential(model: LikelihoodModel, pixels: Pixels) -> EstimatedEvidence:
     Returns
     -------
     EstimatedEvidence
-        Evidence, its error, and passes.
+        Evidence and network passes.
     """
     return _calibrated(model, model.classify(pixels))
 
@@ -67,7 +67,7 @@ def full(model: LikelihoodModel, pixels: Pixels) -> EstimatedEvidence:
     Returns
     -------
     EstimatedEvidence
-        Evidence, its error, and passes.
+        Evidence and network passes.
     """
     return _calibrated(model, model.predict_from_levels(model.level_evidence(pixels)))
 
@@ -85,7 +85,7 @@ def flow(model: LikelihoodModel, pixels: Pixels) -> EstimatedEvidence:
     Returns
     -------
     EstimatedEvidence
-        Evidence, its error, and passes.
+        Evidence and network passes.
     """
     found = exact_likelihood(model, pixels)
     return EstimatedEvidence(found.log_likelihood, found.passes)

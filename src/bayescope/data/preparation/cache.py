@@ -22,13 +22,13 @@ from numpy.lib.format import open_memmap
 from bayescope.data.archives.base import BOX
 from bayescope.data.dataset import ImageSet
 from bayescope.data.labelled import SPLITS, LabelledImages
-from bayescope.data.preparation.manifest import MANIFEST, read_manifest
+from bayescope.data.preparation.manifest import MANIFEST, PENDING, read_manifest
 from bayescope.data.tables.cases import class_indices
 from bayescope.errors import DataError, RunError, reading, writing
 from bayescope.types import Pixels
 
 IMAGES, CASES, PARTIAL, PROGRESS = "images.npy", "cases.parquet", "partial.npy", "progress.jsonl"
-_FILES = (MANIFEST, IMAGES, CASES, PARTIAL, PROGRESS)
+_FILES = (MANIFEST, PENDING, IMAGES, CASES, PARTIAL, PROGRESS)
 
 
 def is_cache(folder: Path) -> bool:
@@ -46,7 +46,7 @@ def check_replaceable(out: Path) -> None:
     """Raise RunError unless ``out`` is free, or a cache with no other files beside it."""
     with reading(out, RunError):
         found = {path.name for path in out.iterdir()} if out.is_dir() else {""} if out.exists() else set()
-    if found and (not is_cache(out) or not found <= {f".{MANIFEST}", *_FILES}):
+    if found and (not is_cache(out) or not found <= set(_FILES)):
         raise RunError(
             f"{out}: exists and is no cache, or holds other files too; --force replaces caches only. Give another --out"
         )

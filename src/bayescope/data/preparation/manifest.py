@@ -12,7 +12,7 @@ from bayescope.errors import DataError
 
 FORMAT = 3
 MANIFEST = "cache.json"
-_PENDING = f".{MANIFEST}"
+PENDING = f".{MANIFEST}"
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_pending(folder: Path, manifest: Manifest) -> None:
     """Lay the manifest ready: the cache is not finished yet."""
-    (folder / _PENDING).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
+    (folder / PENDING).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
 
 
 def publish(folder: Path) -> None:
     """Put the manifest laid ready in its place: the cache is finished."""
-    (folder / _PENDING).replace(folder / MANIFEST)
+    (folder / PENDING).replace(folder / MANIFEST)
