@@ -25,6 +25,7 @@ from scipy.stats import t as student
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, lookup
 from bayescope.evidence.denoising import LevelEvidence, independent, variance_of_mean
+from bayescope.evidence.rowwise import weighted_sum
 from bayescope.types import Floats, Labels
 
 _HELD = 0.95
@@ -58,7 +59,7 @@ class LevelWeights:
         ndarray of shape (n, classes)
             Nats, up to a constant common to the classes.
         """
-        return levels.mean @ self.weights + self.class_bias
+        return weighted_sum(levels.mean, self.weights) + self.class_bias
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, fit for JSON."""

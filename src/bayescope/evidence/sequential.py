@@ -20,7 +20,7 @@ from torch import Tensor
 from bayescope.errors import ConfigError
 from bayescope.evidence.denoising import SupportsLevels, check_scoring, draw_errors, gaussian_evidence
 from bayescope.evidence.plan import Plan
-from bayescope.evidence.stopping import simulate
+from bayescope.evidence.stopping import Trace, simulate
 from bayescope.types import Floats, Labels
 
 _CHUNK = 1024
@@ -49,6 +49,11 @@ class SequentialEvidence:
     values: Floats
     innovations: Floats
     draws: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, plan: Plan, trace: Trace) -> Self:
+        """What was drawn by ``plan``."""
+        return cls(plan, trace.gaussian, trace.values(plan), trace.innovations, trace.draws)
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -109,6 +114,7 @@ def score_sequentially(
     max_passes: int | None = None,
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
+    watch: Callable[[SequentialEvidence], None] | None = None,
 ) -> SequentialEvidence:
     """Score images until the predicted class is determined.
 
@@ -134,6 +140,8 @@ def score_sequentially(
         Rows (images times classes) per network call (default: as many as memory bounds allow).
     callback : callable, optional
         Called with the number of images decided in each round.
+    watch : callable, optional
+        Called after each round with the evidence so far of the images scored together, at most 1024.
 
     Returns
     -------
@@ -155,7 +163,8 @@ def score_sequentially(
         def draw(level: int, j: int, image: Labels, label: Labels) -> Floats:
             return draw_errors(levels[level], chunk, float(sigmas[level]), noise[level, j], image, label, batch_size)
 
-        trace = simulate(plan, gaussian_evidence(denoiser, chunk, sigmas), draw, offset, share, max_passes, callback)
-        return SequentialEvidence(plan, trace.gaussian, trace.values(plan), trace.innovations, trace.draws)
+        gaussian = gaussian_evidence(denoiser, chunk, sigmas)
+        seen = (lambda trace: watch(SequentialEvidence.of(plan, trace))) if watch else lambda trace: None
+        return SequentialEvidence.of(plan, simulate(plan, gaussian, draw, offset, share, max_passes, callback, seen))
 
     return SequentialEvidence.joined([score(chunk) for chunk in x.split(_CHUNK)])

@@ -27,6 +27,7 @@ from scipy.stats import chi2, norm
 from torch import Tensor
 
 from bayescope.errors import DataError, RunError
+from bayescope.evidence.rowwise import weighted_sums
 from bayescope.evidence.sequential import SequentialEvidence
 from bayescope.types import Floats, Labels
 
@@ -162,7 +163,7 @@ def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
         ``-‖x - D‖²/σ²``; NaN where scoring stopped before.
     """
     plan, images = found.plan, np.arange(len(label))
-    draws = found.innovations[images, label] @ plan.factor.T
+    draws = weighted_sums(found.innovations[images, label], plan.factor)
     gaussian = found.gaussian[images, label][:, None]
     draws += plan.statistics.expected(plan.order, plan.noise_index, label[:, None], gaussian)
     taken = np.arange(plan.n_draws) < found.draws[images, label][:, None]
@@ -245,7 +246,7 @@ def _fit_fold(others: Floats, own: Floats) -> Fold:
 def _score(features: Floats, mean: Floats, covariance: Floats) -> Floats:
     n_features = len(mean)
     off = features - mean
-    distance = np.einsum("nl,nl->n", off, np.linalg.solve(covariance, off.T).T)
+    distance = (off * np.linalg.solve(covariance, off[:, :, None])[:, :, 0]).sum(axis=1)
     extreme = np.abs(off / np.sqrt(np.diag(covariance))).max(axis=1)
     pattern = chi2.logsf(distance, n_features)
     single = np.log(2 * n_features) + norm.logsf(extreme)
