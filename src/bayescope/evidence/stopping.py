@@ -67,8 +67,8 @@ def simulate(
 
     ``offset (classes,)`` is added before classes are compared.  The two classes ahead are drawn at least three times: fewer
     would settle many winners and leave their ratio vague.  No image is given more than ``max_passes``: when they run short, the
-    classes least likely to win go first.  ``callback`` is called with the number of images decided in each round, ``watch`` after
-    each with what was drawn so far, which the next round changes.
+    classes least likely to win go first.  ``callback`` is called with the number of images decided in each round, ``watch``
+    after each with what was drawn so far, which the next round changes.
     """
     n, n_classes = gaussian.shape
     innovations = np.zeros((n, n_classes, plan.n_draws))
