@@ -51,6 +51,7 @@ def model_card(run: Path, model: LikelihoodModel, settings: ServiceSettings) -> 
         "image_shape": list(model.image_shape),
         "pixel_type": model.pixel_type,
         "reads_dicom": model.preparation is not None,
+        "can_resize": model.preparation is None and model.sizing is not None,
         "data": {key: manifest[key] for key in _OF_DATA if key in manifest},
         "measures": read_json(run / MEASURES) if (run / MEASURES).is_file() else {},
         "validation": validations[-1] if validations else {},

@@ -94,6 +94,7 @@ class ModelCard(BaseModel):
     image_shape: list[int] = Field(description="(channel, height, width)")
     pixel_type: str
     reads_dicom: bool
+    can_resize: bool = Field(description="Whether images of another size may be brought to the model's.")
     data: dict[str, Any] = Field(description="Source, fingerprint and notes of the training data.")
     measures: dict[str, Any] = Field(description="As measured on images the model had not seen; empty if not recorded.")
     validation: dict[str, Any] = Field(description="The last validation of the training.")

@@ -51,7 +51,6 @@ class Read:
 
     images: list[ReadImage]
     failed: list[Record]
-    patients: dict[str, str | None]
 
 
 class Service:
@@ -119,7 +118,7 @@ class Service:
 
         jobs = []
         for i, image in enumerate(read.images):
-            tell("image", i, self._about(image, read.patients))
+            tell("image", i, self._about(image))
             jobs.append(_job(image, scoring, partial(tell, "progress", i)))
         self.scheduler.submit(jobs)
 
@@ -206,12 +205,11 @@ class Service:
 
     def _read(self, uploads: Sequence[Upload], frame: Frames, resize: bool) -> Read:
         """Read all files.  Raises ConfigError if they are more images than allowed."""
-        read = Read([], [], {})
+        read = Read([], [])
         with private_copies(uploads) as copies:
             for copy in copies:
                 try:
                     read.images.extend(self._reader.read(copy, frame, resize))
-                    read.patients[copy.path.name] = self._reader.patient(copy)
                     self._keep(copy)
                 except DataError as error:
                     read.failed.append({"image": copy.label, "error": str(error)})
@@ -229,10 +227,11 @@ class Service:
             raise DataError(f"{len(images)} images; expected one. Send one file, and the number of its frame if it has several")
         return images[0]
 
-    def _about(self, image: ReadImage, patients: dict[str, str | None]) -> Record:
+    def _about(self, image: ReadImage) -> Record:
         return {
             "image": image.name,
-            "patient": patients[image.copy.path.name],
+            "patient": image.patient,
+            "is_dicom": image.copy.is_dicom,
             "frame": image.frame,
             "preview": explanation.preview(self.model, image.pixels),
             "warnings": list(image.remarks),

@@ -47,6 +47,7 @@ class Copy:
 
     label: str
     path: Path
+    is_dicom: bool
 
     def named(self, text: str) -> str:
         """``text`` with the label in the place of the path."""
@@ -55,7 +56,10 @@ class Copy:
 
 @dataclass(frozen=True)
 class ReadImage:
-    """An image as the model takes it: ``pixels (1, channel, height, width)`` of ``copy``, and its ``frame``, from 1."""
+    """An image as the model takes it, ``pixels (1, channel, height, width)``, and its ``frame`` of ``copy``, from 1.
+
+    ``patient``: a pseudonym, or None.
+    """
 
     name: str
     pixels: Pixels
@@ -63,6 +67,7 @@ class ReadImage:
     seen: str
     copy: Copy
     frame: int | None
+    patient: str | None
 
 
 @contextmanager
@@ -89,7 +94,7 @@ def _copied(upload: Upload, folder: Path, i: int) -> Copy:
     path = folder / f"upload-{i}-{secrets.token_hex(4)}{found[0] if found else ''}"
     with path.open("xb") as copy:
         shutil.copyfileobj(upload.file, copy)
-    return Copy(label, path)
+    return Copy(label, path, has_dicom_content(path))
 
 
 @dataclass(frozen=True)
@@ -140,15 +145,15 @@ class Reader:
             raise type(error)(copy.named(str(error))) from None
         for file in found.failed:
             raise DataError(copy.named(file.reason))
-        seen = seen_splits(self.record, found.pixels)
+        seen, patient = seen_splits(self.record, found.pixels), self._patient(copy)
         return [
-            ReadImage(copy.named(name), found.pixels[i : i + 1], found.remarks[i], seen[i], copy, found.frames[i])
+            ReadImage(copy.named(name), found.pixels[i : i + 1], found.remarks[i], seen[i], copy, found.frames[i], patient)
             for i, name in enumerate(found.names)
         ]
 
-    def patient(self, copy: Copy) -> str | None:
+    def _patient(self, copy: Copy) -> str | None:
         """A pseudonym of the patient of a DICOM file, the same for all files while the service runs; None if it names none."""
-        if not has_dicom_content(copy.path):
+        if not copy.is_dicom:
             return None
         try:
             identity = "/".join(read_header(copy.path, "IssuerOfPatientID", "PatientID"))
