@@ -35,13 +35,13 @@ export function drawPicture(canvas, { shape: [height, width, channels = 1], data
 
 const FOR = [253, 141, 60], AGAINST = [74, 144, 226];
 
-/** Values (height, width): orange above zero, blue below, the more opaque the larger; full at `reach`. */
+/** Values (height, width): orange above zero, blue below, the more opaque the larger, wholly so at `reach`. */
 export function drawMap(canvas, { shape: [height, width], data }, reach) {
   paint(canvas, height, width, (i, pixel) => {
     const share = Math.max(-1, Math.min(1, data[i] / reach));
     const colour = share >= 0 ? FOR : AGAINST;
     for (let c = 0; c < 3; c++) pixel[c] = colour[c];
-    pixel[3] = 255 * Math.sqrt(Math.abs(share));
+    pixel[3] = 255 * Math.abs(share);
   });
 }
 

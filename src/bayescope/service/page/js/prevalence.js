@@ -28,9 +28,9 @@ export function prevalenceSliders(place, start, changed) {
     inputs.set(name, { range, number });
     place.append(element("label", { class: "slider" }, element("span", {}, name), range, element("span", {}, number, " %")));
   }
-  const reset = element("button", { type: "button", id: "reset-prevalence" }, "As the model");
+  const reset = element("button", { type: "button", id: "reset-prevalence" }, "Reset");
   reset.addEventListener("click", () => apply({ ...start }));
-  place.append(reset);
+  place.closest("fieldset").querySelector("legend").append(" ", reset);
 
   const set = (name, value) => apply(withPrevalence(prevalence, name, value));
   function apply(next) {

@@ -56,7 +56,8 @@ export class Viewer {
     const found = atPrevalence(this.row.record, prevalence);
     const name = found.class;
     get("viewer-answer").replaceChildren(
-      element("b", {}, name), ` ${percent(found.posterior[name])} · ${ratioText(found.log_likelihood_ratio[name], found.standard_error[name])} as likely`);
+      element("b", {}, name), ` ${percent(found.posterior[name])} · ${ratioText(found.log_likelihood_ratio[name], found.standard_error[name])}`,
+      element("span", { class: "soft" }, ` as likely an image of ${name} as of the rest`));
   }
 
   reset() {
@@ -114,7 +115,7 @@ export class Viewer {
   #fillLevels({ sigmas }) {
     const chosen = get("levels").value;
     const half = Math.floor(sigmas.length / 2);
-    const options = [["all", "all, with what no pixel owns"]];
+    const options = [["all", "all"]];
     if (half) options.push([`0-${half}`, "fine half"], [`${half}-${sigmas.length}`, "coarse half"]);
     sigmas.forEach((sigma, k) => options.push([`${k}-${k + 1}`, `σ = ${Number(sigma.toPrecision(2))}`]));
     get("levels").replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
