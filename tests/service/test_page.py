@@ -3,7 +3,9 @@
 Screenshots are kept in the folder named by BAYESCOPE_SCREENSHOTS, if it is set.
 """
 
+import base64
 import csv
+import io
 import json
 import os
 import re
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Download, Locator, Page, expect, sync_playwright
 from pydicom import dcmread
 
@@ -55,6 +58,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.set_default_timeout(30_000)
     found, said, asked = context.new_page(), list[str](), set[str]()
     found.on("console", lambda message: said.append(message.text))
+    found.on("filechooser", lambda chooser: None)  # from now on: a key may open one before a listener is in place
     found.on("pageerror", lambda error: said.append(str(error)))
     found.on("request", lambda request: asked.add(re.sub(r"^(blob:)?(\w+:(//127\.0\.0\.1)?).*", r"\2", request.url)))
     yield found
@@ -239,12 +243,8 @@ def test_an_image_is_opened_with_map_levels_window_and_counterfactual(page: Page
     assert page.locator("#scale").inner_text() != whole
 
     def brightness() -> float:
-        return float(
-            layers.first.evaluate(
-                """canvas => { const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-                return data.reduce((sum, value) => sum + value, 0); }"""
-            )
-        )
+        drawn = layers.first.evaluate("canvas => canvas.toDataURL()")
+        return float(np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn.partition(",")[2])))).mean())
 
     plain = brightness()
     page.locator("#window-level").fill("20")
@@ -278,9 +278,9 @@ def test_the_image_is_zoomed_and_panned_all_panes_together(page: Page, url: str,
     assert view is not None
     page.mouse.move(view["x"] + view["width"] / 2, view["y"] + view["height"] / 2)
     page.mouse.wheel(0, -400)
-    page.wait_for_timeout(800)
+    page.wait_for_timeout(1200)
     after = widths()
-    assert all(now > 1.2 * then for now, then in zip(after, before, strict=True))
+    assert all(now > 1.15 * then for now, then in zip(after, before, strict=True))
     page.keyboard.press("0")
     page.wait_for_timeout(800)
     assert widths() == pytest.approx(before, rel=0.02)
@@ -344,8 +344,8 @@ def test_the_list_is_exported_as_csv_and_json(page: Page, url: str, folder: Path
     with page.expect_download() as download:
         page.locator("#export-csv").click()
     table = list(csv.DictReader(text_of(download.value).splitlines()))
-    assert [row["class"] for row in table] == [record["class"] for record in records if "class" in record]
-    assert float(table[0]["posterior upper"]) == next(record for record in records if "class" in record)["posterior"]["upper"]
+    assert [row["class"] for row in table] == [record["class"] for record in read]
+    assert float(table[0]["posterior upper"]) == read[0]["posterior"]["upper"]
     assert {row["group"] for row in table} == {"P1", "P2"}
     page.locator("#clear").click()
     expect(rows(page)).to_have_count(0)

@@ -65,21 +65,23 @@ export class Pane {
   }
 }
 
-/** What one pane shows, all show. */
+const TOUCHED = ["canvas-enter", "canvas-press", "canvas-scroll", "canvas-pinch", "canvas-key"];
+
+/** What one pane shows, all show: the others follow the one that was touched last, the first to begin with. */
 export function linked(panes) {
-  let leads = null;
+  let leading = panes[0];
   for (const pane of panes) {
+    for (const event of TOUCHED) pane.viewer.addHandler(event, () => (leading = pane));
     pane.viewer.addHandler("viewport-change", () => {
-      if (leads && leads !== pane) return;
-      leads = pane;
+      if (pane !== leading) return;
       const { viewport } = pane.viewer;
       for (const other of panes) {
         if (other === pane || !other.viewer.isOpen()) continue;
         other.viewer.viewport.zoomTo(viewport.getZoom(true), null, true).panTo(viewport.getCenter(true), true);
       }
-      leads = null;
     });
   }
+  return (pane) => (leading = pane);
 }
 
 function blank(height, width) {

@@ -64,11 +64,18 @@ export class Viewer {
     get("window-width").value = 100;
     get("window-level").value = 50;
     this.#draw();
-    this.panes[0]?.reset();
+    this.#withFirst((pane) => pane.reset());
   }
 
   zoom(factor) {
-    this.panes[0]?.zoom(factor);
+    this.#withFirst((pane) => pane.zoom(factor));
+  }
+
+  #withFirst(act) {
+    const [first] = this.panes;
+    if (!first) return;
+    this.lead(first);
+    act(first);
   }
 
   #clear() {
@@ -91,7 +98,7 @@ export class Viewer {
     this.map = main.layer();
     if (withCounterfactual) this.#addCounterfactual(found, add);
     for (const pane of this.panes) pane.open();
-    linked(this.panes);
+    this.lead = linked(this.panes);
     main.onShiftDrag((dx, dy) => {
       shift("window-width", dx / 2);
       shift("window-level", dy / 4);
