@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bayescope.data.dataset import Dataset
-from bayescope.inference.batch_invariant import BatchInvariantDenoiser, Shapes, batch_invariant
+from bayescope.inference.batch_invariant import BatchInvariantDenoiser, batch_invariant
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import Predictions
 from bayescope.runs.model_file import load_model
@@ -60,7 +60,7 @@ class Fickle(BatchInvariantDenoiser):
     """Answers otherwise in batches of more than ``steady`` rows, as networks do in the last bits."""
 
     def __init__(self, inner: torch.nn.Module, steady: int) -> None:
-        super().__init__(inner, {k: Shapes(k, (1,)) for k in (1, 2)})  # type: ignore[arg-type]
+        super().__init__(inner, {1: (1,), 2: (1,)})  # type: ignore[arg-type]
         self.steady = steady
 
     def at_level(self, sigma: float):  # type: ignore[no-untyped-def]
@@ -77,7 +77,7 @@ def test_shapes_that_change_an_answer_are_not_used(tiny_run: Path, steady: int, 
     model = load_model(tiny_run)
     changed = batch_invariant(model.__class__(**(vars(model) | {"denoiser": Fickle(model.denoiser, steady)})))
     assert isinstance(changed.denoiser, BatchInvariantDenoiser)
-    assert changed.denoiser.shapes[2].images[0] == largest
+    assert changed.denoiser.sizes[2][0] == largest
 
 
 def test_a_level_is_prepared_once(model: LikelihoodModel) -> None:

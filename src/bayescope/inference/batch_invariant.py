@@ -7,7 +7,7 @@ has answered does not depend on the batch: see :mod:`bayescope.evidence.rowwise`
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,17 +15,9 @@ from torch import Tensor
 from bayescope.diffusion.denoiser import Denoiser, LevelDenoiser
 from bayescope.inference.model import LikelihoodModel
 
-_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+_IMAGES = 32
 _PIXELS = 1 << 16
 """Of all rows of a batch: beyond, larger batches are hardly faster."""
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Of network calls: ``rows`` for each image, its first class repeated to fill them, and how many ``images``, falling."""
-
-    rows: int
-    images: tuple[int, ...]
 
 
 class BatchInvariantDenoiser(Denoiser):
@@ -35,13 +27,13 @@ class BatchInvariantDenoiser(Denoiser):
     ----------
     inner : Denoiser
         The denoiser.
-    shapes : dict of int to Shapes
-        How to call it, by the number of classes of each image.
+    sizes : dict of int to tuple of int
+        How many images to call it with, falling to 1, by the number of classes of each image.
     """
 
-    def __init__(self, inner: Denoiser, shapes: dict[int, Shapes]) -> None:
+    def __init__(self, inner: Denoiser, sizes: dict[int, tuple[int, ...]]) -> None:
         torch.nn.Module.__init__(self)
-        self.inner, self.shapes = inner, shapes
+        self.inner, self.sizes = inner, sizes
         self.net, self.n_classes = inner.net, inner.n_classes
         self.register_buffer("mean", inner.mean, persistent=False)
         self._levels: dict[float, LevelDenoiser] = {}
@@ -73,9 +65,9 @@ class BatchInvariantDenoiser(Denoiser):
             found = z.new_empty((len(image), *z.shape[1:]))
             n_classes = torch.bincount(image, minlength=len(z))
             for k in n_classes[n_classes > 0].unique().tolist():
-                for part in _parts((n_classes == k).nonzero()[:, 0], self.shapes[k].images):
+                for part in _parts((n_classes == k).nonzero()[:, 0], self.sizes[k]):
                     rows = torch.isin(image, part)
-                    found[rows] = _filled(level, z[part], label[rows].view(len(part), k), self.shapes[k].rows)
+                    found[rows] = _called(level, z[part], label[rows].view(len(part), k))
             return found
 
         return denoise
@@ -96,35 +88,37 @@ def batch_invariant(model: LikelihoodModel) -> LikelihoodModel:
         network passes.
     """
     classes = range(1, len(model.class_names) + 1)
-    exact = {k: Shapes(k, _agreeing_sizes(model.denoiser, float(model.sigmas[0]), k)) for k in classes}
-    shapes = {k: max(exact[k], exact.get(k + 1, exact[k]), key=lambda found: found.images[0] > 1) for k in classes}
-    return replace(model, denoiser=BatchInvariantDenoiser(model.denoiser, shapes).eval())
+    sizes = {k: _agreeing_sizes(model.denoiser, float(model.sigmas[0]), k) for k in classes}
+    return replace(model, denoiser=BatchInvariantDenoiser(model.denoiser, sizes).eval())
 
 
 @torch.inference_mode()
 def _agreeing_sizes(denoiser: Denoiser, sigma: float, k: int) -> tuple[int, ...]:
     """Numbers of images that ``denoiser`` gives the same under ``k`` classes each as it gives one alone, falling."""
-    possible = [n for n in _SIZES if n == 1 or n * k * denoiser.mean.numel() <= _PIXELS]
+    largest = max(1, min(_IMAGES, _PIXELS // (k * denoiser.mean.numel())))
     generator = torch.Generator().manual_seed(0)
-    z = torch.randn((possible[-1], *denoiser.image_shape), generator=generator).to(denoiser.mean.device)
+    z = torch.randn((largest, *denoiser.image_shape), generator=generator).to(denoiser.mean.device)
     level, label = denoiser.at_level(sigma), torch.arange(k, device=z.device)
-    alone = torch.cat([_filled(level, image[None], label[None], k) for image in z])
-    return tuple(
-        n for n in reversed(possible) if n == 1 or torch.equal(_filled(level, z[:n], label.repeat(n, 1), k), alone[: n * k])
-    )
+    alone = torch.cat([_called(level, image[None], label[None]) for image in z])
+    agreeing = (n for n in range(largest, 1, -1) if torch.equal(_called(level, z[:n], label.repeat(n, 1)), alone[: n * k]))
+    return (*agreeing, 1)
 
 
-def _filled(level: LevelDenoiser, z: Tensor, label: Tensor, rows: int) -> Tensor:
-    """Images ``z (n, …)`` under their classes ``label (n, k)``, called with as many ``rows`` for each: ``(n * k, …)``."""
+def _called(level: LevelDenoiser, z: Tensor, label: Tensor) -> Tensor:
+    """Images ``z (n, …)`` under the classes of each, ``label (n, k)``: ``(n * k, …)``.
+
+    A single row is given twice: libraries treat a batch of one otherwise than all others.
+    """
     n, k = label.shape
-    label = torch.cat([label, label[:, :1].expand(n, rows - k)], dim=1)
-    image = torch.arange(n, device=z.device).repeat_interleave(rows)
-    return level(z, image, label.flatten()).unflatten(0, (n, rows))[:, :k].flatten(0, 1)
+    rows = torch.arange(n, device=z.device).repeat_interleave(k)
+    if len(rows) == 1:
+        return level(z, rows.repeat(2), label.flatten().repeat(2))[:1]
+    return level(z, rows, label.flatten())
 
 
 def _parts(images: Tensor, sizes: tuple[int, ...]) -> Iterator[Tensor]:
     """``images`` in parts of these sizes, the largest first."""
     for size in sizes:
-        n_parts = len(images) // size
-        yield from images[: n_parts * size].split(size)
-        images = images[n_parts * size :]
+        while len(images) >= size:
+            yield images[:size]
+            images = images[size:]
