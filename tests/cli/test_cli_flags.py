@@ -31,6 +31,7 @@ FEWEST = {
     "evaluate": "{run} {npz}",
     "classify": "{run} {image}",
     "explain": "{run} {image} --out {new}",
+    "serve": "{run}",
     "compare": "{npz} --out {new} --config {config} --networks '' --seeds 0",
     "likelihood": "{run} {image}",
     "prepare": "folder {classes} --out {new} --size 8 --workers 1",
@@ -52,6 +53,7 @@ COMPARE = "evaluation.compare.run:compare"
 FLOW = "inference.likelihood:exact_likelihood"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
 SAMPLE = "inference.model:LikelihoodModel.sample"
+SERVE = "service.serve:serve"
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,19 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--resize": switch(READ, "resize"),
         "--device": passed("cpu", MODEL, "device"),
     },
+    "serve": {
+        "--host": passed("localhost", SERVE, "host"),
+        "--port": passed(0, SERVE, "port"),
+        "--token-file": passed("{token}", SERVE, "settings.token", "0123456789abcdef"),
+        "--tls-certificate": [Reaches("a.pem", SERVE, "tls_certificate.name", "a.pem")],
+        "--tls-key": [Reaches("b.pem", SERVE, "tls_key.name", "b.pem")],
+        "--max-upload": passed(3, SERVE, "settings.max_upload", 3 * 2**20),
+        "--max-pixels": passed(1000, SERVE, "settings.max_pixels"),
+        "--max-waiting": passed(7, SERVE, "settings.max_waiting"),
+        "--keep": [Reaches("kept", SERVE, "settings.keep.name", "kept")],
+        "--dicomweb": passed("http://127.0.0.1:1/dicom-web", SERVE, "settings.dicomweb"),
+        "--device": passed("cpu", SERVE, "device"),
+    },
     "compare": {
         "--out": passed("{other}", COMPARE, "folder"),
         "--config": [
@@ -260,6 +275,7 @@ def paths(
     other = quick | {"seed": 5, "training": quick["training"] | {"batch_size": 7}}
     (folder / "other.toml").write_text(dump_toml(parse_config(other)))
     (folder / "small.toml").write_text("size = 8")
+    (folder / "token").write_text("0123456789abcdef")
     return {
         "run": str(tiny_run),
         "npz": str(tiny_npz),
@@ -269,6 +285,7 @@ def paths(
         "config": str(folder / "quick.toml"),
         "other_config": str(folder / "other.toml"),
         "small_config": str(folder / "small.toml"),
+        "token": str(folder / "token"),
     }
 
 
