@@ -775,6 +775,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("evaluation.compare.training:load_network", ""): _ARGUMENT,
     ("evaluation.compare.networks:load_monai", ""): "needs an installation without MONAI",
     ("cli.output:_printing", ""): "needs a full disk: test_output.py prints to one, and --out keeps what was measured",
+    ("data.preparation.workers:_cut_out", ""): "tests/data/archives/test_mias.py",
     (
         "data.preparation.workers:outcomes_of",
         "",
@@ -783,6 +784,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.archives.base:read_rows", ""): "needs the archive as downloaded",
     ("data.archives.base:clean_rows", ""): "needs the archive as downloaded",
     ("data.archives.inbreast", ""): "needs the archive as downloaded, or a package removed",
+    ("data.archives.mias", ""): "tests/data/archives/test_mias.py",
     ("data.archives.vindr", ""): "needs the archive as downloaded",
     ("data.archives.cbis_ddsm", ""): "needs the archive as downloaded",
     ("data.formats.dicom.limits", ""): _DICOM,
