@@ -27,6 +27,8 @@ from bayescope.data.dataset import Dataset
 from bayescope.data.preparation import cache, journal
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.errors import BayescopeError
+from bayescope.inference.novelty import NoveltyTest
+from bayescope.inference.trust_tests import TRUST_TESTS
 from bayescope.runs.files import CONFIG, MANIFEST, MODEL, STATE, load_tensors, save_tensors
 from bayescope.runs.model_file import load_model
 from conftest import Told, stripes, write_npz
@@ -256,6 +258,19 @@ def fitted_parts_damaged(p: Place) -> None:
         assert "cannot be read" in p.refused("evaluate", p.out, p.npz)
         p.works("train", p.npz, "--out", p.out, "--resume")
         p.works("evaluate", p.out, p.npz)
+
+
+@remedy("inference.post_hoc:from_dict", "before the model is loaded, or train it again with --force")
+def trust_test_unknown(p: Place) -> None:
+    p.patch.setitem(TRUST_TESTS, "toy", NoveltyTest)
+    p.works(*p.train())
+    p.patch.delitem(TRUST_TESTS, "toy")
+    p.refused("evaluate", p.out, p.npz)
+    p.patch.setitem(TRUST_TESTS, "toy", NoveltyTest)
+    p.works("evaluate", p.out, p.npz)
+    p.patch.delitem(TRUST_TESTS, "toy")
+    p.works(*p.train(), "--force")
+    p.works("evaluate", p.out, p.npz)
 
 
 @remedy("errors:writing", "cannot be written")

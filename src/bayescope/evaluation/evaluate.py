@@ -34,7 +34,7 @@ def evaluate(
     max_passes: int | None = None,
     positive: str | None = None,
     callback: Callable[[int], None] = lambda images: None,
-    test_novelty: bool = False,
+    trust_tests: bool = False,
 ) -> Evaluation:
     """Score labelled images and measure the predictions.
 
@@ -44,7 +44,7 @@ def evaluate(
         The model.
     images : ImageSet
         Images of the model's classes, size and pixel type.
-    class_prior, disagreement_rate, max_passes, callback, test_novelty
+    class_prior, disagreement_rate, max_passes, callback, trust_tests
         As for :meth:`LikelihoodModel.classify`.
     positive : str, optional
         Class of the headline.
@@ -62,7 +62,7 @@ def evaluate(
         If the images do not fit the model.
     """
     check_class(positive, model.class_names)
-    predictions = model.classify(images.pixels, class_prior, disagreement_rate, max_passes, callback, test_novelty)
+    predictions = model.classify(images.pixels, class_prior, disagreement_rate, max_passes, callback, trust_tests)
     return measured(model, images, predictions, positive)
 
 
@@ -151,12 +151,12 @@ def evaluate_chosen(
     *,
     warned: Callable[[Sequence[str]], None],
     progress: Progress,
-    test_novelty: bool = False,
+    trust_tests: bool = False,
 ) -> Evaluation:
     """:func:`evaluate` on ``chosen`` images, as a stage of ``progress``; ``warned`` is called before with their warnings."""
     warned(chosen.warnings)
     scored = progress("scoring images", len(chosen.images))
-    return evaluate(model, chosen.images, class_prior, disagreement_rate, max_passes, positive, scored, test_novelty)
+    return evaluate(model, chosen.images, class_prior, disagreement_rate, max_passes, positive, scored, trust_tests)
 
 
 def check_class(name: str | None, class_names: tuple[str, ...], option: str = "--positive") -> None:

@@ -56,6 +56,18 @@ class SequentialEvidence:
         fields = [(part.gaussian, part.values, part.innovations, part.draws) for part in parts]
         return cls(parts[0].plan, *(np.concatenate(field) for field in zip(*fields, strict=True)))
 
+    def first_noise(self, label: Labels) -> Floats:
+        """At every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``; NaN where not scored."""
+        plan, images = self.plan, np.arange(len(label))
+        draws = self.innovations[images, label] @ plan.factor.T
+        gaussian = self.gaussian[images, label][:, None]
+        draws += plan.statistics.expected(plan.order, plan.noise_index, label[:, None], gaussian)
+        taken = np.arange(plan.n_draws) < self.draws[images, label][:, None]
+        first = np.flatnonzero(plan.noise_index == 0)
+        values = np.full((len(label), len(plan.weights)), np.nan)
+        values[:, plan.order[first]] = np.where(taken, draws, np.nan)[:, first]
+        return values
+
     @property
     def passes(self) -> NDArray[np.int64]:
         """Network passes spent per image: ``(n,)``."""

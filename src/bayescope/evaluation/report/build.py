@@ -92,7 +92,7 @@ def write_report(
     else:
         source, read = data or _training_data(run), counting(progress, "reading images")
         chosen = unseen_images(model, run, source, split, read, normalise_labels)
-    found = evaluate_chosen(model, chosen, class_prior, positive=positive, warned=warned, progress=progress, test_novelty=True)
+    found = evaluate_chosen(model, chosen, class_prior, positive=positive, warned=warned, progress=progress, trust_tests=True)
     reference = ideal_observer(chosen.images) if drawn else None
     write_text(target, report_page(run, found, chosen, reference, progress, sections))
     return found
@@ -114,8 +114,7 @@ def report_page(
     sampled = progress("sampling", len(model.class_names))
     samples = model.sample(_SAMPLES)
     sampled(len(model.class_names))
-    p_value = None if predictions.novelty is None else predictions.novelty.p_value
-    cases = choose_cases(predictions.posterior, images.labels, p_value)
+    cases = choose_cases(predictions.posterior, images.labels, predictions.trust)
     explained = progress("explaining", len(cases.explained))
     decided = model.decide(predictions)
     context = Context(
