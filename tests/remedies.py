@@ -828,6 +828,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     **{(f"data.formats.dicom.{part}", ""): _DICOM for part in ("__init__", "colour", "file", "header", "values")},
     ("data.unlabelled", ""): "tests/data/test_unlabelled.py",
     ("data.tables.case_table:read_path_table", ""): "tests/data/test_unlabelled.py",
+    ("data.unlabelled:with_blank_labels", ""): "tests/data/test_unlabelled.py",
     ("training.initial:start_from", ""): "tests/training/test_initial.py",
     ("fitting.estimator", ""): "tests/test_classifier_groups.py",
     ("data.arrays:check_layout", "Give an array of images"): _ARGUMENT,
