@@ -299,7 +299,7 @@ def output_exists(p: Place) -> None:
     p.works(*words, p.folder / "t.png")
 
 
-@remedy("evaluation.report.build:_training_data", "does not say where its data")
+@remedy("runs.folder:training_data", "does not record where its data")
 def report_without_data(p: Place) -> None:
     p.refused("report", p.run)
     p.works("report", p.run, "--data", p.npz)
@@ -828,6 +828,8 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     **{(f"data.formats.dicom.{part}", ""): _DICOM for part in ("__init__", "colour", "file", "header", "values")},
     ("data.unlabelled", ""): "tests/data/test_unlabelled.py",
     ("data.tables.case_table:read_path_table", ""): "tests/data/test_unlabelled.py",
+    ("evaluation.folds:_check_classes", ""): "tests/evaluation/test_folds.py",
+    ("evaluation.folds:_check_each_once", ""): "tests/evaluation/test_folds.py",
     ("data.unlabelled:with_blank_labels", ""): "tests/data/test_unlabelled.py",
     ("training.initial:start_from", ""): "tests/training/test_initial.py",
     ("fitting.estimator", ""): "tests/test_classifier_groups.py",

@@ -39,7 +39,7 @@ FEWEST = {
 }
 """Arguments that each command cannot do without, or is quick with."""
 
-EVALUATE = "evaluation.evaluate:evaluate_run"
+EVALUATE = "evaluation.folds:evaluate_folds"
 REPORT = "evaluation.report.build:write_report"
 PREPARE = "data.preparation.prepare:prepare_archive"
 FIT = "fitting.fit:fit_run"
@@ -131,6 +131,7 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--strict": switch("cli.train:report_warnings", "strict"),
     },
     "evaluate": {
+        "--pool": [Reaches("{run}", "evaluation.folds:Fold.of", "run", "{run}")],
         "--split": passed("val", EVALUATE, "split"),
         "--positive": passed("lower", EVALUATE, "positive"),
         "--prevalence": passed(PRIOR, EVALUATE, "class_prior", (0.25, 0.75)),

@@ -157,10 +157,11 @@ def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predicti
     wordings = [test.wording for test in TRUST_TESTS.values()]
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
     prevalence = format_values(model.by_class(predictions.class_prior))
+    images = model.by_class(model.calibration.images)
     caption = (
         f"probability, p: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
         "rest, nats"
-        f"{', resting on validation images: ' + rests_on(model) if model.calibration.calibrated else ''}; "
+        f"{', resting on validation images: ' + rests_on(images) if model.calibration.calibrated else ''}; "
         f"{_promise(model)}{''.join(wording.explanation + '; ' for wording in wordings)}passes, n: network passes spent"
     )
     of_tests = [Column(wording.column, wording.short_column) for wording in wordings]

@@ -1,13 +1,13 @@
 """Evaluation of a trained model on labelled images: discrimination, calibration, prediction sets and abstention."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bayescope.data.dataset import ImageSet
 from bayescope.errors import ConfigError
 from bayescope.evaluation.progress import Progress, counting, no_progress
-from bayescope.evaluation.result import Evaluation, Trust, measured
+from bayescope.evaluation.result import Evaluation, Scored, Trust, measured
 from bayescope.evaluation.selection import ChosenImages, unseen_images
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import ClassPrior
@@ -15,6 +15,7 @@ from bayescope.runs.model_file import load_model
 
 __all__ = [
     "Evaluation",
+    "Scored",
     "Trust",
     "check_class",
     "decision_rows",
@@ -63,7 +64,7 @@ def evaluate(
     """
     check_class(positive, model.class_names)
     predictions = model.classify(images.pixels, class_prior, disagreement_rate, max_passes, callback, trust_tests)
-    return measured(model, images, predictions, positive)
+    return measured([Scored(model, images, predictions)], positive)
 
 
 def evaluate_run(
@@ -180,6 +181,6 @@ def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
     return [*rows, ("errors among these", f"≤ {decided['risk']:.3g}", f"{decided['wrong among answered']:.3f}")]
 
 
-def rests_on(model: LikelihoodModel) -> str:
+def rests_on(calibration_images: Mapping[str, int]) -> str:
     """Number of validation images of each class used by the calibration, as text."""
-    return ", ".join(f"{n} {name}" for name, n in zip(model.class_names, model.calibration.images, strict=True))
+    return ", ".join(f"{n} {name}" for name, n in calibration_images.items())
