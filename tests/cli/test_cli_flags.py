@@ -48,7 +48,7 @@ UNLABELLED = "data.unlabelled:with_unlabelled"
 READ = "inference.read:read_for_model"
 MODEL = "runs.model_file:load_model"
 EXPLAIN = "inference.explain:explain"
-COMPARE = "evaluation.compare.run:compare"
+COMPARE = "evaluation.compare.folds:compare_folds"
 FLOW = "inference.likelihood:exact_likelihood"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
 SAMPLE = "inference.model:LikelihoodModel.sample"
@@ -171,6 +171,7 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--device": passed("cpu", MODEL, "device"),
     },
     "compare": {
+        "--pool": [Reaches("{classes}", "evaluation.compare.folds:pooled_data", "folds.1.source", "classes")],
         "--out": passed("{other}", COMPARE, "folder"),
         "--config": [
             *passed("{other_config}", COMPARE, "config.training.batch_size", 7),

@@ -69,7 +69,7 @@ def test_one_fold_is_an_ordinary_evaluation(folds: list[Fold]) -> None:
 
 
 def test_an_image_is_measured_in_one_fold(folds: list[Fold]) -> None:
-    with pytest.raises(DataError, match="measured by two of the runs"):
+    with pytest.raises(DataError, match="a test image of two folds"):
         evaluate_folds([folds[0], folds[0]])
 
 

@@ -87,7 +87,7 @@ def evaluate_folds(
     read, chosen = counting(progress, "reading images"), list[ChosenImages]()
     for fold, model in zip(folds, models, strict=True):
         chosen.append(unseen_images(model, fold.run, fold.data, split, read, normalise_labels, resize))
-    _check_each_once([one.images for one in chosen])
+    check_each_once([one.images for one in chosen])
     warned(tuple(dict.fromkeys(text for one in chosen for text in one.warnings)))
     scored = progress("scoring images", sum(len(one.images) for one in chosen))
     parts = [
@@ -112,12 +112,10 @@ def _common_prior(models: Sequence[LikelihoodModel], class_prior: ClassPrior | N
     return np.asarray(np.mean([model.class_prior for model in models], axis=0))
 
 
-def _check_each_once(sets: Sequence[ImageSet]) -> None:
-    """Raise DataError if an image is in two of the sets."""
+def check_each_once(sets: Sequence[ImageSet]) -> None:
+    """Raise DataError if an image, by its pixels, is in two of the ``sets``."""
     seen: dict[str, int] = {}
     for number, images in enumerate(sets):
         for name, found in zip(images.names, pixel_hashes(images.pixels), strict=True):
             if seen.setdefault(found, number) != number:
-                raise DataError(
-                    f"{name}: measured by two of the runs; expected each image in one fold. Give runs of different folds"
-                )
+                raise DataError(f"{name}: a test image of two folds; expected of one. Give different folds of the same data")
