@@ -41,7 +41,7 @@ PHANTOM_IMAGES, PHANTOM_STEPS = 12_000, 600
 
 def novelty(model: LikelihoodModel, pixels: Pixels) -> NoveltyResult:
     """Bayescope's result on each image, at the default disagreement rate."""
-    novelty_result = model.classify(pixels, test_novelty=True).novelty
+    novelty_result = model.classify(pixels, trust_tests=True).novelty
     assert novelty_result is not None, "the model has no novelty test: too few validation images"
     return novelty_result
 

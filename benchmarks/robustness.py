@@ -53,7 +53,7 @@ def scores(posterior: Floats, labels: Labels) -> dict[str, list[float]]:
 def measure(case: Case, split: ImageSet, temperature: float, name: str, strength: int) -> dict[str, object]:
     """Both methods on one corruption."""
     pixels = split.pixels if name == "none" else corrupted(split.pixels, name, strength)
-    predictions = case.model.classify(pixels, [0.5, 0.5], test_novelty=True)
+    predictions = case.model.classify(pixels, [0.5, 0.5], trust_tests=True)
     novelty_result = predictions.novelty
     return {
         "images": len(split),

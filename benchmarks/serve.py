@@ -65,11 +65,11 @@ def train(run: Path, data: Dataset, steps: int = _STEPS) -> None:
 def bare_rate(run: Path, pixels: Pixels, seconds: float) -> float:
     """Images per second that the model classifies in this process."""
     model, done = load_model(run), 0
-    model.classify(pixels[:_BATCH], test_novelty=True)
+    model.classify(pixels[:_BATCH], trust_tests=True)
     began = time.perf_counter()
     while time.perf_counter() - began < seconds:
         start = done % (len(pixels) - _BATCH + 1)
-        model.classify(pixels[start : start + _BATCH], test_novelty=True)
+        model.classify(pixels[start : start + _BATCH], trust_tests=True)
         done += _BATCH
     return done / (time.perf_counter() - began)
 

@@ -27,6 +27,8 @@ from bayescope.data.dataset import Dataset
 from bayescope.data.preparation import cache, journal
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.errors import BayescopeError
+from bayescope.inference.novelty import NoveltyTest
+from bayescope.inference.trust_tests import TRUST_TESTS
 from bayescope.runs.files import CONFIG, MANIFEST, MODEL, STATE, load_tensors, save_tensors
 from bayescope.runs.model_file import load_model
 from conftest import Told, stripes, write_npz
@@ -259,6 +261,19 @@ def fitted_parts_damaged(p: Place) -> None:
         p.works("evaluate", p.out, p.npz)
 
 
+@remedy("inference.post_hoc:from_dict", "before the model is loaded, or train it again with --force")
+def trust_test_unknown(p: Place) -> None:
+    p.patch.setitem(TRUST_TESTS, "toy", NoveltyTest)
+    p.works(*p.train())
+    p.patch.delitem(TRUST_TESTS, "toy")
+    p.refused("evaluate", p.out, p.npz)
+    p.patch.setitem(TRUST_TESTS, "toy", NoveltyTest)
+    p.works("evaluate", p.out, p.npz)
+    p.patch.delitem(TRUST_TESTS, "toy")
+    p.works(*p.train(), "--force")
+    p.works("evaluate", p.out, p.npz)
+
+
 @remedy("errors:writing", "cannot be written")
 def not_writable(p: Place) -> None:
     p.out.write_text("a file")
@@ -285,7 +300,7 @@ def output_exists(p: Place) -> None:
     p.works(*words, p.folder / "t.png")
 
 
-@remedy("evaluation.report.build:_training_data", "does not say where its data")
+@remedy("runs.folder:training_data", "does not record where its data")
 def report_without_data(p: Place) -> None:
     p.refused("report", p.run)
     p.works("report", p.run, "--data", p.npz)
@@ -777,6 +792,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("dicom.__init__:", ""): "needs an installation without highdicom",
     ("evaluation.compare.networks:load_monai", ""): "needs an installation without MONAI",
     ("cli.output:_printing", ""): "needs a full disk: test_output.py prints to one, and --out keeps what was measured",
+    ("data.preparation.workers:_cut_out", ""): "tests/data/archives/test_mias.py",
     (
         "data.preparation.workers:outcomes_of",
         "",
@@ -785,6 +801,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.archives.base:read_rows", ""): "needs the archive as downloaded",
     ("data.archives.base:clean_rows", ""): "needs the archive as downloaded",
     ("data.archives.inbreast", ""): "needs the archive as downloaded, or a package removed",
+    ("data.archives.mias", ""): "tests/data/archives/test_mias.py",
     ("data.archives.vindr", ""): "needs the archive as downloaded",
     ("data.archives.cbis_ddsm", ""): "needs the archive as downloaded",
     ("data.formats.dicom.limits", ""): _DICOM,
@@ -813,6 +830,10 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     **{(f"data.formats.dicom.{part}", ""): _DICOM for part in ("__init__", "colour", "file", "header", "values")},
     ("data.unlabelled", ""): "tests/data/test_unlabelled.py",
     ("data.tables.case_table:read_path_table", ""): "tests/data/test_unlabelled.py",
+    ("evaluation.compare.folds:pooled_data", ""): "tests/evaluation/compare/test_compare_folds.py",
+    ("evaluation.folds:_check_classes", ""): "tests/evaluation/test_folds.py",
+    ("evaluation.folds:check_each_once", ""): "tests/evaluation/test_folds.py",
+    ("data.unlabelled:with_blank_labels", ""): "tests/data/test_unlabelled.py",
     ("training.initial:start_from", ""): "tests/training/test_initial.py",
     ("fitting.estimator", ""): "tests/test_classifier_groups.py",
     ("data.arrays:check_layout", "Give an array of images"): _ARGUMENT,

@@ -35,6 +35,7 @@ def csv(p: Place, **columns: object) -> str:
 @remedy("data.tables.case_table:_decoded", "UTF-16, or no text")
 @remedy("data.tables.case_table:_decoded", "is not UTF-8, perhaps Latin-1")
 @remedy("data.tables.case_table:_without_blank_columns", "rows with a blank field")
+@remedy("data.tables.case_table:_without_blank_columns", "every label is blank")
 @remedy("data.tables.table_columns:check_words", "s that mean a missing value")
 @remedy("data.tables.case_table:_located", "holds the address")
 @remedy("data.tables.case_table:_located", "with backslashes")
@@ -55,7 +56,8 @@ def spoilt_tables(p: Place) -> None:
         lines[0] + '\n"t/0.png,a,train\n',
         good.encode("utf-16"),
         good.replace("t/0.png", "t/ö.png").encode("latin-1"),
-        good.replace(",a,", ",,", 1),
+        good.replace(",train", ",", 1),
+        good.replace(",a,", ",,").replace(",b,", ",,"),
         good.replace(",a,", ",nan,", 1),
         good.replace("t/0.png", "https://somewhere/0.png"),
         good.replace("t/0.png", "t\\0.png"),

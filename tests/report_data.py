@@ -59,11 +59,10 @@ def context(found: Evaluation, split: str = "test", warnings: tuple[str, ...] = 
     rng = np.random.default_rng(1)
     predictions, images = found.predictions, found.images
     data = LabelledImages(images, None, SOURCE, notes=("the file's own splits",))
-    p_value = None if predictions.novelty is None else predictions.novelty.p_value
     steps: dict[str, float | None] = {"denoising_loss": 1.0, "evidence_loss": None, "val_denoising_loss": 1.0}
     values: dict[str, Any] = {
         "chosen": ChosenImages(images, split, data, False, {}, warnings),
-        "cases": choose_cases(predictions.posterior, images.labels, p_value),
+        "cases": choose_cases(predictions.posterior, images.labels, predictions.trust),
         "pictures": dict(enumerate(images.pixels[:, 0])),
         "samples": rng.integers(0, 255, (images.n_classes, 3, 8, 8), dtype=np.uint8),
         "curve": [{"step": step, **steps, "val_evidence_loss": 0.7} for step in (10, 20)],
@@ -74,7 +73,8 @@ def context(found: Evaluation, split: str = "test", warnings: tuple[str, ...] = 
 def everything() -> tuple[Evaluation, Context]:
     """With all that a report can show."""
     n, trust = 60, Trust(Estimate(0.31, 0.25, 0.4), Estimate(0.3, 0.2, 0.35))
-    plain = evaluation(2, n, True, novelty=NoveltyResult(np.linspace(0, 1, n), np.zeros(n), np.zeros((n, 2)), 100))
+    novelty = NoveltyResult(np.linspace(0, 1, n), np.zeros(n), np.zeros((n, 2)), 100)
+    plain = evaluation(2, n, True, trust={"novelty": novelty})
     found = replace(
         plain,
         images=replace(plain.images, groups=tuple(f"p{i // 2}" for i in range(n))),

@@ -282,15 +282,15 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         evidence = model.predict_from_levels(model.level_evidence(pixels), self.class_prior_).evidence
         return model.calibration.class_evidence(evidence)
 
-    def classify(self, X: ArrayLike, test_novelty: bool = False) -> Predictions:
+    def classify(self, X: ArrayLike, trust_tests: bool = False) -> Predictions:
         """Evidence, posterior, log-likelihood ratios with standard errors, and the number of network passes used.
 
         Parameters
         ----------
         X : array-like
             Images or rows, as described for the class.
-        test_novelty : bool, default False
-            Whether to test if each image is like the training images; takes up to one more pass for every noise level.
+        trust_tests : bool, default False
+            Whether to run the trust tests, such as the novelty test; they take up to one more pass for every noise level.
 
         Returns
         -------
@@ -306,11 +306,11 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Examples
         --------
-        >>> predictions = classifier.classify(X_test, test_novelty=True)  # doctest: +SKIP
+        >>> predictions = classifier.classify(X_test, trust_tests=True)  # doctest: +SKIP
         >>> predictions.log_likelihood_ratio  # doctest: +SKIP
         """
         model, pixels = self._ready(X)
-        return model.classify(pixels, self.class_prior_, self.disagreement_rate, self.max_passes, test_novelty=test_novelty)
+        return model.classify(pixels, self.class_prior_, self.disagreement_rate, self.max_passes, trust_tests=trust_tests)
 
     def sample(self, per_class: int = 1, steps: int = 24, seed: int = 0) -> Floats:
         """Draw samples from the model.

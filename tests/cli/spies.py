@@ -59,5 +59,8 @@ def _at(found: Any, path: str) -> Any:
     for part in path.split("."):
         if found is None:
             return None
-        found = found[part] if isinstance(found, Mapping) else getattr(found, part)
+        if part.isdecimal():
+            found = found[int(part)] if int(part) < len(found) else None
+        else:
+            found = found[part] if isinstance(found, Mapping) else getattr(found, part)
     return str(found) if isinstance(found, Path) else found

@@ -93,7 +93,7 @@ def test_classify(cli: Any, tiny_run: Path, folder: Path) -> None:
     printed = lines(cli("classify", tiny_run, folder, "--json", "--prevalence", "0.3,0.7").out)
     model, record = load_model(tiny_run), read_record(tiny_run)
     images = read_for_model(model, [folder])
-    predictions = model.classify(images.pixels, [0.3, 0.7], test_novelty=True)
+    predictions = model.classify(images.pixels, [0.3, 0.7], trust_tests=True)
     records = predictions.records(model, images.names, images.remarks, seen_splits(record, images.pixels))
     assert printed == [finite(line) for line in (*records, *images.left_out_records())]
     assert [line.get("seen") for line in printed] == [None, None, "train", None, None]

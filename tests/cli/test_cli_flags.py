@@ -41,7 +41,7 @@ FEWEST = {
 }
 """Arguments that each command cannot do without, or is quick with."""
 
-EVALUATE = "evaluation.evaluate:evaluate_run"
+EVALUATE = "evaluation.folds:evaluate_folds"
 REPORT = "evaluation.report.build:write_report"
 PREPARE = "data.preparation.prepare:prepare_archive"
 FIT = "fitting.fit:fit_run"
@@ -50,7 +50,7 @@ UNLABELLED = "data.unlabelled:with_unlabelled"
 READ = "inference.read:read_for_model"
 MODEL = "runs.model_file:load_model"
 EXPLAIN = "inference.explain:explain"
-COMPARE = "evaluation.compare.run:compare"
+COMPARE = "evaluation.compare.folds:compare_folds"
 FLOW = "inference.likelihood:exact_likelihood"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
 SAMPLE = "inference.model:LikelihoodModel.sample"
@@ -136,6 +136,7 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--strict": switch("cli.train:report_warnings", "strict"),
     },
     "evaluate": {
+        "--pool": [Reaches("{run}", "evaluation.folds:Fold.of", "run", "{run}")],
         "--split": passed("val", EVALUATE, "split"),
         "--positive": passed("lower", EVALUATE, "positive"),
         "--prevalence": passed(PRIOR, EVALUATE, "class_prior", (0.25, 0.75)),
@@ -155,7 +156,8 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--prevalence": passed(PRIOR, CLASSIFY, "class_prior", (0.25, 0.75)),
         "--disagreement-rate": passed(0.5, CLASSIFY, "disagreement_rate"),
         "--max-passes": passed(6, CLASSIFY, "max_passes"),
-        "--no-novelty": switch(CLASSIFY, "test_novelty", expected=False),
+        "--no-trust-tests": switch(CLASSIFY, "trust_tests", expected=False),
+        "--no-novelty": switch(CLASSIFY, "trust_tests", expected=False),
         "--resize": switch(READ, "resize"),
         "--device": passed("cpu", MODEL, "device"),
         "--out": written("classify"),
@@ -197,6 +199,7 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--device": passed("cpu", SERVE, "device"),
     },
     "compare": {
+        "--pool": [Reaches("{classes}", "evaluation.compare.folds:pooled_data", "folds.1.source", "classes")],
         "--out": passed("{other}", COMPARE, "folder"),
         "--config": [
             *passed("{other_config}", COMPARE, "config.training.batch_size", 7),

@@ -133,7 +133,7 @@ def test_classify_warns_of_an_unfamiliar_image(cli: Any, tiny_run: Path, picture
     model = load_model(tiny_run)
     assert model.novelty is not None
     usual = replace(model.novelty, folds=tuple(replace(f, scores=np.tile(f.scores, 20)) for f in model.novelty.folds))
-    run = saved(tmp_path / "run", model.with_post_hoc(novelty=usual))
+    run = saved(tmp_path / "run", model.with_post_hoc(tests={"novelty": usual}))
     odd = tmp_path / "odd.png"
     Image.fromarray(np.tile(np.array([[0, 255]], dtype=np.uint8), (8, 6))).save(odd)
     one, two = (json.loads(line) for line in cli("classify", run, picture, odd, "--json")[1].splitlines())
@@ -151,7 +151,7 @@ def test_an_uncalibrated_model_says_so_everywhere(
     cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path
 ) -> None:
     uncalibrated = identity_calibration((0, 0), "uncalibrated likelihood ratios")
-    run = saved(tmp_path / "run", load_model(tiny_run).with_post_hoc(calibration=uncalibrated, novelty=None))
+    run = saved(tmp_path / "run", load_model(tiny_run).with_post_hoc(calibration=uncalibrated, tests={}))
     code, text, error = cli("classify", run, picture)
     assert "UNCALIBRATED" in text
     assert "uncalibrated" in error

@@ -169,7 +169,7 @@ def test_bad_tables(tmp_path: Path) -> None:
     frame.drop(columns="label").to_csv(path, index=False)
     with pytest.raises(DataError, match="missing"):
         load_dataset(path)
-    frame.assign(label=[None, *["a", "b"] * 29, "a"]).to_csv(path, index=False)
+    frame.assign(patient=[None, *frame["patient"][1:]]).to_csv(path, index=False)
     with pytest.raises(DataError, match="1 rows with a blank"):
         load_dataset(path)
     frame.assign(split=["train", "val", "test"] * 20).to_csv(path, index=False)

@@ -8,14 +8,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.data.dataset import Dataset
+from bayescope.data.load import load_dataset, load_images
 from bayescope.data.unlabelled import with_unlabelled
 from bayescope.errors import DataError
 from conftest import stripes
 
 
 def write_pictures(folder: Path, pixels: np.ndarray) -> list[str]:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     names = [f"{i}.png" for i in range(len(pixels))]
     for name, image in zip(names, pixels, strict=True):
         Image.fromarray(image[0]).save(folder / name)
@@ -118,3 +120,47 @@ def test_what_holds_no_images_is_refused(tiny_data: Dataset, tmp_path: Path) -> 
     }.items():
         with pytest.raises(DataError, match=message):
             with_unlabelled(tiny_data, tmp_path / name)
+
+
+def blank_table(folder: Path, pixels: np.ndarray) -> Path:
+    """Sixty images, those of every fourth without a label; patients of three images each, splits as given."""
+    names = write_pictures(folder, pixels)
+    rows = ["path,label,patient,split"]
+    for i, name in enumerate(names):
+        split = ("train", "train", "val", "test")[i // 3 % 4]
+        rows.append(f"{name},{'' if i % 4 == 1 else 'ab'[i % 2]},p{i // 3},{'' if i % 4 == 1 and i < 30 else split}")
+    (folder / "cases.csv").write_text("\n".join(rows))
+    return folder / "cases.csv"
+
+
+def test_blank_labels_of_a_table_teach_without_labels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(3).integers(0, 255, (60, 1, 12, 12), dtype=np.uint8)
+    data = load_dataset(blank_table(tmp_path, pixels))
+    without = [i for i in range(60) if i % 4 == 1]
+    used = [i for i in without if i // 3 % 4 < 2]
+    assert same_images(data, pixels[used])
+    labelled = np.concatenate([data.train.pixels, data.val.pixels, data.test.pixels])
+    assert {x.tobytes() for x in labelled} == {pixels[i].tobytes() for i in range(60) if i not in without}
+    (warning,) = data.warnings
+    assert f"{len(without)} rows with a blank label: {len(used)} images are used in training without labels" in warning
+    assert f"{len(without) - len(used)} left out that are for validation or test" in warning
+
+
+def test_blank_labels_and_further_images_are_both_used(tmp_path: Path, more: np.ndarray) -> None:
+    pixels = np.random.default_rng(3).integers(0, 255, (60, *more.shape[1:]), dtype=np.uint8)
+    table, others = blank_table(tmp_path / "labelled", pixels), tmp_path / "others"
+    write_pictures(others, more)
+    data = load_dataset(table)
+    both = with_unlabelled(data, others)
+    assert len(both.unlabelled) == len(data.unlabelled) + len(more)
+    assert np.array_equal(both.unlabelled.pixels[: len(data.unlabelled)], data.unlabelled.pixels)
+
+
+def test_blank_labels_are_left_out_of_an_evaluation_and_refused_in_a_cache(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(3).integers(0, 255, (60, 1, 12, 12), dtype=np.uint8)
+    table = blank_table(tmp_path, pixels)
+    found = load_images(table)
+    assert len(found.images) == 45
+    assert "15 rows with a blank label are left out" in found.warnings
+    with pytest.raises(DataError, match="15 rows with a blank label; expected a class for each image of a cache"):
+        read_image_folder(table)

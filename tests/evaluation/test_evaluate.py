@@ -14,7 +14,7 @@ from bayescope.config import Config, dump_toml
 from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.errors import ConfigError
 from bayescope.evaluation.compare.statistics import compare_observers, measures_of
-from bayescope.evaluation.evaluate import Evaluation, evaluate, measured
+from bayescope.evaluation.evaluate import Evaluation, Scored, evaluate, measured
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import Predictions, check_prior
 from bayescope.metrics.classification import CLASS_MEASURES
@@ -152,7 +152,8 @@ def found_in(three: Three, order: list[int]) -> Evaluation:
     )
     ordered = replace(images, labels=labels, class_names=names)
     calibration = replace(model.calibration, images=tuple(model.calibration.images[0] for _ in names))
-    return measured(replace(model, class_names=names).with_post_hoc(calibration=calibration), ordered, predictions, "mass")
+    named = replace(model, class_names=names).with_post_hoc(calibration=calibration)
+    return measured([Scored(named, ordered, predictions)], "mass")
 
 
 @pytest.fixture(scope="module")

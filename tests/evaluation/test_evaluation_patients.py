@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bayescope.data.dataset import Dataset
-from bayescope.evaluation.evaluate import Evaluation, measured
+from bayescope.evaluation.evaluate import Evaluation, Scored, measured
 from bayescope.inference.model import LikelihoodModel
 from bayescope.metrics.bootstrap import Estimate
 from bayescope.runs.model_file import load_model
@@ -32,7 +32,8 @@ def test_images_shown_four_times_leave_intervals_as_wide(model: LikelihoodModel,
     again = replace(again, groups=tuple(f"patient {i % n}" for i in range(times * n)))
     predictions = model.classify(again.pixels)
     single, several = (
-        estimates(measured(model, images, said)) for images, said in ((once, model.classify(once.pixels)), (again, predictions))
+        estimates(measured([Scored(model, images, said)]))
+        for images, said in ((once, model.classify(once.pixels)), (again, predictions))
     )
     for name, one in single.items():
         assert several[name].value == pytest.approx(one.value, abs=0.02), name

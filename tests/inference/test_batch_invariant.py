@@ -29,7 +29,7 @@ def alone(model: LikelihoodModel, tiny_data: Dataset) -> dict[float, list[Predic
     """Predictions of single images by disagreement rate."""
     pixels = tiny_data.test.pixels[:PIXELS_TRIED]
     return {
-        rate: [model.classify(pixels[i : i + 1], disagreement_rate=rate, test_novelty=True) for i in range(PIXELS_TRIED)]
+        rate: [model.classify(pixels[i : i + 1], disagreement_rate=rate, trust_tests=True) for i in range(PIXELS_TRIED)]
         for rate in (0.0, 0.2)
     }
 
@@ -39,7 +39,7 @@ def alone(model: LikelihoodModel, tiny_data: Dataset) -> dict[float, list[Predic
 def test_an_image_is_predicted_the_same_in_every_batch(
     model: LikelihoodModel, tiny_data: Dataset, alone: dict[float, list[Predictions]], chosen: list[int], rate: float
 ) -> None:
-    found = model.classify(tiny_data.test.pixels[chosen], disagreement_rate=rate, test_novelty=True)
+    found = model.classify(tiny_data.test.pixels[chosen], disagreement_rate=rate, trust_tests=True)
     for row, i in enumerate(chosen):
         single = alone[rate][i]
         for name in FIELDS:

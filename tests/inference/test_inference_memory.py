@@ -45,13 +45,13 @@ def test_training_and_scoring_take_few_images_at_a_time(
     monkeypatch.setattr(loop, "_STATISTICS_PIXELS", n_pixels)
     monkeypatch.setattr(loop, "_VALIDATION_IMAGES", AT_ONCE)
     in_memory = fit(tiny_data, config)
-    expected = in_memory.classify(tiny_data.test.pixels, test_novelty=True)
+    expected = in_memory.classify(tiny_data.test.pixels, trust_tests=True)
     largest.clear()
     monkeypatch.setattr(model_units, "_NUMBERS_AT_ONCE", n_pixels)
     sets = [mapped(getattr(tiny_data, name), tmp_path / f"{name}.npy") for name in ("train", "val", "test")]
     model = fit(Dataset(sets[0], sets[1], sets[2], source="mapped"), config)
     assert isinstance(sets[2].pixels, np.memmap)
-    found = model.classify(sets[2].pixels, test_novelty=True)
+    found = model.classify(sets[2].pixels, trust_tests=True)
     assert max(largest) <= AT_ONCE
     np.testing.assert_allclose(found.evidence, expected.evidence, rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(found.log_posterior, expected.log_posterior, rtol=1e-3, atol=1e-3)

@@ -262,7 +262,7 @@ def test_novelty_does_not_depend_on_stopping_and_its_passes_are_counted(model: L
     pixels = tiny_data.test.pixels
     full = model.classify(pixels, disagreement_rate=0.0)
     plain = model.classify(pixels, disagreement_rate=0.3)
-    tested = model.classify(pixels, disagreement_rate=0.3, test_novelty=True)
+    tested = model.classify(pixels, disagreement_rate=0.3, trust_tests=True)
     assert plain.novelty is None
     assert full.novelty is not None
     assert tested.novelty is not None
@@ -312,7 +312,7 @@ def test_disk_keeps_calibration_and_novelty_and_that_there_is_none(
     assert here.novelty is not None
     assert there.novelty is not None
     np.testing.assert_array_equal(here.novelty.p_value, there.novelty.p_value)
-    save_model(tmp_path / "bare", model.with_post_hoc(calibration=identity_calibration((0, 0), "uncalibrated"), novelty=None))
+    save_model(tmp_path / "bare", model.with_post_hoc(calibration=identity_calibration((0, 0), "uncalibrated"), tests={}))
     bare = load_model(tmp_path / "bare")
     assert not bare.calibration.calibrated
     assert "uncalibrated" in bare.calibration.warning

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bayescope.inference.model import LikelihoodModel
     from bayescope.inference.predictions import Predictions
     from bayescope.inference.read import ModelInput
+    from bayescope.inference.trust import Finding
 
 NAME = "classify"
 _COLUMNS = (
@@ -47,9 +48,8 @@ _COLUMNS = (
     Column("probability", "p, %", right=True),
     Column("LLR ± standard error", "LLR ± SE"),
     Column("set", kind="label"),
-    Column("novelty", "novel p"),
-    Column("passes", "n", right=True),
 )
+_PASSES = Column("passes", "n", right=True)
 _SEEN = Column("seen in", "seen")
 
 
@@ -67,8 +67,13 @@ def command(
     prevalence: Prevalence = None,
     disagreement_rate: DisagreementRate = None,
     max_passes: MaxPasses = None,
-    no_novelty: Annotated[
-        bool, typer.Option("--no-novelty", help="Skip the check for unfamiliar images: saves up to a pass per noise level.")
+    no_trust_tests: Annotated[
+        bool,
+        typer.Option(
+            "--no-trust-tests",
+            "--no-novelty",
+            help="Skip the trust tests, which detect unfamiliar images: saves up to a pass per noise level.",
+        ),
     ] = False,
     resize: Resize = False,
     device: Device = "auto",
@@ -103,12 +108,12 @@ def command(
     if found.names:
         with bar("scoring images", len(found), quiet=len(found) < 4) as advance:
             predictions = model.classify(
-                found.pixels, prior, disagreement_rate, max_passes, advance, test_novelty=not no_novelty
+                found.pixels, prior, disagreement_rate, max_passes, advance, trust_tests=not no_trust_tests
             )
-        if no_novelty:
-            predictions = replace(predictions, novelty=None)
+        if no_trust_tests:
+            predictions = replace(predictions, trust={})
         seen = seen_splits(record, found.pixels)
-        _warn(model, predictions, seen, no_novelty)
+        _warn(model, predictions, seen, no_trust_tests)
         records = list(predictions.records(model, found.names, found.remarks, seen))
     lines = [*records, *found.left_out_records()]
     if out is not None:
@@ -123,10 +128,13 @@ def command(
         raise typer.Exit(1)
 
 
-def _warn(model: LikelihoodModel, predictions: Predictions, seen: list[str], no_novelty: bool) -> None:
+def _warn(model: LikelihoodModel, predictions: Predictions, seen: list[str], no_trust_tests: bool) -> None:
     """What to know before trusting the predictions."""
-    if predictions.novelty is None and not no_novelty:
-        warn("whether images are like those of training was not tested: too few validation images")
+    from bayescope.inference.trust_tests import TRUST_TESTS
+
+    for name, test in TRUST_TESTS.items():
+        if name not in predictions.trust and not no_trust_tests:
+            warn(test.wording.not_fitted)
     warn(model.calibration.warning)
     if model.decisions is None:
         warn("no prediction sets: they need calibrated ratios and at least ten validation images of each class")
@@ -154,20 +162,23 @@ def read_images(model: LikelihoodModel, images: list[Path], frame: str | None, r
 
 def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predictions, seen: list[str]) -> Table:
     from bayescope.evaluation.evaluate import rests_on
+    from bayescope.inference.trust_tests import TRUST_TESTS
 
+    wordings = [test.wording for test in TRUST_TESTS.values()]
     kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
     prevalence = format_values(model.by_class(predictions.class_prior))
+    images = model.by_class(model.calibration.images)
     caption = (
         f"probability, p: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
         "rest, nats"
-        f"{', resting on validation images: ' + rests_on(model) if model.calibration.calibrated else ''}; "
-        f"{_promise(model)}novelty: probability of as odd an image among ones like the training images (!: unlike "
-        "them); passes, n: network passes spent"
+        f"{', resting on validation images: ' + rests_on(images) if model.calibration.calibrated else ''}; "
+        f"{_promise(model)}{''.join(wording.explanation + '; ' for wording in wordings)}passes, n: network passes spent"
     )
-    table = new_table(*_COLUMNS, *([_SEEN] if any(seen) else []), caption=caption)
-    warnings, decided = predictions.novelty_warnings, model.decide(predictions)
+    of_tests = [Column(wording.column, wording.short_column) for wording in wordings]
+    table = new_table(*_COLUMNS, *of_tests, _PASSES, *([_SEEN] if any(seen) else []), caption=caption)
+    decided = model.decide(predictions)
     for i, name in enumerate(names):
-        k = int(predictions.posterior[i].argmax())
+        k, findings = int(predictions.posterior[i].argmax()), predictions.findings(i)
         ratio, error = predictions.log_likelihood_ratio[i, k], predictions.standard_error[i, k]
         add_row(
             table,
@@ -178,7 +189,7 @@ def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predicti
             if error != error
             else (f"{ratio:+.2f} ± {error:.2f}", f"{ratio:+.2f}±{error:.2f}"),
             "–" if decided is None else (decided.describe(model.class_names, i), _set_in_short(decided, model.class_names, i)),
-            _novelty(predictions, i, warnings[i]),
+            *(_finding(findings.get(name)) for name in TRUST_TESTS),
             str(predictions.passes[i]),
             *([seen[i]] if any(seen) else []),
         )
@@ -206,10 +217,9 @@ def _promise(model: LikelihoodModel) -> str:
     return held + ("" if abstention.warning else abstained)
 
 
-def _novelty(predictions: Predictions, i: int, warning: str) -> tuple[str | Text, str | Text]:
-    if predictions.novelty is None:
+def _finding(finding: Finding | None) -> tuple[str | Text, str | Text]:
+    if finding is None:
         return "not tested", "–"
-    p = predictions.novelty.p_value[i]
-    if warning:
-        return Text(warning, "bold red"), Text(f"{p:.2g} !", "bold red")
-    return f"p = {p:.2f}", f"{p:.2f}"
+    if finding.warning:
+        return Text(finding.cell, "bold red"), Text(finding.short_cell, "bold red")
+    return finding.cell, finding.short_cell

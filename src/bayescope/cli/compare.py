@@ -26,6 +26,10 @@ def command(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write; what it holds already is not measured again.")],
+    pool: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another fold of the data, whose test images are pooled with those of DATA. Repeat for each fold."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML configuration; see recipes/.")] = None,
     networks: Annotated[
         str, typer.Option(help="Networks to compare with, separated by commas.")
@@ -46,13 +50,16 @@ def command(
     Example: bayescope compare caches/mass --out runs/mass-compared --config recipes/cbis_ddsm/mass_roi.toml --networks resnet18
 
     Example: bayescope compare breastmnist.npz --out runs/breast-compared --networks resnet18,vit --fractions 0.1,0.25,0.5,1
+
+    Example: bayescope compare caches/mias-0 --pool caches/mias-1 --pool caches/mias-2 --out runs/mias-compared
     """
     from dataclasses import asdict
 
     from bayescope.config import Config, read_config
     from bayescope.data.copies import unseen_test
+    from bayescope.evaluation.compare.folds import compare_folds, pooled_data
     from bayescope.evaluation.compare.page import cells, columns, conclusions, markdown, render
-    from bayescope.evaluation.compare.run import compare, plan
+    from bayescope.evaluation.compare.run import plan
     from bayescope.evaluation.compare.summary import summarise
     from bayescope.evaluation.evaluate import check_class
     from bayescope.runs.files import write_text
@@ -62,14 +69,17 @@ def command(
         settings = settings.model_copy(update={"training": settings.training.model_copy(update={"steps": steps})})
     names = _several(networks, str, "networks")
     wanted = names, _several(seeds, int, "seeds"), _several(fractions, float, "fractions")
-    n_cells = len(plan(*wanted))
-    loaded = load(data, settings.size, settings.seed, normalise_labels, strict)
-    dataset = unseen_test(loaded)
-    report_warnings(dataset.warnings[len(loaded.warnings) :], strict)
+    n_cells = len(plan(*wanted)) * (1 + len(pool or []))
+    folds = []
+    for path in (data, *(pool or [])):
+        loaded = load(path, settings.size, settings.seed, normalise_labels, strict)
+        folds.append(unseen_test(loaded))
+        report_warnings(folds[-1].warnings[len(loaded.warnings) :], strict)
+    dataset = pooled_data(folds)
     check_class(positive, dataset.class_names)
     kept = resumable(lambda: f"{out} holds what was measured; go on with the same command")
     with kept, bar("training and measuring", n_cells) as done:
-        results = compare(dataset, settings, *wanted, out, force, done)
+        results = compare_folds(folds, settings, *wanted, out, force, done)
     found = summarise(dataset, settings, results, positive)
     write_text(out / PAGE, render(found))
     write_text(out / TABLE, markdown(found))

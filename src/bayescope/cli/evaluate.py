@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,6 +54,13 @@ def command(
             "not trained or validated on; test, val, train."
         ),
     ] = "auto",
+    pool: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Run trained on another fold of the data: measured on its own test images, and its predictions pooled. Repeat "
+            "for each fold."
+        ),
+    ] = None,
     positive: Positive = None,
     prevalence: Prevalence = None,
     disagreement_rate: DisagreementRate = None,
@@ -71,17 +78,18 @@ def command(
     Example: bayescope evaluate runs/breast breastmnist.npz --positive malignant
 
     Example: bayescope evaluate runs/breast other-hospital --prevalence "malignant=0.01,normal or benign=0.99" --json
+
+    Example: bayescope evaluate runs/mias-0 caches/mias-0 --pool runs/mias-1 --pool runs/mias-2
     """
-    from bayescope.evaluation.evaluate import evaluate_run
+    from bayescope.evaluation.folds import Fold, evaluate_folds
     from bayescope.runs.model_file import load_model
 
     if out is not None:
         check_free(out, force)
     prior = prior_from_text(prevalence, load_model(run).class_names) if prevalence is not None else None
     with stages() as progress:
-        found, chosen = evaluate_run(
-            run,
-            data,
+        found, chosen = evaluate_folds(
+            [Fold(run, data), *map(Fold.of, pool or [])],
             split=split,
             class_prior=prior,
             disagreement_rate=disagreement_rate,
@@ -93,11 +101,12 @@ def command(
             warned=partial(report_warnings, strict=strict),
             progress=progress,
         )
-    files = chosen.data.files
-    if files.found:
-        complain(f"{data}: {files}", "yellow" if files.left_out else "dim")
-    warn(found.model.calibration.warning)
-    record = found.to_dict(chosen)
+    for one in chosen:
+        if (files := one.data.files).found:
+            complain(f"{one.data.source}: {files}", "yellow" if files.left_out else "dim")
+    for text in found.calibration_warnings:
+        warn(text)
+    record = found.to_dict(*chosen)
     if out is not None:
         write_json_lines(out, [record])
     if as_json:
@@ -130,20 +139,21 @@ def class_table(found: Evaluation) -> Table:
     return table
 
 
-def _print_tables(found: Evaluation, chosen: ChosenImages) -> None:
+def _print_tables(found: Evaluation, chosen: Sequence[ChosenImages]) -> None:
     from bayescope.evaluation.evaluate import decision_rows, rests_on
 
-    model, predictions = found.model, found.predictions
-    seen = ", SEEN in training" if chosen.seen else ""
-    title = f"{chosen.data.source}, {chosen.name}{seen}: {len(found.images)} images, {predictions.mean_passes:.1f} passes each"
+    seen = ", SEEN in training" if any(one.seen for one in chosen) else ""
+    folds = f" of {len(chosen)} folds" if len(chosen) > 1 else ""
+    passes = found.predictions.mean_passes
+    title = f"{chosen[0].data.source}, {chosen[0].name}{folds}{seen}: {len(found.images)} images, {passes:.1f} passes each"
     show(measures_table(title, found.measures))
     show(class_table(found))
     show(_confusion_table(found))
     for name, rows in found.trust.items():
         if found.positive in (None, name):
-            show(_trust_table(name, rows, model.calibration.calibrated))
-    if model.calibration.calibrated:
-        say(f"Calibration rests on validation images: {rests_on(model)}")
+            show(_trust_table(name, rows, found.calibrated))
+    if found.calibrated:
+        say(f"Calibration rests on validation images: {rests_on(found.calibration_images)}")
     if found.decisions:
         table = new_table(
             Column("sets and abstention", kind="prose"),

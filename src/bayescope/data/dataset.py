@@ -53,6 +53,31 @@ class ImageSet:
         channels, height, width = self.pixels.shape[1:]
         return channels, height, width
 
+    @classmethod
+    def joined(cls, parts: Sequence["ImageSet"]) -> "ImageSet":
+        """Images of the same classes and shape, one set after another.
+
+        Parameters
+        ----------
+        parts : sequence of ImageSet
+            The sets.  A single one is returned as it is, and remains memory-mapped.
+
+        Returns
+        -------
+        ImageSet
+            All images; patients are known only if they are in every set.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        groups = [group for part in parts for group in part.groups or ()]
+        return cls(
+            np.concatenate([part.pixels for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            parts[0].class_names,
+            tuple(name for part in parts for name in part.names),
+            tuple(groups) if all(part.groups is not None for part in parts) else None,
+        )
+
     def subset(self, indices: NDArray[np.integer] | Sequence[int]) -> "ImageSet":
         """Select images.
 

@@ -1,5 +1,6 @@
 """Loads a labelled image set: a MedMNIST file, a folder of class folders, a case table, or a prepared cache."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bayescope.data.dataset import Dataset
@@ -7,8 +8,9 @@ from bayescope.data.filesystem.class_folders import read_class_folders
 from bayescope.data.formats.medmnist import read_npz
 from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.preparation.cache import is_cache, read_cache
-from bayescope.data.tables.case_table import SUFFIXES, read_case_table
+from bayescope.data.tables.case_table import SUFFIXES
 from bayescope.data.tables.cases import Callback, Cases, divided_cases, read_cases
+from bayescope.data.unlabelled import with_blank_labels
 from bayescope.errors import DataError, reading
 
 
@@ -25,7 +27,8 @@ def load_dataset(
     ----------
     path : Path
         A MedMNIST ``.npz`` file, a folder with one folder of images per class, a case table ``path,label[,patient][,split]``,
-        or a cache of ``bayescope prepare``.
+        or a cache of ``bayescope prepare``.  Images whose label is blank in a table become training images without labels,
+        unless their split or their patient is for validation or test.
     size : int, optional
         Side in pixels to which images of a folder or table are resized (default: they are not).
     seed : int, default 0
@@ -55,7 +58,8 @@ def load_dataset(
     """
     path = _checked(path)
     if (cases := _cases(path, normalise_labels, partial=False)) is not None:
-        return divided_cases(cases, size, seed, callback)
+        data = divided_cases(cases, size, seed, callback)
+        return data if cases.unlabelled is None else with_blank_labels(data, cases.unlabelled, size, callback)
     found = _whole(path, size)
     assert found.split is not None
     if absent := [name for name in SPLITS if name not in found.split]:
@@ -78,7 +82,10 @@ def load_images(
     """
     path = _checked(path)
     if (cases := _cases(path, normalise_labels, partial=True)) is not None:
-        return read_cases(cases, size, callback)
+        found = read_cases(cases, size, callback)
+        if cases.unlabelled is None:
+            return found
+        return replace(found, warnings=(*found.warnings, f"{len(cases.unlabelled)} rows with a blank label are left out"))
     return _whole(path, size)
 
 
@@ -100,13 +107,13 @@ def _cases(path: Path, normalise_labels: bool, partial: bool) -> Cases | None:
         found = read_class_folders(folder, partial=partial)
         return Cases(found.cases, folder.name, files=found.files).spelt_alike(normalise_labels)
     if path.suffix.lower() in SUFFIXES and path.is_file():
-        table = read_case_table(path, normalise_labels)
-        if "frame" in table.cases.columns:
+        cases = Cases.of_table(path, normalise_labels)
+        if "frame" in cases.table.columns:
             raise DataError(
                 f"{path}: a column frame, which is for DICOM; expected none for plain images. Make a cache with `bayescope "
                 "prepare folder`, and give that"
             )
-        return Cases(table.cases, path.name, table.notes, table.warnings)
+        return cases
     return None
 
 

@@ -1,4 +1,4 @@
-"""Images without labels for semi-supervised training: a folder, a table, a MedMNIST file or a cache.
+"""Images without labels for semi-supervised training: a folder, a table, a MedMNIST file, a cache, or blank labels of a table.
 
 Labels and class folders are ignored.  Where there are splits, only training images are used; and none that the labelled
 data already contain, so that no validation or test image is used in training.
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayescope.data.copies import pixel_hashes
 from bayescope.data.dataset import Dataset, ImageSet, PixelScale, as_stored
@@ -21,7 +22,7 @@ from bayescope.data.formats.channels import with_channels
 from bayescope.data.formats.medmnist import as_pixels
 from bayescope.data.labelled import SPLITS, split_of
 from bayescope.data.preparation.cache import is_cache, read_cache
-from bayescope.data.tables.case_table import SUFFIXES, read_path_table
+from bayescope.data.tables.case_table import SUFFIXES, check_files, read_path_table
 from bayescope.errors import DataError, reading
 from bayescope.types import Labels, Pixels
 
@@ -55,9 +56,38 @@ def with_unlabelled(
     return replace(joined, warnings=(*joined.warnings, *warnings))
 
 
+def with_blank_labels(
+    data: Dataset, rows: pd.DataFrame, size: int | None, callback: Callable[[int, int], None] = lambda done, total: None
+) -> Dataset:
+    """``data`` with the images of a case table's rows whose label is blank, as training images without labels.
+
+    Those for validation or test, by their split or their patient, are left out; a warning gives both numbers.  Raises
+    DataError if a split is unknown, or as of :func:`with_unlabelled`.
+    """
+    check_files(rows, data.source)
+    split = rows["split"].map(split_of) if "split" in rows.columns else pd.Series("", rows.index)
+    if unknown := sorted(set(split) - {*SPLITS, ""}):
+        raise DataError(f"{data.source}: splits {', '.join(unknown)}; expected train, val and test. Correct the column")
+    held_out = split.isin(["val", "test"])
+    if "patient" in rows.columns:
+        held_out |= rows["patient"].isin({*(data.val.groups or ()), *(data.test.groups or ())})
+    used = rows[~held_out]
+    counted = f"{len(rows)} rows with a blank label: {len(used)} images are used in training without labels"
+    if held_out.any():
+        counted += f", {held_out.sum()} left out that are for validation or test, by their split or their patient"
+    warnings = [f"{data.source}: {counted}"]
+    if len(used):
+        pixels = read_images([Path(path) for path in used["path"]], size, callback, warnings.append)
+        names = tuple(printable(Path(path).name) for path in used["path"])
+        data = join_unlabelled(data, _like(pixels, data, Path(data.source)), names, f"blank labels of {data.source}")
+    return replace(data, warnings=(*data.warnings, *warnings))
+
+
 def join_unlabelled(data: Dataset, pixels: Pixels, names: tuple[str, ...], source: str) -> Dataset:
     """``data`` with these images, of its shape and type, less those it holds already.  Raises DataError if none is left."""
-    held = {found for name in SPLITS for found in pixel_hashes(getattr(data, name).pixels)}
+    before = data.unlabelled
+    known_images = [*(getattr(data, name) for name in SPLITS), *([] if before is None else [before])]
+    held = {found for images in known_images for found in pixel_hashes(images.pixels)}
     new = np.array([i for i, found in enumerate(pixel_hashes(pixels)) if found not in held], dtype=np.int64)
     if len(new) == 0:
         raise DataError(
@@ -67,7 +97,10 @@ def join_unlabelled(data: Dataset, pixels: Pixels, names: tuple[str, ...], sourc
     if len(new) < len(pixels):
         known = f", {len(pixels) - len(new)} left out that {data.source} holds already"
         pixels = pixels[new]
-    images = unlabelled_images(pixels, tuple(names[i] for i in new), data.class_names)
+    kept_names = tuple(names[i] for i in new)
+    if before is not None:
+        pixels, kept_names = np.concatenate([before.pixels, pixels]), (*before.names, *kept_names)
+    images = unlabelled_images(pixels, kept_names, data.class_names)
     return replace(data, unlabelled=images, notes=(*data.notes, f"{len(new)} images without labels from {source}{known}"))
 
 

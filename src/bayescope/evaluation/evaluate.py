@@ -1,13 +1,13 @@
 """Evaluation of a trained model on labelled images: discrimination, calibration, prediction sets and abstention."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bayescope.data.dataset import ImageSet
 from bayescope.errors import ConfigError
 from bayescope.evaluation.progress import Progress, counting, no_progress
-from bayescope.evaluation.result import Evaluation, Trust, measured
+from bayescope.evaluation.result import Evaluation, Scored, Trust, measured
 from bayescope.evaluation.selection import ChosenImages, unseen_images
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import ClassPrior
@@ -15,6 +15,7 @@ from bayescope.runs.model_file import load_model
 
 __all__ = [
     "Evaluation",
+    "Scored",
     "Trust",
     "check_class",
     "decision_rows",
@@ -34,7 +35,7 @@ def evaluate(
     max_passes: int | None = None,
     positive: str | None = None,
     callback: Callable[[int], None] = lambda images: None,
-    test_novelty: bool = False,
+    trust_tests: bool = False,
 ) -> Evaluation:
     """Score labelled images and measure the predictions.
 
@@ -44,7 +45,7 @@ def evaluate(
         The model.
     images : ImageSet
         Images of the model's classes, size and pixel type.
-    class_prior, disagreement_rate, max_passes, callback, test_novelty
+    class_prior, disagreement_rate, max_passes, callback, trust_tests
         As for :meth:`LikelihoodModel.classify`.
     positive : str, optional
         Class of the headline.
@@ -62,8 +63,8 @@ def evaluate(
         If the images do not fit the model.
     """
     check_class(positive, model.class_names)
-    predictions = model.classify(images.pixels, class_prior, disagreement_rate, max_passes, callback, test_novelty)
-    return measured(model, images, predictions, positive)
+    predictions = model.classify(images.pixels, class_prior, disagreement_rate, max_passes, callback, trust_tests)
+    return measured([Scored(model, images, predictions)], positive)
 
 
 def evaluate_run(
@@ -151,12 +152,12 @@ def evaluate_chosen(
     *,
     warned: Callable[[Sequence[str]], None],
     progress: Progress,
-    test_novelty: bool = False,
+    trust_tests: bool = False,
 ) -> Evaluation:
     """:func:`evaluate` on ``chosen`` images, as a stage of ``progress``; ``warned`` is called before with their warnings."""
     warned(chosen.warnings)
     scored = progress("scoring images", len(chosen.images))
-    return evaluate(model, chosen.images, class_prior, disagreement_rate, max_passes, positive, scored, test_novelty)
+    return evaluate(model, chosen.images, class_prior, disagreement_rate, max_passes, positive, scored, trust_tests)
 
 
 def check_class(name: str | None, class_names: tuple[str, ...], option: str = "--positive") -> None:
@@ -180,6 +181,6 @@ def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
     return [*rows, ("errors among these", f"≤ {decided['risk']:.3g}", f"{decided['wrong among answered']:.3f}")]
 
 
-def rests_on(model: LikelihoodModel) -> str:
+def rests_on(calibration_images: Mapping[str, int]) -> str:
     """Number of validation images of each class used by the calibration, as text."""
-    return ", ".join(f"{n} {name}" for name, n in zip(model.class_names, model.calibration.images, strict=True))
+    return ", ".join(f"{n} {name}" for name, n in calibration_images.items())

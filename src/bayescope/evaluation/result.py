@@ -1,6 +1,7 @@
 """What is measured of a model's predictions to labelled images: discrimination, calibration, prediction sets and abstention."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from bayescope.data.dataset import ImageSet
 from bayescope.evaluation.selection import ChosenImages
 from bayescope.inference.abstention import risk_coverage
+from bayescope.inference.decisions import Decision
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import Predictions
 from bayescope.metrics.bootstrap import Estimate, bootstrap, by_image
@@ -41,12 +43,12 @@ class Evaluation:
 
     Parameters
     ----------
-    model : LikelihoodModel
-        The model.
+    models : tuple of LikelihoodModel
+        The model, or those of all folds of a cross-validation.
     images : ImageSet
-        The images.
+        The images, one fold after another.
     predictions : Predictions
-        Predictions of the images.
+        Predictions of the images, each by the model of its fold, at one class prior.
     measures : mapping of str to Estimate
         Measures of all classes together.
     by_class : mapping of str to mapping
@@ -59,7 +61,7 @@ class Evaluation:
         Class of the headline.
     """
 
-    model: LikelihoodModel
+    models: tuple[LikelihoodModel, ...]
     images: ImageSet
     predictions: Predictions
     measures: Mapping[str, Estimate]
@@ -67,6 +69,26 @@ class Evaluation:
     trust: Mapping[str, Mapping[str, Trust]]
     decisions: dict[str, Any] | None
     positive: str | None = None
+
+    @property
+    def model(self) -> LikelihoodModel:
+        """The model, or that of the first fold."""
+        return self.models[0]
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the likelihood ratios are calibrated, in every fold."""
+        return all(model.calibration.calibrated for model in self.models)
+
+    @property
+    def calibration_images(self) -> dict[str, int]:
+        """Validation images of each class that the calibration uses, in all folds together."""
+        return self.model.by_class(np.sum([model.calibration.images for model in self.models], axis=0))
+
+    @property
+    def calibration_warnings(self) -> tuple[str, ...]:
+        """What to know of the calibration, each text once."""
+        return tuple(dict.fromkeys(model.calibration.warning for model in self.models if model.calibration.warning))
 
     @property
     def prevalence(self) -> dict[str, float]:
@@ -84,36 +106,34 @@ class Evaluation:
         counts = confusion(self.predictions.posterior, self.images.labels)
         return {name: self.model.by_class(row) for name, row in zip(self.model.class_names, counts, strict=True)}
 
-    def to_dict(self, chosen: ChosenImages | None = None) -> dict[str, Any]:
+    def to_dict(self, *chosen: ChosenImages) -> dict[str, Any]:
         """The evaluation as values for JSON.
 
         Parameters
         ----------
-        chosen : ChosenImages, optional
-            How the images were selected.
+        *chosen : ChosenImages
+            How the images were selected, in every fold.
 
         Returns
         -------
         dict
             What ``bayescope evaluate --json`` prints.
         """
-        model, groups = self.model, self.images.groups
-        record: dict[str, Any] = {}
-        if chosen:
-            record = {"split": chosen.name, "seen": chosen.seen, "left_out": chosen.left_out}
-        told = [*(chosen.warnings if chosen else ()), model.calibration.warning]
+        groups = self.images.groups
+        record = _selection(chosen) if chosen else {}
         return record | {
+            "folds": len(self.models),
             "images": len(self.images),
-            "classes": list(model.class_names),
+            "classes": list(self.model.class_names),
             "positive": self.positive,
             "prevalence": self.prevalence,
             "passes": self.predictions.mean_passes,
             "patients": None if groups is None else len(set(groups)),
-            "calibrated": model.calibration.calibrated,
-            "calibration_images": model.by_class(model.calibration.images),
+            "calibrated": self.calibrated,
+            "calibration_images": self.calibration_images,
             "decisions": self.decisions,
-            "files": chosen.data.files.to_dict() if chosen else None,
-            "warnings": [text for text in told if text],
+            "files": chosen[0].data.files.to_dict() if len(chosen) == 1 else None,
+            "warnings": [*dict.fromkeys(text for one in chosen for text in one.warnings), *self.calibration_warnings],
             "measures": {name: asdict(estimate) for name, estimate in self.measures.items()},
             "by_class": {
                 name: {"images": self.class_counts[name], **{what: asdict(estimate) for what, estimate in rows.items()}}
@@ -124,17 +144,36 @@ class Evaluation:
         }
 
 
-def measured(model: LikelihoodModel, images: ImageSet, predictions: Predictions, positive: str | None = None) -> Evaluation:
-    """Measure ``predictions`` to ``images``."""
-    posterior, labels = predictions.posterior, images.labels
+def _selection(chosen: Sequence[ChosenImages]) -> dict[str, Any]:
+    left_out: Counter[str] = Counter()
+    for one in chosen:
+        left_out.update(one.left_out)
+    name = ", ".join(dict.fromkeys(one.name for one in chosen))
+    return {"split": name, "seen": any(one.seen for one in chosen), "left_out": dict(left_out)}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """``images`` of one fold, and the ``predictions`` of its ``model``."""
+
+    model: LikelihoodModel
+    images: ImageSet
+    predictions: Predictions
+
+
+def measured(folds: Sequence[Scored], positive: str | None = None) -> Evaluation:
+    """Measure the predictions of all ``folds`` together; they are at one class prior."""
+    images = ImageSet.joined([fold.images for fold in folds])
+    predictions = Predictions.joined([fold.predictions for fold in folds])
+    posterior, labels, class_names = predictions.posterior, images.labels, images.class_names
     return Evaluation(
-        model,
+        tuple(fold.model for fold in folds),
         images,
         predictions,
         measure(posterior, labels, images.groups) | {"AURC": _aurc(predictions, images)},
-        measure_classes(posterior, labels, model.class_names, predictions.class_prior, images.groups),
-        _trust(model, predictions, images),
-        _decisions(model, predictions, images),
+        measure_classes(posterior, labels, class_names, predictions.class_prior, images.groups),
+        _trust(predictions, images),
+        _decisions(folds, images),
         positive,
     )
 
@@ -149,7 +188,7 @@ def _aurc(predictions: Predictions, images: ImageSet) -> Estimate:
     return bootstrap(by_image(area), len(labels), images.groups, kind="basic")[0]
 
 
-def _trust(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -> dict[str, dict[str, Trust]]:
+def _trust(predictions: Predictions, images: ImageSet) -> dict[str, dict[str, Trust]]:
     """Whether ratios and probabilities mean what they say: for each class against the rest, each measure.
 
     Probabilities are those at the class frequencies of these very images, so that a prevalence given amiss is no fault of the
@@ -158,7 +197,7 @@ def _trust(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -
     counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
     posterior = predictions.posterior_at(counts / counts.sum())
     found = assess(predictions.log_likelihood_ratio, posterior, images.labels, images.groups)
-    return {name: _beside_expected(found[k], posterior[:, k]) for k, name in enumerate(model.class_names)}
+    return {name: _beside_expected(found[k], posterior[:, k]) for k, name in enumerate(images.class_names)}
 
 
 def _beside_expected(found: dict[str, Estimate], probability: Floats) -> dict[str, Trust]:
@@ -166,12 +205,19 @@ def _beside_expected(found: dict[str, Estimate], probability: Floats) -> dict[st
     return {what: Trust(value, expected[what]) for what, value in found.items()}
 
 
-def _decisions(model: LikelihoodModel, predictions: Predictions, images: ImageSet) -> dict[str, Any] | None:
-    """What prediction sets and abstention promise, and how they did; None if the model has none."""
-    decided = model.decide(predictions)
-    if model.decisions is None or decided is None:
+def _decisions(folds: Sequence[Scored], images: ImageSet) -> dict[str, Any] | None:
+    """Guaranteed and measured rates of prediction sets and abstention; None unless every model has the same guarantees."""
+    decided = [fold.model.decide(fold.predictions) for fold in folds]
+    promised = [_promised(fold.model) for fold in folds]
+    if None in decided or any(other != promised[0] for other in promised):
+        return None
+    found = Decision.joined([one for one in decided if one is not None]).measured(images.labels)
+    by_class = dict(zip(images.class_names, found["set coverage"], strict=True))
+    return (promised[0] or {}) | found | {"set coverage": by_class}
+
+
+def _promised(model: LikelihoodModel) -> dict[str, Any] | None:
+    if model.decisions is None:
         return None
     sets, abstention = model.decisions.sets, model.decisions.abstention
-    promised = {"miscoverage": sets.miscoverage, "risk": abstention.risk, "warning": abstention.warning}
-    found = decided.measured(images.labels)
-    return promised | found | {"set coverage": model.by_class(found["set coverage"])}
+    return {"miscoverage": sets.miscoverage, "risk": abstention.risk, "warning": abstention.warning}

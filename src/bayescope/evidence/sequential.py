@@ -20,6 +20,7 @@ from torch import Tensor
 from bayescope.errors import ConfigError
 from bayescope.evidence.denoising import SupportsLevels, check_scoring, draw_errors, gaussian_evidence
 from bayescope.evidence.plan import Plan
+from bayescope.evidence.rowwise import weighted_sums
 from bayescope.evidence.stopping import Trace, simulate
 from bayescope.types import Floats, Labels
 
@@ -60,6 +61,18 @@ class SequentialEvidence:
         """That of all the parts' images, scored by one plan."""
         fields = [(part.gaussian, part.values, part.innovations, part.draws) for part in parts]
         return cls(parts[0].plan, *(np.concatenate(field) for field in zip(*fields, strict=True)))
+
+    def first_noise(self, label: Labels) -> Floats:
+        """At every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``; NaN where not scored."""
+        plan, images = self.plan, np.arange(len(label))
+        draws = weighted_sums(self.innovations[images, label], plan.factor)
+        gaussian = self.gaussian[images, label][:, None]
+        draws += plan.statistics.expected(plan.order, plan.noise_index, label[:, None], gaussian)
+        taken = np.arange(plan.n_draws) < self.draws[images, label][:, None]
+        first = np.flatnonzero(plan.noise_index == 0)
+        values = np.full((len(label), len(plan.weights)), np.nan)
+        values[:, plan.order[first]] = np.where(taken, draws, np.nan)[:, first]
+        return values
 
     @property
     def passes(self) -> NDArray[np.int64]:

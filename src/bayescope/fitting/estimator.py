@@ -170,7 +170,7 @@ def fit_dataset(data: Dataset, config: Config, class_prior: Floats | None) -> Li
     raw = model.calibration
     if kind != "none":
         raw = identity_calibration(no_images, too_few_images(no_images, kind, KINDS[kind].fewest_images))
-    return model.with_post_hoc(novelty=None, statistics=None, calibration=raw)
+    return model.with_post_hoc(tests={}, statistics=None, calibration=raw)
 
 
 def _dataset(images: ImageSet, train: NDArray[np.integer], validation: ImageSet) -> Dataset:

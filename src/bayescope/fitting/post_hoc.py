@@ -1,4 +1,4 @@
-"""Post-hoc fitting on held-out images: level weights, calibration, stopping rule, novelty test and decisions."""
+"""Post-hoc fitting on held-out images: level weights, calibration, stopping rule, trust tests and decisions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,9 +14,10 @@ from bayescope.evidence.denoising import LevelEvidence, gaussian_evidence
 from bayescope.evidence.plan_fit import fit_level_statistics
 from bayescope.inference.decisions import Decisions, fit_decisions
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.novelty import FEWEST_IMAGES, fit_novelty, image_features
 from bayescope.inference.post_hoc import PostHoc
 from bayescope.inference.predictions import predict_from_evidence
+from bayescope.inference.trust import ScoredImages
+from bayescope.inference.trust_tests import TRUST_TESTS
 from bayescope.training.augmentation import Augment
 from bayescope.types import Floats, Labels, Pixels
 
@@ -32,8 +33,8 @@ def calibrated(
 ) -> LikelihoodModel:
     """Fit everything that is estimated on held-out images; ``callback`` is called with images scored.
 
-    That is the level weights and the calibration of the configuration of ``model``, statistics for stopping early, the novelty
-    test, prediction sets and abstention.  Calibration and decisions are fitted on evidence whose weights were fitted on other
+    That is the level weights and the calibration of the configuration of ``model``, statistics for stopping early, the trust
+    tests, prediction sets and abstention.  Calibration and decisions are fitted on evidence whose weights were fitted on other
     folds of ``held_out``, which keep patients together.  Weights and calibration also use a copy of every image augmented by
     ``shift``, if given (:func:`bayescope.fitting.fit.calibration_augmentation`); the rest uses the unchanged images.
     """
@@ -45,29 +46,36 @@ def calibrated(
     levels = copies[0]
     calibration = cross_fitted_calibration(settings, copies, labels, model.class_prior, patients)
     level_weights = level_weights_of_copies(settings, copies, labels)
-    first_noise = levels.first_noise(level_weights.evidence(levels).argmax(axis=1))
-    gaussian, features = _without_noise(model, held_out.pixels, levels.sigmas, first_noise)
+    gaussian, features = _of_images(model, held_out.pixels, levels, level_weights.evidence(levels))
     equal = np.full(len(model.class_names), 1 / len(model.class_names))
     offset = calibration.stopping_offset(equal)
     deciding = level_weights if offset is None else replace(level_weights, class_bias=level_weights.class_bias + offset)
+    tests = {name: test.fit(features[name], labels, patients) for name, test in TRUST_TESTS.items()}
     fitted = PostHoc(
         level_weights=level_weights,
         calibration=calibration,
         statistics=fit_level_statistics(levels, gaussian, labels, deciding),
-        novelty=fit_novelty(features, patients) if len(labels) >= FEWEST_IMAGES else None,
         decisions=_decisions(model, copies, held_out) if calibration.calibrated else None,
+        tests={name: test for name, test in tests.items() if test is not None},
     )
     return replace(model, post_hoc=fitted)
 
 
-def _without_noise(model: LikelihoodModel, pixels: Pixels, sigmas: Floats, first_noise: Floats) -> tuple[Floats, Floats]:
-    """Gaussian evidence and the features of the novelty test, a few images at a time."""
-    gaussian, features, start = [], [], 0
+def _of_images(
+    model: LikelihoodModel, pixels: Pixels, levels: LevelEvidence, evidence: Floats
+) -> tuple[Floats, dict[str, Floats]]:
+    """Gaussian evidence, and the features of each trust test by name, a few images at a time."""
+    first_noise = levels.first_noise(evidence.argmax(axis=1))
+    gaussian, start = [], 0
+    features: dict[str, list[Floats]] = {name: [] for name in TRUST_TESTS}
     for x in map(model.checked, model.parts(pixels)):
-        gaussian.append(gaussian_evidence(model.denoiser, x, sigmas))
-        features.append(image_features(first_noise[start : start + len(x)], x))
+        gaussian.append(gaussian_evidence(model.denoiser, x, levels.sigmas))
+        part = slice(start, start + len(x))
+        scored = ScoredImages(x, evidence[part], first_noise[part])
+        for name, test in TRUST_TESTS.items():
+            features[name].append(test.features(scored))
         start += len(x)
-    return np.concatenate(gaussian), np.concatenate(features)
+    return np.concatenate(gaussian), {name: np.concatenate(parts) for name, parts in features.items()}
 
 
 def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> Decisions | None:

@@ -1,1 +1,1 @@
-"""Predictions with measures of their trustworthiness: novelty test, prediction sets, abstention, evidence maps."""
+"""Predictions with measures of their trustworthiness: trust tests, prediction sets, abstention, evidence maps."""

@@ -5,6 +5,7 @@ prevalence, one image per patient, and used for nothing else.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -33,6 +34,16 @@ class Decision:
     posterior: Floats
     sets: np.ndarray
     answered: np.ndarray | None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Decisions of consecutive images as one; abstention only if all ``parts`` have it."""
+        answered = [part.answered for part in parts if part.answered is not None]
+        return cls(
+            np.concatenate([part.posterior for part in parts]),
+            np.concatenate([part.sets for part in parts]),
+            np.concatenate(answered) if len(answered) == len(parts) else None,
+        )
 
     def describe(self, class_names: tuple[str, ...], i: int) -> str:
         """The prediction set of an image, and whether the classifier abstains, as text.

@@ -27,9 +27,10 @@ from bayescope.evidence.sequential import SequentialEvidence, check_stopping_set
 from bayescope.inference.decisions import Decision, Decisions
 from bayescope.inference.evidence_maps import ClassMaps, class_maps
 from bayescope.inference.model_units import in_parts, to_model_units
-from bayescope.inference.novelty import NoveltyTest, drawn_first_noise, image_features
+from bayescope.inference.novelty import NoveltyTest
 from bayescope.inference.post_hoc import PostHoc
 from bayescope.inference.predictions import ClassPrior, Predictions, check_prior, predict_from_evidence
+from bayescope.inference.trust import ScoredImages
 from bayescope.types import Floats, Pixels
 
 
@@ -86,8 +87,9 @@ class LikelihoodModel:
 
     @property
     def novelty(self) -> NoveltyTest | None:
-        """Out-of-distribution test against the held-out images; None if those were too few."""
-        return self.post_hoc.novelty
+        """The novelty test, ``post_hoc.tests["novelty"]``; None if there were too few held-out images to fit it on."""
+        test = self.post_hoc.tests.get("novelty")
+        return test if isinstance(test, NoveltyTest) else None
 
     @property
     def decisions(self) -> Decisions | None:
@@ -169,7 +171,7 @@ class LikelihoodModel:
         disagreement_rate: float | None = None,
         max_passes: int | None = None,
         callback: Callable[[int], None] = lambda images: None,
-        test_novelty: bool = False,
+        trust_tests: bool = False,
         watch: Callable[[Predictions], None] | None = None,
     ) -> Predictions:
         """Score stored images until the predicted class is determined, and apply Bayes' rule.
@@ -185,12 +187,12 @@ class LikelihoodModel:
         disagreement_rate : float, optional
             Share of predictions that may differ from the full evaluation's; 0 scores in full (default: as configured).
         max_passes : int, optional
-            Largest number of network passes per image, not counting the novelty test (default: as configured).
+            Largest number of network passes per image, not counting trust tests (default: as configured).
         callback : callable, optional
             Called with the number of images scored since its last call.
-        test_novelty : bool, default False
-            Whether to run the novelty test after an early stop too, at one more pass for every level at which the predicted
-            class was not scored.  After a full evaluation it is always run.
+        trust_tests : bool, default False
+            Whether to run the trust tests, such as the novelty test, after an early stop too, at one more pass for every level
+            at which the predicted class was not scored.  After a full evaluation they are always run.
         watch : callable, optional
             Called after each round of draws with the predictions so far, of the images scored together; not in a full
             evaluation.
@@ -223,7 +225,7 @@ class LikelihoodModel:
         if offset is None or (disagreement_rate == 0 and max_passes is None):
             parts = [self.predict_from_levels(self.level_evidence(part, callback), prior, part) for part in self.parts(pixels)]
         else:
-            rest = offset, disagreement_rate, max_passes, callback, test_novelty, watch
+            rest = offset, disagreement_rate, max_passes, callback, trust_tests, watch
             parts = [self._classify_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
         return Predictions.joined(parts)
 
@@ -239,7 +241,7 @@ class LikelihoodModel:
         class_prior : sequence or mapping of float, optional
             Probability of each class, in the order of ``class_names`` or by name (default: the model's own).
         pixels : ndarray of shape (n, channel, height, width), optional
-            The same images, for the novelty test (default: no test).
+            The same images, for the trust tests (default: no tests).
 
         Returns
         -------
@@ -251,13 +253,13 @@ class LikelihoodModel:
         ConfigError
             If the prior is not a probability distribution.
         """
-        evidence, novelty_result = self.level_weights.evidence(levels), None
-        if self.novelty and pixels is not None:
+        evidence, trust = self.level_weights.evidence(levels), None
+        if pixels is not None:
             first_noise = levels.first_noise(evidence.argmax(axis=1))
-            novelty_result = self.novelty(image_features(first_noise, self.checked(pixels)))
+            trust = self.post_hoc.test(ScoredImages(self.checked(pixels), evidence, first_noise))
         passes = np.full(len(levels.values), levels.passes)
         error = partial(self.level_weights.standard_error, levels)
-        return predict_from_evidence(evidence, self._prior(class_prior), error, passes, self.calibration, novelty_result)
+        return predict_from_evidence(evidence, self._prior(class_prior), error, passes, self.calibration, trust)
 
     def _classify_early(
         self,
@@ -267,7 +269,7 @@ class LikelihoodModel:
         disagreement_rate: float,
         max_passes: int | None,
         callback: Callable[[int], None],
-        test_novelty: bool,
+        trust_tests: bool,
         watch: Callable[[Predictions], None] | None,
     ) -> Predictions:
         assert self.plan is not None
@@ -283,14 +285,15 @@ class LikelihoodModel:
             callback=callback,
             watch=seen if watch else None,
         )
-        evidence, passes, novelty_result = found.values + bias, found.passes, None
-        if test_novelty and self.novelty:
+        evidence, passes, trust = found.values + bias, found.passes, None
+        if trust_tests:
             leader = evidence.argmax(axis=1)
-            known = drawn_first_noise(found, leader)
-            first_noise = first_noise_evidence(self.denoiser, x, sigmas, noise, leader, known)
-            novelty_result = self.novelty(image_features(first_noise, x))
-            passes = passes + np.isnan(known).sum(axis=1)
-        return predict_from_evidence(evidence, prior, found.standard_error, passes, self.calibration, novelty_result)
+            first_noise = found.first_noise(leader)
+            if self.post_hoc.needs_first_noise:
+                passes = passes + np.isnan(first_noise).sum(axis=1)
+                first_noise = first_noise_evidence(self.denoiser, x, sigmas, noise, leader, first_noise)
+            trust = self.post_hoc.test(ScoredImages(x, evidence, first_noise))
+        return predict_from_evidence(evidence, prior, found.standard_error, passes, self.calibration, trust)
 
     def decide(self, predictions: Predictions) -> Decision | None:
         """Prediction sets and abstention, at the prior they were fitted at.

@@ -20,20 +20,20 @@ taken before stopping, sometimes only two, would not suffice for a test.
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.stats import chi2, norm
 from torch import Tensor
 
 from bayescope.errors import DataError, RunError
-from bayescope.evidence.rowwise import weighted_sums
-from bayescope.evidence.sequential import SequentialEvidence
+from bayescope.inference.trust import Finding, ScoredImages, Wording
 from bayescope.types import Floats, Labels
 
 FEWEST_IMAGES = 20
 _FOLDS = 5
 _TINY = 1e-12
+_SUSPICIOUS = 0.05
 _FAINTEST = 2 / 255  # a gray level of 8 bits: a blank held-out image must not hide that others have low contrast
 
 
@@ -103,13 +103,27 @@ class NoveltyResult:
         list of str
             One text for each image.
         """
-        least = 1 / (self.images + 1)
-        return [f"unlike the training images (p = {p:.2g})" if p <= max(level, least) else "" for p in self.p_value]
+        return [self._warning(p, level) for p in self.p_value]
+
+    def _warning(self, p: float, level: float = 0.01) -> str:
+        return f"unlike the training images (p = {p:.2g})" if p <= max(level, 1 / (self.images + 1)) else ""
+
+    def finding(self, i: int) -> Finding:
+        """The result for image ``i``: its p-value, and the warning of :meth:`warnings`."""
+        p = float(self.p_value[i])
+        warning = self._warning(p)
+        cell, short_cell = (warning, f"{p:.2g} !") if warning else (f"p = {p:.2f}", f"{p:.2f}")
+        return Finding({"novelty_p_value": p}, cell, short_cell, f"novelty p = {p:.2g}", warning)
+
+    def suspicious(self, most: int) -> list[int]:
+        """At most ``most`` images with a p-value of 0.05 or less, in rising order of it."""
+        rising = self.p_value.argsort(kind="stable")[:most]
+        return [int(i) for i in rising if self.p_value[i] <= _SUSPICIOUS]
 
 
 @dataclass(frozen=True)
 class NoveltyTest:
-    """Out-of-distribution test against held-out images.
+    """Out-of-distribution test against held-out images, a :class:`bayescope.inference.trust.TrustTest`.
 
     Parameters
     ----------
@@ -118,6 +132,30 @@ class NoveltyTest:
     """
 
     folds: tuple[Fold, ...]
+
+    wording: ClassVar[Wording] = Wording(
+        column="novelty",
+        short_column="novel p",
+        explanation="novelty: probability of as odd an image among ones like the training images (!: unlike them)",
+        not_fitted="whether images are like those of training was not tested: too few validation images",
+        gallery="Least like the training images",
+        none_suspicious="No image has a p-value of 0.05 or less.",
+    )
+    keys: ClassVar[tuple[str, ...]] = ("novelty_p_value",)
+    needs_first_noise: ClassVar[bool] = True
+
+    @classmethod
+    def features(cls, scored: ScoredImages) -> Floats:
+        """The :func:`image_features` of ``scored`` images: ``(n, levels + 2)``."""
+        return image_features(scored.first_noise, scored.x)
+
+    @classmethod
+    def fit(cls, features: Floats, labels: Labels, patients: Sequence[Hashable] | None) -> "NoveltyTest | None":
+        """Fit on ``features (n, d)`` of ``patients``, as :func:`fit_novelty`; ``labels`` are not used.
+
+        None for fewer than ``FEWEST_IMAGES`` images.
+        """
+        return fit_novelty(features, patients) if len(features) >= FEWEST_IMAGES else None
 
     @property
     def images(self) -> int:
@@ -145,32 +183,6 @@ class NoveltyTest:
                 f"novelty test cannot be read ({error!r}); expected folds of mean, covariance and scores. "
                 "Score the images again: `bayescope train DATA --out RUN --resume`"
             ) from None
-
-
-def drawn_first_noise(found: SequentialEvidence, label: Labels) -> Floats:
-    """Errors at the first noise of every level, as far as they were scored.
-
-    Parameters
-    ----------
-    found : SequentialEvidence
-        Result of sequential scoring.
-    label : ndarray of shape (n,)
-        Class of each image under which errors are taken.
-
-    Returns
-    -------
-    ndarray of shape (n, levels)
-        ``-‖x - D‖²/σ²``; NaN where scoring stopped before.
-    """
-    plan, images = found.plan, np.arange(len(label))
-    draws = weighted_sums(found.innovations[images, label], plan.factor)
-    gaussian = found.gaussian[images, label][:, None]
-    draws += plan.statistics.expected(plan.order, plan.noise_index, label[:, None], gaussian)
-    taken = np.arange(plan.n_draws) < found.draws[images, label][:, None]
-    first = np.flatnonzero(plan.noise_index == 0)
-    values = np.full((len(label), len(plan.weights)), np.nan)
-    values[:, plan.order[first]] = np.where(taken, draws, np.nan)[:, first]
-    return values
 
 
 def image_features(first_noise: Floats, x: Tensor) -> Floats:

@@ -1,17 +1,19 @@
 """Everything that is estimated on held-out images, as one value that is saved with the model."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
 from bayescope.calibration import Calibration, calibration_from_dict
 from bayescope.calibration.affine import identity_calibration
+from bayescope.errors import RunError
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.evidence.plan import LevelStatistics
 from bayescope.inference.decisions import Decisions
-from bayescope.inference.novelty import NoveltyTest
+from bayescope.inference.trust import ScoredImages, TrustResult, TrustTest
+from bayescope.inference.trust_tests import TRUST_TESTS
 from bayescope.types import Floats
 
 
@@ -20,15 +22,16 @@ class PostHoc:
     """What is fitted after training, on held-out images.
 
     ``level_weights``: weights of the noise levels; ``calibration`` of the likelihood ratios; ``statistics``: how evidence
-    varies over levels, noises and images, which scoring sequentially needs; ``novelty``: out-of-distribution test against the
-    held-out images; ``decisions``: prediction sets and abstention.  None: there were too few held-out images.
+    varies over levels, noises and images, which scoring sequentially needs; ``decisions``: prediction sets and abstention;
+    ``tests``: the trust tests by their names in :data:`bayescope.inference.trust_tests.TRUST_TESTS`.  None, or not among the
+    tests: there were too few held-out images.
     """
 
     level_weights: LevelWeights
     calibration: Calibration
     statistics: LevelStatistics | None = None
-    novelty: NoveltyTest | None = None
     decisions: Decisions | None = None
+    tests: Mapping[str, TrustTest] = field(default_factory=dict)
 
     @classmethod
     def unfitted(cls, sigmas: Floats, n_classes: int, warning: str = "") -> Self:
@@ -36,9 +39,19 @@ class PostHoc:
         no_bias, no_images = np.zeros(n_classes), (0,) * n_classes
         return cls(LevelWeights(level_spacing(sigmas), no_bias), identity_calibration(no_images, warning or _NO_IMAGES))
 
+    @property
+    def needs_first_noise(self) -> bool:
+        """Whether a trust test uses the first noise of every level."""
+        return any(test.needs_first_noise for test in self.tests.values())
+
+    def test(self, scored: ScoredImages) -> dict[str, TrustResult]:
+        """Apply every trust test to ``scored`` images; results by name."""
+        return {name: test(test.features(scored)) for name, test in self.tests.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, fit for JSON."""
-        return {name: None if part is None else part.to_dict() for name, part in vars(self).items()}
+        parts = {name: getattr(self, name) for name in _READERS} | {name: self.tests.get(name) for name in TRUST_TESTS}
+        return {name: None if part is None else part.to_dict() for name, part in parts.items()}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
@@ -46,7 +59,13 @@ class PostHoc:
         parts: dict[str, Any] = {
             name: None if content[name] is None else read(content[name]) for name, read in _READERS.items()
         }
-        return cls(**parts)
+        fitted = {name: part for name, part in content.items() if name not in _READERS and part is not None}
+        if unknown := sorted(set(fitted) - set(TRUST_TESTS)):
+            raise RunError(
+                f"trust tests {', '.join(unknown)} cannot be read; expected of {', '.join(TRUST_TESTS)}. Register them in "
+                "bayescope.inference.trust_tests.TRUST_TESTS before the model is loaded, or train it again with --force"
+            )
+        return cls(**parts, tests={name: TRUST_TESTS[name].from_dict(part) for name, part in fitted.items()})
 
 
 _NO_IMAGES = "uncalibrated likelihood ratios: no images were held out to calibrate them on, and raw ratios overstate"
@@ -54,6 +73,5 @@ _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "level_weights": LevelWeights.from_dict,
     "calibration": calibration_from_dict,
     "statistics": LevelStatistics.from_dict,
-    "novelty": NoveltyTest.from_dict,
     "decisions": Decisions.from_dict,
 }

@@ -3,8 +3,8 @@
 log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,6 +16,8 @@ from bayescope.calibration.base import StandardError, no_error
 from bayescope.errors import ConfigError
 from bayescope.evidence.level_weights import log_likelihood_ratio
 from bayescope.inference.novelty import NoveltyResult
+from bayescope.inference.trust import Finding, TrustResult
+from bayescope.inference.trust_tests import TRUST_TESTS
 from bayescope.types import Floats
 
 if TYPE_CHECKING:
@@ -49,8 +51,8 @@ class Predictions:
         Number of network passes for each image.
     calibrated : bool
         Whether the ratios are calibrated.
-    novelty : NoveltyResult, optional
-        Result of the novelty test; None if it was not run.
+    trust : mapping of str to TrustResult
+        Results of the trust tests that were run, by their names in :data:`bayescope.inference.trust_tests.TRUST_TESTS`.
     """
 
     evidence: Floats
@@ -62,7 +64,7 @@ class Predictions:
     class_prior: Floats
     passes: NDArray[np.int64]
     calibrated: bool
-    novelty: NoveltyResult | None = None
+    trust: Mapping[str, TrustResult] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -80,12 +82,11 @@ class Predictions:
         """
         stacked = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error")
         names = (*stacked, "raw_log_likelihood_ratio", "passes")
-        novelty_results = [part.novelty for part in parts if part.novelty]
         return cls(
             **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
             class_prior=parts[0].class_prior,
             calibrated=parts[0].calibrated,
-            novelty=NoveltyResult.joined(novelty_results) if novelty_results else None,
+            trust={name: type(first).joined([part.trust[name] for part in parts]) for name, first in parts[0].trust.items()},
         )
 
     @property
@@ -114,9 +115,25 @@ class Predictions:
         return np.asarray(softmax(self.log_posterior - np.log(self.class_prior) + np.log(class_prior), axis=1))
 
     @property
-    def novelty_warnings(self) -> list[str]:
-        """Of each image: that it is unlike the training images, or blank."""
-        return [""] * len(self.passes) if self.novelty is None else self.novelty.warnings()
+    def novelty(self) -> NoveltyResult | None:
+        """Result of the novelty test, ``trust["novelty"]``; None if it was not run."""
+        found = self.trust.get("novelty")
+        return found if isinstance(found, NoveltyResult) else None
+
+    def findings(self, i: int) -> dict[str, Finding]:
+        """Results of the trust tests for one image.
+
+        Parameters
+        ----------
+        i : int
+            Position of the image.
+
+        Returns
+        -------
+        dict
+            The values and texts to show, by name of the test.
+        """
+        return {name: result.finding(i) for name, result in self.trust.items()}
 
     def records(
         self,
@@ -146,12 +163,13 @@ class Predictions:
         Examples
         --------
         >>> images = read_for_model(model, [Path("a.png")])  # doctest: +SKIP
-        >>> predictions = model.classify(images.pixels, test_novelty=True)  # doctest: +SKIP
+        >>> predictions = model.classify(images.pixels, trust_tests=True)  # doctest: +SKIP
         >>> list(predictions.records(model, images.names, images.remarks))  # doctest: +SKIP
         """
-        decided, novelty_warnings, calibration = model.decide(self), self.novelty_warnings, model.calibration
+        decided, calibration = model.decide(self), model.calibration
         for i, name in enumerate(names):
-            warnings = (*(remarks[i] if remarks else ()), calibration.warning, novelty_warnings[i])
+            findings = self.findings(i).values()
+            warnings = (*(remarks[i] if remarks else ()), calibration.warning, *(finding.warning for finding in findings))
             yield {
                 "image": name,
                 "class": model.class_names[int(self.posterior[i].argmax())],
@@ -165,7 +183,7 @@ class Predictions:
                 "calibration_images": model.by_class(calibration.images),
                 "prediction_set": None if decided is None else decided.members(model.class_names, i),
                 "abstained": None if decided is None or decided.answered is None else not decided.answered[i],
-                "novelty_p_value": None if self.novelty is None else float(self.novelty.p_value[i]),
+                **_trust_record(findings),
                 "warnings": [text for text in warnings if text],
                 "seen": (seen[i] if seen else "") or None,
                 "passes": int(self.passes[i]),
@@ -178,7 +196,7 @@ def predict_from_evidence(
     error: StandardError,
     passes: NDArray[np.int64],
     calibration: Calibration,
-    novelty: NoveltyResult | None = None,
+    trust: Mapping[str, TrustResult] | None = None,
 ) -> Predictions:
     """Bayes' rule on raw evidence ``(n, classes)``; ``error``: of raw contrasts, see :func:`log_likelihood_ratio`."""
     raw, _ = log_likelihood_ratio(evidence, class_prior, no_error)
@@ -193,8 +211,16 @@ def predict_from_evidence(
         class_prior,
         passes,
         calibration.calibrated,
-        novelty,
+        trust or {},
     )
+
+
+def _trust_record(findings: Iterable[Finding]) -> dict[str, Any]:
+    """The entries of all trust tests, None for those that were not run."""
+    record: dict[str, Any] = {key: None for test in TRUST_TESTS.values() for key in test.keys}
+    for finding in findings:
+        record.update(finding.record)
+    return record
 
 
 ClassPrior = Sequence[float] | Floats | Mapping[str, float]

@@ -56,6 +56,17 @@ def read_manifest(run: Path) -> Manifest:
     return read_json(run / MANIFEST) if _has(run, MANIFEST) else {"format": FORMAT}
 
 
+def training_data(run: Path) -> Path:
+    """Location of the data that a run was trained on.  Raises RunError if the run does not record it."""
+    manifest = read_manifest(run)
+    if "path" not in manifest:
+        source = manifest.get("source", "of unknown source")
+        raise RunError(
+            f"{run}: does not record where its data ({source}) are; expected a run of `bayescope train`. Give --data"
+        )
+    return Path(manifest["path"])
+
+
 def read_record(run: Path) -> TrainingRecord | None:
     """Which images the run was trained on; None if it keeps no record.  Raises RunError if it is damaged."""
     return TrainingRecord.from_bytes((run / RECORD).read_bytes()) if _has(run, RECORD) else None

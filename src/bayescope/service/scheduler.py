@@ -181,7 +181,7 @@ class Scheduler:
             scoring.class_prior,
             scoring.disagreement_rate,
             scoring.max_passes,
-            test_novelty=True,
+            trust_tests=True,
             watch=_watch(model, jobs) if any(job.watch for job in jobs) else None,
         )
         self._metrics.count_batch(len(jobs), int(predictions.passes.sum()))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope.data.archives import ARCHIVES, Reader, read_archive
+from bayescope.data.archives import ARCHIVES, Reader, mias, read_archive
 from bayescope.data.archives.base import Archive, birads_groups
 from bayescope.data.archives.cbis_ddsm import TASKS
 from bayescope.data.archives.image_folder import read_image_folder
@@ -53,7 +53,9 @@ def test_an_archive_added_from_outside_is_prepared_by_the_command(toy: Path, tmp
     assert data.class_names == ("round", "square")
     assert data.fingerprint == load_dataset(by_call).fingerprint
     assert "no --task; expected one, such as: size, shape" in cli(*words, "--out", tmp_path / "none").err
-    assert "expected one of cbis-ddsm, inbreast, vindr, toy, folder" in cli("prepare", "tory", *words[2:], "--out", toy).err
+    assert (
+        "expected one of cbis-ddsm, inbreast, mias, vindr, toy, folder" in cli("prepare", "tory", *words[2:], "--out", toy).err
+    )
 
 
 def test_a_warning_may_stop_before_the_old_cache_is_removed(toy: Path, tmp_path: Path) -> None:
@@ -73,6 +75,7 @@ def test_a_warning_may_stop_before_the_old_cache_is_removed(toy: Path, tmp_path:
 
 def test_suggested_tasks_are_taken() -> None:
     assert ARCHIVES["cbis-ddsm"].tasks == TASKS
+    assert ARCHIVES["mias"].tasks == mias.TASKS
     for kind, highest in (("inbreast", 6), ("vindr", 5)):
         for task in ARCHIVES[kind].tasks:
             assert len(set(birads_groups(task, highest).values())) == 2

@@ -58,6 +58,14 @@ def test_what_means_the_same_is_read_the_same(tmp_path: Path, content: str) -> N
     assert (found.warnings, found.notes) == ((), ())
 
 
+def test_rows_with_a_blank_label_are_kept_apart(tmp_path: Path) -> None:
+    found = read_case_table(write(tmp_path, "path,label,patient,split\na.png,x,1,train\nb.png,,2,\nc.png, ,1,test\n"))
+    assert found.cases["label"].tolist() == ["x"]
+    assert [Path(path).name for path in found.unlabelled["path"]] == ["b.png", "c.png"]
+    assert found.unlabelled["patient"].tolist() == ["2", "1"]
+    assert found.unlabelled["split"].tolist() == ["", "test"]
+
+
 def test_a_quoted_comma_stays_in_its_field(tmp_path: Path) -> None:
     assert read_case_table(write(tmp_path, 'path,label\na.png,"mass, round"\n')).cases["label"].tolist() == ["mass, round"]
 
@@ -73,7 +81,9 @@ def test_a_quoted_comma_stays_in_its_field(tmp_path: Path) -> None:
         ("path,label,label\na.png,benign,benign\n", "label heads several columns"),
         ("a.png,benign\nb.png,malignant\n", "expected a header path,label"),
         ("path,benign,malignant\na.png,1,0\nb.png,0,1\n", "columns benign, malignant of 0 and 1, one for each class"),
-        ("path,label\na.png,\nb.png,malignant\n", "1 rows with a blank field: label in row 2"),
+        ("path,label\na.png,\nb.png, \n", "every label is blank"),
+        ("path,label,patient\na.png,,\nb.png,malignant,2\n", "1 rows with a blank field: patient in row 2"),
+        ("path,label,split\na.png,x,\nb.png,,\nc.png,x,val\n", "1 rows with a blank field: split in row 2"),
         ("path,label,patient\na.png,benign,7\nb.png,malignant,\n", "1 rows with a blank field: patient in row 3"),
         ("path,label\na.png,nan\nb.png,malignant\n", "labels that mean a missing value: 'nan' in row 2"),
         (

@@ -101,15 +101,15 @@ def test_cases_and_their_maps_are_shown_and_the_slider_knows_every_image() -> No
     found, shown = everything()
     posterior, labels, chosen = found.predictions.posterior, found.images.labels, shown.cases
     assert found.predictions.novelty
-    assert chosen == choose_cases(posterior, labels, found.predictions.novelty.p_value)
-    assert chosen.novel == [0, 1, 2]
+    assert chosen == choose_cases(posterior, labels, found.predictions.trust)
+    assert chosen.suspicious == {"novelty": [0, 1, 2]}
     confidence = posterior.max(axis=1)
     assert (posterior[chosen.surest].argmax(axis=1) == labels[chosen.surest]).all()
     assert (posterior[chosen.mistaken].argmax(axis=1) != labels[chosen.mistaken]).all()
     assert confidence[chosen.surest[0]] == confidence.max(where=posterior.argmax(axis=1) == labels, initial=0)
     assert confidence[chosen.unsure[0]] == confidence.min()
     page = render(found, shown)
-    mapped = len(chosen.surest + chosen.mistaken + chosen.novel)
+    mapped = len(chosen.surest + chosen.mistaken + chosen.suspicious["novelty"])
     assert page.count("evidence in case-") == mapped
     assert page.count(" as &lt;b&gt;benign&lt;/b&gt;") + page.count(" as malignant") == mapped
     also_unsure = len(set(chosen.unsure) & set(chosen.explained))

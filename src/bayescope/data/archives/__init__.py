@@ -51,6 +51,7 @@ _CBIS_DDSM_TASKS = ("mass-roi", "mass-full", "calc-roi", "calc-full", "both-roi"
 ARCHIVES: dict[str, Reader] = {
     "cbis-ddsm": Reader(_imported("cbis_ddsm", "read_cbis_ddsm"), _CBIS_DDSM_TASKS, "official"),
     "inbreast": Reader(_imported("inbreast", "read_inbreast"), ("1-3/4-6", "1-2/4-6"), "folds"),
+    "mias": Reader(_imported("mias", "read_mias"), ("normal/abnormal", "benign/malignant", "benign/malignant-roi"), "folds"),
     "vindr": Reader(_imported("vindr", "read_vindr"), ("1-3/4-5", "1-2/4-5"), "official"),
 }
 

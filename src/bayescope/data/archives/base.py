@@ -2,8 +2,9 @@
 
 The case table has the columns ``COLUMNS``, one row for each image.  ``path`` is absolute; ``label`` the class name; ``side``
 L or R; ``view`` CC, MLO, ...; ``split`` train, val or test; ``lesion`` what is to be seen, in the archive's words, or None;
-``kind`` full (a whole mammogram) or roi (a lesion cut out); the box, in pixels of the file, is the smallest around all
-findings of the image, NaN where there is none; ``frame`` is the number of a frame in its file, from 0, NaN for a file of one.
+``kind`` full (a whole mammogram) or roi (a lesion cut out).  The box, in pixels of the file, is the smallest around all
+findings of the image, NaN where there is none; of a ``roi`` it is the region still to be cut out of the file.  ``frame`` is
+the number of a frame in its file, from 0, NaN for a file of one.
 """
 
 import re

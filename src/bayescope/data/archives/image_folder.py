@@ -11,7 +11,7 @@ from bayescope.data.archives.base import COLUMNS, Archive, Summary, account
 from bayescope.data.filesystem.class_folders import read_class_folders
 from bayescope.data.filesystem.names import printable
 from bayescope.data.formats import dicom
-from bayescope.data.tables.case_table import SUFFIXES, path_column, read_case_table
+from bayescope.data.tables.case_table import SUFFIXES, path_column
 from bayescope.data.tables.cases import Cases, divide
 from bayescope.errors import DataError, reading
 
@@ -52,8 +52,13 @@ def _cases_of(source: Path, normalise_labels: bool) -> Cases:
         found = read_class_folders(source.resolve(), with_dicom=True)
         return Cases(found.cases, source.resolve().name, files=found.files).spelt_alike(normalise_labels)
     if source.suffix.lower() in SUFFIXES and is_file:
-        table = read_case_table(source, normalise_labels)
-        return Cases(table.cases, source.name, table.notes, table.warnings)
+        cases = Cases.of_table(source, normalise_labels)
+        if cases.unlabelled is not None:
+            raise DataError(
+                f"{source}: {len(cases.unlabelled)} rows with a blank label; expected a class for each image of a cache. "
+                "Fill in or remove them"
+            )
+        return cases
     raise DataError(f"{source}: no such folder or table; expected class folders, or {', '.join(SUFFIXES)}. Check the path")
 
 

@@ -18,6 +18,7 @@ from bayescope.data.formats.frame import Shown
 from bayescope.data.formats.grayscale import read_grayscale
 from bayescope.data.preparation.mammogram import Preparation, Record
 from bayescope.errors import DataError, RunError
+from bayescope.types import Pixels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,16 +46,33 @@ Outcome = Done | Broken
 
 
 def prepare_file(
-    path: Path, preparation: Preparation, box: Sequence[float] | None = None, frame: int | None = None
+    path: Path,
+    preparation: Preparation,
+    box: Sequence[float] | None = None,
+    frame: int | None = None,
+    region: Sequence[float] | None = None,
 ) -> tuple[np.ndarray, Done]:
     """One file prepared ``(size, size)``, and what was done.
 
-    ``box`` is (top, left, bottom, right) in the file's own pixels; ``frame`` counts from 0, where the file has several.
+    ``box`` and ``region``, the part to prepare, are (top, left, bottom, right) in the file's own pixels, ``box`` in those of
+    the region if there is one; ``frame`` counts from 0, where the file has several.  Raises DataError for a region outside.
     """
     read = read_grayscale(path, preparation.window, frame)
-    prepared = preparation.apply(read.pixels, path.name, read.pixel_aspect)
+    pixels = read.pixels if region is None else _cut_out(read.pixels, region, path.name)
+    prepared = preparation.apply(pixels, path.name, read.pixel_aspect)
     moved = None if box is None else tuple(prepared.record.box_to_prepared(box).tolist())
     return prepared.pixels, Done(read.shown, prepared.record, moved)
+
+
+def _cut_out(pixels: Pixels, region: Sequence[float], name: str) -> Pixels:
+    top, left, bottom, right = (round(end) for end in region)
+    height, width = pixels.shape
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+        raise DataError(
+            f"{name}: {height}x{width} pixels; expected rows {top} to {bottom}, columns {left} to {right} inside. Put "
+            "the archive's own file there"
+        )
+    return pixels[top:bottom, left:right]
 
 
 def outcomes_of(
@@ -66,15 +84,14 @@ def outcomes_of(
     """
     boxes = cases[["y_min", "x_min", "y_max", "x_max"]].astype(float)
     frames = cases["frame"].tolist()
-    tasks = iter(
-        (
-            i,
-            cases["path"][i],
-            None if boxes.iloc[i].isna().any() else boxes.iloc[i].tolist(),
-            None if frames[i] != frames[i] or frames[i] is None else int(frames[i]),
-        )
-        for i in waiting
-    )
+    regions = (cases["kind"] == "roi").tolist()
+
+    def describe(i: int) -> tuple[int, str, list[float] | None, int | None, list[float] | None]:
+        box = None if boxes.iloc[i].isna().any() else boxes.iloc[i].tolist()
+        frame = None if frames[i] != frames[i] or frames[i] is None else int(frames[i])
+        return (i, cases["path"][i], None, frame, box) if regions[i] else (i, cases["path"][i], box, frame, None)
+
+    tasks = map(describe, waiting)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, max(1, len(waiting))), mp_context=context) as pool:
         pending: set[Future[tuple[int, Outcome]]] = set()
@@ -96,10 +113,16 @@ def outcomes_of(
 
 
 def _prepare_row(
-    i: int, path: str, box: list[float] | None, frame: int | None, preparation: Preparation, pixels: Path
+    i: int,
+    path: str,
+    box: list[float] | None,
+    frame: int | None,
+    region: list[float] | None,
+    preparation: Preparation,
+    pixels: Path,
 ) -> tuple[int, Outcome]:
     try:
-        image, done = prepare_file(Path(path), preparation, box, frame)
+        image, done = prepare_file(Path(path), preparation, box, frame, region)
     except DataError as error:
         return i, Broken(printable(str(error)))
     except Exception as error:  # one file must not stop the others, whatever its reader meets

@@ -23,9 +23,13 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class CaseTable:
-    """``cases``: a row for each image, text, ``path`` absolute; with ``warnings`` and harmless ``notes``."""
+    """``cases``: a row for each labelled image, text, ``path`` absolute; with ``warnings`` and harmless ``notes``.
+
+    ``unlabelled``: the rows whose label is blank, with the same columns.
+    """
 
     cases: pd.DataFrame
+    unlabelled: pd.DataFrame
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -34,7 +38,8 @@ def read_case_table(path: Path, normalise_labels: bool = False) -> CaseTable:
     """A CSV (comma), TSV (tab) or Parquet table in UTF-8; paths are relative to its folder.
 
     ``normalise_labels``: labels and patients that differ in spelling only are taken for the same.  An optional column that is
-    wholly blank counts as absent.  Raises DataError naming columns and rows if the table cannot be used as it is.
+    wholly blank counts as absent.  Rows with a blank label, which may also have a blank split, are for training without
+    labels.  Raises DataError naming columns and rows if the table cannot be used as it is.
     """
     path = path.absolute()
     table, rows = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
@@ -44,15 +49,19 @@ def read_case_table(path: Path, normalise_labels: bool = False) -> CaseTable:
     table, notes = _without_blank_columns(path, table, rows)
     for column, what in (("label", "classes"), ("patient", "patients")):
         if column in table.columns:
-            warnings += check_words(path, column, table[column].tolist(), rows)
-            values, note = unify(table[column].tolist(), what, str(path), normalise_labels, rows)
-            table, notes = table.assign(**{column: values}), [*notes, *filter(None, [note])]
+            given = table[column] != ""
+            values, where = table[column][given].tolist(), [row for row, there in zip(rows, given, strict=True) if there]
+            warnings += check_words(path, column, values, where)
+            values, note = unify(values, what, str(path), normalise_labels, where)
+            table.loc[given, column], notes = values, [*notes, *filter(None, [note])]
     if "frame" in table.columns:
         check_frames(path, table["frame"].tolist(), rows)
     located = [_located(path, text, row) for text, row in zip(table["path"], rows, strict=True)]
     table = table.assign(path=path_column(located, table.index))
     _check_repeats(path, table, rows)
-    return CaseTable(table.reset_index(drop=True), tuple(warnings), tuple(notes))
+    labelled = table["label"] != ""
+    cases, unlabelled = (table[chosen].reset_index(drop=True) for chosen in (labelled, ~labelled))
+    return CaseTable(cases, unlabelled, tuple(warnings), tuple(notes))
 
 
 def read_path_table(path: Path) -> pd.DataFrame:
@@ -166,11 +175,14 @@ def _as_text(path: Path, column: pd.Series) -> list[str]:
 
 def _without_blank_columns(path: Path, table: pd.DataFrame, rows: Sequence[int]) -> tuple[pd.DataFrame, list[str]]:
     blank = table == ""
+    if blank["label"].all():
+        raise DataError(f"{path}: every label is blank; expected the class of some images at least. Fill in the column")
     empty = [name for name in OPTIONAL if name in table.columns and blank[name].all()]
     table, blank = table.drop(columns=empty), blank.drop(columns=empty)
-    partly = {
-        name: [rows[i] for i in blank.index[blank[name]]] for name in table.columns if name != "frame" and blank[name].any()
-    }
+    if "split" in blank.columns:
+        blank["split"] &= ~blank["label"]
+    needed = [name for name in table.columns if name not in ("label", "frame")]
+    partly = {name: [rows[i] for i in blank.index[blank[name]]] for name in needed if blank[name].any()}
     if partly:
         n_rows = len({row for found in partly.values() for row in found})
         described = "; ".join(f"{name} in {describe_rows(found)}" for name, found in partly.items())

@@ -19,7 +19,7 @@ from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.image_files import read_images
 from bayescope.data.filesystem.names import printable
 from bayescope.data.labelled import SPLITS, LabelledImages, split_of
-from bayescope.data.tables.case_table import check_files
+from bayescope.data.tables.case_table import check_files, read_case_table
 from bayescope.data.tables.class_names import sort_class_names
 from bayescope.data.tables.spelling import unify
 from bayescope.errors import DataError
@@ -31,13 +31,24 @@ Callback = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Cases:
-    """The ``table`` of the cases of ``source``, and what else is known of them."""
+    """The ``table`` of the cases of ``source``, and what else is known of them.
+
+    ``unlabelled``: rows of images without labels, None if there are none.
+    """
 
     table: pd.DataFrame
     source: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     files: FileSummary = field(default_factory=FileSummary)
+    unlabelled: pd.DataFrame | None = None
+
+    @classmethod
+    def of_table(cls, path: Path, normalise_labels: bool) -> "Cases":
+        """The cases of a table.  Raises DataError as of :func:`bayescope.data.tables.case_table.read_case_table`."""
+        found = read_case_table(path, normalise_labels)
+        blank = None if found.unlabelled.empty else found.unlabelled
+        return cls(found.cases, path.name, found.notes, found.warnings, unlabelled=blank)
 
     def spelt_alike(self, normalise: bool) -> "Cases":
         """The same with classes that differ in spelling only unified, or refused by DataError unless ``normalise``."""

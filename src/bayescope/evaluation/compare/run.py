@@ -179,6 +179,8 @@ def _key(data: Dataset, config: Config, cell: Cell) -> str:
     settings: Any = config.model_dump(exclude={"seed"}) if cell.method == BAYESCOPE else asdict(_recipe(config))
     groups = data.train.groups if cell.fraction < 1 else None
     about = [data.fingerprint, settings, asdict(cell), config.device, groups]
+    if data.unlabelled is not None and cell.method == BAYESCOPE:
+        about.append(data.unlabelled.fingerprint())
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 

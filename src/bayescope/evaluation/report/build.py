@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from bayescope.data.labelled import whole
-from bayescope.errors import RunError
 from bayescope.evaluation.demo import ideal_observer, redraw
 from bayescope.evaluation.evaluate import Evaluation, check_class, evaluate_chosen
 from bayescope.evaluation.progress import Progress, counting, no_progress
@@ -17,7 +16,7 @@ from bayescope.evaluation.report.sections import SECTIONS, Section
 from bayescope.evaluation.selection import ChosenImages, choose_images, unseen_images
 from bayescope.inference.predictions import ClassPrior
 from bayescope.runs.files import METRICS, read_lines, write_text
-from bayescope.runs.folder import read_manifest, read_record
+from bayescope.runs.folder import read_manifest, read_record, training_data
 from bayescope.runs.model_file import load_model
 from bayescope.types import Floats
 
@@ -90,9 +89,9 @@ def write_report(
     if drawn:
         chosen = choose_images(whole(drawn), read_record(run), split)
     else:
-        source, read = data or _training_data(run), counting(progress, "reading images")
+        source, read = data or training_data(run), counting(progress, "reading images")
         chosen = unseen_images(model, run, source, split, read, normalise_labels)
-    found = evaluate_chosen(model, chosen, class_prior, positive=positive, warned=warned, progress=progress, test_novelty=True)
+    found = evaluate_chosen(model, chosen, class_prior, positive=positive, warned=warned, progress=progress, trust_tests=True)
     reference = ideal_observer(chosen.images) if drawn else None
     write_text(target, report_page(run, found, chosen, reference, progress, sections))
     return found
@@ -114,8 +113,7 @@ def report_page(
     sampled = progress("sampling", len(model.class_names))
     samples = model.sample(_SAMPLES)
     sampled(len(model.class_names))
-    p_value = None if predictions.novelty is None else predictions.novelty.p_value
-    cases = choose_cases(predictions.posterior, images.labels, p_value)
+    cases = choose_cases(predictions.posterior, images.labels, predictions.trust)
     explained = progress("explaining", len(cases.explained))
     decided = model.decide(predictions)
     context = Context(
@@ -130,15 +128,6 @@ def report_page(
         explained=explain_images(model, images, predictions.class_prior, cases.explained, explained),
     )
     return render(found, context, sections)
-
-
-def _training_data(run: Path) -> Path:
-    """Where the data that the run was trained on lie.  Raises RunError if it does not say so."""
-    manifest = read_manifest(run)
-    if "path" not in manifest:
-        source = manifest.get("source", "of unknown source")
-        raise RunError(f"{run}: does not say where its data ({source}) lie; expected a run of `bayescope train`. Give --data")
-    return Path(manifest["path"])
 
 
 def _trained_on(run: Path) -> str:

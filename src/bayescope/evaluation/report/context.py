@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,19 @@ from numpy.typing import NDArray
 
 from bayescope.evaluation.report.explained import Explained
 from bayescope.evaluation.selection import ChosenImages
+from bayescope.inference.trust import TrustResult
 from bayescope.metrics.bootstrap import Estimate
 from bayescope.metrics.classification import measure
 from bayescope.types import Floats, Labels
 
-NOVEL = 0.05
-
 
 @dataclass(frozen=True)
 class Cases:
-    """Indices of images worth a look, each list in falling order of that worth."""
+    """Indices of images worth a look, each list in falling order of that worth; ``suspicious``: by trust test."""
 
     surest: list[int]
     mistaken: list[int]
-    novel: list[int]
+    suspicious: Mapping[str, list[int]]
     unsure: list[int]
 
     @property
@@ -34,7 +34,7 @@ class Cases:
     @property
     def explained(self) -> list[int]:
         """Those shown with a map, each once."""
-        return list(dict.fromkeys(self.surest + self.mistaken + self.novel))
+        return list(dict.fromkeys(chain(self.surest, self.mistaken, *self.suspicious.values())))
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,13 @@ class Context:
         return {name: measure(posterior, images.labels, images.groups) for name, posterior in self.reference.items()}
 
 
-def choose_cases(posterior: Floats, labels: Labels, p_value: Floats | None, most: int = 8) -> Cases:
-    """From posteriors ``(n, classes)``, labels ``(n,)`` and p-values of novelty ``(n,)``; novel: a p-value of at most 0.05."""
+def choose_cases(posterior: Floats, labels: Labels, trust: Mapping[str, TrustResult], most: int = 8) -> Cases:
+    """From posteriors ``(n, classes)``, labels ``(n,)`` and the results of the trust tests."""
     hit = posterior.argmax(axis=1) == labels
     falling = posterior.max(axis=1).argsort(kind="stable")[::-1]
-    odd = np.empty(0, dtype=int) if p_value is None else p_value.argsort(kind="stable")
     return Cases(
         falling[hit[falling]][:most].tolist(),
         falling[~hit[falling]][:most].tolist(),
-        [int(i) for i in odd[:most] if p_value is not None and p_value[i] <= NOVEL],
+        {name: result.suspicious(most) for name, result in trust.items()},
         falling[::-1][:most].tolist(),
     )

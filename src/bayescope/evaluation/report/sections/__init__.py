@@ -48,7 +48,7 @@ SECTIONS: tuple[Section, ...] = (
     cases.explanation,
     cases.surest,
     cases.mistaken,
-    cases.novel,
+    cases.suspicious,
     cases.unsure,
     samples.section,
     training.section,

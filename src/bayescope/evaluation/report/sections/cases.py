@@ -1,4 +1,4 @@
-"""Galleries of selected images: most certain, most certain errors, least like the training images, least certain."""
+"""Galleries of selected images: most certain, most certain errors, suspicious to a trust test, least certain."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from bayescope.evaluation.report.context import Context
 from bayescope.evaluation.report.figures import picture
 from bayescope.evaluation.report.html import fragment
 from bayescope.evaluation.report.overlay import tinted
+from bayescope.inference.trust_tests import TRUST_TESTS
 
 _EXPLANATION = """
 <section><h2>Where the evidence lies</h2>
@@ -25,7 +26,7 @@ _GALLERY = """
 <b class="{{ '' if case.right else 'wrong' }}">{{ case.called }} {{ (100 * case.probability) | fixed(1) }} %</b><br>
 truly {{ case.truth }}<br>LLR {{ "%+.2f" | format(case.ratio) }} ± {{ case.error | fixed(2) }} nats
 {%- if case.set %}<br>set: {{ case.set }}{% endif %}
-{%- if case.p_value is not none %}<br>novelty p = {{ "%.2g" | format(case.p_value) }}{% endif %}
+{%- for caption in case.captions %}<br>{{ caption }}{% endfor %}
 <br><small>{{ case.name }}</small></div>
 {%- endfor %}</div>{% endif %}</section>
 """
@@ -48,11 +49,14 @@ def mistaken(found: Evaluation, context: Context) -> str:
     return _gallery("Surest mistakes", cases, bool(context.explained), "No image was misclassified.")
 
 
-def novel(found: Evaluation, context: Context) -> str:
-    """Images with small p-values of novelty."""
-    otherwise = "Not tested." if found.predictions.novelty is None else "No image has a p-value of 0.05 or less."
-    cases = _cases(found, context, context.cases.novel)
-    return _gallery("Least like the training images", cases, bool(context.explained), otherwise)
+def suspicious(found: Evaluation, context: Context) -> str:
+    """Images suspicious to the trust tests, a gallery for each."""
+    galleries, chosen = [], context.cases.suspicious
+    for name, test in TRUST_TESTS.items():
+        otherwise = test.wording.none_suspicious if name in chosen else "Not tested."
+        cases = _cases(found, context, chosen.get(name, []))
+        galleries.append(_gallery(test.wording.gallery, cases, bool(context.explained), otherwise))
+    return "".join(galleries)
 
 
 def unsure(found: Evaluation, context: Context) -> str:
@@ -76,7 +80,7 @@ def _case(found: Evaluation, context: Context, i: int) -> dict[str, Any]:
         "picture": picture(shown),
         "map": "",
         "set": context.sets[i] if context.sets else "",
-        "p_value": None if predictions.novelty is None else predictions.novelty.p_value[i],
+        "captions": [finding.caption for finding in predictions.findings(i).values()],
         "name": found.images.names[i],
         "truth": names[label],
         "called": names[called],

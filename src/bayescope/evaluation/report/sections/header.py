@@ -19,7 +19,7 @@ _TEMPLATE = """
 
 def section(found: Evaluation, context: Context) -> str:
     """What was evaluated on which images, and what to know before trusting the numbers."""
-    chosen, calibration = context.chosen, found.model.calibration
+    chosen = context.chosen
     return fragment(
         _TEMPLATE,
         title=context.title,
@@ -28,7 +28,7 @@ def section(found: Evaluation, context: Context) -> str:
         source=chosen.data.source,
         counts=", ".join(f"{n} {name}" for name, n in found.class_counts.items()),
         passes=f"{found.predictions.mean_passes:.3g}",
-        rests_on=rests_on(found.model) if calibration.calibrated else "",
+        rests_on=rests_on(found.calibration_images) if found.calibrated else "",
         prevalence=found.prevalence,
-        warnings=[*chosen.warnings, *filter(None, [calibration.warning])],
+        warnings=[*chosen.warnings, *found.calibration_warnings],
     )
