@@ -62,27 +62,29 @@ def train(run: Path, data: Dataset, steps: int = _STEPS) -> None:
     fit_run(data, config.model_copy(update={"evidence": evidence}), run)
 
 
-def bare_rate(run: Path, pixels: Pixels, seconds: float) -> float:
-    """Images per second that the model classifies in this process."""
+def bare_rate(run: Path, pixels: Pixels, seconds: float) -> tuple[float, float]:
+    """Images per second that the model classifies in this process, and milliseconds of processor time for each."""
     model, done = load_model(run), 0
     model.classify(pixels[:_BATCH], trust_tests=True)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
         start = done % (len(pixels) - _BATCH + 1)
         model.classify(pixels[start : start + _BATCH], trust_tests=True)
         done += _BATCH
-    return done / (time.perf_counter() - began)
+    return done / (time.perf_counter() - began), (time.process_time() - used) / done * 1000
 
 
-def bare_rate_apart(run: Path, pixels: Path, seconds: float) -> float:
+def bare_rate_apart(run: Path, pixels: Path, seconds: float) -> tuple[float, float]:
     """The same in a process that does nothing else."""
     code = f"""
 import numpy as np
 from pathlib import Path
 from benchmarks.serve import bare_rate
-print(bare_rate(Path({str(run)!r}), np.load({str(pixels)!r}), {seconds}))
+print(*bare_rate(Path({str(run)!r}), np.load({str(pixels)!r}), {seconds}))
 """
-    return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    rate, milliseconds = map(float, told.split())
+    return rate, milliseconds
 
 
 @contextmanager
@@ -108,16 +110,15 @@ def _get(url: str) -> str | None:
         return None
 
 
+def figures(url: str) -> dict[str, float]:
+    """What the service measures of itself, by name."""
+    lines = (_get(f"{url}/metrics") or "").splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
 def resident_mib(url: str) -> float:
     """Memory of the service."""
-    lines = (_get(f"{url}/metrics") or "").splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith("process_resident_memory_bytes ")) / 2**20
-
-
-def images_per_batch(url: str) -> tuple[float, float]:
-    """Images and batches scored so far."""
-    lines = dict(line.rsplit(" ", 1) for line in (_get(f"{url}/metrics") or "").splitlines() if not line.startswith("#"))
-    return float(lines["bayescope_batch_images_sum"]), float(lines["bayescope_batch_images_count"])
+    return figures(url)["process_resident_memory_bytes"] / 2**20
 
 
 def request(url: str, picture: bytes) -> bytes:
@@ -180,7 +181,8 @@ def measure(run: Path, pixels: Pixels, seconds: float, requests: int, folder: Pa
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[1],
-        "bare_images_per_second": bare,
+        "bare_images_per_second": [rate for rate, _ in bare],
+        "bare_ms_per_image": [milliseconds for _, milliseconds in bare],
         "clients": clients,
         "memory_mib": memory,
     }
@@ -188,10 +190,14 @@ def measure(run: Path, pixels: Pixels, seconds: float, requests: int, folder: Pa
 
 def at_load(url: str, bodies: list[bytes], clients: int, seconds: float) -> dict[str, Any]:
     """What so many clients see, and how many images the service scored at once."""
-    found, before, began = Load(), images_per_batch(url), time.perf_counter()
+    found, before, began = Load(), figures(url), time.perf_counter()
     asyncio.run(found.run(url, bodies, clients, began + seconds))
-    wall, after = time.perf_counter() - began, images_per_batch(url)
-    return {**found.to_dict(wall), "images_per_batch": (after[0] - before[0]) / (after[1] - before[1])}
+    wall, after = time.perf_counter() - began, figures(url)
+    images, batches, cpu = (
+        after[name] - before[name]
+        for name in ("bayescope_batch_images_sum", "bayescope_batch_images_count", "process_cpu_seconds_total")
+    )
+    return {**found.to_dict(wall), "images_per_batch": images / batches, "ms_per_image": cpu / images * 1000}
 
 
 def png(image: Pixels) -> bytes:

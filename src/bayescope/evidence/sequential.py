@@ -53,7 +53,20 @@ class SequentialEvidence:
 
     @classmethod
     def of(cls, plan: Plan, trace: Trace) -> Self:
-        """What was drawn by ``plan``."""
+        """Evidence of what was drawn.
+
+        Parameters
+        ----------
+        plan : Plan
+            The order of network passes.
+        trace : Trace
+            What was drawn.
+
+        Returns
+        -------
+        SequentialEvidence
+            Evidence so far.
+        """
         return cls(plan, trace.gaussian, trace.values(plan), trace.innovations, trace.draws)
 
     @classmethod
