@@ -14,7 +14,7 @@ SERVE = "service.serve:serve"
 NOT_FOLLOWED.update(
     {
         ("service.__init__", ""): "needs an installation without FastAPI",
-        ("service.service:_reported", "{}"): "another error, with the name that the file was sent under",
+        ("service.service:_with_source", "{}"): "another error, with the name that the file was sent under",
         ("service.uploads:read", "{}"): "another error, with the name that the file was sent under",
         ("service.dicomweb:retrieve", ""): "tests/service/test_dicomweb.py, with an archive",
     }

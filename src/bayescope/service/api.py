@@ -1,6 +1,6 @@
 """The HTTP interface: paths, parameters and answers."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from importlib.resources import files
@@ -8,35 +8,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, UploadFile
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import Json
 from sse_starlette import EventSourceResponse
-from starlette.exceptions import HTTPException
 
 from bayescope import __version__
-from bayescope.errors import BayescopeError, ConfigError
+from bayescope.errors import ConfigError
 from bayescope.inference.read import Frames
 from bayescope.json_values import finite
 from bayescope.service.access import Access
-from bayescope.service.scheduler import Busy, Closed, Scoring
-from bayescope.service.schemas import Classification, ExplanationRecord, ModelCard, Problem, State
+from bayescope.service.refusals import ANSWERS, PROBLEMS
+from bayescope.service.scheduler import Scoring
+from bayescope.service.schemas import Classification, ExplanationRecord, ModelCard, State
 from bayescope.service.service import ExplanationRequest, Service
 from bayescope.service.settings import ServiceSettings
 from bayescope.service.uploads import Upload
 
-_RETRY_AFTER = 1
 _UID = r"^[0-9]([0-9.]{0,62}[0-9])?$"
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The body cannot be parsed."},
-    401: {"model": Problem, "description": "No valid token."},
-    403: {"model": Problem, "description": "From the page of another site."},
-    413: {"model": Problem, "description": "The body is too large."},
-    422: {"model": Problem, "description": "The request cannot be done as it is."},
-    503: {"model": Problem, "description": "Too many images are waiting; try again after Retry-After seconds."},
-}
-
 router = APIRouter()
 
 Prevalence = Annotated[
@@ -113,7 +102,7 @@ How = Annotated[Scoring, Depends(scoring_of)]
 What = Annotated[ExplanationRequest, Depends(explanation_of)]
 
 
-@router.post("/v1/classify", response_model=Classification, responses=_PROBLEMS, tags=["scoring"])
+@router.post("/v1/classify", response_model=Classification, responses=PROBLEMS, tags=["scoring"])
 async def classify(service: Server, uploads: Uploads, scoring: How, frame: Frame = None, resize: Resize = False) -> Response:
     """Classify images: the records that ``bayescope classify --json`` prints."""
     records = await service.classify(uploads, scoring, _frame(frame), resize)
@@ -123,7 +112,7 @@ async def classify(service: Server, uploads: Uploads, scoring: How, frame: Frame
 @router.post(
     "/v1/classify/events",
     response_class=EventSourceResponse,
-    responses=_PROBLEMS | {200: {"description": "Server-sent events: image, progress, record, error, done."}},
+    responses=PROBLEMS | {200: {"description": "Server-sent events: image, progress, record, error, done."}},
     tags=["scoring"],
 )
 async def classify_events(
@@ -133,7 +122,7 @@ async def classify_events(
     return EventSourceResponse(await service.classify_events(uploads, scoring, _frame(frame), resize))
 
 
-@router.post("/v1/explain", response_model=ExplanationRecord, responses=_PROBLEMS, tags=["scoring"])
+@router.post("/v1/explain", response_model=ExplanationRecord, responses=PROBLEMS, tags=["scoring"])
 async def explain(service: Server, uploads: Uploads, asked: What) -> Response:
     """Where the evidence of one image lies: a map that adds up to its log-likelihood ratio."""
     return _json({"model": service.fingerprint, **await service.explain(uploads, asked)})
@@ -142,7 +131,7 @@ async def explain(service: Server, uploads: Uploads, asked: What) -> Response:
 @router.post(
     "/v1/explain/{picture}.png",
     response_class=Response,
-    responses=_PROBLEMS | {200: {"content": {"image/png": {}}, "description": "The drawing."}},
+    responses=PROBLEMS | {200: {"content": {"image/png": {}}, "description": "The drawing."}},
     tags=["scoring"],
 )
 async def explain_picture(service: Server, picture: Picture, uploads: Uploads, asked: What) -> Response:
@@ -153,7 +142,7 @@ async def explain_picture(service: Server, picture: Picture, uploads: Uploads, a
 @router.post(
     "/v1/report",
     response_class=Response,
-    responses=_PROBLEMS | {200: {"content": {"application/dicom": {}}, "description": "The report."}},
+    responses=PROBLEMS | {200: {"content": {"application/dicom": {}}, "description": "The report."}},
     tags=["scoring"],
 )
 async def report(service: Server, uploads: Uploads, scoring: How, frame: Frame = None) -> Response:
@@ -161,7 +150,7 @@ async def report(service: Server, uploads: Uploads, scoring: How, frame: Frame =
     return Response(await service.report(uploads, scoring, _frame(frame)), media_type="application/dicom")
 
 
-@router.get("/v1/model", response_model=ModelCard, responses={401: _PROBLEMS[401]}, tags=["model"])
+@router.get("/v1/model", response_model=ModelCard, responses={401: PROBLEMS[401]}, tags=["model"])
 async def model(service: Server) -> Response:
     """The model card: data, measures, calibration and limits."""
     return _json(service.card)
@@ -181,7 +170,7 @@ async def readyz(service: Server) -> Response:
 
 
 @router.get(
-    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, 401: _PROBLEMS[401]}, tags=["state"]
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, 401: PROBLEMS[401]}, tags=["state"]
 )
 async def metrics(service: Server) -> Response:
     """Measurements for Prometheus."""
@@ -230,7 +219,7 @@ def create_app(run: Path, settings: ServiceSettings, device: str = "auto") -> Fa
     )
     app.state.service = service
     app.add_middleware(Access, settings=settings, metrics=service.metrics)
-    for kind, answer in _ANSWERS.items():
+    for kind, answer in ANSWERS.items():
         app.add_exception_handler(kind, answer)
     app.include_router(router)
     app.mount("/", StaticFiles(directory=str(files("bayescope.service") / "page"), html=True))
@@ -243,32 +232,3 @@ def _frame(text: str | None) -> Frames:
 
 def _json(content: dict[str, Any]) -> JSONResponse:
     return JSONResponse(finite(content))
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 422)
-
-
-async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    found = "; ".join(f"{'.'.join(map(str, part['loc'][1:])) or 'body'}: {part['msg']}" for part in error.errors())
-    return JSONResponse({"error": f"{found}. See /openapi.json for what is expected"}, 422)
-
-
-async def _busy(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"{error}. Try again later"}, 503, {"Retry-After": str(_RETRY_AFTER)})
-
-
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
-
-
-_ANSWERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-    BayescopeError: _refused,
-    RequestValidationError: _invalid,
-    Busy: _busy,
-    Closed: _busy,
-    HTTPException: _http,
-}
-"""How errors are answered, by their kind."""

@@ -34,7 +34,17 @@ class Closed(Exception):
 
 @dataclass(frozen=True)
 class Scoring:
-    """How images are scored: the arguments of :meth:`LikelihoodModel.classify`; only images of equal ones share a batch."""
+    """How an image is scored; only images with equal settings share a batch.
+
+    Parameters
+    ----------
+    class_prior : tuple of float, optional
+        Probability of each class (default: the model's own).
+    disagreement_rate : float, optional
+        Share of predictions that may differ from the full evaluation's (default: as configured).
+    max_passes : int, optional
+        Largest number of network passes per image (default: as configured).
+    """
 
     class_prior: tuple[float, ...] | None = None
     disagreement_rate: float | None = None

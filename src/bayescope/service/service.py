@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from pydicom.dataset import Dataset
 from starlette.concurrency import run_in_threadpool
 
 from bayescope.dicom import ModelIdentity, class_codes, measurement_report, read_source, to_bytes
@@ -165,16 +166,8 @@ class Service:
 
     async def report(self, uploads: Sequence[Upload], scoring: Scoring, frame: Frames) -> bytes:
         """The prediction of one DICOM image as a structured report."""
-        with private_copies(uploads) as copies:
-            image = await run_in_threadpool(self._only_image, copies, frame, False)
-            (record,) = await self._scored([_job(image, scoring)])
-            return await run_in_threadpool(self._reported, image, record)
-
-    def _reported(self, image: ReadImage, record: Record) -> bytes:
-        try:
-            source = read_source(image.copy.path)
-        except DataError as error:
-            raise DataError(image.copy.named(str(error))) from None
+        image, source = await run_in_threadpool(self._with_source, uploads, frame)
+        (record,) = await self._scored([_job(image, scoring)])
         return to_bytes(measurement_report(source, record, self._identity, self._codes, image.frame))
 
     async def _scored(self, jobs: list[ImageJob]) -> list[Record]:
@@ -191,8 +184,7 @@ class Service:
         asked: ExplanationRequest,
         describe: Callable[[LikelihoodModel, Explanation, ReadImage], Found],
     ) -> Found:
-        with private_copies(uploads) as copies:
-            image = await run_in_threadpool(self._only_image, copies, asked.frame, asked.resize)
+        image = await run_in_threadpool(self._read_one, uploads, asked.frame, asked.resize)
 
         def work(model: LikelihoodModel) -> Found:
             found = explain(model, image.pixels, asked.class_prior, asked.against, asked.counterfactual_sigma)
@@ -219,6 +211,19 @@ class Service:
                     )
         self.metrics.count_unreadable(len(read.failed))
         return read
+
+    def _read_one(self, uploads: Sequence[Upload], frame: Frames, resize: bool) -> ReadImage:
+        with private_copies(uploads) as copies:
+            return self._only_image(copies, frame, resize)
+
+    def _with_source(self, uploads: Sequence[Upload], frame: Frames) -> tuple[ReadImage, Dataset]:
+        """The one image, and the header of its DICOM file.  Raises DataError if it is none."""
+        with private_copies(uploads) as copies:
+            image = self._only_image(copies, frame, False)
+            try:
+                return image, read_source(image.copy.path)
+            except DataError as error:
+                raise DataError(image.copy.named(str(error))) from None
 
     def _only_image(self, copies: Sequence[Copy], frame: Frames, resize: bool) -> ReadImage:
         """Raises DataError unless there is one image, and it can be read."""

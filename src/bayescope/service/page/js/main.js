@@ -23,8 +23,7 @@ const list = new List(get("rows"), { open: openRow });
 
 function openRow(row) {
   list.select(row, false);
-  viewer.open(row);
-  viewer.answer(list.view.prevalence);
+  viewer.open(row, list.view.prevalence);
   get("viewer-title").focus({ preventScroll: false });
 }
 

@@ -22,15 +22,16 @@ export class Viewer {
     return !get("viewer-panel").hidden;
   }
 
-  async open(row) {
+  async open(row, prevalence = this.prevalence) {
     this.row = row;
+    this.answer(prevalence);
     get("viewer-panel").hidden = false;
     document.body.classList.add("viewing");
     get("viewer-title").textContent = row.name.split("/").pop();
     get("viewer-notes").textContent = "Scoring the image in full …";
     const wanted = get("show-counterfactual").checked;
     try {
-      if (!row.explanation || (wanted && !row.explanation.counterfactual)) {
+      if (!this.#isCurrent(row.explanation, wanted)) {
         get("panes").setAttribute("aria-busy", "true");
         row.explanation = prepared(await this.fetchExplanation(row, wanted));
       }
@@ -43,6 +44,13 @@ export class Viewer {
     if (this.row === row) this.#show(row.explanation, wanted);
   }
 
+  /** With several classes, the map against the rest depends on the prevalence. */
+  #isCurrent(explanation, withCounterfactual) {
+    const names = Object.keys(this.prevalence);
+    return explanation && (explanation.counterfactual || !withCounterfactual)
+      && (names.length === 2 || names.every((name) => Math.abs(explanation.record.prevalence[name] - this.prevalence[name]) < 1e-9));
+  }
+
   close() {
     get("viewer-panel").hidden = true;
     document.body.classList.remove("viewing");
@@ -52,6 +60,7 @@ export class Viewer {
 
   /** The answer at another prevalence, above the image. */
   answer(prevalence) {
+    this.prevalence = prevalence;
     if (!this.row?.record) return;
     const found = atPrevalence(this.row.record, prevalence);
     const name = found.class;
