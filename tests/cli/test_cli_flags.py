@@ -51,7 +51,7 @@ EXPLAIN = "inference.explain:explain"
 COMPARE = "evaluation.compare.folds:compare_folds"
 FLOW = "inference.likelihood:exact_likelihood"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
-SAMPLE = "inference.model:LikelihoodModel.sample"
+SAMPLE = "inference.trained:TrainedModel.sample"
 
 
 @dataclass(frozen=True)

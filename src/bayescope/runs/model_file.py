@@ -106,8 +106,8 @@ def _model(config: Config, tensors: dict[str, Tensor], about: dict[str, Any]) ->
         tuple(about["class_names"]),
         np.array(about["class_prior"]),
         PostHoc.from_dict(about["post_hoc"]),
-        Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
-        about.get("sizing"),
+        preparation=Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
+        sizing=about.get("sizing"),
     )
 
 
