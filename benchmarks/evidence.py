@@ -23,9 +23,10 @@ from bayescope.data.load import load_dataset
 from bayescope.diffusion.divergence import Hutchinson, gaussian_probes
 from bayescope.diffusion.ode import DormandPrince
 from bayescope.diffusion.schedules import VP
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
+from bayescope.evidence.denoising import LevelEvidence, level_evidence
 from bayescope.evidence.flow import TerminalGaussian, flow_log_likelihood
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from bayescope.inference.estimators import ESTIMATORS as PACKAGED
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model

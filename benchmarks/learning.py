@@ -28,8 +28,9 @@ from bayescope.data.load import load_dataset
 from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.device import open_fabric
 from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_network
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
+from bayescope.evidence.denoising import LevelEvidence, level_evidence
 from bayescope.evidence.level_weights import fit_level_weights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from bayescope.metrics.classification import accuracy
 from bayescope.metrics.delong import auc
 from bayescope.training.augmentation import LIGHT, Augment, Compose, Intensity

@@ -25,7 +25,8 @@ from scipy.special import expit, logit, softmax
 from scipy.stats import binomtest
 
 from bayescope.data.dataset import ImageSet
-from bayescope.evidence.denoising import draw_noise, level_evidence
+from bayescope.evidence.denoising import level_evidence
+from bayescope.evidence.noise import draw_noise
 from bayescope.inference.abstention import risk_coverage
 from bayescope.inference.decisions import Decision, fit_decisions
 from bayescope.inference.explain import counterfactual

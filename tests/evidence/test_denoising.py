@@ -10,8 +10,10 @@ from bayescope.diffusion.denoiser import LevelDenoiser
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
-from bayescope.evidence.denoising import draw_noise, level_evidence, rows_per_batch
+from bayescope.evidence.denoising import level_evidence
+from bayescope.evidence.denoising_errors import rows_per_batch
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from bayescope.types import Floats
 
 SHAPE = (1, 5, 7)

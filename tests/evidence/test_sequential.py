@@ -12,8 +12,9 @@ from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
 from bayescope.evidence import plan_fit
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, gaussian_evidence, level_evidence
+from bayescope.evidence.denoising import LevelEvidence, gaussian_evidence, level_evidence
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.plan_fit import fit_level_statistics
 from bayescope.evidence.sequential import SequentialEvidence, score_sequentially

@@ -24,7 +24,8 @@ from scipy.stats import t as student
 
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, lookup
-from bayescope.evidence.denoising import LevelEvidence, independent, variance_of_mean
+from bayescope.evidence.denoising import LevelEvidence
+from bayescope.evidence.noise import independent, variance_of_mean
 from bayescope.types import Floats, Labels
 
 _HELD = 0.95

@@ -11,7 +11,8 @@ from torch import Tensor
 from bayescope.calibration import Calibration
 from bayescope.calibration.base import no_error
 from bayescope.errors import ConfigError
-from bayescope.evidence.denoising import LevelEvidence, first_noise_evidence, rows_per_batch
+from bayescope.evidence.denoising import LevelEvidence, first_noise_evidence
+from bayescope.evidence.denoising_errors import rows_per_batch
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import check_stopping_settings, score_sequentially

@@ -16,7 +16,8 @@ from bayescope.data.preparation.mammogram import Preparation
 from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.sampling import sample
 from bayescope.diffusion.schedules import log_spaced
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
+from bayescope.evidence.denoising import LevelEvidence, level_evidence
+from bayescope.evidence.noise import draw_noise
 from bayescope.inference.model_units import in_parts, to_model_units
 from bayescope.types import Floats, Pixels
 
