@@ -138,7 +138,7 @@ def remedy(site: str, says: str) -> Callable[[Follow], Follow]:
 # --- Run folders -------------------------------------------------------------------------------------------------------------
 
 
-@remedy("runs.files:load_tensors", "cannot be read")
+@remedy("runs.files:_opened", "cannot be read")
 def model_damaged(p: Place) -> None:
     whole = (p.run / MODEL).read_bytes()
     (p.run / MODEL).write_bytes(whole[:100])
@@ -149,7 +149,7 @@ def model_damaged(p: Place) -> None:
     p.works("evaluate", p.run, p.npz)
 
 
-@remedy("runs.model_file:load_model", "expected a run folder written by")
+@remedy("runs.model_file:_check_trained", "expected a run folder written by")
 def model_missing(p: Place) -> None:
     p.works(*p.train())
     (p.out / MODEL).unlink()
@@ -158,7 +158,7 @@ def model_missing(p: Place) -> None:
     p.works("evaluate", p.out, p.npz)
 
 
-@remedy("runs.model_file:load_model", "not written by Bayescope")
+@remedy("runs.model_file:_about", "not written by Bayescope")
 def model_of_another(p: Place) -> None:
     save_tensors(p.run / MODEL, load_tensors(p.run / MODEL)[0])
     p.refused("evaluate", p.run, p.npz)
@@ -166,7 +166,7 @@ def model_of_another(p: Place) -> None:
     p.works("evaluate", p.run, p.npz)
 
 
-@remedy("runs.model_file:load_model", "does not fit")
+@remedy("runs.model_file:_consistent", "does not fit")
 def config_of_another(p: Place) -> None:
     own = (p.run / CONFIG).read_bytes()
     (p.run / CONFIG).write_text(dump_toml(parse_config({"net": {"widths": [16, 16]}})))

@@ -88,7 +88,7 @@ def test_save_and_load_give_the_same_answers(fitted: ScoreClassifier, tmp_path: 
     loaded = ScoreClassifier.load(tmp_path / "run")
     np.testing.assert_array_equal(loaded.predict_proba(x), fitted.predict_proba(x))
     assert loaded.predict(x).tolist() == fitted.predict(x).tolist()
-    with pytest.raises(RunError, match="holds no model"):
+    with pytest.raises(RunError, match="has no model"):
         ScoreClassifier.load(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="device 'abacus'"):
         ScoreClassifier.load(tmp_path / "run", device="abacus")

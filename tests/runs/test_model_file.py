@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from bayescope.errors import ConfigError, RunError
+from bayescope.runs import model_file
 from bayescope.runs.files import MODEL, STATE, load_tensors, save_tensors
 from bayescope.runs.folder import started_steps
-from bayescope.runs.model_file import load_model
+from bayescope.runs.model_file import load_model, read_class_names
 
 
 @pytest.fixture
@@ -33,6 +34,18 @@ def test_incomplete_metadata(copy: Path, missing: str) -> None:
     rewrite(copy, {key: value for key, value in about(copy).items() if key != missing})
     with pytest.raises(RunError, match=rf"does not fit config.toml.*{missing}"):
         load_model(copy)
+
+
+def test_class_names_are_read_without_the_model(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_file, "load_tensors", lambda path: pytest.fail("read the weights"))
+    assert read_class_names(copy) == ("upper", "lower")
+    monkeypatch.undo()
+    rewrite(copy, {key: value for key, value in about(copy).items() if key != "class_names"})
+    with pytest.raises(RunError, match=r"does not fit config.toml.*class_names"):
+        read_class_names(copy)
+    (copy / MODEL).unlink()
+    with pytest.raises(RunError, match="training has not finished"):
+        read_class_names(copy)
 
 
 def test_a_checkpoint_without_a_step(copy: Path) -> None:
