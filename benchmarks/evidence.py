@@ -4,7 +4,7 @@
     python -m benchmarks evidence --data FOLDER --only breastmnist --images 25
 
 Networks are those of seed 0 in runs/medmnist.  Every estimator decides with equal priors; AUC is that of its score for class
-1.  All are asked of the first test images of each class, the quick ones of all test images besides.  What stopping early costs
+1.  All are asked of the first test images of each class, the quick ones also of all test images.  What stopping early costs
 is also measured on the networks of all seeds (`--seeds`).  Rows are kept in
 benchmarks/results/evidence.jsonl; remove a line to measure it again.
 """

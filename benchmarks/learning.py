@@ -1,4 +1,4 @@
-"""How fast networks learn, and from how many labels: AUC against steps and processor time, beside a ResNet-18.
+"""How fast networks learn, and from how many labels: AUC against steps and processor time, next to a ResNet-18.
 
     python -m benchmarks learning --data FOLDER                     # everything that is not measured yet
     python -m benchmarks learning --data FOLDER --only pneumoniamnist --ways muon resnet18 --shares 100 --seeds 0

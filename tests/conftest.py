@@ -32,7 +32,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def shared_data() -> Path:
     """Folder of real public data; a missing one skips, or fails where BAYESCOPE_REQUIRE_DATA is set."""
     if not SHARED.is_dir():
-        reason = f"real data not found beside the repository ({SHARED.name})"
+        reason = f"real data not found next to the repository ({SHARED.name})"
         if os.environ.get("BAYESCOPE_REQUIRE_DATA"):
             pytest.fail(reason)
         pytest.skip(reason)

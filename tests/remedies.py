@@ -210,7 +210,7 @@ def not_a_run(p: Place) -> None:
     p.works("train", p.npz, "--out", p.folder / "other", "--config", p.toml, "--steps", 2)
 
 
-@remedy("runs.folder:started_steps", "holds no step")
+@remedy("runs.folder:started_steps", "has no step")
 def state_of_another(p: Place) -> None:
     p.works(*p.train())
     save_tensors(p.out / STATE, {})
@@ -228,7 +228,7 @@ def state_of_another_network(p: Place) -> None:
     p.works(*p.train(None, "--force"))
 
 
-@remedy("runs.folder:_check_same_run", "now asked to go on with")
+@remedy("runs.folder:_check_same_run", "now asked to continue with")
 def other_data(p: Place) -> None:
     p.works(*p.train())
     other = write_npz(p.folder / "other.npz", Dataset(stripes(40, 7), stripes(20, 8), stripes(20, 9), source="x"))
@@ -460,7 +460,7 @@ def fitted(p: Place, X: Any = None, **options: Any) -> ScoreClassifier:
     return ScoreClassifier(**(SMALL | {"validation_fraction": 0.0} | options)).fit(x, np.arange(len(x)) % 2)
 
 
-@remedy("fitting.estimator:labelled_classes", "y holds one class only")
+@remedy("fitting.estimator:labelled_classes", "y contains one class only")
 @remedy("data.splits:hold_out", "expected at least 0 and below 1")
 def estimator(p: Place) -> None:
     x = p.data.train.pixels

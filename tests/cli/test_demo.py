@@ -74,6 +74,6 @@ def test_a_report_on_images_that_lie_nowhere(
         manifest = json.loads((run / MANIFEST).read_text()) | {"source": source}
         (run / MANIFEST).write_text(json.dumps(manifest))
         result = cli("report", run)
-        assert (result.code, f"does not say where its data ({source}) lie" in result.err) == (2, True)
+        assert (result.code, f"does not record where its data ({source}) are" in result.err) == (2, True)
     assert cli("report", run, "--data", tiny_npz).code == 0
     assert written[0][3] is None

@@ -71,7 +71,7 @@ def test_what_classify_tells_after_an_early_stop_is_said_beside(
 ) -> None:
     early = json.loads(cli("classify", tiny_run, picture, "--json")[1])
     text = cli("explain", tiny_run, picture, "--out", tmp_path / "why")[1]
-    assert f"tells {early['log_likelihood_ratio'][early['class']]:+.4f} ±" in text
+    assert f"gives {early['log_likelihood_ratio'][early['class']]:+.4f} ±" in text
 
 
 def test_sets_abstention_and_what_the_calibration_rests_on_are_told(

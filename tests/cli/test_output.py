@@ -211,7 +211,7 @@ def test_an_interrupt_tells_what_is_kept_and_how_to_go_on(
         result = cli(*command)
     assert result.code == 130
     option = "--resume" if step else "--force"
-    assert ("holds step 5; go on" if step else "holds no checkpoint yet") in result.err
+    assert ("has step 5; continue" if step else "has no checkpoint yet") in result.err
     assert option in result.err
     assert cli(*command, option).code == 0
 

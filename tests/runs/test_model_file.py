@@ -51,7 +51,7 @@ def test_class_names_are_read_without_the_model(copy: Path, monkeypatch: pytest.
 def test_a_checkpoint_without_a_step(copy: Path) -> None:
     assert started_steps(copy) == 24
     save_tensors(copy / STATE, {"other": torch.zeros(1)})
-    with pytest.raises(RunError, match="holds no step"):
+    with pytest.raises(RunError, match="has no step"):
         started_steps(copy)
 
 

@@ -84,7 +84,7 @@ def with_blank_labels(
 
 
 def join_unlabelled(data: Dataset, pixels: Pixels, names: tuple[str, ...], source: str) -> Dataset:
-    """``data`` with these images, of its shape and type, less those it holds already.  Raises DataError if none is left."""
+    """``data`` with these images, of its shape and type, without those it has already.  Raises DataError if none is left."""
     before = data.unlabelled
     known_images = [*(getattr(data, name) for name in SPLITS), *([] if before is None else [before])]
     held = {found for images in known_images for found in pixel_hashes(images.pixels)}
@@ -95,7 +95,7 @@ def join_unlabelled(data: Dataset, pixels: Pixels, names: tuple[str, ...], sourc
         )
     known = ""
     if len(new) < len(pixels):
-        known = f", {len(pixels) - len(new)} left out that {data.source} holds already"
+        known = f", {len(pixels) - len(new)} left out that {data.source} contains already"
         pixels = pixels[new]
     kept_names = tuple(names[i] for i in new)
     if before is not None:

@@ -68,7 +68,7 @@ def labelled_classes(y: NDArray[Any], unlabelled: Any) -> tuple[NDArray[Any], La
         without_label[:] = False
     classes, numbers = np.unique(y[~without_label], return_inverse=True)
     if len(classes) < 2:
-        raise DataError(f"y holds one class only ({classes[0]!r}); expected at least 2. Give images of another class too")
+        raise DataError(f"y contains one class only ({classes[0]!r}); expected at least 2. Give images of another class too")
     labels = np.full(len(y), UNLABELLED, dtype=np.int64)
     labels[~without_label] = numbers
     return classes, labels

@@ -116,7 +116,7 @@ def exact_likelihood(
     settings
         Of the integration (default: those of the model's configuration).
     batch_size
-        Images integrated at once (default: as many as memory should hold).
+        Images integrated at once (default: as many as memory allows).
     callback
         Called with the number of images done since the last call.
     step

@@ -3,8 +3,8 @@
 ::
 
     config.toml        the configuration
-    model.safetensors  weights (EMA) and image statistics; its metadata holds scale, classes, weights of the levels, ...
-    state.safetensors  what training needs to go on
+    model.safetensors  weights (EMA) and image statistics; its metadata has scale, classes, weights of the levels, ...
+    state.safetensors  what training needs to continue
     run.json           format version, data source, fingerprint, notes
     images.parquet     hashes of the images and patients of each split, see :mod:`bayescope.runs.training_record`
     metrics.jsonl      one line per validation

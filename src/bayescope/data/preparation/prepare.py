@@ -114,9 +114,9 @@ def prepare_archive(
     ConfigError
         For settings that are unknown, out of range or do not go together.
     DataError
-        If the archive cannot be read, holds no image of the task, or all its files are broken.
+        If the archive cannot be read, contains no image of the task, or all its files are broken.
     RunError
-        If ``out`` holds something else or cannot be written, or more than ``max_broken`` files are broken.
+        If ``out`` contains anything else or cannot be written, or more than ``max_broken`` files are broken.
 
     Examples
     --------
@@ -178,9 +178,9 @@ def prepare(
 ) -> Result:
     """Fill the folder ``out``, made if need be, with the cases of ``archive``; ``callback`` is called with files done.
 
-    Does nothing if ``out`` holds the same already; goes on where it was left.  Raises RunError if ``out`` holds something else,
-    cannot be written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken files leave
-    nothing.
+    Does nothing if ``out`` contains the same already; continues if it is unfinished.  Raises RunError if ``out`` contains
+    anything else, cannot be written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken
+    files leave nothing.
     """
     cases = _ordered(archive.cases)
     stamps = [_stamp(Path(path)) for path in cases["path"]]
@@ -227,7 +227,7 @@ def _ordered(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def _digest(cases: pd.DataFrame, preparation: Preparation) -> str:
-    """Of what the result depends on besides the files: cases, preparation, versions."""
+    """Of what the result depends on apart from the files: cases, preparation, versions."""
     parts = [FORMAT, preparation.to_dict(), versions(), cases.to_csv(index=False)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -119,7 +119,7 @@ def load_network(path: Path) -> TrainedNetwork:
     """
     tensors, metadata = load_tensors(path)
     if "network" not in metadata:
-        raise RunError(f"{path}: holds no network; expected a file written by save_network")
+        raise RunError(f"{path}: contains no network; expected a file written by save_network")
     about = json.loads(metadata["network"])
     shape = tuple(about["image_shape"])
     net = build_network(about["name"], shape, about["n_classes"])

@@ -27,7 +27,7 @@ __all__ = ["SUFFIXES", "frame_count", "has_dicom_content", "is_dicom", "read_dic
 def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Frame:
     """One frame: Modality LUT, VOI LUT or else window (number ``window`` of several), MONOCHROME1 inverted, padding darkest.
 
-    ``frame`` counts from 0 and is needed where the file has several; what functional groups say of it holds for it.  Raises
+    ``frame`` counts from 0 and is needed where the file has several; what functional groups say of it applies to it.  Raises
     DataError, with the reason, for what is no whole image of 8 or 16 bits a pixel, is in colour, contradicts itself, or has
     more than ``dicom_checks.MAX_PIXELS``.
     """
@@ -75,7 +75,7 @@ def read_header(path: Path, *keywords: str) -> tuple[str, ...]:
 
 
 def frame_count(path: Path) -> int:
-    """Frames that the file holds, from its header; no pixels are read.  Raises DataError if it is damaged or no DICOM."""
+    """Number of frames of the file, from its header; no pixels are read.  Raises DataError if it is damaged or no DICOM."""
     with _refusing(path):
         return frames_in(_read_header(path, "NumberOfFrames"), path.name)
 
