@@ -40,7 +40,9 @@ def read_manifest(folder: Path) -> Manifest:
     """Content of ``cache.json``.  Raises DataError if it is unfinished, damaged or of another version."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise DataError(f"{folder}: not finished; expected {MANIFEST}. Run `bayescope prepare` again to continue")
+        raise DataError(
+            f"{folder}: preparation has not finished; expected {MANIFEST}. Run `bayescope prepare` again to continue"
+        )
     try:
         content = json.loads(path.read_bytes())
         if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
