@@ -101,6 +101,17 @@ def tiny_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return write_npz(tmp_path_factory.mktemp("npz") / "stripes.npz", tiny_data)
 
 
+@pytest.fixture
+def shrunken_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo on 45 images a split, with one image in each gallery of its report."""
+    from bayescope.evaluation import demo
+    from bayescope.evaluation.report import context
+
+    for name in ("DEMO_IMAGES", "_VALIDATION", "_TEST"):
+        monkeypatch.setattr(demo, name, 45)
+    monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
+
+
 class Told(NamedTuple):
     """What a command ended with and printed."""
 

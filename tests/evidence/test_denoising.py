@@ -60,6 +60,7 @@ def test_evidence_of_the_oracle_is_the_exact_log_ratio(oracle: GaussianMixtureDe
     assert (np.abs(estimate - (exact - rest)) < 4 * error + 0.02).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_levels", "n_noises"), [(5, 24), (10, 4), (10, 2)])
 def test_ninety_percent_intervals_hold_in_about_ninety_percent(
     oracle: GaussianMixtureDenoiser, n_levels: int, n_noises: int

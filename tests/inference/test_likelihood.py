@@ -19,6 +19,7 @@ def model(tiny_data: Dataset, tiny_config: Config) -> LikelihoodModel:
     return fit(tiny_data, tiny_config)
 
 
+@pytest.mark.slow
 def test_probes_agree_with_the_exact_trace_and_steppers_with_each_other(model: LikelihoodModel, tiny_data: Dataset) -> None:
     pixels = tiny_data.test.pixels[:2]
     exact = exact_likelihood(model, pixels, FlowConfig(trace="exact", solver="heun", steps=8))

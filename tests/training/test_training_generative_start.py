@@ -100,6 +100,7 @@ class _Stop(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [7, 10, 13])
 def test_an_interrupted_run_with_images_without_labels_ends_with_the_same_weights(
     tiny_data: Dataset, tiny_config: Config, tmp_path: Path, at: int
