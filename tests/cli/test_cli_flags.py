@@ -285,6 +285,7 @@ def words(*texts: str, **paths: str) -> Sequence[str]:
     return [word.format(**paths) for text in texts for word in shlex.split(text)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "option"), OPTIONS)
 def test_every_option_reaches_its_setting(
     command: str, option: str, paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
