@@ -23,13 +23,15 @@ import numpy as np
 import torch
 
 from bayescope.config import Config, parse_config
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.load import load_dataset
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.device import open_fabric
 from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_network
 from bayescope.evidence.denoising import LevelEvidence, level_evidence
-from bayescope.evidence.level_weights import fit_level_weights, level_spacing
+from bayescope.evidence.level_weights import level_spacing
+from bayescope.evidence.level_weights_fit import fit_level_weights
 from bayescope.evidence.noise import draw_noise
 from bayescope.metrics.classification import accuracy
 from bayescope.metrics.delong import auc

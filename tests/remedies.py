@@ -539,7 +539,7 @@ def other_units(p: Place) -> None:
     of_floats.predict(x / 255)
 
 
-@remedy("data.dataset:as_stored", "whose values mean something else")
+@remedy("data.pixel_scale:as_stored", "whose values mean something else")
 def other_type(p: Place) -> None:
     x = p.data.train.pixels
     classifier = fitted(p)
@@ -771,7 +771,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
             "diffusion.divergence",
             "evidence.flow",
             "evidence.denoising",
-            "evidence.level_weights",
+            "evidence.level_weights_fit",
             "metrics.bootstrap",
             "inference.abstention",
             "inference.likelihood",

@@ -22,7 +22,8 @@ from bayescope.diffusion.networks import NETWORKS
 from bayescope.diffusion.ode import heun
 from bayescope.diffusion.schedules import SCHEDULES, Schedule
 from bayescope.errors import ConfigError
-from bayescope.evidence.level_weights import LEVEL_WEIGHTS, LevelWeighting, LevelWeights
+from bayescope.evidence.level_weights import LevelWeights
+from bayescope.evidence.level_weights_fit import LEVEL_WEIGHTS, LevelWeighting
 from bayescope.fitting.fit import fit
 from bayescope.fitting.words import WORDS
 from bayescope.inference.likelihood import SOLVERS, TRACES

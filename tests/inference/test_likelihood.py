@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bayescope.config import Config, FlowConfig, parse_config
-from bayescope.data.dataset import Dataset, PixelScale, as_stored
+from bayescope.data.dataset import Dataset
+from bayescope.data.pixel_scale import PixelScale, as_stored
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.flow import FlowLikelihood
 from bayescope.fitting.fit import fit

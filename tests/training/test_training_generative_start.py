@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bayescope.config import Config, TrainingConfig
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import RunError

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bayescope.config import Config, parse_config
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.fitting.fit import fit, fit_run
 from bayescope.runs.model_file import load_model
 from bayescope.training.batches import Sampler

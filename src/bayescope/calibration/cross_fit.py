@@ -16,7 +16,8 @@ from bayescope.calibration.base import too_few_images
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, lookup
 from bayescope.evidence.denoising import LevelEvidence
-from bayescope.evidence.level_weights import LevelWeights, choose_level_weights
+from bayescope.evidence.level_weights import LevelWeights
+from bayescope.evidence.level_weights_fit import choose_level_weights
 from bayescope.types import Floats, Labels
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.dataset import PixelScale, as_stored, unlike_training
+from bayescope.data.pixel_scale import PixelScale, as_stored, unlike_training
 from bayescope.errors import DataError
 from bayescope.types import Pixels
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bayescope.data.copies import pixel_hashes
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale, as_stored
+from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.filesystem.class_folders import sort_images
 from bayescope.data.filesystem.image_files import read_images
 from bayescope.data.filesystem.names import printable
@@ -21,6 +21,7 @@ from bayescope.data.filesystem.walk import visible_folders, walk
 from bayescope.data.formats.channels import with_channels
 from bayescope.data.formats.medmnist import as_pixels
 from bayescope.data.labelled import SPLITS, split_of
+from bayescope.data.pixel_scale import PixelScale, as_stored
 from bayescope.data.preparation.cache import is_cache, read_cache
 from bayescope.data.tables.case_table import SUFFIXES, check_files, read_path_table
 from bayescope.errors import DataError, reading

@@ -16,7 +16,8 @@ from bayescope.calibration.base import too_few_images
 from bayescope.config import Config, parse_config
 from bayescope.data.arrays import channels_first, stacked
 from bayescope.data.arrays import check_array as check_images
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.data.splits import hold_out
 from bayescope.data.units import doubt_of_units, in_training_units
 from bayescope.data.unlabelled import UNLABELLED

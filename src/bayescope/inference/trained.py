@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bayescope.config import Config
-from bayescope.data.dataset import PixelScale
 from bayescope.data.formats.resize import Sizing
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.sampling import sample

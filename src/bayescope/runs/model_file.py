@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from bayescope.config import Config, dump_toml, read_config
-from bayescope.data.dataset import PixelScale
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.diffusion.device import open_fabric
 from bayescope.diffusion.image_statistics import ImageStatistics

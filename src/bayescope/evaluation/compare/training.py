@@ -16,7 +16,8 @@ from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bayescope.data.dataset import Dataset, PixelScale
+from bayescope.data.dataset import Dataset
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.errors import RunError
 from bayescope.evaluation.compare.networks import Shape, build_network, find_network
 from bayescope.metrics.delong import auc
