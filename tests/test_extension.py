@@ -130,6 +130,7 @@ def toy_config(tiny_config: Config, **training: object) -> Config:
     return parse_config(values)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("toys")
 def test_a_network_and_a_schedule_from_outside_train_and_classify(
     cli: Call, tiny_npz: Path, tiny_config: Config, tmp_path: Path
