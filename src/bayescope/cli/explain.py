@@ -21,7 +21,7 @@ NAME = "explain"
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
     image: Annotated[Path, typer.Argument(help="Image file, as for `bayescope classify`; no folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the pictures and the array, made if need be.")],
+    out: Annotated[Path, typer.Option(help="Folder for the images and the array, created if missing.")],
     frame: Annotated[str | None, typer.Option(help="Which frame of a DICOM file of several, counted from 1.")] = None,
     against: Annotated[
         str | None, typer.Option(help="Class to compare the most probable one with (default: the rest).")

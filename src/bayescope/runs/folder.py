@@ -82,7 +82,7 @@ def save_run(
 
 
 def check_run(run: Path, config: Config, manifest: Manifest, resume: bool = False, force: bool = False) -> None:
-    """Raise RunError unless :func:`open_run` may do as asked with what ``run`` contains; changes nothing."""
+    """Raise RunError unless :func:`open_run` may proceed with what ``run`` contains; changes nothing."""
     with reading(run, RunError):
         is_free, is_half_begun = _is_free(run), _is_half_begun(run)
     if resume and _has(run, MANIFEST):

@@ -25,7 +25,7 @@ FORMAT = 7
 
 
 def save_model(run: Path, model: LikelihoodModel) -> None:
-    """Write ``config.toml`` and ``model.safetensors`` into the folder ``run``, made if need be."""
+    """Write ``config.toml`` and ``model.safetensors`` into the folder ``run``, created if missing."""
     with writing(run):
         run.mkdir(parents=True, exist_ok=True)
     about = {

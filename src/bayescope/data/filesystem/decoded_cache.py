@@ -150,7 +150,7 @@ def limit() -> int:
 
 
 def _own_folder(folder: Path) -> Path | None:
-    """The folder, made if need be, for its owner alone; None if that cannot be had."""
+    """The folder, created if missing, for its owner alone; None if that is not possible."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = folder.stat()

@@ -105,7 +105,7 @@ def _line(text: bytes) -> Line | None:
 
 
 def _have_pixels(out: Path, lines: Mapping[int, Line], n: int, size: int) -> bool:
-    """Whether ``partial.npy`` contains all rows, put back from ``images.npy`` where need be."""
+    """Whether ``partial.npy`` contains all rows, restored from ``images.npy`` where necessary."""
     if not (out / MANIFEST).is_file() and _holds(out / PARTIAL, n, size):
         return True
     kept = [row for row in sorted(lines) if isinstance(lines[row].outcome, Done)]

@@ -84,7 +84,7 @@ def prepare_archive(
     kind, source, task, split, fold, folds, val_fraction, seed, frame, normalise_labels
         As of :func:`bayescope.data.archives.read_archive`.
     out : Path
-        Folder of the cache, made if need be; one left unfinished is continued.
+        Folder of the cache, created if missing; an unfinished one is continued.
     size : int
         Side of the prepared images, pixels.
     crop, orient : bool, optional
@@ -176,7 +176,7 @@ def prepare(
     max_broken: int = 20,
     callback: Callable[[int], None] = lambda files: None,
 ) -> Result:
-    """Fill the folder ``out``, made if need be, with the cases of ``archive``; ``callback`` is called with files done.
+    """Fill the folder ``out``, created if missing, with the cases of ``archive``; ``callback`` is called with files done.
 
     Does nothing if ``out`` contains the same already; continues if it is unfinished.  Raises RunError if ``out`` contains
     anything else, cannot be written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken

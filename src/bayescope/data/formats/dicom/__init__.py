@@ -82,7 +82,7 @@ def frame_count(path: Path) -> int:
 
 def _read_header(path: Path, *keywords: str) -> Dataset:
     check_is_dicom(path)
-    check_size(path)  # a deflated file is inflated whole, whatever is asked of it
+    check_size(path)  # a deflated file is inflated whole, whatever is read of it
     return read_data_set(path, list(keywords), stop_before_pixels=True)
 
 
