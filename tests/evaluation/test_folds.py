@@ -81,6 +81,7 @@ def test_runs_of_other_classes_are_refused(folds: list[Fold], tiny_config: Confi
         evaluate_folds([folds[0], Fold.of(tmp_path / "run")])
 
 
+@pytest.mark.slow
 def test_the_command_pools_folds(folds: list[Fold], cli: Call) -> None:
     found, chosen = evaluate_folds(folds, class_prior=[0.2, 0.8])
     words = ("evaluate", folds[0].run, folds[0].data, "--pool", folds[1].run, "--prevalence", "0.2,0.8")

@@ -13,6 +13,8 @@ from bayescope.fitting.fit import fit
 from bayescope.fitting.post_hoc import calibrated
 from bayescope.inference.model import LikelihoodModel
 
+pytestmark = pytest.mark.slow  # a model is trained for them
+
 
 @pytest.fixture(scope="module")
 def trained(shared_data: Path) -> tuple[LikelihoodModel, Dataset]:
@@ -27,7 +29,6 @@ def trained(shared_data: Path) -> tuple[LikelihoodModel, Dataset]:
     return fit(data, config), data
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("disagreement_rate", [0.2, 0.05])
 def test_the_error_rate_asked_for_is_kept_on_real_images(
     trained: tuple[LikelihoodModel, Dataset], disagreement_rate: float
@@ -41,7 +42,6 @@ def test_the_error_rate_asked_for_is_kept_on_real_images(
     assert early.mean_passes < 24
 
 
-@pytest.mark.slow
 def test_a_smaller_rate_costs_more_passes_and_agrees_no_less(trained: tuple[LikelihoodModel, Dataset]) -> None:
     """Six passes are the fewest here, so that rates of 0.02 and more cost the same."""
     model, data = trained
