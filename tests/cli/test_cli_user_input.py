@@ -114,7 +114,7 @@ def test_debug_lets_the_error_through(tiny_run: Path, tmp_path: Path, monkeypatc
         monkeypatch.setattr("sys.argv", ["bayescope", *arguments])
         with pytest.raises(error) as raised:
             main.run()
-        assert raised.traceback[-1].name in ("load_model", "open_fabric")
+        assert raised.traceback[-1].name in ("_check_trained", "open_fabric")
 
 
 @no_gpu
