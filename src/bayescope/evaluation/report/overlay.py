@@ -36,7 +36,7 @@ def overlay(picture: NDArray[np.uint8], evidence: Floats, title: str, unit: str 
     bar.set_label(f"{unit} per pixel: red for, blue against", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     _show(outlined, picture)
-    smooth = gaussian_filter(evidence, max(1.0, _SMOOTHING * max(evidence.shape)))
+    smooth = smoothed(evidence)
     extreme = np.abs(smooth).max()
     if extreme > 0:
         outlined.contour(
@@ -44,6 +44,11 @@ def overlay(picture: NDArray[np.uint8], evidence: Floats, title: str, unit: str 
         )
     figure.suptitle(title, fontsize=10)
     return _png(figure)
+
+
+def smoothed(evidence: Floats) -> Floats:
+    """Evidence ``(h, w)`` averaged over a 28th of the image, so that places stand out and not single pixels."""
+    return np.asarray(gaussian_filter(evidence, max(1.0, _SMOOTHING * max(evidence.shape))))
 
 
 def scales(maps: dict[str, Floats], title: str, unit: str = "nats") -> bytes:
