@@ -34,6 +34,7 @@ FEWEST = {
     "compare": "{npz} --out {new} --config {config} --networks '' --seeds 0",
     "likelihood": "{run} {image}",
     "prepare": "folder {classes} --out {new} --size 8 --workers 1",
+    "prevalence": "{run} {unseen}",
     "report": "{run}",
     "sample": "{run}",
 }
@@ -46,6 +47,7 @@ FIT = "fitting.fit:fit_run"
 LOAD = "data.load:load_dataset"
 UNLABELLED = "data.unlabelled:with_unlabelled"
 READ = "inference.read:read_for_model"
+SITE = "evaluation.unlabelled_input:read_site_images"
 MODEL = "runs.model_file:load_model"
 EXPLAIN = "inference.explain:explain"
 COMPARE = "evaluation.compare.folds:compare_folds"
@@ -222,6 +224,15 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--force": switch(PREPARE, "force"),
         "--json": printed_as_json("prepare"),
     },
+    "prevalence": {
+        "--frame": passed(2, SITE, "frame"),
+        "--resize": switch(SITE, "resize"),
+        "--device": passed("cpu", MODEL, "device"),
+        "--seed": passed(3, "evaluation.prevalence:estimate_prevalence", "seed"),
+        "--out": written("prevalence"),
+        "--force": replaced("prevalence"),
+        "--json": printed_as_json("prevalence"),
+    },
     "report": {
         "--data": passed("{npz}", REPORT, "data"),
         "--out": passed("{new}", REPORT, "target"),
@@ -256,6 +267,9 @@ def paths(
     for i, pixels in enumerate(tiny_data.train.pixels[:40]):
         Image.fromarray(pixels[0]).save(folder / "classes" / tiny_data.class_names[tiny_data.train.labels[i]] / f"{i}.png")
     Image.fromarray(tiny_data.test.pixels[0, 0]).save(folder / "image.png")
+    (folder / "unseen").mkdir()
+    for i, pixels in enumerate(tiny_data.test.pixels):
+        Image.fromarray(pixels[0]).save(folder / "unseen" / f"{i}.png")
     (folder / "cache" / "cache.json").touch()
     quick = tiny_config.model_dump(exclude_none=True)
     quick["training"] |= {"steps": 4, "warmup_steps": 1}
@@ -269,6 +283,7 @@ def paths(
         "classes": str(folder / "classes"),
         "cache": str(folder / "cache"),
         "image": str(folder / "image.png"),
+        "unseen": str(folder / "unseen"),
         "config": str(folder / "quick.toml"),
         "other_config": str(folder / "other.toml"),
         "small_config": str(folder / "small.toml"),
