@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from bayescope.cli.main import app
 from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.dataset import Dataset
 from cli.spies import argument
+from conftest import stripes, write_npz
 
 GROUP: Any = typer.main.get_command(app)
 OPTIONS = [
@@ -34,6 +35,7 @@ FEWEST = {
     "compare": "{npz} --out {new} --config {config} --networks '' --seeds 0",
     "likelihood": "{run} {image}",
     "prepare": "folder {classes} --out {new} --size 8 --workers 1",
+    "adapt": "{run} {npz} --out {new}",
     "prevalence": "{run} {unseen}",
     "report": "{run}",
     "sample": "{run}",
@@ -47,6 +49,7 @@ FIT = "fitting.fit:fit_run"
 LOAD = "data.load:load_dataset"
 UNLABELLED = "data.unlabelled:with_unlabelled"
 READ = "inference.read:read_for_model"
+ADAPT = "evaluation.adaptation:adapt_run"
 SITE = "evaluation.unlabelled_input:read_site_images"
 MODEL = "runs.model_file:load_model"
 EXPLAIN = "inference.explain:explain"
@@ -76,9 +79,9 @@ def passed(value: object, function: str, at: str, expected: Any = None) -> list[
     return [Reaches(str(value), function, at, value if expected is None else expected)]
 
 
-def switch(function: str, at: str, expected: bool = True, beside: str = "") -> list[Reaches]:
+def switch(function: str, at: str, expected: bool = True, beside: str = "", fewest: str = "") -> list[Reaches]:
     """An option without a value."""
-    return [Reaches("", function, at, expected, beside)]
+    return [Reaches("", function, at, expected, beside, fewest)]
 
 
 def printed_as_json(command: str) -> list[Reaches]:
@@ -224,6 +227,16 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--force": switch(PREPARE, "force"),
         "--json": printed_as_json("prepare"),
     },
+    "adapt": {
+        "--out": passed("{other}", ADAPT, "out"),
+        "--split": passed("test", ADAPT, "split"),
+        "--normalise-labels": switch(ADAPT, "normalise_labels"),
+        "--strict": switch(ADAPT, "warned.keywords.strict"),
+        "--resize": switch(ADAPT, "resize"),
+        "--device": passed("cpu", ADAPT, "device"),
+        "--force": switch(ADAPT, "force"),
+        "--json": switch("cli.adapt:print_json", "", fewest="{run} {local} --out {new}"),
+    },
     "prevalence": {
         "--frame": passed(2, SITE, "frame"),
         "--resize": switch(SITE, "resize"),
@@ -284,6 +297,7 @@ def paths(
         "cache": str(folder / "cache"),
         "image": str(folder / "image.png"),
         "unseen": str(folder / "unseen"),
+        "local": str(write_npz(folder / "local.npz", replace(tiny_data, test=stripes(48, 9)))),
         "config": str(folder / "quick.toml"),
         "other_config": str(folder / "other.toml"),
         "small_config": str(folder / "small.toml"),
