@@ -38,11 +38,17 @@ def calibrated(
     folds of ``held_out``, which keep patients together.  Weights and calibration also use a copy of every image augmented by
     ``shift``, if given (:func:`bayescope.fitting.fit.calibration_augmentation`); the rest uses the unchanged images.
     """
-    settings, labels, patients = model.config.evidence, held_out.labels, held_out.groups
+    labels = held_out.labels
     copies = [model.level_evidence(held_out.pixels, callback)]
     if shift is not None and len(labels):
         change = shift.in_turn(len(labels), torch.Generator().manual_seed(model.config.seed))
         copies.append(model.level_evidence(held_out.pixels, callback, change=change))
+    return fitted_to(model, copies, held_out)
+
+
+def fitted_to(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> LikelihoodModel:
+    """As :func:`calibrated`, from the evidence of the ``held_out`` images and, after it, that of their augmented copies."""
+    settings, labels, patients = model.config.evidence, held_out.labels, held_out.groups
     levels = copies[0]
     calibration = cross_fitted_calibration(settings, copies, labels, model.class_prior, patients)
     level_weights = level_weights_of_copies(settings, copies, labels)
@@ -88,12 +94,23 @@ def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out
     if np.bincount(labels, minlength=len(prior)).min() < _FEWEST_OF_A_CLASS or len(np.unique(patients)) < _FEWEST_PATIENTS:
         return None
 
+    predicted = out_of_fold_posterior(model, copies, held_out)
+    one_each = np.unique(patients, return_index=True)[1]
+    return fit_decisions(predicted[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)
+
+
+def out_of_fold_posterior(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> Floats:
+    """Posterior of the ``held_out`` images ``(n, classes)`` by weights and a calibration fitted on those of other patients.
+
+    ``copies`` as of :func:`fitted_to`; at the model's prior.
+    """
+    settings, labels, prior = model.config.evidence, held_out.labels, model.class_prior
+    patients = np.arange(len(labels)) if held_out.groups is None else np.array(held_out.groups)
+
     def posterior(fitting: Labels, asked: Labels) -> Floats:
         known, of_known = [copy.subset(fitting) for copy in copies], labels[fitting]
         calibration = cross_fitted_calibration(settings, known, of_known, prior, patients[fitting].tolist())
         evidence = level_weights_of_copies(settings, known, of_known).evidence(copies[0].subset(asked))
         return predict_from_evidence(evidence, prior, no_error, np.full(len(asked), copies[0].passes), calibration).posterior
 
-    predicted = out_of_fold(posterior, labels, held_out.groups)
-    one_each = np.unique(patients, return_index=True)[1]
-    return fit_decisions(predicted[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)
+    return out_of_fold(posterior, labels, held_out.groups)
