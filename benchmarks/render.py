@@ -20,6 +20,7 @@ SECTIONS = (
     "trust",
     "novelty",
     "shift",
+    "site",
     "robustness",
     "maps",
     "prepare",

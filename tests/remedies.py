@@ -831,7 +831,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.unlabelled", ""): "tests/data/test_unlabelled.py",
     ("data.tables.case_table:read_path_table", ""): "tests/data/test_unlabelled.py",
     ("evaluation.adaptation:adapt_run", ""): "tests/evaluation/test_adaptation.py",
-    ("fitting.adapt:adapt", ""): "tests/evaluation/test_adaptation.py",
+    ("fitting.adapt:_check", ""): "tests/evaluation/test_adaptation.py",
     ("evaluation.prevalence:estimate_prevalence", ""): "tests/evaluation/test_prevalence.py",
     ("evaluation.unlabelled_input:read_site_images", ""): "tests/evaluation/test_prevalence.py",
     ("evaluation.compare.folds:pooled_data", ""): "tests/evaluation/compare/test_compare_folds.py",

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
+from bayescope.calibration.cross_fit import FitWeights
 from bayescope.data.dataset import ImageSet
 from bayescope.errors import DataError
+from bayescope.evidence.denoising import LevelEvidence
 from bayescope.fitting.post_hoc import fitted_to, out_of_fold_posterior
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import Predictions
-from bayescope.types import Floats
+from bayescope.metrics.classification import surprise
+from bayescope.types import Floats, Labels
 
 FEWEST_IMAGES, FEWEST_OF_A_CLASS = 40, 10
 _TINY = 1e-12
@@ -38,9 +41,10 @@ class Adaptation:
 
 
 def adapt(model: LikelihoodModel, local: ImageSet, callback: Callable[[int], None] = lambda images: None) -> Adaptation:
-    """Fit level weights, calibration, stopping rule, trust tests and decisions on local labelled images.
+    """Fit calibration, stopping rule, trust tests, decisions and, where that helps, level weights on local labelled images.
 
-    The network stays as it is.
+    The network stays as it is.  Level weights are fitted on the local images only if that lowers the log loss out of fold: on
+    few images it seldom does, and can do great harm.
 
     Parameters
     ----------
@@ -65,6 +69,23 @@ def adapt(model: LikelihoodModel, local: ImageSet, callback: Callable[[int], Non
     --------
     >>> adapted = adapt(model, images).model  # doctest: +SKIP
     """
+    _check(model, local)
+    levels = model.level_evidence(local.pixels, callback)
+    return adapt_to(model, levels, local)
+
+
+def adapt_to(model: LikelihoodModel, levels: LevelEvidence, local: ImageSet) -> Adaptation:
+    """As :func:`adapt`, from the evidence ``levels`` of the ``local`` images."""
+    _check(model, local)
+    before = model.predict_from_levels(levels, pixels=local.pixels)
+    choices: list[FitWeights | None] = [lambda copies, labels: model.level_weights, None]
+    posteriors = [out_of_fold_posterior(model, [levels], local, fit_weights) for fit_weights in choices]
+    best = int(np.argmin([_log_loss(posterior, local.labels) for posterior in posteriors]))
+    adapted = fitted_to(model, [levels], local, choices[best])
+    return Adaptation(adapted, before, _with_posterior(before, posteriors[best]))
+
+
+def _check(model: LikelihoodModel, local: ImageSet) -> None:
     counts = np.bincount(local.labels, minlength=len(model.class_names))
     if len(local) < FEWEST_IMAGES or counts.min() < FEWEST_OF_A_CLASS:
         described = ", ".join(f"{n} {name}" for n, name in zip(counts, model.class_names, strict=True))
@@ -72,10 +93,12 @@ def adapt(model: LikelihoodModel, local: ImageSet, callback: Callable[[int], Non
             f"{len(local)} local images ({described}); expected {FEWEST_IMAGES} or more, {FEWEST_OF_A_CLASS} of each class. "
             "Label more images"
         )
-    levels = model.level_evidence(local.pixels, callback)
-    before = model.predict_from_levels(levels, pixels=local.pixels)
-    after = _with_posterior(before, out_of_fold_posterior(model, [levels], local))
-    return Adaptation(fitted_to(model, [levels], local), before, after)
+
+
+def _log_loss(posterior: Floats, labels: Labels) -> float:
+    """Mean over classes."""
+    loss = surprise(posterior, labels)
+    return float(np.mean([loss[labels == k].mean() for k in np.unique(labels)]))
 
 
 def _with_posterior(before: Predictions, posterior: Floats) -> Predictions:

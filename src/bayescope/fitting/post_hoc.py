@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.base import no_error
-from bayescope.calibration.cross_fit import cross_fitted_calibration, level_weights_of_copies, out_of_fold
+from bayescope.calibration.cross_fit import FitWeights, cross_fitted_calibration, level_weights_of_copies, out_of_fold
 from bayescope.data.dataset import ImageSet
 from bayescope.evidence.denoising import LevelEvidence, gaussian_evidence
 from bayescope.evidence.plan_fit import fit_level_statistics
@@ -46,12 +47,17 @@ def calibrated(
     return fitted_to(model, copies, held_out)
 
 
-def fitted_to(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> LikelihoodModel:
-    """As :func:`calibrated`, from the evidence of the ``held_out`` images and, after it, that of their augmented copies."""
+def fitted_to(
+    model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet, fit_weights: FitWeights | None = None
+) -> LikelihoodModel:
+    """As :func:`calibrated`, from the evidence of the ``held_out`` images and, after it, that of their augmented copies.
+
+    ``fit_weights``: fits the level weights (default: as configured).
+    """
     settings, labels, patients = model.config.evidence, held_out.labels, held_out.groups
-    levels = copies[0]
-    calibration = cross_fitted_calibration(settings, copies, labels, model.class_prior, patients)
-    level_weights = level_weights_of_copies(settings, copies, labels)
+    fit, levels = fit_weights or partial(level_weights_of_copies, settings), copies[0]
+    calibration = cross_fitted_calibration(settings, copies, labels, model.class_prior, patients, fit)
+    level_weights = fit(copies, labels)
     gaussian, features = _of_images(model, held_out.pixels, levels, level_weights.evidence(levels))
     equal = np.full(len(model.class_names), 1 / len(model.class_names))
     offset = calibration.stopping_offset(equal)
@@ -61,7 +67,7 @@ def fitted_to(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out:
         level_weights=level_weights,
         calibration=calibration,
         statistics=fit_level_statistics(levels, gaussian, labels, deciding),
-        decisions=_decisions(model, copies, held_out) if calibration.calibrated else None,
+        decisions=_decisions(model, copies, held_out, fit) if calibration.calibrated else None,
         tests={name: test for name, test in tests.items() if test is not None},
     )
     return replace(model, post_hoc=fitted)
@@ -84,7 +90,9 @@ def _of_images(
     return np.concatenate(gaussian), {name: np.concatenate(parts) for name, parts in features.items()}
 
 
-def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> Decisions | None:
+def _decisions(
+    model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet, fit_weights: FitWeights
+) -> Decisions | None:
     """Fitted on out-of-fold predictions, by weights and a calibration fitted on other patients; one image per patient counts.
 
     None with too few images of a class, or too few patients for folds within folds.
@@ -94,23 +102,26 @@ def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out
     if np.bincount(labels, minlength=len(prior)).min() < _FEWEST_OF_A_CLASS or len(np.unique(patients)) < _FEWEST_PATIENTS:
         return None
 
-    predicted = out_of_fold_posterior(model, copies, held_out)
+    predicted = out_of_fold_posterior(model, copies, held_out, fit_weights)
     one_each = np.unique(patients, return_index=True)[1]
     return fit_decisions(predicted[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)
 
 
-def out_of_fold_posterior(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> Floats:
+def out_of_fold_posterior(
+    model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet, fit_weights: FitWeights | None = None
+) -> Floats:
     """Posterior of the ``held_out`` images ``(n, classes)`` by weights and a calibration fitted on those of other patients.
 
-    ``copies`` as of :func:`fitted_to`; at the model's prior.
+    ``copies`` and ``fit_weights`` as of :func:`fitted_to`; at the model's prior.
     """
     settings, labels, prior = model.config.evidence, held_out.labels, model.class_prior
+    fit = fit_weights or partial(level_weights_of_copies, settings)
     patients = np.arange(len(labels)) if held_out.groups is None else np.array(held_out.groups)
 
     def posterior(fitting: Labels, asked: Labels) -> Floats:
         known, of_known = [copy.subset(fitting) for copy in copies], labels[fitting]
-        calibration = cross_fitted_calibration(settings, known, of_known, prior, patients[fitting].tolist())
-        evidence = level_weights_of_copies(settings, known, of_known).evidence(copies[0].subset(asked))
+        calibration = cross_fitted_calibration(settings, known, of_known, prior, patients[fitting].tolist(), fit)
+        evidence = fit(known, of_known).evidence(copies[0].subset(asked))
         return predict_from_evidence(evidence, prior, no_error, np.full(len(asked), copies[0].passes), calibration).posterior
 
     return out_of_fold(posterior, labels, held_out.groups)
