@@ -6,7 +6,7 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from bayescope.cli.main import run as main
 from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.fitting.fit import fit_run
+from services import Orthanc
 
 Call = Callable[..., "Told"]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -37,6 +38,13 @@ def shared_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return SHARED
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
+    """A running Orthanc that holds nothing yet."""
+    with Orthanc(tmp_path / "orthanc") as archive:
+        yield archive
 
 
 def stripes(n: int, seed: int, shape: tuple[int, int, int] = (1, 8, 12)) -> ImageSet:
