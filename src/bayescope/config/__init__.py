@@ -12,6 +12,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import Field, ValidationError
 
+from bayescope.config.dicom import DicomCode, DicomConfig
 from bayescope.config.evidence import EvidenceConfig
 from bayescope.config.flow import FlowConfig
 from bayescope.config.net import NetConfig
@@ -22,6 +23,8 @@ from bayescope.types import LARGEST_SEED
 
 __all__ = [
     "Config",
+    "DicomCode",
+    "DicomConfig",
     "EvidenceConfig",
     "FlowConfig",
     "NetConfig",
@@ -45,6 +48,7 @@ class Config(Section):
     training: TrainingConfig = Field(TrainingConfig(), description="Training.")
     evidence: EvidenceConfig = Field(EvidenceConfig(), description="Scoring by denoising evidence.")
     flow: FlowConfig = Field(FlowConfig(), description="Likelihood by the probability flow.")
+    dicom: DicomConfig = Field(DicomConfig(), description="Predictions as DICOM objects.")
 
 
 def parse_config(values: dict[str, Any]) -> Config:

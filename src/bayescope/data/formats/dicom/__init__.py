@@ -21,7 +21,16 @@ from bayescope.data.formats.frame import INTENTS, Frame
 from bayescope.errors import DataError
 from bayescope.types import Pixels
 
-__all__ = ["SUFFIXES", "frame_count", "has_dicom_content", "is_dicom", "read_dicom", "read_header", "stored_pixels"]
+__all__ = [
+    "SUFFIXES",
+    "frame_count",
+    "has_dicom_content",
+    "is_dicom",
+    "read_dicom",
+    "read_header",
+    "read_whole_header",
+    "stored_pixels",
+]
 
 
 def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Frame:
@@ -72,6 +81,14 @@ def read_header(path: Path, *keywords: str) -> tuple[str, ...]:
     with _refusing(path):
         header = _read_header(path, *keywords)
         return tuple(str(header.get(keyword) or "").strip() for keyword in keywords)
+
+
+def read_whole_header(path: Path) -> Dataset:
+    """All elements of a file up to the pixels.  Raises DataError if it is damaged or no DICOM."""
+    with _refusing(path):
+        check_is_dicom(path)
+        check_size(path)
+        return read_data_set(path, stop_before_pixels=True)
 
 
 def frame_count(path: Path) -> int:

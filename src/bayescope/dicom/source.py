@@ -1,0 +1,158 @@
+"""The instance that an object is about: what is taken over from it, and how it is referred to.
+
+highdicom takes over patient and study, by the modules of the source's SOP Class (PS3.3 section A.1.4).  It needs all of their
+attributes of type 2 to be there, knows no retired SOP Classes and writes the time of creation; what it makes is led back here.
+"""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from highdicom._standard_utils import get_sop_class_iod_map
+from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.valuerep import DA, TM
+
+from bayescope.data.formats.dicom import read_whole_header
+from bayescope.errors import DataError
+
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_MAY_BE_EMPTY = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
+_SEXES = ("M", "F", "O")
+_SIDES = ("L", "R", "B")
+_LAST_GROUP = 0x0060
+"""Behind it come functional groups, overlays, waveforms and pixels."""
+_UTF_8 = "ISO_IR 192"
+_DATES = ("ContentDate", "AcquisitionDate", "SeriesDate", "StudyDate")
+_NO_DATE, _NO_TIME = "19000101", "000000"
+Made = TypeVar("Made", bound=Dataset)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image instance as highdicom takes it.
+
+    ``header``: elements in UTF-8, without pixels; ``sop_class_uid``: of the instance itself, for which one that highdicom knows
+    may stand in ``header``; ``frame``: number from 1, None where the instance has one only.
+    """
+
+    header: Dataset
+    sop_class_uid: str
+    frame: int | None
+
+    @property
+    def uid(self) -> str:
+        """SOP Instance UID."""
+        return str(self.header.SOPInstanceUID)
+
+    @property
+    def instance_number(self) -> int:
+        """Instance Number of what is made of it."""
+        return self.frame or max(1, int(self.header.get("InstanceNumber") or 1))
+
+    @property
+    def laterality(self) -> str | None:
+        """``"L"``, ``"R"``, ``"B"`` or None."""
+        found = (self.header.get(keyword) for keyword in ("ImageLaterality", "Laterality"))
+        return next((side for side in found if side in _SIDES), None)
+
+    @property
+    def content_moment(self) -> tuple[str, str]:
+        """Content Date and Time: the source's, so that whatever is made of it has the same bytes whenever it is made."""
+        for keyword in _DATES:
+            if date := _valid(DA, self.header.get(keyword)):
+                return date, _valid(TM, self.header.get(keyword.replace("Date", "Time"))) or _NO_TIME
+        return _NO_DATE, _NO_TIME
+
+    def finish(self, made: Made) -> Made:
+        """``made`` by highdicom of the header: with references to the SOP Class of the instance, without time of creation."""
+        for keyword in ("InstanceCreationDate", "InstanceCreationTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture"):
+            made.pop(keyword, None)
+        for part in _parts(made):
+            if part.get("ReferencedSOPInstanceUID") == self.uid:
+                part.ReferencedSOPClassUID = self.sop_class_uid
+        return made
+
+
+def read_source(path: Path) -> Dataset:
+    """Header of a DICOM file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Dataset
+        Its elements up to the pixels.
+
+    Raises
+    ------
+    DataError
+        If it is no DICOM file, or a damaged one.
+    """
+    return read_whole_header(path)
+
+
+def source_of(dataset: Dataset, frame: int | None = None) -> Source:
+    """What objects take from an instance, on a copy.
+
+    Raises DataError if it lacks a UID, or if ``frame``, from 1, is missing where there are several, or is none of them.
+    """
+    if missing := [keyword for keyword in _UIDS if not dataset.get(keyword)]:
+        raise DataError(
+            f"the source has no {', '.join(missing)}; expected an instance with all of {', '.join(_UIDS)}, to which an object "
+            "can refer. Export it from the archive again"
+        )
+    n_frames = int(dataset.get("NumberOfFrames") or 1)
+    if (frame is None and n_frames > 1) or (frame is not None and not 1 <= frame <= n_frames):
+        raise DataError(
+            f"{'no frame' if frame is None else f'frame {frame}'} of {n_frames}; expected a number from 1 to {n_frames}. "
+            "Name the frame that was read"
+        )
+    header = _decoded(dataset)
+    sop_class_uid = header.SOPClassUID
+    if sop_class_uid not in get_sop_class_iod_map():
+        header.SOPClassUID = SecondaryCaptureImageStorage
+    for keyword in _MAY_BE_EMPTY:
+        if header.get(keyword) is None:
+            setattr(header, keyword, "")
+    if header.PatientSex not in _SEXES:
+        header.PatientSex = ""
+    header.PatientBirthDate, header.StudyDate = (_valid(DA, header[key].value) for key in ("PatientBirthDate", "StudyDate"))
+    header.StudyTime = _valid(TM, header.StudyTime)
+    return Source(header, sop_class_uid, frame if n_frames > 1 else None)
+
+
+def _decoded(dataset: Dataset) -> Dataset:
+    """A copy of the elements before the pixels, text in UTF-8."""
+    header = Dataset()
+    for element in dataset:
+        if element.tag.group <= _LAST_GROUP and not element.tag.is_private:
+            header[element.tag] = deepcopy(element)
+    header.decode()
+    header.SpecificCharacterSet = _UTF_8
+    return header
+
+
+def _valid(kind: Any, value: Any) -> str:
+    """A date or time as DICOM writes it; blank for none, or one that is not of the form."""
+    try:
+        return str(kind(str(value))) if value else ""
+    except ValueError:
+        return ""
+
+
+def _parts(dataset: Dataset) -> Iterator[Dataset]:
+    """The data set and all items of its sequences, however deep."""
+    yield dataset
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _parts(item)
