@@ -62,6 +62,8 @@ def _kind(annotation: Any) -> str:
         return " or ".join("left out" if kind is types.NoneType else _kind(kind) for kind in arguments)
     if origin is tuple:
         return "list of " + _kind(arguments[0])
+    if origin is dict:
+        return "tables by name"
     return {int: "whole number", float: "number", str: "text", bool: "true, false"}[annotation]
 
 

@@ -12,6 +12,7 @@ from test_config import FIELDS, SECTIONS
 
 from bayescope.config import Config, dump_toml, parse_config, read_config
 from bayescope.data.dataset import Dataset
+from bayescope.dicom.codes import class_codes, code_of_class
 from bayescope.diffusion.device import open_fabric
 from bayescope.errors import ConfigError
 from bayescope.fitting.fit import fit
@@ -93,6 +94,15 @@ def precision(config: Config, given: Given) -> Values:
         return [str((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)]
 
 
+def codes(config: Config, given: Given) -> Values:
+    """Code of each class."""
+    return [
+        found
+        for name in given.data.class_names
+        for found in code_of_class(name, class_codes(config.dicom, given.data.class_names))
+    ]
+
+
 @dataclass(frozen=True)
 class Notices:
     """``see`` tells the setting at ``value`` from its default, with other settings as ``beside`` has them in both."""
@@ -160,6 +170,7 @@ SETTINGS: dict[str, Notices | str] = {
     "flow.probes": Notices(2, flow, HEUN),
     "flow.sigma_min": Notices(0.1, flow, HEUN),
     "flow.sigma_max": Notices(40.0, flow, HEUN),
+    "dicom.codes": Notices({"upper": {"scheme": "SCT", "value": "261183002", "meaning": "Upper"}}, codes),
 }
 """By key of the configuration: what notices another value here, or the test that does."""
 

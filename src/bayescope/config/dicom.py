@@ -28,3 +28,6 @@ class DicomConfig(Section):
         description="A table for each class: `scheme`, `value` and `meaning` of the code that names it. A class without one is "
         "named by a private code.",
     )
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.codes.items()))
