@@ -15,8 +15,13 @@ import pytest
 
 from bayescope.cli.main import run as main
 from bayescope.config import Config, dump_toml, parse_config
+from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.load import load_dataset
+from bayescope.data.preparation.mammogram import Preparation
+from bayescope.data.preparation.prepare import prepare
 from bayescope.fitting.fit import fit_run
+from mammograms import mammogram, write_mammogram
 from services import Orthanc
 
 Call = Callable[..., "Told"]
@@ -84,6 +89,19 @@ def tiny_run(tiny_data: Dataset, tiny_config: Config, tmp_path_factory: pytest.T
     run = tmp_path_factory.mktemp("tiny") / "run"
     fit_run(tiny_data, tiny_config, run)
     return run
+
+
+@pytest.fixture(scope="session")
+def prepared_run(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on a cache of DICOM files, phantom mammograms of two classes."""
+    folder = tmp_path_factory.mktemp("prepared")
+    for label in ("ill", "well"):
+        for i in range(14):
+            image = mammogram(24, 16, seed=i)
+            write_mammogram(folder / "set" / label / f"{i}.dcm", image, PatientID=f"{label}{i}")
+    prepare(read_image_folder(folder / "set"), Preparation(8), folder / "cache", folder / "set", workers=1)
+    fit_run(load_dataset(folder / "cache"), tiny_config, folder / "run")
+    return folder / "run"
 
 
 @pytest.fixture

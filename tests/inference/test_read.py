@@ -11,30 +11,14 @@ import pytest
 from PIL import Image
 
 from bayescope.config import Config
-from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.data.dataset import Dataset
 from bayescope.data.load import load_dataset
-from bayescope.data.preparation.mammogram import Preparation
-from bayescope.data.preparation.prepare import prepare
 from bayescope.errors import DataError
 from bayescope.fitting.fit import fit_run
 from bayescope.inference.read import read_for_model
 from bayescope.runs.model_file import load_model, save_model
 from conftest import stripes
 from mammograms import mammogram, write_mammogram
-
-
-@pytest.fixture(scope="module")
-def prepared_run(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on a cache of DICOM files."""
-    folder = tmp_path_factory.mktemp("prepared")
-    for label in ("ill", "well"):
-        for i in range(14):
-            image = mammogram(24, 16, seed=i)
-            write_mammogram(folder / "set" / label / f"{i}.dcm", image, PatientID=f"{label}{i}")
-    prepare(read_image_folder(folder / "set"), Preparation(8), folder / "cache", folder / "set", workers=1)
-    fit_run(load_dataset(folder / "cache"), tiny_config, folder / "run")
-    return folder / "run"
 
 
 @pytest.fixture(scope="module")

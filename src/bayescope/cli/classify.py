@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from bayescope.cli.dicom_objects import Codes, codes_of_objects, write_reports_of
 from bayescope.cli.options import (
     Device,
     DisagreementRate,
@@ -77,12 +78,18 @@ def command(
     resize: Resize = False,
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Also write the JSON lines to this file.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace --out.")] = False,
+    sr: Annotated[
+        Path | None, typer.Option(help="Also write a structured report of each DICOM image (TID 1500) to this folder.")
+    ] = None,
+    codes: Codes = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace --out, and files of --sr whose content differs.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each image and unreadable file.")] = False,
 ) -> None:
     """Classify image files, and all images in folders. Exit code 1 if some could not be read.
 
     Example: bayescope classify runs/breast a.png b.png --prevalence "malignant=0.01,normal or benign=0.99" --json
+
+    Example: bayescope classify runs/mammography study/ --sr reports
     """
     from bayescope.data.preparation.cache import is_cache
     from bayescope.evaluation.selection import images_of_cache, seen_splits
@@ -95,8 +102,9 @@ def command(
     record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
     is_one_cache = len(images) == 1 and is_cache(images[0])
+    class_codes = codes_of_objects(model, sr, codes, "--sr", is_one_cache)
     found = images_of_cache(model, images[0], split) if is_one_cache else read_images(model, images, frame, resize)
-    lines = found.left_out_records()
+    records = []
     if found.names:
         with bar("scoring images", len(found), quiet=len(found) < 4) as advance:
             predictions = model.classify(
@@ -106,7 +114,8 @@ def command(
             predictions = replace(predictions, trust={})
         seen = seen_splits(record, found.pixels)
         _warn(model, predictions, seen, no_trust_tests)
-        lines = [*predictions.records(model, found.names, found.remarks, seen), *lines]
+        records = list(predictions.records(model, found.names, found.remarks, seen))
+    lines = [*records, *found.left_out_records()]
     if out is not None:
         write_json_lines(out, lines)
     if as_json:
@@ -114,7 +123,8 @@ def command(
             print_json(line)
     elif found.names:
         show(_table(found.names, model, predictions, seen))
-    if found.failed:
+    has_reports = sr is None or write_reports_of(run, found, records, class_codes, sr, force)
+    if found.failed or not has_reports:
         raise typer.Exit(1)
 
 

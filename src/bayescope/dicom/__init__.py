@@ -14,5 +14,16 @@ from bayescope.dicom.codes import class_codes, read_codes
 from bayescope.dicom.identity import ModelIdentity
 from bayescope.dicom.report import measurement_report
 from bayescope.dicom.source import read_source
+from bayescope.dicom.write import check_takes_dicom, to_bytes, write_objects, write_reports
 
-__all__ = ["ModelIdentity", "class_codes", "measurement_report", "read_codes", "read_source"]
+__all__ = [
+    "ModelIdentity",
+    "check_takes_dicom",
+    "class_codes",
+    "measurement_report",
+    "read_codes",
+    "read_source",
+    "to_bytes",
+    "write_objects",
+    "write_reports",
+]

@@ -136,7 +136,7 @@ def images_of_cache(model: LikelihoodModel, cache: Path, split: str = "test") ->
     found, n = data.images.subset(chosen), len(chosen)
     paths = tuple(cache / name for name in found.names)
     names, nothing, files = tuple(map(printable, paths)), ((),) * n, FileSummary.of(n, ())
-    return ModelInput(names, paths, found.pixels, np.ones(n), nothing, (), False, (), files)
+    return ModelInput(names, paths, found.pixels, np.ones(n), nothing, (), False, (), files, (None,) * n, (None,) * n)
 
 
 def seen_splits(record: TrainingRecord | None, pixels: Pixels) -> list[str]:

@@ -18,6 +18,7 @@ from bayescope.data.formats.frame import FOR_PROCESSING
 from bayescope.data.formats.images import read_image
 from bayescope.data.formats.resize import fit
 from bayescope.data.preparation.cache import is_cache
+from bayescope.data.preparation.mammogram import Record
 from bayescope.data.preparation.workers import prepare_file
 from bayescope.data.remarks import Remarks
 from bayescope.errors import DataError
@@ -58,6 +59,10 @@ class ModelInput:
         The files that were not read, and why: those of a folder that are no images, and those that ``failed``.
     files
         The account of all files in the folders and of those given by name.
+    frames
+        Number of the frame read of each file, from 1; None where none was asked for.
+    preparations
+        What was done to prepare each image, enough to lead positions back to its file; None for one that is not prepared here.
     """
 
     names: tuple[str, ...]
@@ -69,6 +74,8 @@ class ModelInput:
     from_folders: bool
     left_out: tuple[LeftOut, ...]
     files: FileSummary
+    frames: tuple[int | None, ...]
+    preparations: tuple[Record | None, ...]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -129,13 +136,15 @@ def read_for_model(
         try:
             for name, chosen in _frames(path, frame):
                 remarks: list[str] = []
-                images.append((name, path, *_read(model, path, chosen, remarks, resize), tuple(remarks)))
+                number_of_frame = None if chosen is None else chosen + 1
+                read = _read(model, path, chosen, remarks, resize)
+                images.append((name, path, number_of_frame, *read, tuple(remarks)))
                 for text in remarks:
                     warnings.of(name)(text)
         except DataError as error:
             failed.append(LeftOut(path, printable(str(error)), failed=True))
         callback(number, len(files))
-    names, paths, pixels, steps, remarks_of_images = zip(*images, strict=True) if images else ((),) * 5
+    names, paths, frames, pixels, steps, preparations, remarks_of_images = zip(*images, strict=True) if images else ((),) * 7
     return ModelInput(
         names,
         paths,
@@ -146,6 +155,8 @@ def read_for_model(
         any(map(_is_folder, sources)),
         (*failed, *left_out),
         FileSummary.of(len(files) - len(failed), [*(file.reason for file in left_out), *["cannot be read"] * len(failed)]),
+        frames,
+        preparations,
     )
 
 
@@ -214,14 +225,19 @@ def _frames(path: Path, frame: Frames) -> Iterator[tuple[str, int | None]]:
         yield f"{name}#{frame}", frame - 1
 
 
-def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[str], resize: bool) -> tuple[Pixels, float]:
-    """Pixels ``(channel, height, width)`` and the step of the file's gray levels in them.  DataError if they do not fit."""
+def _read(
+    model: LikelihoodModel, path: Path, frame: int | None, remarks: list[str], resize: bool
+) -> tuple[Pixels, float, Record | None]:
+    """Pixels ``(channel, height, width)``, the step of the file's gray levels in them, and what was done to prepare them.
+
+    Raises DataError if they do not fit.
+    """
     if model.preparation:
         prepared, done = prepare_file(path, model.preparation, frame=frame)
         if done.shown.presentation == FOR_PROCESSING:
             remarks.append("a FOR PROCESSING image; expected FOR PRESENTATION, as readers see it. Its prediction may mislead")
         remarks += done.shown.notes if is_dicom(path) else done.shown.applied
-        return prepared[None], 1.0
+        return prepared[None], 1.0, done.record
     if is_dicom(path):
         raise DataError(
             f"{path}: a DICOM file; the model was trained on plain images. Train on a cache of "
@@ -238,7 +254,7 @@ def _read(model: LikelihoodModel, path: Path, frame: int | None, remarks: list[s
             f"{model.image_shape[0]} channel(s), {model.image_shape[1]}x{model.image_shape[2]}. {_remedy(model, pixels)}"
         )
     remarks += filter(None, conversions)
-    return taken[0], model.scale.high / 255 if taken.dtype != pixels.dtype else 1.0
+    return taken[0], model.scale.high / 255 if taken.dtype != pixels.dtype else 1.0, None
 
 
 def _remedy(model: LikelihoodModel, pixels: Pixels) -> str:
