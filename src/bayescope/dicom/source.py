@@ -73,6 +73,7 @@ class Source:
         """``made`` by highdicom of the header: with references to the SOP Class of the instance, without time of creation."""
         for keyword in ("InstanceCreationDate", "InstanceCreationTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture"):
             made.pop(keyword, None)
+        made.ContributingEquipmentSequence[-1].pop("ContributionDateTime", None)  # of highdicom
         for part in _parts(made):
             if part.get("ReferencedSOPInstanceUID") == self.uid:
                 part.ReferencedSOPClassUID = self.sop_class_uid
