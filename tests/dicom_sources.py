@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from pydicom import dcmread
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.uid import ExplicitVRLittleEndian
@@ -36,8 +37,11 @@ def instance(
     if frames > 1:
         data.NumberOfFrames = frames
     data.PixelData = np.arange(frames * shape[0] * shape[1], dtype=np.uint16).tobytes()
-    for name, value in elements.items():
-        setattr(data, name, value) if value is not None else delattr(data, name)
+    with disable_value_validation():
+        for name, value in elements.items():
+            data.pop(name, None)  # an element keeps how its values are validated
+            if value is not None:
+                setattr(data, name, value)
     return data
 
 
@@ -75,6 +79,7 @@ SOURCES: dict[str, Callable[[], Dataset]] = {
     "no optional attributes": lambda: instance(**dict.fromkeys(OPTIONAL)),
     "empty attributes": lambda: instance(PatientName="", PatientID="", PatientSex="", StudyDate="", StudyTime="", StudyID=""),
     "values against the standard": lambda: instance(PatientSex="f", StudyTime="10:15", PatientBirthDate="1960"),
+    "a name of one word": lambda: instance(PatientName="TESTPATIENT", ReferringPhysicianName="Dr. Roe"),
     "umlauts in Latin-1": lambda: instance(PatientName="Müller^Jürgen"),
     "Japanese": lambda: instance(
         SpecificCharacterSet=["", "ISO 2022 IR 87"], PatientName="Yamada^Tarou=山田^太郎=やまだ^たろう", StudyDescription="乳房"

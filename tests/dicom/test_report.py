@@ -188,10 +188,8 @@ OTHERS = {
     "prevalence": lambda: report(instance(), prevalence={"normal or benign": 0.5, "malignant": 0.5}),
     "passes": lambda: report(instance(), passes=12),
     "novelty": lambda: report(instance(), novelty_p_value=None),
-    "model": lambda: measurement_report(instance(), record(), ModelIdentity("ff" * 32, "1.2.3"), {"malignant": MALIGNANT}),
-    "version": lambda: measurement_report(
-        instance(), record(), ModelIdentity(MODEL.fingerprint, "1.2.4"), {"malignant": MALIGNANT}
-    ),
+    "model": lambda: measurement_report(instance(), record(), replace(MODEL, fingerprint="ff" * 32), CODES),
+    "version": lambda: measurement_report(instance(), record(), replace(MODEL, version="1.2.4"), CODES),
     "codes": lambda: measurement_report(instance(), record(), MODEL),
     "frame": lambda: report(instance(frames=3), frame=3),
 }
@@ -219,6 +217,15 @@ def test_a_source_without_a_uid_is_refused(keyword: str, value: str | None) -> N
 def test_a_frame_that_is_not_there_is_refused(frames: int, frame: int | None) -> None:
     with pytest.raises(DataError, match=f"of {frames}; expected a number from 1 to {frames}"):
         measurement_report(instance(frames=frames), record(), MODEL, frame=frame)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_nothing_is_logged(kind: str, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder) -> None:
+    """Warnings of the libraries quote names and dates of patients."""
+    source = written(SOURCES[kind]())
+    report(source)
+    assert [str(warning.message) for warning in recwarn] == []
+    assert caplog.messages == []
 
 
 def test_the_source_stays_as_it_is() -> None:

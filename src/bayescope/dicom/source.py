@@ -4,13 +4,14 @@ highdicom takes over patient and study, by the modules of the source's SOP Class
 attributes of type 2 to be there, knows no retired SOP Classes and writes the time of creation; what it makes is led back here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from highdicom._standard_utils import get_sop_class_iod_map
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 from pydicom.valuerep import DA, TM
@@ -19,9 +20,10 @@ from bayescope.data.formats.dicom import read_whole_header
 from bayescope.errors import DataError
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_NAMES = ("PatientName", "ReferringPhysicianName")
 _MAY_BE_EMPTY = (
-    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
-    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+    *_NAMES,
+    *("PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
 )
 _SEXES = ("M", "F", "O")
 _SIDES = ("L", "R", "B")
@@ -38,12 +40,14 @@ class Source:
     """An image instance as highdicom takes it.
 
     ``header``: elements in UTF-8, without pixels; ``sop_class_uid``: of the instance itself, for which one that highdicom knows
-    may stand in ``header``; ``frame``: number from 1, None where the instance has one only.
+    may stand in ``header``; ``frame``: number from 1, None where the instance has one only; ``names``: of persons, blank in
+    ``header``, since highdicom quotes unusual ones in warnings.
     """
 
     header: Dataset
     sop_class_uid: str
     frame: int | None
+    names: Mapping[str, Any]
 
     @property
     def uid(self) -> str:
@@ -70,7 +74,9 @@ class Source:
         return _NO_DATE, _NO_TIME
 
     def finish(self, made: Made) -> Made:
-        """``made`` by highdicom of the header: with references to the SOP Class of the instance, without time of creation."""
+        """``made`` by highdicom of the header: with names, references to the right SOP Class, and no time of creation."""
+        for keyword, name in self.names.items():
+            setattr(made, keyword, name)
         for keyword in ("InstanceCreationDate", "InstanceCreationTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture"):
             made.pop(keyword, None)
         made.ContributingEquipmentSequence[-1].pop("ContributionDateTime", None)  # of highdicom
@@ -117,7 +123,8 @@ def source_of(dataset: Dataset, frame: int | None = None) -> Source:
             f"{'no frame' if frame is None else f'frame {frame}'} of {n_frames}; expected a number from 1 to {n_frames}. "
             "Name the frame that was read"
         )
-    header = _decoded(dataset)
+    with disable_value_validation():  # which quotes what is against the standard in warnings
+        header = _decoded(dataset)
     sop_class_uid = header.SOPClassUID
     if sop_class_uid not in get_sop_class_iod_map():
         header.SOPClassUID = SecondaryCaptureImageStorage
@@ -128,7 +135,10 @@ def source_of(dataset: Dataset, frame: int | None = None) -> Source:
         header.PatientSex = ""
     header.PatientBirthDate, header.StudyDate = (_valid(DA, header[key].value) for key in ("PatientBirthDate", "StudyDate"))
     header.StudyTime = _valid(TM, header.StudyTime)
-    return Source(header, sop_class_uid, frame if n_frames > 1 else None)
+    names = {keyword: header[keyword].value for keyword in _NAMES}
+    for keyword in _NAMES:
+        setattr(header, keyword, "")
+    return Source(header, sop_class_uid, frame if n_frames > 1 else None, names)
 
 
 def _decoded(dataset: Dataset) -> Dataset:
