@@ -57,7 +57,7 @@ def measurement_report(
         If the source lacks a UID, or the frame is missing or none of its frames.
     """
     read, codes = source_of(source, frame), codes or {}
-    key = [read.uid, read.frame, record["prevalence"], record["passes"], record["novelty_p_value"] is not None]
+    key = [*read.key, record["prevalence"], record["passes"], record["novelty_p_value"] is not None]
     key += [sorted((name, code.scheme_designator, code.value, code.meaning) for name, code in codes.items())]
     content_date, content_time = read.content_moment
     report = sr.MeasurementReport(
@@ -66,7 +66,7 @@ def measurement_report(
         imaging_measurements=[_measurement_group(read, record, identity, codes, key)],
     )
     made = sr.ComprehensiveSR(
-        evidence=[read.header],
+        evidence=[read.stand_in],
         content=report,
         series_instance_uid=identity.uid("report series", str(read.header.SeriesInstanceUID)),
         series_number=SERIES_NUMBER,
@@ -113,7 +113,7 @@ def _measurement_group(
         finding_sites=_finding_sites(read),
         measurements=list(_measurements(record)),
         qualitative_evaluations=list(_evaluations(record, codes)),
-        source_images=[sr.SourceImageForMeasurementGroup(read.header.SOPClassUID, read.uid, frames)],
+        source_images=[sr.SourceImageForMeasurementGroup(read.stand_in.SOPClassUID, read.uid, frames)],
     )
     group[0].ContentSequence.extend(_comment(text) for text in _comments(record))
     return group

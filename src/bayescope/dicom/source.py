@@ -1,16 +1,16 @@
 """The instance that an object is about: what is taken over from it, and how it is referred to.
 
-highdicom takes over patient and study, by the modules of the source's SOP Class (PS3.3 section A.1.4).  It needs all of their
-attributes of type 2 to be there, knows no retired SOP Classes and writes the time of creation; what it makes is led back here.
+highdicom takes over patient and study from a data set that it knows the SOP Class of, and whose attributes of type 2 are all
+there.  It gets a stand-in, a Secondary Capture of one frame without geometry; references in what it makes then lead to the
+instance and frame themselves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from highdicom._standard_utils import get_sop_class_iod_map
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -25,6 +25,7 @@ _MAY_BE_EMPTY = (
     *_NAMES,
     *("PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
 )
+_GEOMETRY = ("NumberOfFrames", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient")
 _SEXES = ("M", "F", "O")
 _SIDES = ("L", "R", "B")
 _LAST_GROUP = 0x0060
@@ -37,22 +38,25 @@ Made = TypeVar("Made", bound=Dataset)
 
 @dataclass(frozen=True)
 class Source:
-    """An image instance as highdicom takes it.
+    """An image instance, to make objects of.
 
-    ``header``: elements in UTF-8, without pixels; ``sop_class_uid``: of the instance itself, for which one that highdicom knows
-    may stand in ``header``; ``frame``: number from 1, None where the instance has one only; ``names``: of persons, blank in
-    ``header``, since highdicom quotes unusual ones in warnings.
+    ``header``: its elements in UTF-8, without pixels; ``stand_in``: the same for highdicom; ``frame``: from 1, None where
+    the instance has one frame only.
     """
 
     header: Dataset
-    sop_class_uid: str
+    stand_in: Dataset
     frame: int | None
-    names: Mapping[str, Any]
 
     @property
     def uid(self) -> str:
         """SOP Instance UID."""
         return str(self.header.SOPInstanceUID)
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """What identifies the picture that was read."""
+        return self.uid, self.frame
 
     @property
     def instance_number(self) -> int:
@@ -74,15 +78,15 @@ class Source:
         return _NO_DATE, _NO_TIME
 
     def finish(self, made: Made) -> Made:
-        """``made`` by highdicom of the header: with names, references to the right SOP Class, and no time of creation."""
-        for keyword, name in self.names.items():
-            setattr(made, keyword, name)
+        """``made`` by highdicom of the stand-in, with names and references of the instance itself, and no time of creation."""
+        for keyword in _NAMES:
+            setattr(made, keyword, self.header[keyword].value)
         for keyword in ("InstanceCreationDate", "InstanceCreationTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture"):
             made.pop(keyword, None)
         made.ContributingEquipmentSequence[-1].pop("ContributionDateTime", None)  # of highdicom
         for part in _parts(made):
             if part.get("ReferencedSOPInstanceUID") == self.uid:
-                part.ReferencedSOPClassUID = self.sop_class_uid
+                part.ReferencedSOPClassUID = self.header.SOPClassUID
         return made
 
 
@@ -125,9 +129,6 @@ def source_of(dataset: Dataset, frame: int | None = None) -> Source:
         )
     with disable_value_validation():  # which quotes what is against the standard in warnings
         header = _decoded(dataset)
-    sop_class_uid = header.SOPClassUID
-    if sop_class_uid not in get_sop_class_iod_map():
-        header.SOPClassUID = SecondaryCaptureImageStorage
     for keyword in _MAY_BE_EMPTY:
         if header.get(keyword) is None:
             setattr(header, keyword, "")
@@ -135,10 +136,18 @@ def source_of(dataset: Dataset, frame: int | None = None) -> Source:
         header.PatientSex = ""
     header.PatientBirthDate, header.StudyDate = (_valid(DA, header[key].value) for key in ("PatientBirthDate", "StudyDate"))
     header.StudyTime = _valid(TM, header.StudyTime)
-    names = {keyword: header[keyword].value for keyword in _NAMES}
+    return Source(header, _stand_in(header), frame if n_frames > 1 else None)
+
+
+def _stand_in(header: Dataset) -> Dataset:
+    """For highdicom: names, some of which it warns of, are blank."""
+    found = deepcopy(header)
+    found.SOPClassUID = SecondaryCaptureImageStorage
     for keyword in _NAMES:
-        setattr(header, keyword, "")
-    return Source(header, sop_class_uid, frame if n_frames > 1 else None, names)
+        setattr(found, keyword, "")
+    for keyword in _GEOMETRY:
+        found.pop(keyword, None)
+    return found
 
 
 def _decoded(dataset: Dataset) -> Dataset:

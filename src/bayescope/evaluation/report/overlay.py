@@ -30,7 +30,7 @@ def overlay(picture: NDArray[np.uint8], evidence: Floats, title: str, unit: str 
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
     _show(plain, picture)
-    reach = _reach(evidence)
+    reach = reach_of(evidence)
     drawn = map_axes.imshow(evidence, cmap=COLOURS, norm=TwoSlopeNorm(0.0, -reach, reach), interpolation="nearest")
     bar = figure.colorbar(drawn, ax=map_axes, shrink=0.8)
     bar.set_label(f"{unit} per pixel: red for, blue against", fontsize=8)
@@ -50,7 +50,7 @@ def scales(maps: dict[str, Floats], title: str, unit: str = "nats") -> bytes:
     """PNG of named evidence ``maps (h, w)`` in ``unit``, side by side in the same colours."""
     figure = Figure(figsize=(3.4 * len(maps) + 1, 3.7), layout="constrained", dpi=120)
     panels = figure.subplots(1, len(maps), squeeze=False)[0]
-    reach = max(map(_reach, maps.values()))
+    reach = max(map(reach_of, maps.values()))
     for axes, (name, evidence) in zip(panels, maps.items(), strict=True):
         drawn = axes.imshow(evidence, cmap=COLOURS, norm=TwoSlopeNorm(0.0, -reach, reach), interpolation="nearest")
         axes.set_title(f"{name}: {evidence.sum():+.2f} {unit}", fontsize=9)
@@ -70,7 +70,7 @@ def comparison(pictures: dict[str, NDArray[np.uint8]], change: Floats, title: st
         _show(axes, picture)
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
-    reach = _reach(change)
+    reach = reach_of(change)
     drawn = last.imshow(change, cmap=COLOURS, norm=TwoSlopeNorm(0.0, -reach, reach), interpolation="nearest")
     last.set_title("change", fontsize=9)
     last.set_axis_off()
@@ -83,7 +83,7 @@ def comparison(pictures: dict[str, NDArray[np.uint8]], change: Floats, title: st
 
 def tinted(picture: NDArray[np.uint8], evidence: Floats) -> NDArray[np.uint8]:
     """``picture (h, w[, 3])`` tinted by its evidence ``(h, w)``: red for, blue against, ``(h, w, 3)``."""
-    reach = _reach(evidence)
+    reach = reach_of(evidence)
     share = np.clip(evidence / reach, -1, 1)
     colour = colormaps[COLOURS]((share + 1) / 2)[:, :, :3] * 255
     weight = 0.75 * np.abs(share)[:, :, None] ** 0.5
@@ -91,7 +91,7 @@ def tinted(picture: NDArray[np.uint8], evidence: Floats) -> NDArray[np.uint8]:
     return np.asarray(((1 - weight) * plain + weight * colour).round().astype(np.uint8))
 
 
-def _reach(evidence: Floats) -> float:
+def reach_of(evidence: Floats) -> float:
     """Where the colours end: the 99.5 % quantile of the size, so that a single pixel does not bleach the rest."""
     size = np.abs(evidence)
     return float(np.quantile(size, 0.995) or size.max() or 1.0)
