@@ -14,6 +14,7 @@ from bayescope.cli.progress import bar
 if TYPE_CHECKING:
     from pydicom.sr.coding import Code
 
+    from bayescope.inference.explain import Explanation
     from bayescope.inference.model import LikelihoodModel
     from bayescope.inference.read import ModelInput
 
@@ -63,3 +64,23 @@ def write_reports_of(
     for reason in missing:
         complain(f"no report: {reason}")
     return not missing
+
+
+def write_evidence(
+    run: Path,
+    model: LikelihoodModel,
+    found: ModelInput,
+    explanation: Explanation,
+    codes: Mapping[str, Code],
+    folder: Path,
+    force: bool,
+) -> list[Path]:
+    """Write the evidence map of the one image that was read: the files."""
+    from bayescope.dicom import ModelIdentity, evidence_objects, write_objects
+
+    (path,), (frame,), (preparation,) = found.paths, found.frames, found.preparations
+    assert preparation is not None
+    assert model.preparation is not None
+    identity, window = ModelIdentity.of(run), model.preparation.window
+    objects = evidence_objects(path, explanation, preparation, identity, codes, frame, window)
+    return write_objects(objects, folder, force)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayescope.cli.classify import read_images
+from bayescope.cli.dicom_objects import Codes, codes_of_objects, write_evidence
 from bayescope.cli.options import Device, Prevalence, Resize, prior_from_text
 from bayescope.cli.output import format_values, say, warn
 
@@ -31,6 +32,12 @@ def command(
     counterfactual: Annotated[bool, typer.Option("--counterfactual", help="Also the image as another class has it.")] = False,
     sigma: Annotated[float, typer.Option(help="How much a counterfactual may change: the level it is noised to.")] = 1.0,
     resize: Resize = False,
+    dicom: Annotated[
+        Path | None,
+        typer.Option(help="Also write the map of a DICOM image, as Secondary Capture and Segmentation, to this folder."),
+    ] = None,
+    codes: Codes = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files of --dicom whose content differs.")] = False,
     device: Device = "auto",
 ) -> None:
     """Show where in an image the evidence lies: a map whose pixels add up to the reported log-likelihood ratio.
@@ -39,7 +46,10 @@ def command(
     noise level (levels.npy, fine before coarse, without what belongs to no pixel, which evidence.npy spreads evenly).
 
     Example: bayescope explain runs/breast a.png --out why --counterfactual
+
+    Example: bayescope explain runs/mammography a.dcm --out why --dicom objects
     """
+    from bayescope.data.formats.dicom.file import check_is_dicom
     from bayescope.errors import writing
     from bayescope.evaluation.explanation_files import explanation_files
     from bayescope.inference.explain import explain
@@ -49,6 +59,9 @@ def command(
     model = load_model(run, device)
     prior = prior_from_text(prevalence, model.class_names)
     _check_one_image(image, frame)
+    class_codes = codes_of_objects(model, dicom, codes, "--dicom")
+    if dicom is not None:
+        check_is_dicom(image)
     found_image = read_images(model, [image], frame, resize)
     if not found_image.names:
         raise typer.Exit(1)
@@ -61,8 +74,9 @@ def command(
     targets = {out / f"{stem}-{ending}": content for ending, content in files.items()}
     for target, content in targets.items():
         write_atomically(target, content)
+    objects = [] if dicom is None else write_evidence(run, model, found_image, found, class_codes, dicom, force)
     _print(model, found, unit)
-    for target in targets:
+    for target in (*targets, *objects):
         say(str(target))
     warn(model.calibration.warning)
 
