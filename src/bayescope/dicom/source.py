@@ -25,7 +25,10 @@ _MAY_BE_EMPTY = (
     *_NAMES,
     *("PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
 )
-_GEOMETRY = ("NumberOfFrames", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient")
+_GEOMETRY = (
+    *("NumberOfFrames", "FrameOfReferenceUID", "PixelSpacing"),
+    *("ImagePositionPatient", "ImageOrientationPatient"),
+)
 _SEXES = ("M", "F", "O")
 _SIDES = ("L", "R", "B")
 _LAST_GROUP = 0x0060
