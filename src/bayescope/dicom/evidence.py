@@ -1,7 +1,8 @@
 """The evidence map of a prediction on the pixel grid of the image that was read.
 
-The map belongs to the prepared image: cropped, flipped and resized.  Each pixel of the source takes the value found at the
-position of its centre, interpolated linearly; outside of the part that was kept there is no evidence.
+The map belongs to the prepared image: cropped, flipped and resized.  It is smoothed as in the report, and each pixel of the
+source takes the value found at the position of its centre, interpolated linearly; outside of the part that was kept there is no
+evidence.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from bayescope.data.formats.dicom import read_dicom
 from bayescope.data.preparation.mammogram import Record
 from bayescope.errors import DataError
+from bayescope.evaluation.report.overlay import smoothed
 from bayescope.inference.explain import Explanation
 from bayescope.types import Floats
 
@@ -31,7 +33,7 @@ class SourceEvidence:
     picture : ndarray of shape (rows, columns)
         The frame read as it is displayed, 8 bit.
     evidence : ndarray of shape (rows, columns)
-        Share of each pixel of the map, in nats, found at the pixels of the source.
+        Share of each pixel of the smoothed map, in nats, found at the pixels of the source.
     chest_wall : str, optional
         Side of the picture, ``"left"`` or ``"right"``, where the chest wall was found.
     """
@@ -89,9 +91,8 @@ def evidence_on_source(
         )
     low, high = float(shown.min()), float(shown.max())
     picture = np.rint((shown - low) * 255 / max(high - low, _LEAST_RANGE)).astype(np.uint8)
-    return SourceEvidence(
-        explanation, picture, on_original_grid(explanation.evidence_map.total[0], preparation), preparation.chest_wall
-    )
+    evidence = on_original_grid(smoothed(explanation.evidence_map.total[0]), preparation)
+    return SourceEvidence(explanation, picture, evidence, preparation.chest_wall)
 
 
 def on_original_grid(values: Floats, preparation: Record) -> Floats:

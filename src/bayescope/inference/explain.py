@@ -82,13 +82,15 @@ class Explanation:
         """Number of the class of the counterfactual: ``against``, or else the second most probable."""
         return _ranked(self.predictions)[1] if self.against is None else self.against
 
-    def title(self, unit: Unit = "nats") -> str:
+    def title(self, unit: Unit = "nats", digits: int = 4) -> str:
         """The sum of the map as text.
 
         Parameters
         ----------
         unit : str, default "nats"
             ``"nats"`` or ``"bans"``.
+        digits : int, default 4
+            Decimal places of the sum.
 
         Returns
         -------
@@ -98,7 +100,7 @@ class Explanation:
         rival = "the rest" if self.against is None else self.class_names[self.against]
         kind = "UNCALIBRATED log-likelihood ratio" if self.is_raw else "log-likelihood ratio"
         total = self.evidence_map.scaled(PER_NAT[unit]).total[0].sum()
-        return f"{self.class_names[self.winner]} against {rival}: {kind} {total:+.4f} {unit}"
+        return f"{self.class_names[self.winner]} against {rival}: {kind} {total:+.{digits}f} {unit}"
 
 
 def explain(

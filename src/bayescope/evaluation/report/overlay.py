@@ -30,13 +30,13 @@ def overlay(picture: NDArray[np.uint8], evidence: Floats, title: str, unit: str 
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
     _show(plain, picture)
-    reach = reach_of(evidence)
+    reach = _reach(evidence)
     drawn = map_axes.imshow(evidence, cmap=COLOURS, norm=TwoSlopeNorm(0.0, -reach, reach), interpolation="nearest")
     bar = figure.colorbar(drawn, ax=map_axes, shrink=0.8)
     bar.set_label(f"{unit} per pixel: red for, blue against", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     _show(outlined, picture)
-    smooth = gaussian_filter(evidence, max(1.0, _SMOOTHING * max(evidence.shape)))
+    smooth = smoothed(evidence)
     extreme = np.abs(smooth).max()
     if extreme > 0:
         outlined.contour(
@@ -46,11 +46,16 @@ def overlay(picture: NDArray[np.uint8], evidence: Floats, title: str, unit: str 
     return _png(figure)
 
 
+def smoothed(evidence: Floats) -> Floats:
+    """Evidence ``(h, w)`` averaged over a 28th of the image, so that places stand out and not single pixels."""
+    return np.asarray(gaussian_filter(evidence, max(1.0, _SMOOTHING * max(evidence.shape))))
+
+
 def scales(maps: dict[str, Floats], title: str, unit: str = "nats") -> bytes:
     """PNG of named evidence ``maps (h, w)`` in ``unit``, side by side in the same colours."""
     figure = Figure(figsize=(3.4 * len(maps) + 1, 3.7), layout="constrained", dpi=120)
     panels = figure.subplots(1, len(maps), squeeze=False)[0]
-    reach = max(map(reach_of, maps.values()))
+    reach = max(map(_reach, maps.values()))
     for axes, (name, evidence) in zip(panels, maps.items(), strict=True):
         drawn = axes.imshow(evidence, cmap=COLOURS, norm=TwoSlopeNorm(0.0, -reach, reach), interpolation="nearest")
         axes.set_title(f"{name}: {evidence.sum():+.2f} {unit}", fontsize=9)
@@ -70,7 +75,7 @@ def comparison(pictures: dict[str, NDArray[np.uint8]], change: Floats, title: st
         _show(axes, picture)
         axes.set_title(name, fontsize=9)
         axes.set_axis_off()
-    reach = reach_of(change)
+    reach = _reach(change)
     drawn = last.imshow(change, cmap=COLOURS, norm=TwoSlopeNorm(0.0, -reach, reach), interpolation="nearest")
     last.set_title("change", fontsize=9)
     last.set_axis_off()
@@ -83,7 +88,7 @@ def comparison(pictures: dict[str, NDArray[np.uint8]], change: Floats, title: st
 
 def tinted(picture: NDArray[np.uint8], evidence: Floats) -> NDArray[np.uint8]:
     """``picture (h, w[, 3])`` tinted by its evidence ``(h, w)``: red for, blue against, ``(h, w, 3)``."""
-    reach = reach_of(evidence)
+    reach = _reach(evidence)
     share = np.clip(evidence / reach, -1, 1)
     colour = colormaps[COLOURS]((share + 1) / 2)[:, :, :3] * 255
     weight = 0.75 * np.abs(share)[:, :, None] ** 0.5
@@ -91,7 +96,7 @@ def tinted(picture: NDArray[np.uint8], evidence: Floats) -> NDArray[np.uint8]:
     return np.asarray(((1 - weight) * plain + weight * colour).round().astype(np.uint8))
 
 
-def reach_of(evidence: Floats) -> float:
+def _reach(evidence: Floats) -> float:
     """Where the colours end: the 99.5 % quantile of the size, so that a single pixel does not bleach the rest."""
     size = np.abs(evidence)
     return float(np.quantile(size, 0.995) or size.max() or 1.0)
