@@ -47,6 +47,7 @@ class Place:
     npz: Path
     config: Config
     data: Dataset
+    prepared: Path
     patch: pytest.MonkeyPatch
     told: list[str] = field(default_factory=list)
 
@@ -788,6 +789,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("inference.explain:counterfactual", ""): _ARGUMENT,
     ("inference.explain:explain", "images to explain; expected one"): _ARGUMENT,
     ("evaluation.compare.training:load_network", ""): _ARGUMENT,
+    ("dicom.__init__:", ""): "needs an installation without highdicom",
     ("evaluation.compare.networks:load_monai", ""): "needs an installation without MONAI",
     ("cli.output:_printing", ""): "needs a full disk: test_output.py prints to one, and --out keeps what was measured",
     ("data.preparation.workers:_cut_out", ""): "tests/data/archives/test_mias.py",

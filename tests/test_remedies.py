@@ -9,6 +9,7 @@ import pytest
 
 import bayescope
 import remedies_data  # noqa: F401  registers more remedies
+import remedies_dicom  # noqa: F401
 from bayescope import errors
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset
@@ -27,10 +28,11 @@ def test_following_the_advice_works(
     tiny_npz: Path,
     tiny_config: Config,
     tiny_data: Dataset,
+    prepared_run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = Place(tmp_path, cli, tiny_run, tiny_npz, tiny_config, tiny_data, monkeypatch)
+    place = Place(tmp_path, cli, tiny_run, tiny_npz, tiny_config, tiny_data, prepared_run, monkeypatch)
     follow(place)
     told = "\n".join(place.told)
     for (site, says), function in REMEDIES.items():

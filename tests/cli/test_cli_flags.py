@@ -15,6 +15,7 @@ from bayescope.cli.main import app
 from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.dataset import Dataset
 from cli.spies import argument
+from mammograms import mammogram, write_mammogram
 
 GROUP: Any = typer.main.get_command(app)
 OPTIONS = [
@@ -95,6 +96,8 @@ def of_train(name: str, value: int, key: str) -> list[Reaches]:
     return passed(value, FIT, f"config.{key}")
 
 
+WRITE = "dicom:write_objects"
+DICOM = "{prepared_run} {dicom} --out {new}"
 PRIOR = "upper=0.25,lower=0.75"
 FLAGS: dict[str, dict[str, list[Reaches]]] = {
     "demo": {
@@ -156,7 +159,14 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--resize": switch(READ, "resize"),
         "--device": passed("cpu", MODEL, "device"),
         "--out": written("classify"),
-        "--force": replaced("classify"),
+        "--sr": [Reaches("{new}", "cli.classify:write_reports_of", "folder", "{new}", fewest="{prepared_run} {dicom}")],
+        "--codes": [
+            Reaches("{codes}", "dicom:read_codes", "path", "{codes}", "--sr {other}", fewest="{prepared_run} {dicom}"),
+        ],
+        "--force": [
+            *replaced("classify"),
+            Reaches("", "cli.classify:write_reports_of", "force", True, "--sr {new}", fewest="{prepared_run} {dicom}"),
+        ],
         "--json": printed_as_json("classify"),
     },
     "explain": {
@@ -168,6 +178,9 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--counterfactual": [Reaches("", EXPLAIN, "counterfactual_sigma", 1.0)],
         "--sigma": [Reaches("0.5", EXPLAIN, "counterfactual_sigma", 0.5, "--counterfactual")],
         "--resize": switch(READ, "resize"),
+        "--dicom": [Reaches("{other}", WRITE, "folder", "{other}", fewest=DICOM)],
+        "--codes": [Reaches("{codes}", "dicom:read_codes", "path", "{codes}", "--dicom {other}", fewest=DICOM)],
+        "--force": [Reaches("", WRITE, "force", True, "--dicom {other}", fewest=DICOM)],
         "--device": passed("cpu", MODEL, "device"),
     },
     "compare": {
@@ -247,7 +260,12 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
 
 @pytest.fixture(scope="module")
 def paths(
-    tiny_run: Path, tiny_npz: Path, tiny_data: Dataset, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
+    tiny_run: Path,
+    tiny_npz: Path,
+    tiny_data: Dataset,
+    tiny_config: Config,
+    prepared_run: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, str]:
     """What stands in braces on the command lines, besides what each test writes."""
     folder = tmp_path_factory.mktemp("flags")
@@ -263,8 +281,14 @@ def paths(
     other = quick | {"seed": 5, "training": quick["training"] | {"batch_size": 7}}
     (folder / "other.toml").write_text(dump_toml(parse_config(other)))
     (folder / "small.toml").write_text("size = 8")
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
+    write_mammogram(folder / "image.dcm", mammogram(24, 16), **uids)
+    (folder / "codes.toml").write_text('[dicom.codes.ill]\nscheme = "SCT"\nvalue = "39104002"\nmeaning = "Illness"')
     return {
         "run": str(tiny_run),
+        "prepared_run": str(prepared_run),
+        "dicom": str(folder / "image.dcm"),
+        "codes": str(folder / "codes.toml"),
         "npz": str(tiny_npz),
         "classes": str(folder / "classes"),
         "cache": str(folder / "cache"),

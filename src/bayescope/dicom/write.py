@@ -69,10 +69,10 @@ def write_reports(
     for path, name, frame, record in zip(found.paths, found.names, found.frames, records, strict=True):
         try:
             if not is_dicom(path):
-                raise DataError(f"{name}: no DICOM file; expected one. A report is about a DICOM image")
+                raise DataError("no DICOM file; expected one. Leave it out, or do without a report of it")
             write_objects([measurement_report(read_source(path), record, identity, codes, frame)], folder, force)
         except DataError as error:
-            yield printable(str(error))
+            yield printable(f"{name}: {error}")
         callback(1)
 
 
