@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from bayescope.dicom import evidence_capture, to_bytes
-from bayescope.dicom.capture import draw, tinted
+from bayescope.dicom.capture import draw, times, tinted
 from dicom_evidence import MODEL, source_evidence
 from dicom_sources import SOURCES, instance, written
 from services import Orthanc, dciodvfy_errors
@@ -83,6 +83,14 @@ def test_the_warning_stands_below_the_picture() -> None:
     yellow = (pixels[..., 0] > 200) & (pixels[..., 2] < 100) & (pixels[..., 1] > 180)
     assert not yellow[:700].any()
     assert yellow[700:].any(axis=1).sum() >= 8
+
+
+@pytest.mark.parametrize(
+    ("log_ratio", "expected"),
+    [(0, "1"), (2.303, "10"), (-2.303, "0.1"), (23.03, "10^10"), (-2000, "10^-869"), (2e3, "10^869")],
+)
+def test_likelihood_ratios_of_any_size_are_written(log_ratio: float, expected: str) -> None:
+    assert times(log_ratio) == expected
 
 
 @pytest.mark.parametrize("class_name", ["x" * 200, "größer als 2 cm", "κακοήθης"])

@@ -1,13 +1,20 @@
 """Evidence lands on the pixels of the source that it belongs to, whatever preparation does to the image."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayescope.data.preparation.mammogram import Preparation
+from bayescope.data.preparation.workers import prepare_file
+from bayescope.dicom import evidence_capture, evidence_on_source, evidence_segmentation, read_source
 from bayescope.dicom.evidence import on_original_grid
-from mammograms import mammogram
+from bayescope.inference.evidence_maps import EvidenceMap
+from dicom_evidence import MODEL, explanation
+from mammograms import mammogram, write_mammogram
 
 SPOT = (170, 60)
 """Row and column, of a breast on the left edge, of something bright: off every axis of symmetry."""
@@ -48,6 +55,29 @@ def test_a_bright_spot_comes_back_to_its_place(preparation: Preparation, side: s
     assert found.shape == image.shape
     pixel = 1 / min(prepared.record.scale)
     np.testing.assert_allclose(centre(found), place, atol=max(1.0, pixel))
+
+
+@pytest.mark.parametrize("side", ["L", "R"])
+def test_a_bright_spot_comes_back_in_picture_and_segmentation(side: str, tmp_path: Path) -> None:
+    """From the file of a breast, through preparation, to the pixels of both objects."""
+    image, place = breast_with_a_spot(), np.array(SPOT)
+    if side == "R":
+        image, place[1] = image[:, ::-1], image.shape[1] - 1 - SPOT[1]
+    path = write_mammogram(tmp_path / "a.dcm", image, side=side, StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.4")
+    pixels, done = prepare_file(path, Preparation(64))
+    found = evidence_on_source(path, replace(explanation(), evidence_map=as_map(pixels)), done.record)
+    segmentation = evidence_segmentation(read_source(path), found, MODEL)
+    segmented = np.unravel_index(segmentation.pixel_array.argmax(), image.shape)
+    np.testing.assert_allclose(segmented, place, atol=8)
+    capture = evidence_capture(read_source(path), found, MODEL).pixel_array.astype(int)
+    zoom = capture.shape[1] // image.shape[1]
+    orange = (capture[..., 0] - capture[..., 2])[: zoom * image.shape[0]]
+    np.testing.assert_allclose(centre(orange) / zoom, place, atol=8)
+
+
+def as_map(pixels: np.ndarray) -> EvidenceMap:
+    """The brightness of a prepared picture in the place of its evidence."""
+    return EvidenceMap(pixels[None, None].astype(float), np.zeros(1))
 
 
 def test_nothing_lies_outside_of_what_was_kept() -> None:

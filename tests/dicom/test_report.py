@@ -171,7 +171,7 @@ def test_warnings_become_comments_in_one_line_each() -> None:
     ]
 
 
-@pytest.mark.parametrize(("side", "expected"), [("L", "Left"), ("R", "Right"), ("B", "Both"), (None, None)])
+@pytest.mark.parametrize(("side", "expected"), [("L", "Left"), ("R", "Right"), ("B", "Bilateral"), (None, None)])
 def test_the_breast_and_its_side_are_the_finding_site(side: str | None, expected: str | None) -> None:
     (site,) = measured(report(instance(**({"ImageLaterality": side} if side else {})))).finding_sites
     assert site.value == codes.SCT.Breast

@@ -3,7 +3,7 @@
 The picture keeps the pixel grid of the source, or a whole multiple of it where that is small; a band of text lies below.
 """
 
-from math import ceil, exp, isfinite
+from math import ceil, exp, isfinite, log
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ _LINES_PER_WIDTH = 34
 _FONTS = Path(get_data_path()) / "fonts" / "ttf"
 _OUTLINES_PER_SIDE = 500
 """An outline is as wide as the longer side over this."""
+_MANY_NATS = 13.0
 _STRONGEST_TINT, _GRAY = 0.7, 70
 _FOR, _AGAINST = (255, 120, 40), (60, 150, 255)
 _WHITE, _YELLOW = (235, 235, 235), (255, 225, 70)
@@ -136,9 +137,14 @@ def _lines(found: SourceEvidence, identity: ModelIdentity) -> list[tuple[str, tu
     return [
         (c.RESEARCH_ONLY.upper(), _YELLOW, True),
         (title, _WHITE, True),
-        (f"{exp(ratio):.3g} times as likely; probability {probability:.1%} at prevalence {prevalence:.3g}", _WHITE, False),
+        (f"{times(ratio)} times as likely; probability {probability:.1%} at prevalence {prevalence:.3g}", _WHITE, False),
         (f"{MANUFACTURER} {identity.version}, model {identity.fingerprint[:12]}", _WHITE, False),
     ]
+
+
+def times(log_ratio: float) -> str:
+    """A likelihood ratio as text, from its logarithm; as a power of ten where it is very large or small."""
+    return f"{exp(log_ratio):.3g}" if abs(log_ratio) < _MANY_NATS else f"10^{log_ratio / log(10):.0f}"
 
 
 def _font(text: str, size: int, bold: bool, width: int) -> ImageFont.FreeTypeFont:

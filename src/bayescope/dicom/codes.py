@@ -26,13 +26,13 @@ RESEARCH_ONLY = "For research, not for diagnosis"
 
 PROCEDURES = {
     "MG": Code("71651007", "SCT", "Mammography"),
-    "US": Code("16310003", "SCT", "Ultrasonography"),
+    "US": Code("16310003", "SCT", "Diagnostic ultrasonography"),
     "CR": Code("168537006", "SCT", "Plain radiography"),
     "DX": Code("168537006", "SCT", "Plain radiography"),
 }
 """Procedure reported, by Modality; ``IMAGING`` for others."""
 IMAGING = Code("363679005", "SCT", "Imaging")
-SIDES = {"L": Code("7771000", "SCT", "Left"), "R": Code("24028007", "SCT", "Right"), "B": Code("51440002", "SCT", "Both")}
+SIDES = {"L": Code("7771000", "SCT", "Left"), "R": Code("24028007", "SCT", "Right"), "B": Code("51440002", "SCT", "Bilateral")}
 
 
 def yes_or_no(answer: bool | None) -> Code:
