@@ -10,6 +10,7 @@ from typing import Any
 from highdicom import sr
 from highdicom.sr.enum import RelationshipTypeValues
 from highdicom.sr.value_types import TextContentItem
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.sr.coding import Code
@@ -23,6 +24,7 @@ _ABSTAINED = "Abstained: not sure enough to decide; the finding is no more than 
 _SEEN = {"train": "The model was trained on this image", "val": "The model was validated on this image"}
 
 
+@disable_value_validation()  # which quotes the source in warnings
 def measurement_report(
     source: Dataset,
     record: Mapping[str, Any],

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 from highdicom.content import AlgorithmIdentificationSequence
 from highdicom.seg import Segmentation, SegmentDescription
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.sr.coding import Code
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from bayescope.dicom import codes as c
 from bayescope.dicom.evidence import SourceEvidence
@@ -26,6 +27,7 @@ _DESCRIPTION = "Evidence for the class, relative to the strongest pixel"
 _CATEGORY = Code("309825002", "SCT", "Spatial and relational concept")
 
 
+@disable_value_validation()  # which quotes the source in warnings
 def evidence_segmentation(
     source: Dataset,
     found: SourceEvidence,
@@ -83,7 +85,7 @@ def evidence_segmentation(
         content_date=content_date,
         content_time=content_time,
         omit_empty_frames=False,
-        transfer_syntax_uid=RLELossless,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     _settle(made, read, identity.uid("dimensions", *key))
     return read.finish(made)
@@ -116,7 +118,7 @@ def _settle(made: Segmentation, read: Source, dimensions: UID) -> None:
     """The UID of the dimensions, which is drawn at random, and what the stand-in could not say: orientation and frame."""
     for part in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
         part.DimensionOrganizationUID = dimensions
-    made.PatientOrientation = read.header.get("PatientOrientation") or ""
+    made.PatientOrientation = read.patient_orientation
     (frame,) = made.PerFrameFunctionalGroupsSequence
     if read.frame is not None:
         frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = read.frame
