@@ -27,7 +27,7 @@ _FONTS = Path(get_data_path()) / "fonts" / "ttf"
 _OUTLINES_PER_SIDE = 500
 """An outline is as wide as the longer side over this."""
 _MANY_NATS = 13.0
-_STRONGEST_TINT, _GRAY = 0.7, 70
+_STRONGEST_TINT, _TINT_POWER, _GRAY = 0.7, 1.5, 70
 _FOR, _AGAINST = (255, 120, 40), (60, 150, 255)
 _WHITE, _YELLOW = (235, 235, 235), (255, 225, 70)
 
@@ -73,7 +73,7 @@ def tinted(found: SourceEvidence) -> NDArray[np.uint8]:
 
 def _tint(picture: NDArray[np.uint8], share: Floats) -> NDArray[np.uint8]:
     """``share`` from -1, against, to 1, for."""
-    weight = _STRONGEST_TINT * np.abs(share)[..., None]
+    weight = _STRONGEST_TINT * np.abs(share)[..., None] ** _TINT_POWER
     colour = np.where(share[..., None] > 0, _FOR, _AGAINST)
     return np.asarray(((1 - weight) * picture[..., None] + weight * colour).round().astype(np.uint8))
 
