@@ -12,11 +12,10 @@ from pydicom.valuerep import DS
 from bayescope.data.formats.dicom.header import view
 from bayescope.dicom import codes as c
 from bayescope.dicom.evidence import SourceEvidence
-from bayescope.dicom.identity import MANUFACTURER, ModelIdentity
+from bayescope.dicom.identity import ModelIdentity
 from bayescope.dicom.picture import draw, magnification
+from bayescope.dicom.series import series_attributes
 from bayescope.dicom.source import Source, source_of
-
-SERIES_NUMBER, SERIES_DESCRIPTION = 9902, "Bayescope: evidence maps"
 
 
 @disable_value_validation()  # which quotes the source in warnings
@@ -46,7 +45,6 @@ def evidence_capture(source: Dataset, found: SourceEvidence, identity: ModelIden
         If the source lacks a UID, or the frame is missing or none of its frames.
     """
     read = source_of(source, frame)
-    content_date, content_time = read.content_moment
     made = SCImage.from_ref_dataset(
         read.stand_in,
         pixel_array=draw(found, identity, _marker(read)),
@@ -54,18 +52,8 @@ def evidence_capture(source: Dataset, found: SourceEvidence, identity: ModelIden
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
-        series_instance_uid=identity.uid("capture series", str(read.header.SeriesInstanceUID), read.laterality),
-        series_number=SERIES_NUMBER,
-        series_description=SERIES_DESCRIPTION,
-        sop_instance_uid=identity.uid("capture", *read.key, *found.key),
-        instance_number=read.instance_number,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MANUFACTURER,
-        software_versions=identity.version,
-        device_serial_number=identity.fingerprint,
-        content_date=content_date,
-        content_time=content_time,
         transfer_syntax_uid=ExplicitVRLittleEndian,
+        **series_attributes(read, identity, "capture", (*read.key, *found.key), apart=[read.laterality]),
     )
     _take_over(made, read, magnification(found.picture.shape[1]))
     made.BurnedInAnnotation = "YES"
