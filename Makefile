@@ -13,7 +13,7 @@ demo: $(VENV)/installed  ## train on the phantom, compare with the ideal observe
 test: $(VENV)/installed  ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES)
 
-quick: $(VENV)/installed  ## the tests that take seconds
+quick: $(VENV)/installed  ## the tests that take a second or less each, under 3 minutes on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) -m "not slow"
 
 check: $(VENV)/installed  ## lint, formatting, types, layers

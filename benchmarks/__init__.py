@@ -1,1 +1,1 @@
-"""What measures: ``python -m benchmarks`` lists the benchmarks, ``python -m benchmarks NAME --help`` tells how to run one."""
+"""Benchmarks: ``python -m benchmarks`` lists them, ``python -m benchmarks NAME --help`` says how to run one."""

@@ -15,8 +15,9 @@ from bayescope.config import EvidenceConfig
 from bayescope.data.phantom import Phantom
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.schedules import log_spaced
-from bayescope.evidence.denoising import draw_noise, gaussian_evidence, level_evidence
+from bayescope.evidence.denoising import gaussian_evidence, level_evidence
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from bayescope.evidence.plan import Plan
 from bayescope.evidence.plan_fit import fit_level_statistics
 from bayescope.evidence.sequential import score_sequentially

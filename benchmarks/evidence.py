@@ -4,7 +4,7 @@
     python -m benchmarks evidence --data FOLDER --only breastmnist --images 25
 
 Networks are those of seed 0 in runs/medmnist.  Every estimator decides with equal priors; AUC is that of its score for class
-1.  All are asked of the first test images of each class, the quick ones of all test images besides.  What stopping early costs
+1.  All are asked of the first test images of each class, the quick ones also of all test images.  What stopping early costs
 is also measured on the networks of all seeds (`--seeds`).  Rows are kept in
 benchmarks/results/evidence.jsonl; remove a line to measure it again.
 """
@@ -23,9 +23,10 @@ from bayescope.data.load import load_dataset
 from bayescope.diffusion.divergence import Hutchinson, gaussian_probes
 from bayescope.diffusion.ode import DormandPrince
 from bayescope.diffusion.schedules import VP
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
+from bayescope.evidence.denoising import LevelEvidence, level_evidence
 from bayescope.evidence.flow import TerminalGaussian, flow_log_likelihood
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from bayescope.inference.estimators import ESTIMATORS as PACKAGED
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model

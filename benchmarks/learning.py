@@ -1,4 +1,4 @@
-"""How fast networks learn, and from how many labels: AUC against steps and processor time, beside a ResNet-18.
+"""How fast networks learn, and from how many labels: AUC against steps and processor time, next to a ResNet-18.
 
     python -m benchmarks learning --data FOLDER                     # everything that is not measured yet
     python -m benchmarks learning --data FOLDER --only pneumoniamnist --ways muon resnet18 --shares 100 --seeds 0
@@ -23,13 +23,16 @@ import numpy as np
 import torch
 
 from bayescope.config import Config, parse_config
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.load import load_dataset
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.device import open_fabric
 from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, train_network
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, level_evidence
-from bayescope.evidence.level_weights import fit_level_weights, level_spacing
+from bayescope.evidence.denoising import LevelEvidence, level_evidence
+from bayescope.evidence.level_weights import level_spacing
+from bayescope.evidence.level_weights_fit import fit_level_weights
+from bayescope.evidence.noise import draw_noise
 from bayescope.metrics.classification import accuracy
 from bayescope.metrics.delong import auc
 from bayescope.training.augmentation import LIGHT, Augment, Compose, Intensity

@@ -5,7 +5,7 @@
     python -m benchmarks maps --data FOLDER --phantom RUN --seeds 0 --images 4 --results /tmp/tried
 
 On the phantom, for images with a lesion and the map of their class against normal: the share of the absolute evidence inside
-the lesion (pixels where its profile exceeds a tenth of its peak), and how often the map's smoothed maximum lies inside, beside
+the lesion (pixels where its profile exceeds a tenth of its peak), and how often the map's smoothed maximum is inside, next to
 the ideal observer's own map (zero where no lesion can be, by its nature).  What the calibration adds belongs to no pixel and is
 left out.  On real images: pixels in the order of the map of the winner are taken away (deletion: a blurred image takes their
 place) or put into a blurred image (insertion); the winner's posterior at every share, and the area under it.
@@ -56,7 +56,7 @@ def ideal_map(phantom: Phantom, images: Floats, labels: Labels) -> Floats:
 
 
 def pointing(maps: Floats, profiles: Floats) -> dict[str, float]:
-    """Share of the absolute evidence inside the lesion, and how often the smoothed maximum lies there."""
+    """Share of the absolute evidence inside the lesion, and how often the smoothed maximum is there."""
     inside = profiles > 0.1 * profiles.max(axis=(1, 2), keepdims=True)
     share = (np.abs(maps) * inside).sum(axis=(1, 2)) / np.abs(maps).sum(axis=(1, 2))
     smooth = gaussian_filter(maps, (0, _SMOOTHING, _SMOOTHING)).reshape(len(maps), -1)

@@ -5,7 +5,7 @@
 
 Each (data set, method, seed) is trained once and kept as a row in benchmarks/results/medmnist.jsonl; remove a line to
 measure it again.  Models are kept in runs/medmnist, where the other benchmarks look for them; `--missing-models` trains those
-that are not there, and leaves rows as they are.  `--score-again` measures kept networks anew after a change in how images are
+that are not there, and leaves rows as they are.  `--score-again` measures kept networks again after a change in how images are
 scored, not in how networks are trained: what validation images teach is learned again, and rows keep their training time.
 Run folders of another format are refused, here as anywhere.
 Levels, weights, thresholds and epochs come from the train and validation splits; the test split is read once, at the end of
@@ -69,7 +69,7 @@ def score(posterior: np.ndarray, split: ImageSet) -> dict[str, float]:
 
 
 def recipe_mark(name: str, method: str = "bayescope") -> str:
-    """Tells networks of this recipe from those of an earlier one."""
+    """Distinguishes networks of this recipe from those of an earlier one."""
     settings = tomllib.loads(recipe_of(name, method).read_text())
     del settings["evidence"]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
@@ -149,11 +149,11 @@ def run_resnet18(name: str, data: Dataset, seed: int, method: str) -> dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds the two .npz files")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the two .npz files")
     parser.add_argument("--only", choices=FILES, help="one data set")
     parser.add_argument("--method", choices=METHODS, help="one method")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--score-again", action="store_true", help="measure kept networks of Bayescope anew")
+    parser.add_argument("--score-again", action="store_true", help="measure kept networks of Bayescope again")
     parser.add_argument("--missing-models", action="store_true", help="also train what has a row but no kept model")
     args = parser.parse_args()
     for name in [args.only] if args.only else FILES:

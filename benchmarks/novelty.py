@@ -1,4 +1,4 @@
-"""Are images unlike the training images told from test images?  AUROC of the novelty score, beside the ResNet-18's.
+"""Are images unlike the training images distinguished from test images?  AUROC of the novelty score, next to the ResNet-18's.
 
     python -m benchmarks novelty --data FOLDER         # after python -m benchmarks medmnist has trained both methods
     python -m benchmarks novelty --phantom RUN         # textures of another exponent, on a run folder of `bayescope demo`

@@ -1,4 +1,4 @@
-"""Bayescope on the phantom beside the ideal observer, trained longer than the demo: AUC one against the rest, per class.
+"""Bayescope on the phantom compared with the ideal observer, trained longer than the demo: AUC one against the rest, per class.
 
     python -m benchmarks phantom [--seed 0] [--steps 5000]
 

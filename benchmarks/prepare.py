@@ -1,4 +1,4 @@
-"""How fast an archive of full-field mammograms is prepared, and in how much memory, beside a plain loop.
+"""How fast an archive of full-field mammograms is prepared, and in how much memory, compared with a plain loop.
 
     python -m benchmarks prepare                # 2,000 files; some minutes
     python -m benchmarks prepare --files 20     # a glance
@@ -163,12 +163,12 @@ def measure(folder: Path, n: int, size: int, workers: int) -> dict[str, object]:
     process = subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     memory = Memory(process.pid)
     memory.start()
-    told, _ = process.communicate()
+    output, _ = process.communicate()
     seconds = time.perf_counter() - began
     memory.ended.set()
     memory.join()
     if process.returncode:
-        raise SystemExit(f"prepare ended with {process.returncode}: {told}")
+        raise SystemExit(f"prepare ended with {process.returncode}: {output}")
     few = paths[:PLAIN_FILES]
     began = time.perf_counter()
     for path in few:
@@ -181,7 +181,7 @@ def measure(folder: Path, n: int, size: int, workers: int) -> dict[str, object]:
         "width": SHAPE[1],
         "size": size,
         "workers": workers,
-        "images": json.loads(told)["images"],
+        "images": json.loads(output)["images"],
         "seconds": seconds,
         "files_per_second": n / seconds,
         "peak_resident_mib": memory.resident,

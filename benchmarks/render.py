@@ -21,6 +21,7 @@ SECTIONS = (
     "trust",
     "novelty",
     "shift",
+    "site",
     "robustness",
     "maps",
     "prepare",

@@ -1,4 +1,4 @@
-"""Corrupted PneumoniaMNIST test images: accuracy and calibration beside the ResNet-18's.
+"""Corrupted PneumoniaMNIST test images: accuracy and calibration next to the ResNet-18's.
 
     python -m benchmarks robustness --data FOLDER      # after python -m benchmarks medmnist has trained both methods
     python -m benchmarks robustness --data FOLDER --seeds 0 --images 20 --results /tmp/tried

@@ -33,7 +33,7 @@ class Case:
 def parser(description: str | None, sets: tuple[str, ...] = tuple(FILES), phantom: bool = False) -> argparse.ArgumentParser:
     """Options that these benchmarks have in common; ``phantom``: also, or instead of data, a run folder of a phantom model."""
     found = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--data", type=Path, required=not phantom, help="folder that holds the two .npz files")
+    found.add_argument("--data", type=Path, required=not phantom, help="folder with the two .npz files")
     found.add_argument("--only", choices=sets, help="one data set")
     found.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     found.add_argument("--models", type=Path, default=MODELS, help="folder of trained models (default: runs/medmnist)")
@@ -48,7 +48,7 @@ def parse(options: argparse.ArgumentParser) -> argparse.Namespace:
     """The command line; rows of few images are never kept where those in full belong."""
     args = options.parse_args()
     if args.images and not args.results:
-        options.error("--images: give --results FOLDER too, lest rows of few images pass for full ones")
+        options.error("--images: give --results FOLDER too, so that rows of few images are not taken for full ones")
     args.results = args.results or RESULTS
     if not args.data and not getattr(args, "phantom", None):
         options.error("give --data FOLDER, --phantom RUN or both")

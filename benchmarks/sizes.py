@@ -187,7 +187,7 @@ def measure_row(args: argparse.Namespace, store: Store, name: str, pixels: int, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds kermany_cxr and breast_ultrasound")
+    parser.add_argument("--data", type=Path, required=True, help="folder with kermany_cxr and breast_ultrasound")
     parser.add_argument("--only", choices=FILES, help="one data set")
     parser.add_argument("--pixels", type=int, nargs="+", default=[64, 128], help="a side")
     parser.add_argument("--methods", choices=METHODS, nargs="+", default=METHODS)
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--without-test", action="store_true", help="to choose; asks for --results")
     args = parser.parse_args()
     if args.without_test and not args.results:
-        parser.error("--without-test: give --results FOLDER too, lest rows without test pass for full ones")
+        parser.error("--without-test: give --results FOLDER too, so that rows without test are not taken for full ones")
     torch.set_num_threads(1)
     store = Store("sizes", args.results)
     for name in [args.only] if args.only else FILES:

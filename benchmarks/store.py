@@ -25,7 +25,7 @@ class Store:
 
     @property
     def path(self) -> Path:
-        """Where the rows lie."""
+        """Folder of the rows."""
         return (self.folder or RESULTS) / f"{self.benchmark}.jsonl"
 
     def rows(self, pattern: str = "*") -> dict[str, Any]:

@@ -25,7 +25,8 @@ from scipy.special import expit, logit, softmax
 from scipy.stats import binomtest
 
 from bayescope.data.dataset import ImageSet
-from bayescope.evidence.denoising import draw_noise, level_evidence
+from bayescope.evidence.denoising import level_evidence
+from bayescope.evidence.noise import draw_noise
 from bayescope.inference.abstention import risk_coverage
 from bayescope.inference.decisions import Decision, fit_decisions
 from bayescope.inference.explain import counterfactual
@@ -87,7 +88,7 @@ def prevalence_check(log_ratio: Floats, diseased: Labels) -> dict[str, object]:
 
     Halves: below and above the median of what was said.  ``drawn``: the prevalence in whole images, at which it was said;
     None if the rarer side has not one.  ``seen``: with its interval over test images, each with all its repetitions.
-    ``ratio``: seen over said, of endlessly many such sets; beside it its median and 95 % range if all that was said were
+    ``ratio``: seen over said, of endlessly many such sets; next to it its median and 95 % range if all that was said were
     right (labels drawn from it), which needs no case to have been seen.
     """
     rng, right = np.random.default_rng(0), at(log_ratio, diseased.mean())[:, 1]
@@ -134,7 +135,7 @@ def repeated(model: LikelihoodModel, images: ImageSet, repetitions: int) -> tupl
 
 
 def error_bars(model: LikelihoodModel, images: ImageSet) -> dict[str, object]:
-    """Share of 90 % intervals of the calibrated log-ratio in full that hold its mean over repetitions with other noise.
+    """Share of 90 % intervals of the calibrated log-ratio in full that cover its mean over repetitions with other noise.
 
     Each repetition is part of the mean, which is taken into account.  One noise serves all images of a repetition, so the
     interval is over repetitions.

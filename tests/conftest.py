@@ -41,7 +41,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def shared_data() -> Path:
     """Folder of real public data; a missing one skips, or fails where BAYESCOPE_REQUIRE_DATA is set."""
     if not SHARED.is_dir():
-        reason = f"real data not found beside the repository ({SHARED.name})"
+        reason = f"real data not found next to the repository ({SHARED.name})"
         if os.environ.get("BAYESCOPE_REQUIRE_DATA"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -145,6 +145,17 @@ def write_npz(path: Path, data: Dataset) -> Path:
 @pytest.fixture(scope="session")
 def tiny_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_npz(tmp_path_factory.mktemp("npz") / "stripes.npz", tiny_data)
+
+
+@pytest.fixture
+def shrunken_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo on 45 images a split, with one image in each gallery of its report."""
+    from bayescope.evaluation import demo
+    from bayescope.evaluation.report import context
+
+    for name in ("DEMO_IMAGES", "_VALIDATION", "_TEST"):
+        monkeypatch.setattr(demo, name, 45)
+    monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
 
 
 class Told(NamedTuple):

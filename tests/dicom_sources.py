@@ -79,6 +79,11 @@ SOURCES: dict[str, Callable[[], Dataset]] = {
     "no optional attributes": lambda: instance(**dict.fromkeys(OPTIONAL)),
     "empty attributes": lambda: instance(PatientName="", PatientID="", PatientSex="", StudyDate="", StudyTime="", StudyID=""),
     "values against the standard": lambda: instance(PatientSex="f", StudyTime="10:15", PatientBirthDate="1960"),
+    "an odd number of pixels": lambda: instance(shape=(47, 33)),
+    "orientation, spacing and de-identification against the standard": lambda: instance(
+        PatientOrientation="MLO", PixelSpacing=[0, 0], PatientIdentityRemoved="YES"
+    ),
+    "spacing with many digits": lambda: instance(PixelSpacing=["0.3418803612", "0.3418803612"]),
     "a name of one word": lambda: instance(PatientName="TESTPATIENT", ReferringPhysicianName="Dr. Roe"),
     "umlauts in Latin-1": lambda: instance(PatientName="Müller^Jürgen"),
     "Japanese": lambda: instance(

@@ -139,7 +139,7 @@ def remedy(site: str, says: str) -> Callable[[Follow], Follow]:
 # --- Run folders -------------------------------------------------------------------------------------------------------------
 
 
-@remedy("runs.files:load_tensors", "cannot be read")
+@remedy("runs.files:_opened", "cannot be read")
 def model_damaged(p: Place) -> None:
     whole = (p.run / MODEL).read_bytes()
     (p.run / MODEL).write_bytes(whole[:100])
@@ -150,7 +150,7 @@ def model_damaged(p: Place) -> None:
     p.works("evaluate", p.run, p.npz)
 
 
-@remedy("runs.model_file:load_model", "expected a run folder written by")
+@remedy("runs.model_file:_check_trained", "expected a run folder written by")
 def model_missing(p: Place) -> None:
     p.works(*p.train())
     (p.out / MODEL).unlink()
@@ -159,7 +159,7 @@ def model_missing(p: Place) -> None:
     p.works("evaluate", p.out, p.npz)
 
 
-@remedy("runs.model_file:load_model", "not written by Bayescope")
+@remedy("runs.model_file:_about", "not written by Bayescope")
 def model_of_another(p: Place) -> None:
     save_tensors(p.run / MODEL, load_tensors(p.run / MODEL)[0])
     p.refused("evaluate", p.run, p.npz)
@@ -167,7 +167,7 @@ def model_of_another(p: Place) -> None:
     p.works("evaluate", p.run, p.npz)
 
 
-@remedy("runs.model_file:load_model", "does not fit")
+@remedy("runs.model_file:_consistent", "does not fit")
 def config_of_another(p: Place) -> None:
     own = (p.run / CONFIG).read_bytes()
     (p.run / CONFIG).write_text(dump_toml(parse_config({"net": {"widths": [16, 16]}})))
@@ -211,7 +211,7 @@ def not_a_run(p: Place) -> None:
     p.works("train", p.npz, "--out", p.folder / "other", "--config", p.toml, "--steps", 2)
 
 
-@remedy("runs.folder:started_steps", "holds no step")
+@remedy("runs.folder:started_steps", "has no step")
 def state_of_another(p: Place) -> None:
     p.works(*p.train())
     save_tensors(p.out / STATE, {})
@@ -229,7 +229,7 @@ def state_of_another_network(p: Place) -> None:
     p.works(*p.train(None, "--force"))
 
 
-@remedy("runs.folder:_check_same_run", "now asked to go on with")
+@remedy("runs.folder:_check_same_run", "now asked to continue with")
 def other_data(p: Place) -> None:
     p.works(*p.train())
     other = write_npz(p.folder / "other.npz", Dataset(stripes(40, 7), stripes(20, 8), stripes(20, 9), source="x"))
@@ -461,7 +461,7 @@ def fitted(p: Place, X: Any = None, **options: Any) -> ScoreClassifier:
     return ScoreClassifier(**(SMALL | {"validation_fraction": 0.0} | options)).fit(x, np.arange(len(x)) % 2)
 
 
-@remedy("fitting.estimator:labelled_classes", "y holds one class only")
+@remedy("fitting.estimator:labelled_classes", "y contains one class only")
 @remedy("data.splits:hold_out", "expected at least 0 and below 1")
 def estimator(p: Place) -> None:
     x = p.data.train.pixels
@@ -540,7 +540,7 @@ def other_units(p: Place) -> None:
     of_floats.predict(x / 255)
 
 
-@remedy("data.dataset:as_stored", "whose values mean something else")
+@remedy("data.pixel_scale:as_stored", "whose values mean something else")
 def other_type(p: Place) -> None:
     x = p.data.train.pixels
     classifier = fitted(p)
@@ -772,7 +772,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
             "diffusion.divergence",
             "evidence.flow",
             "evidence.denoising",
-            "evidence.level_weights",
+            "evidence.level_weights_fit",
             "metrics.bootstrap",
             "inference.abstention",
             "inference.likelihood",
@@ -830,6 +830,10 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     **{(f"data.formats.dicom.{part}", ""): _DICOM for part in ("__init__", "colour", "file", "header", "values")},
     ("data.unlabelled", ""): "tests/data/test_unlabelled.py",
     ("data.tables.case_table:read_path_table", ""): "tests/data/test_unlabelled.py",
+    ("evaluation.adaptation:adapt_run", ""): "tests/evaluation/test_adaptation.py",
+    ("fitting.adapt:_check", ""): "tests/evaluation/test_adaptation.py",
+    ("evaluation.prevalence:estimate_prevalence", ""): "tests/evaluation/test_prevalence.py",
+    ("evaluation.unlabelled_input:read_site_images", ""): "tests/evaluation/test_prevalence.py",
     ("evaluation.compare.folds:pooled_data", ""): "tests/evaluation/compare/test_compare_folds.py",
     ("evaluation.folds:_check_classes", ""): "tests/evaluation/test_folds.py",
     ("evaluation.folds:check_each_once", ""): "tests/evaluation/test_folds.py",

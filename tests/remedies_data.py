@@ -37,7 +37,7 @@ def csv(p: Place, **columns: object) -> str:
 @remedy("data.tables.case_table:_without_blank_columns", "rows with a blank field")
 @remedy("data.tables.case_table:_without_blank_columns", "every label is blank")
 @remedy("data.tables.table_columns:check_words", "s that mean a missing value")
-@remedy("data.tables.case_table:_located", "holds the address")
+@remedy("data.tables.case_table:_located", "has the address")
 @remedy("data.tables.case_table:_located", "with backslashes")
 @remedy("data.tables.case_table:_check_repeats", "rows repeat a file")
 @remedy("data.tables.case_table:check_files", "images are not there")
@@ -89,7 +89,7 @@ def one_hot(p: Place) -> None:
 
 @remedy("data.tables.case_table:_parquet", "expected Parquet. Export it again")
 @remedy("data.tables.case_table:_parquet", "no rows; expected one for each image")
-@remedy("data.tables.case_table:_as_text", "holds lists or structures")
+@remedy("data.tables.case_table:_as_text", "contains lists or structures")
 def parquet(p: Place) -> None:
     table, path = pd.read_csv(p.table()), p.folder / "cases.parquet"
     path.write_bytes(b"PAR1")

@@ -44,7 +44,7 @@ def evaluation(n_classes: int = 2, n: int = 60, calibrated: bool = False, **chan
         "calibrated": calibrated,
     }
     return Evaluation(
-        _model(names, calibrated),
+        (_model(names, calibrated),),
         ImageSet(pixels, labels, names, tuple(f"case-{i}.png" for i in range(n))),
         Predictions(**values | changes),
         {name: Estimate(0.9 - i / 30, 0.85 - i / 30, 0.96 - i / 40) for i, name in enumerate(MEASURES)},

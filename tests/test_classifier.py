@@ -88,7 +88,7 @@ def test_save_and_load_give_the_same_answers(fitted: ScoreClassifier, tmp_path: 
     loaded = ScoreClassifier.load(tmp_path / "run")
     np.testing.assert_array_equal(loaded.predict_proba(x), fitted.predict_proba(x))
     assert loaded.predict(x).tolist() == fitted.predict(x).tolist()
-    with pytest.raises(RunError, match="holds no model"):
+    with pytest.raises(RunError, match="has no model"):
         ScoreClassifier.load(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="device 'abacus'"):
         ScoreClassifier.load(tmp_path / "run", device="abacus")
@@ -118,6 +118,7 @@ def test_a_run_of_the_command_line_is_labelled_by_class_names(tiny_run: Path, ti
     assert loaded.predict(tiny_data.test.pixels).tolist() == loaded.predict(tiny_data.test.pixels[:, 0]).tolist()
 
 
+@pytest.mark.slow
 def test_saving_replaces_only_runs_and_only_when_asked(
     fitted: ScoreClassifier, tiny_run: Path, tiny_npz: Path, cli: Any, tmp_path: Path
 ) -> None:
@@ -257,6 +258,7 @@ def test_images_of_several_sizes_and_labels_in_a_column(fitted: ScoreClassifier)
         ScoreClassifier(**SMALL).fit(data.pixels, np.eye(2)[data.labels])
 
 
+@pytest.mark.slow
 def test_images_labelled_minus_one_teach_what_images_look_like_and_are_no_class() -> None:
     train = stripes(60, 1)
     y = np.where(np.arange(60) % 3 == 0, -1, train.labels + 5)
@@ -272,6 +274,7 @@ def test_images_labelled_minus_one_teach_what_images_look_like_and_are_no_class(
     assert not np.allclose(classifier.predict_log_proba(test), without.predict_log_proba(test))
 
 
+@pytest.mark.slow
 def test_minus_one_is_a_class_where_only_one_other_is_or_where_told_so() -> None:
     train = stripes(40, 1)
     assert ScoreClassifier(**SMALL).fit(train.pixels, train.labels * 2 - 1).classes_.tolist() == [-1, 1]

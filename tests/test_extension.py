@@ -22,7 +22,8 @@ from bayescope.diffusion.networks import NETWORKS
 from bayescope.diffusion.ode import heun
 from bayescope.diffusion.schedules import SCHEDULES, Schedule
 from bayescope.errors import ConfigError
-from bayescope.evidence.level_weights import LEVEL_WEIGHTS, LevelWeighting, LevelWeights
+from bayescope.evidence.level_weights import LevelWeights
+from bayescope.evidence.level_weights_fit import LEVEL_WEIGHTS, LevelWeighting
 from bayescope.fitting.fit import fit
 from bayescope.fitting.words import WORDS
 from bayescope.inference.likelihood import SOLVERS, TRACES
@@ -129,6 +130,7 @@ def toy_config(tiny_config: Config, **training: object) -> Config:
     return parse_config(values)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("toys")
 def test_a_network_and_a_schedule_from_outside_train_and_classify(
     cli: Call, tiny_npz: Path, tiny_config: Config, tmp_path: Path

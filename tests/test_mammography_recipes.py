@@ -112,6 +112,7 @@ def test_the_commands_of_a_recipe_run(recipe: str, tmp_path: Path, monkeypatch: 
     assert all("| ResNet-18 |" in table.read_text() for table in tables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", sorted(ARCHIVES))
 def test_the_traps_of_an_archive_leave_no_trace(recipe: str, tmp_path: Path) -> None:
     """Inverted, padded, windowed, compressed or mirrored: what is prepared is the phantom it was made of."""

@@ -5,6 +5,7 @@ A test file has the name of a module or of its folder, ``test_conformal.py``, wh
 ``tests/benchmarks`` mirror ``benchmarks``.  A file that begins otherwise is a helper.
 """
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ def name_of(path: Path) -> str:
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
 def test_each_folder_has_tests(folder: Path) -> None:
     assert list((TESTS / folder.relative_to(SOURCE)).glob("test_*.py"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_each_folder_has_tests_that_are_not_slow(folder: Path) -> None:
+    texts = [file.read_text() for file in (TESTS / folder.relative_to(SOURCE)).glob("test_*.py")]
+    quick = [text for text in texts if "pytestmark = pytest.mark.slow" not in text]
+    found = [node for text in quick for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    tests = [node for node in found if node.name.startswith("test_")]
+    assert not all("pytest.mark.slow" in map(ast.unparse, node.decorator_list) for node in tests)
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

@@ -95,6 +95,7 @@ def test_interrupted_paper_run_ends_with_the_same_weights(data: Dataset, tmp_pat
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.slow
 def test_the_published_estimator_as_the_readme_gives_it(paper_run: tuple[Path, list[Progress]], data: Dataset) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     names = {"run": paper_run[0], "images": data.test.pixels[:2]}

@@ -21,6 +21,7 @@ ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) 
 FOLLOWED = list(dict.fromkeys(REMEDIES.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("follow", FOLLOWED, ids=lambda follow: follow.__name__)
 def test_following_the_advice_works(
     follow: Follow,

@@ -1,4 +1,4 @@
-"""Bayescope beside discriminative networks, and the learning curve, from what `bayescope compare --json` printed."""
+"""Bayescope compared with discriminative networks, and the learning curve, from what `bayescope compare --json` printed."""
 
 import math
 from typing import Any
@@ -13,12 +13,12 @@ from benchmarks.tables.markdown import DATA_SETS, table
 WHERE = {
     "above": "wins (its AUC is higher, the 95 % interval of the paired difference above zero)",
     "below": "loses (the interval below zero)",
-    "level": "cannot be told apart (zero within the interval)",
+    "level": "cannot be distinguished (zero within the interval)",
 }
 
 
 def comparison(content: dict[str, Any]) -> Comparison:
-    """The inverse of ``--json``, where what cannot be told is null."""
+    """The inverse of ``--json``, where what cannot be estimated is null."""
     rows = tuple(Row(**row | {"scores": _scores(row["scores"])}) for row in content["rows"])
     several = {name: tuple(content[name]) for name in ("notes", "class_names", "seeds")}
     return Comparison(**content | several | {"rows": rows})
@@ -91,7 +91,7 @@ def _of(name: str, content: dict[str, Any]) -> list[str]:
 def section() -> list[str]:
     """Every data set compared."""
     lines = [
-        "## Beside discriminative networks",
+        "## Compared with discriminative networks",
         "",
         "    bayescope compare DATA --out OUT --config recipes/medmnist/NAME.toml --networks resnet18 --seeds 0 --steps 300 \\",
         "        --fractions 0.1,0.25,0.5,1 --json > compared.json && python -m benchmarks record compare NAME compared.json",

@@ -1,4 +1,4 @@
-"""The demo beside the ideal observer."""
+"""The demo compared with the ideal observer."""
 
 from typing import Any
 

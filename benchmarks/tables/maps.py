@@ -23,7 +23,7 @@ def section() -> list[str]:
         "    python -m benchmarks maps --data FOLDER",
         "",
         "Phantom (a run folder of `bayescope demo`): share of the absolute evidence inside the lesion, how often the maximum",
-        "lies inside, and the lesion's share of the image, which is what chance would give.",
+        "is inside, and the lesion's share of the image, which is what chance would give.",
         "",
         *table(("map", "share inside", "pointing accuracy", "lesion's share of the image"), pointing),
         "Real images: area under the winner's posterior as pixels are blurred away (deletion: lower is better) or brought back",

@@ -1,4 +1,4 @@
-"""Bayescope and the ResNet-18 on MedMNIST, beside the aims and the published numbers."""
+"""Bayescope and the ResNet-18 on MedMNIST, next to the aims and the published numbers."""
 
 from benchmarks.medmnist import recipe_mark, recipe_of
 from benchmarks.tables.markdown import DATA_SETS, read, spread, table

@@ -1,4 +1,4 @@
-"""The long phantom benchmark beside the ideal observer."""
+"""The long phantom benchmark compared with the ideal observer."""
 
 from typing import Any
 

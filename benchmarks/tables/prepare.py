@@ -6,7 +6,7 @@ HEADER = ("", "processes", "files", "files per second", "peak memory of all proc
 
 
 def section() -> list[str]:
-    """Our command beside the plain loop."""
+    """Our command compared with the plain loop."""
     lines = ["## Preparing an archive", "", "    python -m benchmarks prepare", ""]
     records = read("prepare")
     for r in records:

@@ -1,4 +1,4 @@
-"""Bayescope and a ResNet-18 given the same time above 28 px, beside the published best of ten networks at the size."""
+"""Bayescope and a ResNet-18 given the same time above 28 px, next to the published best of ten networks at the size."""
 
 from typing import Any
 

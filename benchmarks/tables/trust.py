@@ -78,8 +78,8 @@ def _decisions(records: list[Record]) -> list[str]:
     promised = records[0]["promised"]
     least, most = f"≥ {1 - promised['miscoverage']:.2f}", f"{promised['risk']:.2f}"
     rows = [
-        row("sets hold the truth, class 0", covered(0), least),
-        row("sets hold the truth, class 1", covered(1), least),
+        row("sets contain the truth, class 0", covered(0), least),
+        row("sets contain the truth, class 1", covered(1), least),
         row("classes in a set", lambda d: d["classes in a set"], ""),
         row(f"answered at a risk of {most}", lambda d: d["answered"], ""),
         row("wrong among the answered", lambda d: d["wrong among answered"], f"≤ {most}"),
@@ -97,8 +97,8 @@ def _rest(records: list[Record]) -> list[str]:
         return spread([pick(record) for record in records])
 
     rows = [
-        ["90 % error bars hold, in full", mean(lambda r: r["error bars"]["in full"][0]), "0.85–0.95"],
-        ["90 % error bars hold, early stop", mean(lambda r: r["error bars"]["early"][0]), "0.85–0.95"],
+        ["90 % error bars cover, in full", mean(lambda r: r["error bars"]["in full"][0]), "0.85–0.95"],
+        ["90 % error bars cover, early stop", mean(lambda r: r["error bars"]["early"][0]), "0.85–0.95"],
         ["passes at the early stop", mean(lambda r: r["error bars"]["early passes"]), ""],
     ]
     for sigma in records[0]["counterfactuals"]:

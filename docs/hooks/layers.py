@@ -1,6 +1,6 @@
 """The layers of the code, written from the layers contract and the first line of each module.
 
-python docs/hooks/layers.py            # writes the map in the README anew
+python docs/hooks/layers.py            # updates the map in the README
 python docs/hooks/layers.py --print    # prints it
 """
 
@@ -48,7 +48,7 @@ def write_readme() -> None:
 
 def _rows(title: str, modules: Any) -> str:
     found = layers()
-    lines = [f"| layer | {title} | what it holds |", "| --- | --- | --- |"]
+    lines = [f"| layer | {title} | contents |", "| --- | --- | --- |"]
     for height, names in zip(range(len(found), 0, -1), found, strict=True):
         shown = str(height)
         for path in _each(modules, names):

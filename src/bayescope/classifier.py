@@ -32,7 +32,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Images to classify have to be in the units of those it was fitted on.  The same numbers in another type are taken; floats of
     0 to 1 or standardised ones after integers, 16 bit after 8 and the like are refused (DataError); values unlike those of
     training in the same type are warned of (:class:`bayescope.errors.UnitsWarning`).  The rules:
-    :func:`bayescope.data.units.in_training_units` and :func:`bayescope.data.dataset.unlike_training`.
+    :func:`bayescope.data.units.in_training_units` and :func:`bayescope.data.pixel_scale.unlike_training`.
 
     Parameters
     ----------

@@ -5,6 +5,6 @@ from typing import Any
 
 
 def finite(record: dict[str, Any]) -> dict[str, Any]:
-    """``record`` as JSON holds it, with null for NaN and infinities."""
+    """``record`` as valid JSON, with null for NaN and infinities."""
     content: dict[str, Any] = json.loads(json.dumps(record), parse_constant=lambda constant: None)
     return content

@@ -21,6 +21,7 @@ def test_temperature_is_found_whatever_the_class_frequencies() -> None:
     assert fit_temperature(logits, labels) == pytest.approx(3, rel=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prevalence", ["0.01", "0.1", "0.5"])
 def test_right_probabilities_hold_at_every_prevalence_and_overstated_ones_do_not(prevalence: str) -> None:
     right, overstated = (prevalence_check(scale * RATIO, LABELS)[prevalence] for scale in (1, 4))

@@ -14,6 +14,7 @@ from benchmarks import throughput
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 def test_a_small_row_after_a_large_one_has_its_own_peak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ("--sizes", "56", "28", "--batches", "64", "--seconds", "0.01", "--results", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["throughput.py", *options])

@@ -15,7 +15,8 @@ from bayescope.calibration import KINDS, Calibration, calibration_from_dict
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.base import CalibratedRatios, no_error, post_test_probability
 from bayescope.calibration.cross_fit import cross_fitted_calibration, out_of_fold
-from bayescope.calibration.isotonic import IsotonicCalibration, pooled_log_ratio
+from bayescope.calibration.isotonic import IsotonicCalibration
+from bayescope.calibration.isotonic_map import pooled_log_ratio
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, RunError
 from bayescope.evidence.denoising import LevelEvidence

@@ -28,6 +28,7 @@ def pictures(tiny_data: Dataset, tmp_path: Path) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 def test_train_with_images_without_labels(cli: Any, tiny_npz: Path, config_file: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     more, other = tmp_path / "more.npz", tmp_path / "other.npz"
@@ -48,6 +49,7 @@ def test_train_with_images_without_labels(cli: Any, tiny_npz: Path, config_file:
     assert report.code == 0, report.err
 
 
+@pytest.mark.slow
 def test_train_from_another_run(cli: Any, tiny_npz: Path, tiny_run: Path, config_file: Path, tmp_path: Path) -> None:
     begin = ("train", tiny_npz, "--out", tmp_path / "run", "--config", config_file)
     assert cli(*begin, "--init", tiny_run).code == 0
@@ -57,6 +59,7 @@ def test_train_from_another_run(cli: Any, tiny_npz: Path, tiny_run: Path, config
     assert "expected a run folder" in " ".join(cli(*begin, "--init", tmp_path / "none", "--force").err.split())
 
 
+@pytest.mark.slow
 def test_train_evaluate_report_sample(cli: Any, tiny_npz: Path, config_file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert cli("train", tiny_npz, "--out", run, "--config", config_file).code == 0

@@ -36,6 +36,7 @@ def lines(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_evaluate(cli: Any, tiny_run: Path, tiny_npz: Path) -> None:
     options = ("--split", "val", "--prevalence", "0.3,0.7", "--disagreement-rate", 0, "--positive", "upper")
     printed = json.loads(cli("evaluate", tiny_run, tiny_npz, "--json", *options).out)
@@ -64,6 +65,7 @@ def test_evaluate(cli: Any, tiny_run: Path, tiny_npz: Path) -> None:
     assert tuple(warnings) == chosen.warnings != ()
 
 
+@pytest.mark.slow
 def test_evaluate_passes_the_budget_on(cli: Any, tiny_run: Path, tiny_npz: Path) -> None:
     printed = json.loads(cli("evaluate", tiny_run, tiny_npz, "--json", "--max-passes", 2).out)
     found, chosen = evaluate_run(tiny_run, tiny_npz, max_passes=2)

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from bayescope.cli.main import app
 from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.dataset import Dataset
 from cli.spies import argument
+from conftest import stripes, write_npz
 from mammograms import mammogram, write_mammogram
 
 GROUP: Any = typer.main.get_command(app)
@@ -36,6 +37,8 @@ FEWEST = {
     "compare": "{npz} --out {new} --config {config} --networks '' --seeds 0",
     "likelihood": "{run} {image}",
     "prepare": "folder {classes} --out {new} --size 8 --workers 1",
+    "adapt": "{run} {npz} --out {new}",
+    "prevalence": "{run} {unseen}",
     "report": "{run}",
     "sample": "{run}",
 }
@@ -48,12 +51,14 @@ FIT = "fitting.fit:fit_run"
 LOAD = "data.load:load_dataset"
 UNLABELLED = "data.unlabelled:with_unlabelled"
 READ = "inference.read:read_for_model"
+ADAPT = "evaluation.adaptation:adapt_run"
+SITE = "evaluation.unlabelled_input:read_site_images"
 MODEL = "runs.model_file:load_model"
 EXPLAIN = "inference.explain:explain"
 COMPARE = "evaluation.compare.folds:compare_folds"
 FLOW = "inference.likelihood:exact_likelihood"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
-SAMPLE = "inference.model:LikelihoodModel.sample"
+SAMPLE = "inference.trained:TrainedModel.sample"
 SERVE = "service.serve:serve"
 
 
@@ -77,9 +82,9 @@ def passed(value: object, function: str, at: str, expected: Any = None) -> list[
     return [Reaches(str(value), function, at, value if expected is None else expected)]
 
 
-def switch(function: str, at: str, expected: bool = True, beside: str = "") -> list[Reaches]:
+def switch(function: str, at: str, expected: bool = True, beside: str = "", fewest: str = "") -> list[Reaches]:
     """An option without a value."""
-    return [Reaches("", function, at, expected, beside)]
+    return [Reaches("", function, at, expected, beside, fewest)]
 
 
 def printed_as_json(command: str) -> list[Reaches]:
@@ -250,6 +255,25 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--force": switch(PREPARE, "force"),
         "--json": printed_as_json("prepare"),
     },
+    "adapt": {
+        "--out": passed("{other}", ADAPT, "out"),
+        "--split": passed("test", ADAPT, "split"),
+        "--normalise-labels": switch(ADAPT, "normalise_labels"),
+        "--strict": switch(ADAPT, "warned.keywords.strict"),
+        "--resize": switch(ADAPT, "resize"),
+        "--device": passed("cpu", ADAPT, "device"),
+        "--force": switch(ADAPT, "force"),
+        "--json": switch("cli.adapt:print_json", "", fewest="{run} {local} --out {new}"),
+    },
+    "prevalence": {
+        "--frame": passed(2, SITE, "frame"),
+        "--resize": switch(SITE, "resize"),
+        "--device": passed("cpu", MODEL, "device"),
+        "--seed": passed(3, "evaluation.prevalence:estimate_prevalence", "seed"),
+        "--out": written("prevalence"),
+        "--force": replaced("prevalence"),
+        "--json": printed_as_json("prevalence"),
+    },
     "report": {
         "--data": passed("{npz}", REPORT, "data"),
         "--out": passed("{new}", REPORT, "target"),
@@ -289,6 +313,9 @@ def paths(
     for i, pixels in enumerate(tiny_data.train.pixels[:40]):
         Image.fromarray(pixels[0]).save(folder / "classes" / tiny_data.class_names[tiny_data.train.labels[i]] / f"{i}.png")
     Image.fromarray(tiny_data.test.pixels[0, 0]).save(folder / "image.png")
+    (folder / "unseen").mkdir()
+    for i, pixels in enumerate(tiny_data.test.pixels):
+        Image.fromarray(pixels[0]).save(folder / "unseen" / f"{i}.png")
     (folder / "cache" / "cache.json").touch()
     quick = tiny_config.model_dump(exclude_none=True)
     quick["training"] |= {"steps": 4, "warmup_steps": 1}
@@ -309,6 +336,8 @@ def paths(
         "classes": str(folder / "classes"),
         "cache": str(folder / "cache"),
         "image": str(folder / "image.png"),
+        "unseen": str(folder / "unseen"),
+        "local": str(write_npz(folder / "local.npz", replace(tiny_data, test=stripes(48, 9)))),
         "config": str(folder / "quick.toml"),
         "other_config": str(folder / "other.toml"),
         "small_config": str(folder / "small.toml"),
@@ -326,6 +355,7 @@ def words(*texts: str, **paths: str) -> Sequence[str]:
     return [word.format(**paths) for text in texts for word in shlex.split(text)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "option"), OPTIONS)
 def test_every_option_reaches_its_setting(
     command: str, option: str, paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,19 +9,11 @@ import numpy as np
 import pytest
 
 from bayescope.data.phantom import Phantom
-from bayescope.evaluation import demo
 from bayescope.evaluation.demo import IdealObserver, demo_config, demo_dataset
-from bayescope.evaluation.report import build, context
+from bayescope.evaluation.report import build
 from bayescope.fitting.fit import fit_run
 from bayescope.runs.files import MANIFEST
 from bayescope.runs.folder import REPORT
-
-
-@pytest.fixture
-def shrunken(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DEMO_IMAGES", "_VALIDATION", "_TEST"):
-        monkeypatch.setattr(demo, name, 45)
-    monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
 
 
 @pytest.fixture
@@ -34,7 +26,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
-def test_the_demo_stands_beside_the_ideal_observer(cli: Any, shrunken: None, tmp_path: Path) -> None:
+def test_the_demo_stands_beside_the_ideal_observer(cli: Any, shrunken_demo: None, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = cli("demo", "--out", run, "--steps", 2)
     assert result.code == 0
@@ -51,8 +43,9 @@ def test_the_demo_stands_beside_the_ideal_observer(cli: Any, shrunken: None, tmp
     assert "ideal observer" in (run / REPORT).read_text()
 
 
+@pytest.mark.slow
 def test_a_report_on_a_demo_draws_its_images_again(
-    cli: Any, shrunken: None, written: list[tuple[Any, ...]], tmp_path: Path
+    cli: Any, shrunken_demo: None, written: list[tuple[Any, ...]], tmp_path: Path
 ) -> None:
     run, data = tmp_path / "run", demo_dataset(3)
     fit_run(data, demo_config(3, 1), run)
@@ -66,14 +59,15 @@ def test_a_report_on_a_demo_draws_its_images_again(
     assert "split 'whole'; expected one of auto, all, train, val, test" in cli("report", run, "--split", "whole").err
 
 
+@pytest.mark.slow
 def test_a_report_on_images_that_lie_nowhere(
-    cli: Any, shrunken: None, written: list[tuple[Any, ...]], tiny_run: Path, tiny_npz: Path, tmp_path: Path
+    cli: Any, shrunken_demo: None, written: list[tuple[Any, ...]], tiny_run: Path, tiny_npz: Path, tmp_path: Path
 ) -> None:
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     for source in ("stripes", "phantom"):
         manifest = json.loads((run / MANIFEST).read_text()) | {"source": source}
         (run / MANIFEST).write_text(json.dumps(manifest))
         result = cli("report", run)
-        assert (result.code, f"does not say where its data ({source}) lie" in result.err) == (2, True)
+        assert (result.code, f"does not record where its data ({source}) are" in result.err) == (2, True)
     assert cli("report", run, "--data", tiny_npz).code == 0
     assert written[0][3] is None

@@ -115,7 +115,7 @@ def test_images_without_a_report_are_named(cli: Call, prepared_run: Path, image:
     told = cli("classify", prepared_run, tmp_path / "b.png", bare, image, "--sr", tmp_path / "sr")
     assert told.code == 1
     assert f"no report: {tmp_path / 'b.png'}: no DICOM file" in told.err
-    assert f"no report: {bare}: the source has no SeriesInstanceUID, StudyInstanceUID" in told.err
+    assert f"no report: {bare}: the source has no valid SeriesInstanceUID, StudyInstanceUID" in told.err
     assert len(_in(tmp_path / "sr")) == 1
 
 

@@ -53,6 +53,7 @@ def save_picture(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_8_bit_images_fill_the_range_of_a_12_bit_model(runs: dict[str, Path], tiny_data: Dataset, tmp_path: Path) -> None:
     model, pixels = load_model(runs["12 bit"]), tiny_data.test.pixels[0]
     assert (model.pixel_type, model.scale.high) == ("uint16", 4095)
@@ -99,6 +100,7 @@ def test_a_floating_point_model_takes_no_picture(cli: Any, runs: dict[str, Path]
     assert (result.code, "the model was trained on float32" in result.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_data_of_another_type(cli: Any, runs: dict[str, Path], tiny_run: Path, tiny_data: Dataset, tmp_path: Path) -> None:
     deep = write_npz(tmp_path / "deep.npz", with_pixels(tiny_data, "uint16", 4095 / 255))
     real = write_npz(tmp_path / "real.npz", with_pixels(tiny_data, "float32", 1.0))
@@ -148,6 +150,7 @@ def write_folders(folder: Path, split: ImageSet, names: tuple[str, str]) -> Path
     return folder
 
 
+@pytest.mark.slow
 def test_labels_follow_names_not_their_order(
     cli: Any, tiny_run: Path, tiny_npz: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:
@@ -164,6 +167,7 @@ def test_labels_follow_names_not_their_order(
     assert (result.code, "the model expects upper, lower" in result.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_report_tells_whose_images_it_shows(cli: Any, tiny_npz: Path, tiny_run: Path, tmp_path: Path) -> None:
     from bayescope.data.load import load_dataset
 
@@ -178,6 +182,7 @@ def test_a_report_tells_whose_images_it_shows(cli: Any, tiny_npz: Path, tiny_run
     assert "Trained on stripes, SHA-256 " in text
 
 
+@pytest.mark.slow
 def test_a_report_of_a_saved_model_without_a_manifest(cli: Any, tiny_npz: Path, tiny_run: Path, tmp_path: Path) -> None:
     save_model(tmp_path / "run", load_model(tiny_run))
     assert "give --data" in cli("report", tmp_path / "run").err.lower()
@@ -185,6 +190,7 @@ def test_a_report_of_a_saved_model_without_a_manifest(cli: Any, tiny_npz: Path, 
     assert "Trained on" not in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_images_seen_in_training_are_told_of_and_not_measured(
     cli: Any, tiny_run: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:

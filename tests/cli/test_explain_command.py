@@ -32,6 +32,7 @@ def saved(run: Path, model: LikelihoodModel) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_the_map_adds_up_to_what_classify_reports(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path) -> None:
     options = ("--prevalence", "0.3,0.7")
     predict = json.loads(cli("classify", tiny_run, picture, "--json", "--disagreement-rate", 0, *options)[1])
@@ -53,6 +54,7 @@ def test_the_map_adds_up_to_what_classify_reports(cli: Any, tiny_run: Path, pict
         assert Image.open(out / "case-evidence.png").size > (800, 300)
 
 
+@pytest.mark.slow
 def test_the_files_are_those_of_the_function(cli: Any, tiny_run: Path, picture: Path, tmp_path: Path) -> None:
     options = ("--counterfactual", "--sigma", 0.5, "--bans", "--prevalence", "0.3,0.7")
     assert cli("explain", tiny_run, picture, "--out", tmp_path / "why", *options)[0] == 0
@@ -71,9 +73,10 @@ def test_what_classify_tells_after_an_early_stop_is_said_beside(
 ) -> None:
     early = json.loads(cli("classify", tiny_run, picture, "--json")[1])
     text = cli("explain", tiny_run, picture, "--out", tmp_path / "why")[1]
-    assert f"tells {early['log_likelihood_ratio'][early['class']]:+.4f} ±" in text
+    assert f"gives {early['log_likelihood_ratio'][early['class']]:+.4f} ±" in text
 
 
+@pytest.mark.slow
 def test_sets_abstention_and_what_the_calibration_rests_on_are_told(
     cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path
 ) -> None:
@@ -147,6 +150,7 @@ def test_classify_warns_of_an_unfamiliar_image(cli: Any, tiny_run: Path, picture
     assert skipped["passes"] < tested["passes"]
 
 
+@pytest.mark.slow
 def test_an_uncalibrated_model_says_so_everywhere(
     cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path
 ) -> None:
@@ -165,6 +169,7 @@ def test_an_uncalibrated_model_says_so_everywhere(
     assert "uncalibrated likelihood ratios" in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_report_shows_maps_novelty_and_the_slider(cli: Any, tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
     assert cli("report", tiny_run, "--data", tiny_npz, "--out", tmp_path / "page.html")[0] == 0
     page = (tmp_path / "page.html").read_text()
@@ -172,6 +177,7 @@ def test_report_shows_maps_novelty_and_the_slider(cli: Any, tiny_run: Path, tiny
         assert text in page
 
 
+@pytest.mark.slow
 def test_evaluate_shows_trust_beside_what_is_expected(cli: Any, tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
     found = json.loads(cli("evaluate", tiny_run, tiny_npz, "--json")[1])
     assert found["calibrated"]

@@ -73,6 +73,7 @@ def prepare_command(source: Path, out: Path) -> tuple[object, ...]:
     return ("prepare", "folder", source, "--size", 8, "--split", "test", "--workers", 1, "--out", out)
 
 
+@pytest.mark.slow
 def test_force_leaves_a_cache_whole_that_holds_other_files_too(cli: Call, tmp_path: Path) -> None:
     out = tmp_path / "cache"
     prepare = prepare_command(tmp_path / "source", out)
@@ -84,6 +85,7 @@ def test_force_leaves_a_cache_whole_that_holds_other_files_too(cli: Call, tmp_pa
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_force_replaces_a_cache_killed_before_it_was_published(cli: Call, tmp_path: Path) -> None:
     out = tmp_path / "cache"
     prepare = prepare_command(tmp_path / "source", out)

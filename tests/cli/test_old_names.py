@@ -38,6 +38,7 @@ def test_old_and_new_key_together_are_refused() -> None:
         parse_config({"evidence": {"error_rate": 0.2, "disagreement_rate": 0.2}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [("--error-rate", "0"), ("--error-rate=0",)])
 def test_an_old_option(cli: Call, tiny_run: Path, tiny_npz: Path, option: tuple[str, ...]) -> None:
     told = cli("evaluate", tiny_run, tiny_npz, *option, "--json")

@@ -51,6 +51,7 @@ def odd_picture(tiny_data: Dataset, tmp_path: Path) -> Path:
     return folder / "a b.png"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_command_prints_in_every_encoding(
     monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tiny_npz: Path, config_file: Path, odd_picture: Path, encoding: str
@@ -105,6 +106,7 @@ def test_ascii_for_what_cannot_be_encoded(text: str, expected: str) -> None:
         codecs.decode(b"\xff", "utf-8", output._IN_ASCII)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "cp1252:strict"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
 def test_a_real_process_in_a_narrow_place(tiny_run: Path, tiny_npz: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     narrow = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "20", "HOME": str(tmp_path / "no home")}
@@ -114,6 +116,7 @@ def test_a_real_process_in_a_narrow_place(tiny_run: Path, tiny_npz: Path, tmp_pa
     assert b"balanced accuracy" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
 def test_measures_are_kept_where_printing_fails(
@@ -161,6 +164,7 @@ def test_a_stream_that_is_closed(monkeypatch: pytest.MonkeyPatch, tiny_run: Path
     assert not ended.value.code
 
 
+@pytest.mark.slow
 def test_what_is_printed_can_also_be_kept(cli: Any, tiny_run: Path, tiny_npz: Path, odd_picture: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
     for command in (("evaluate", tiny_run, tiny_npz), ("classify", tiny_run, odd_picture, odd_picture)):
@@ -175,6 +179,8 @@ def test_what_is_printed_can_also_be_kept(cli: Any, tiny_run: Path, tiny_npz: Pa
         kept.unlink()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("shrunken_demo")
 def test_results_are_written_before_they_are_printed(
     cli: Any, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, odd_picture: Path, tmp_path: Path
 ) -> None:
@@ -211,7 +217,7 @@ def test_an_interrupt_tells_what_is_kept_and_how_to_go_on(
         result = cli(*command)
     assert result.code == 130
     option = "--resume" if step else "--force"
-    assert ("holds step 5; go on" if step else "holds no checkpoint yet") in result.err
+    assert ("has step 5; continue" if step else "has no checkpoint yet") in result.err
     assert option in result.err
     assert cli(*command, option).code == 0
 

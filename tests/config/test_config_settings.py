@@ -206,6 +206,7 @@ def usual() -> dict[tuple[See, Config], Values]:
     return {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 def test_another_value_is_noticed(key: str, short: Config, given: Given, usual: dict[tuple[See, Config], Values]) -> None:
     notices = SETTINGS[key]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale, check_labels
+from bayescope.data.dataset import Dataset, ImageSet, check_labels
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.errors import DataError
 
 

@@ -9,10 +9,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from bayescope.data.dataset import PixelScale
 from bayescope.data.formats.images import read_image
 from bayescope.data.formats.resize import fit_square
 from bayescope.data.load import load_dataset
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.errors import DataError
 
 

@@ -1,6 +1,7 @@
 """The ideal observer against brute force, and the phantom against its own covariance."""
 
 import numpy as np
+import pytest
 from scipy.special import log_softmax, logsumexp
 from scipy.stats import multivariate_normal
 
@@ -44,6 +45,7 @@ def test_there_are_25_places_and_equal_classes() -> None:
     assert np.bincount(labels).tolist() == [100, 100, 100]
 
 
+@pytest.mark.slow
 def test_ideal_observer_reaches_the_published_figures() -> None:
     phantom = Phantom()
     images, labels = phantom.sample(6000, seed=3)

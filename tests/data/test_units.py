@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from bayescope.data.dataset import PixelScale, unlike_training
+from bayescope.data.pixel_scale import PixelScale, unlike_training
 from bayescope.data.units import in_training_units
 from bayescope.errors import DataError
 from bayescope.types import Pixels

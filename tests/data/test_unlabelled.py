@@ -82,7 +82,7 @@ def test_images_of_the_labelled_data_are_left_out_and_counted(tiny_data: Dataset
     np.savez(tmp_path / "more.npz", images=np.concatenate([*held, more])[:, 0])
     data = with_unlabelled(tiny_data, tmp_path / "more.npz")
     assert same_images(data, more)
-    assert "6 left out that stripes holds already" in data.notes[-1]
+    assert "6 left out that stripes contains already" in data.notes[-1]
     np.savez(tmp_path / "all.npz", images=tiny_data.test.pixels[:, 0])
     with pytest.raises(DataError, match="all of its 40 images are in stripes"):
         with_unlabelled(tiny_data, tmp_path / "all.npz")

@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from bayescope.dicom import evidence_capture, to_bytes
-from bayescope.dicom.capture import draw, times, tinted
+from bayescope.dicom.picture import draw, times, tinted
 from dicom_evidence import MODEL, source_evidence
 from dicom_sources import SOURCES, instance, written
 from services import Orthanc, dciodvfy_errors

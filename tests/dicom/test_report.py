@@ -206,10 +206,16 @@ def test_reports_of_a_series_are_a_series() -> None:
 
 
 @pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
-@pytest.mark.parametrize("value", ["", None])
+@pytest.mark.parametrize("value", ["", None, "8f2c-11", "1" * 65])
 def test_a_source_without_a_uid_is_refused(keyword: str, value: str | None) -> None:
-    with pytest.raises(DataError, match=f"no {keyword}; expected"):
+    with pytest.raises(DataError, match=f"no valid {keyword}; expected"):
         report(instance(**{keyword: value}))
+
+
+def test_a_uid_with_leading_zeros_is_repeated() -> None:
+    """Against the standard, and found in many archives."""
+    found = report(instance(SOPInstanceUID="1.2.840.0113619.05"))
+    assert measured(found).source_images[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "1.2.840.0113619.05"
 
 
 @pytest.mark.parametrize(("frames", "frame"), [(3, None), (3, 4), (3, 0), (1, 2)])

@@ -88,6 +88,7 @@ def test_the_headline_is_of_the_positive_class(cli: Call, missed: Missed) -> Non
     assert (refused.code, "--positive 1; expected one of the classes: normal, cancer" in refused.err) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missed", [("normal", "cancer")], indirect=True)
 def test_the_report_names_the_class_and_says_odds_after(cli: Call, missed: Missed, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
@@ -102,6 +103,7 @@ def test_the_report_names_the_class_and_says_odds_after(cli: Call, missed: Misse
     assert "Probability after the image =" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missed", [("normal", "cancer")], indirect=True)
 def test_prevalence_is_given_by_name_and_repeated(cli: Call, missed: Missed) -> None:
     picture = next((missed.folder / "normal").iterdir())
@@ -168,6 +170,7 @@ def flat(value: Any, path: str = "") -> dict[str, float]:
     return {path: float(value)} if isinstance(value, (int, float)) else {}
 
 
+@pytest.mark.slow
 def test_no_number_depends_on_the_order_of_the_classes(three: Three, reordered: Evaluation) -> None:
     first, second = (flat(found.to_dict()) for found in (found_in(three, [0, 1, 2]), reordered))
     assert set(first) == set(second)

@@ -20,6 +20,7 @@ def hard_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return write_npz(tmp_path_factory.mktemp("hard") / "hard.npz", replace(tiny_data, test=wrong))
 
 
+@pytest.mark.slow
 def test_evaluate_report_and_compare_agree(cli: Call, hard_npz: Path, tiny_config: Config, tmp_path: Path) -> None:
     config, run, out = tmp_path / "c.toml", tmp_path / "run", tmp_path / "compared"
     config.write_text(dump_toml(tiny_config))

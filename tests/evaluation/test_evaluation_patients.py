@@ -24,6 +24,7 @@ def estimates(found: Evaluation) -> dict[str, Estimate]:
     return {**found.measures, **named, **trust}
 
 
+@pytest.mark.slow
 def test_images_shown_four_times_leave_intervals_as_wide(model: LikelihoodModel, tiny_data: Dataset) -> None:
     """A third of the labels are wrong; taken for images of others, those shown again would halve every interval."""
     n, times = len(tiny_data.test), 4

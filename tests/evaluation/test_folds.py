@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from bayescope.cli.output import finite
 from bayescope.config import Config
 from bayescope.data.load import load_dataset
 from bayescope.errors import ConfigError, DataError
 from bayescope.evaluation.evaluate import evaluate_run
 from bayescope.evaluation.folds import Fold, evaluate_folds
 from bayescope.fitting.fit import fit_run
+from bayescope.json_values import finite
 from bayescope.runs.model_file import load_model
 from conftest import Call, stripes
 
@@ -81,6 +81,7 @@ def test_runs_of_other_classes_are_refused(folds: list[Fold], tiny_config: Confi
         evaluate_folds([folds[0], Fold.of(tmp_path / "run")])
 
 
+@pytest.mark.slow
 def test_the_command_pools_folds(folds: list[Fold], cli: Call) -> None:
     found, chosen = evaluate_folds(folds, class_prior=[0.2, 0.8])
     words = ("evaluate", folds[0].run, folds[0].data, "--pool", folds[1].run, "--prevalence", "0.2,0.8")

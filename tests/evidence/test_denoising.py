@@ -10,8 +10,10 @@ from bayescope.diffusion.denoiser import LevelDenoiser
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
-from bayescope.evidence.denoising import draw_noise, level_evidence, rows_per_batch
+from bayescope.evidence.denoising import level_evidence
+from bayescope.evidence.denoising_errors import rows_per_batch
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from bayescope.types import Floats
 
 SHAPE = (1, 5, 7)
@@ -58,6 +60,7 @@ def test_evidence_of_the_oracle_is_the_exact_log_ratio(oracle: GaussianMixtureDe
     assert (np.abs(estimate - (exact - rest)) < 4 * error + 0.02).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_levels", "n_noises"), [(5, 24), (10, 4), (10, 2)])
 def test_ninety_percent_intervals_hold_in_about_ninety_percent(
     oracle: GaussianMixtureDenoiser, n_levels: int, n_noises: int

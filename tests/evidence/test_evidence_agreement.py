@@ -8,9 +8,10 @@ from bayescope.diffusion.divergence import Hutchinson, rademacher_probes
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.ode import DormandPrince
 from bayescope.diffusion.schedules import VE, VP, Cosine, Schedule, log_spaced
-from bayescope.evidence.denoising import draw_noise, level_evidence
+from bayescope.evidence.denoising import level_evidence
 from bayescope.evidence.flow import bits_per_dim, dequantization_width, flow_log_likelihood
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from helpers import AsDenoiser, from_schedule
 
 SHAPE = (1, 5, 7)

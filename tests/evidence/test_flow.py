@@ -35,6 +35,7 @@ def probes(k):
     return Hutchinson(rademacher_probes(k, SHAPE, torch.Generator().manual_seed(4)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("solver", "sigmas", "atol"),
     [

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from bayescope.config import EvidenceConfig
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.denoising import LevelEvidence
-from bayescope.evidence.level_weights import LevelWeights, choose_level_weights, fit_level_weights, level_spacing
+from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.level_weights_fit import choose_level_weights, fit_level_weights
 from bayescope.inference.predictions import check_prior
 
 SIGMAS = np.exp(np.linspace(-2, 1, 6))

@@ -12,8 +12,9 @@ from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
 from bayescope.evidence import plan_fit
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, gaussian_evidence, level_evidence
+from bayescope.evidence.denoising import LevelEvidence, gaussian_evidence, level_evidence
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.plan_fit import fit_level_statistics
 from bayescope.evidence.sequential import SequentialEvidence, score_sequentially
@@ -85,6 +86,7 @@ def test_scoring_to_the_end_is_the_full_evaluation(two: Problem) -> None:
     assert (found.passes == 2 * LEVELS * NOISES).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 5, 10])
 def test_the_error_rate_asked_for_is_the_rate_got_and_bought_with_few_passes(n_classes: int) -> None:
     problem = gaussian_problem(n_classes, 1000)
@@ -114,6 +116,7 @@ def test_asking_for_fewer_errors_costs_more_passes_and_makes_fewer(two: Problem)
     assert errors[0] > 0
 
 
+@pytest.mark.slow
 def test_the_error_bar_holds_after_any_number_of_passes() -> None:
     """Over repetitions of everything: the classes, the noises that all images share, and the images."""
     covered: dict[int, list[float]] = {2: [], 6: [], 20: []}
@@ -197,6 +200,7 @@ def test_images_still_open_fill_batches(two: Problem) -> None:
     assert found.draws.min() < found.draws.max() / 2
 
 
+@pytest.mark.slow
 def test_passes_stay_a_small_share_of_the_full_evaluation_with_more_classes() -> None:
     for n_classes in (5, 10):
         found = gaussian_problem(n_classes, 300, separation=0.4).score(0.05)

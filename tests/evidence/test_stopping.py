@@ -13,6 +13,8 @@ from bayescope.fitting.fit import fit
 from bayescope.fitting.post_hoc import calibrated
 from bayescope.inference.model import LikelihoodModel
 
+pytestmark = pytest.mark.slow  # a model is trained for them
+
 
 @pytest.fixture(scope="module")
 def trained(shared_data: Path) -> tuple[LikelihoodModel, Dataset]:

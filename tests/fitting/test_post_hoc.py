@@ -72,6 +72,7 @@ def test_patients_of_the_held_out_images_reach_every_fit(
     assert sum(model.decisions.sets.images) == len(set(patients))  # a patient's images are not so many proofs
 
 
+@pytest.mark.slow
 def test_copies_of_validation_images_are_changed_as_in_training(tiny_data: Dataset, tiny_config: Config) -> None:
     """The calibration sees them, sets rest on the images alone; ``scored`` hears of all; 0 turns them off."""
 
@@ -144,6 +145,7 @@ def test_intervals_are_over_patients() -> None:
     assert whole.high - whole.low > 1.8 * (each.high - each.low)
 
 
+@pytest.mark.slow
 def test_a_class_without_validation_images_is_warned_of_before_training(cli, tiny_data: Dataset, tmp_path) -> None:
     val = tiny_data.val.subset(np.flatnonzero(tiny_data.val.labels == 0))
     data = write_npz(tmp_path / "lopsided.npz", replace(tiny_data, val=val))

@@ -25,6 +25,7 @@ def overconfident(n: int, seed: int, power: float = 3.0) -> tuple[np.ndarray, np
     return said / said.sum(axis=1, keepdims=True), labels
 
 
+@pytest.mark.slow
 def test_guaranteed_risk_holds_by_repetition() -> None:
     """At a delta of 0.2 the risk may be broken in one repetition of five; and the promise must leave something to answer."""
     posterior, labels = overconfident(200_000, 0)

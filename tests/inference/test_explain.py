@@ -11,8 +11,9 @@ from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.diffusion.sampling import flow
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError, DataError
-from bayescope.evidence.denoising import draw_noise, level_evidence
+from bayescope.evidence.denoising import level_evidence
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
+from bayescope.evidence.noise import draw_noise
 from bayescope.inference.evidence_maps import class_maps
 from bayescope.inference.explain import counterfactual, explain
 from bayescope.runs.model_file import load_model

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bayescope.config import Config
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.fitting.fit import fit
 from bayescope.inference import model_units
 from bayescope.inference.model import LikelihoodModel

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bayescope.config import Config, FlowConfig, parse_config
-from bayescope.data.dataset import Dataset, PixelScale, as_stored
+from bayescope.data.dataset import Dataset
+from bayescope.data.pixel_scale import PixelScale, as_stored
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.flow import FlowLikelihood
 from bayescope.fitting.fit import fit
@@ -19,6 +20,7 @@ def model(tiny_data: Dataset, tiny_config: Config) -> LikelihoodModel:
     return fit(tiny_data, tiny_config)
 
 
+@pytest.mark.slow
 def test_probes_agree_with_the_exact_trace_and_steppers_with_each_other(model: LikelihoodModel, tiny_data: Dataset) -> None:
     pixels = tiny_data.test.pixels[:2]
     exact = exact_likelihood(model, pixels, FlowConfig(trace="exact", solver="heun", steps=8))

@@ -9,7 +9,8 @@ from scipy.stats import kstest
 
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.errors import DataError, RunError
-from bayescope.evidence.denoising import draw_noise, level_evidence
+from bayescope.evidence.denoising import level_evidence
+from bayescope.evidence.noise import draw_noise
 from bayescope.inference.novelty import NoveltyTest, fit_novelty, image_features
 from bayescope.metrics.delong import one_vs_rest_auc
 

@@ -95,6 +95,7 @@ def test_a_folder_without_images(cli: Any, tiny_run: Path, tmp_path: Path) -> No
     assert f"{tmp_path}/set: no image in this folder (found 1 files, used 0, left out 1: .txt is not read (1))" in told.err
 
 
+@pytest.mark.slow
 def test_a_prepared_model_reads_dicom_of_a_folder_by_its_content(cli: Any, prepared_run: Path, folder: Path) -> None:
     found = read_for_model(load_model(prepared_run), [folder])
     assert [Path(name).name for name in found.names] == ["IM1", "a.png", "b.bmp"]
@@ -156,6 +157,7 @@ def class_folders(root: Path, data: Dataset, mode: str) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_gray_level_is_gray_level_in_every_command(
     cli: Any, tiny_run: Path, colour_run: Path, config_file: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:
@@ -201,6 +203,7 @@ def test_values_unlike_the_training_images_are_told(cli: Any, tiny_run: Path, tm
     ]
 
 
+@pytest.mark.slow
 def test_evaluate_tells_of_values_unlike_the_training_images(
     cli: Any, tiny_run: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:

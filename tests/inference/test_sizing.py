@@ -78,6 +78,7 @@ def test_an_image_of_another_aspect_ratio_is_padded_with_a_remark(tiny_run: Path
     assert as_trained.remarks == ((),)
 
 
+@pytest.mark.slow
 def test_evaluate_resizes(cli: Any, tiny_run: Path, tiny_data: Dataset, tmp_path: Path) -> None:
     large = np.stack([np.asarray(enlarged(image[0], 3))[None] for image in tiny_data.test.pixels])
     several = replace(tiny_data.test, pixels=large)

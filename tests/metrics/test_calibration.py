@@ -115,6 +115,7 @@ def test_many_images_of_one_patient_count_once() -> None:
     assert (unaware.high - unaware.low).mean() < 0.5 * (alone.high - alone.low).mean()
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_promised() -> None:
     """Overconfident ratios 2 l: Cllr by integral, ECE and Brier score by a very large sample.
 

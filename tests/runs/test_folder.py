@@ -71,6 +71,7 @@ def test_a_run_killed_as_it_begins_is_gone_on_with(
     assert all((first[key] == second[key]).all() for key in first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"resume": True}, {"force": True}])
 def test_half_begun_folders_start_anew_and_parts_of_files_go(
     tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path, options: dict[str, bool]
@@ -157,6 +158,7 @@ def test_a_model_scored_with_old_settings_does_not_stay_beside_new_ones(
     assert len(fit_run(tiny_data, otherwise, run, resume=True).level_weights.weights) == 5
 
 
+@pytest.mark.slow
 def test_force_replaces_the_run_and_its_report_and_leaves_the_rest(
     tiny_data: Dataset, tiny_config: Config, tmp_path: Path
 ) -> None:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from bayescope.errors import ConfigError, RunError
+from bayescope.runs import model_file
 from bayescope.runs.files import MODEL, STATE, load_tensors, save_tensors
 from bayescope.runs.folder import started_steps
-from bayescope.runs.model_file import load_model
+from bayescope.runs.model_file import load_model, read_class_names
 
 
 @pytest.fixture
@@ -35,10 +36,22 @@ def test_incomplete_metadata(copy: Path, missing: str) -> None:
         load_model(copy)
 
 
+def test_class_names_are_read_without_the_model(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_file, "load_tensors", lambda path: pytest.fail("read the weights"))
+    assert read_class_names(copy) == ("upper", "lower")
+    monkeypatch.undo()
+    rewrite(copy, {key: value for key, value in about(copy).items() if key != "class_names"})
+    with pytest.raises(RunError, match=r"does not fit config.toml.*class_names"):
+        read_class_names(copy)
+    (copy / MODEL).unlink()
+    with pytest.raises(RunError, match="training has not finished"):
+        read_class_names(copy)
+
+
 def test_a_checkpoint_without_a_step(copy: Path) -> None:
     assert started_steps(copy) == 24
     save_tensors(copy / STATE, {"other": torch.zeros(1)})
-    with pytest.raises(RunError, match="holds no step"):
+    with pytest.raises(RunError, match="has no step"):
         started_steps(copy)
 
 

@@ -59,6 +59,7 @@ def other_data() -> Dataset:
     return Dataset(*sets, source="larger stripes")
 
 
+@pytest.mark.slow
 def test_a_start_from_a_trained_network_denoises_from_the_first_step(
     other_data: Dataset, tiny_config: Config, tiny_run: Path
 ) -> None:
@@ -72,6 +73,7 @@ def test_a_start_from_a_trained_network_denoises_from_the_first_step(
     assert first["from"] < first["anew"]
 
 
+@pytest.mark.slow
 def test_it_resumes_exactly_and_only_from_the_same(
     other_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
 ) -> None:

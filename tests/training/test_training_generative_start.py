@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bayescope.config import Config, TrainingConfig
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import RunError
@@ -100,6 +101,7 @@ class _Stop(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [7, 10, 13])
 def test_an_interrupted_run_with_images_without_labels_ends_with_the_same_weights(
     tiny_data: Dataset, tiny_config: Config, tmp_path: Path, at: int

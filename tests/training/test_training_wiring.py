@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bayescope.config import Config, parse_config
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.fitting.fit import fit, fit_run
 from bayescope.runs.model_file import load_model
 from bayescope.training.batches import Sampler
@@ -69,6 +70,7 @@ def test_classes_are_drawn_evenly_from_unequal_numbers(tiny_config: Config) -> N
     assert torch.bincount(labels).tolist() == [40, 40]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [{}, {"evidence_noise_mean": -0.5, "evidence_noise_std": 1.0}])
 def test_the_evidence_loss_is_stepped_down(tiny_data: Dataset, tiny_config: Config, own: dict[str, float]) -> None:
     reached = {}
@@ -96,6 +98,7 @@ def sides(n: int, seed: int) -> ImageSet:
     return replace(upper, pixels=pixels, class_names=("left", "right"))
 
 
+@pytest.mark.slow
 def test_images_are_read_the_way_round_they_are(tiny_config: Config) -> None:
     data = Dataset(sides(60, 1), sides(30, 2), sides(40, 3), source="sides")
     config = changed(tiny_config, training={"steps": 60, "augmentation": "none"})

@@ -7,6 +7,7 @@ uncertainty calibration for domain drift scenarios").
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -16,8 +17,12 @@ from bayescope.calibration.base import too_few_images
 from bayescope.config import EvidenceConfig
 from bayescope.errors import DataError, lookup
 from bayescope.evidence.denoising import LevelEvidence
-from bayescope.evidence.level_weights import LevelWeights, choose_level_weights
+from bayescope.evidence.level_weights import LevelWeights
+from bayescope.evidence.level_weights_fit import choose_level_weights
 from bayescope.types import Floats, Labels
+
+FitWeights = Callable[[Sequence[LevelEvidence], Labels], LevelWeights]
+"""Level weights from the evidence of copies of held-out images and their labels."""
 
 
 def cross_fitted_calibration(
@@ -26,6 +31,7 @@ def cross_fitted_calibration(
     labels: Labels,
     class_prior: Floats,
     patients: Sequence[Hashable] | None = None,
+    fit_weights: FitWeights | None = None,
 ) -> Calibration:
     """Fit the configured calibration on held-out images, by cross-fitting.
 
@@ -41,6 +47,8 @@ def cross_fitted_calibration(
         Mixes the other classes where ratios are calibrated.
     patients : sequence of shape (n,), optional
         Patient of each image (default: each image is of another patient).
+    fit_weights : callable, optional
+        Fits level weights to copies and labels (default: as configured).
 
     Returns
     -------
@@ -61,7 +69,7 @@ def cross_fitted_calibration(
     if patients is not None and len(set(patients)) < 2:
         warning = "uncalibrated likelihood ratios: validation images of one patient only. Raw ratios overstate"
         return identity_calibration(images, warning)
-    evidence = np.concatenate(out_of_fold_evidence(settings, copies, labels, patients))
+    evidence = np.concatenate(out_of_fold_evidence(settings, copies, labels, patients, fit_weights))
     if not np.isfinite(evidence).all():
         raise DataError(
             f"raw evidence that is not finite of {int((~np.isfinite(evidence)).any(axis=1).sum())} validation images; expected "
@@ -75,6 +83,7 @@ def out_of_fold_evidence(
     copies: Sequence[LevelEvidence],
     labels: Labels,
     patients: Sequence[Hashable] | None = None,
+    fit_weights: FitWeights | None = None,
 ) -> Floats:
     """Evidence of held-out images by level weights that were fitted on the other folds.
 
@@ -88,15 +97,18 @@ def out_of_fold_evidence(
         True class of each image.
     patients : sequence of shape (n,), optional
         Patient of each image (default: each image is of another patient).
+    fit_weights : callable, optional
+        Fits level weights to copies and labels (default: as configured).
 
     Returns
     -------
     ndarray of shape (copies, n, classes)
         Raw evidence, in nats.
     """
+    fit = fit_weights or partial(level_weights_of_copies, settings)
 
     def raw(fitting: Labels, asked: Labels) -> Floats:
-        level_weights = level_weights_of_copies(settings, [copy.subset(fitting) for copy in copies], labels[fitting])
+        level_weights = fit([copy.subset(fitting) for copy in copies], labels[fitting])
         return np.stack([level_weights.evidence(copy.subset(asked)) for copy in copies], axis=1)
 
     return out_of_fold(raw, labels, patients).swapaxes(0, 1)

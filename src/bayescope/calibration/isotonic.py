@@ -11,43 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import logit
 
 from bayescope.calibration.base import CalibratedRatios, StandardError, no_error, post_test_probability, warning_of_fit
+from bayescope.calibration.isotonic_map import IsotonicMap, fit_isotonic
 from bayescope.errors import RunError
 from bayescope.evidence.level_weights import LevelWeights, log_likelihood_ratio
 from bayescope.types import Floats, Labels
-
-
-@dataclass(frozen=True)
-class IsotonicMap:
-    """A piecewise linear, increasing map, constant beyond its ends.
-
-    Parameters
-    ----------
-    raw : tuple of float
-        Increasing raw log-ratios, in nats.
-    calibrated : tuple of float
-        Calibrated log-ratios at these, in nats.
-    """
-
-    raw: tuple[float, ...]
-    calibrated: tuple[float, ...]
-
-    def __call__(self, raw: Floats) -> Floats:
-        """Calibrate log-likelihood ratios.
-
-        Parameters
-        ----------
-        raw : ndarray
-            Raw ratios, in nats.
-
-        Returns
-        -------
-        ndarray
-            Calibrated ratios, of the same shape.
-        """
-        return np.interp(raw, self.raw, self.calibrated)
 
 
 @dataclass(frozen=True)
@@ -226,51 +195,3 @@ class IsotonicCalibration:
                 f"calibration of likelihood ratios cannot be read ({error!r}); expected maps, images, calibrated and warning. "
                 "Train the model again"
             ) from None
-
-
-def fit_isotonic(raw: Floats, positive: np.ndarray, copies: int = 1) -> IsotonicMap:
-    """Fit an increasing map by pooling adjacent violators.
-
-    Parameters
-    ----------
-    raw : ndarray of shape (n,)
-        Raw log-likelihood ratios, in nats.
-    positive : ndarray of bool, shape (n,)
-        Whether each image is of the class.
-    copies : int, default 1
-        Number of copies of each image; one misleading image is added at either end, in as many copies.
-
-    Returns
-    -------
-    IsotonicMap
-        The map.
-    """
-    low, high, one = np.full(copies, raw.min()), np.full(copies, raw.max()), np.ones(copies, dtype=bool)
-    knots, ratios = pooled_log_ratio(np.r_[low, raw, high], np.r_[one, positive, ~one])
-    return IsotonicMap(tuple(knots.tolist()), tuple(ratios.tolist()))
-
-
-def pooled_log_ratio(raw: Floats, positive: np.ndarray) -> tuple[Floats, Floats]:
-    """Log-likelihood ratios of pooled adjacent violators.
-
-    No increasing map has a smaller loss on these images, whatever the proper scoring rule.
-
-    Parameters
-    ----------
-    raw : ndarray of shape (n,)
-        Raw ratios, in nats.
-    positive : ndarray of bool, shape (n,)
-        Whether each image is of the class.
-
-    Returns
-    -------
-    tuple of ndarray, both of shape (values,)
-        Increasing raw values without repetition, and the log-ratio of the pool of each, in nats; infinite at an end where one
-        side is absent.
-    """
-    from sklearn.isotonic import isotonic_regression
-
-    knots, place, counts = np.unique(raw, return_inverse=True, return_counts=True)
-    frequency = isotonic_regression(np.bincount(place, positive) / counts, sample_weight=counts.astype(float))
-    with np.errstate(divide="ignore"):
-        return knots, logit(frequency.clip(0, 1)) - logit(positive.mean())

@@ -212,7 +212,7 @@ def _promise(model: LikelihoodModel) -> str:
     if model.decisions is None:
         return ""
     sets, abstention = model.decisions.sets, model.decisions.abstention
-    held = f"set: holds the true class in {100 * (1 - sets.miscoverage):g} % of the images of any class, scored in full; "
+    held = f"set: contains the true class in {100 * (1 - sets.miscoverage):g} % of the images of any class, scored in full; "
     abstained = f"abstained: not sure enough for at most {100 * abstention.risk:g} % errors; "
     return held + ("" if abstention.warning else abstained)
 

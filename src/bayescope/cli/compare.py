@@ -25,7 +25,7 @@ def command(
             "path,label[,patient][,split]."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write; what it holds already is not measured again.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; what it contains already is not measured again.")],
     pool: Annotated[
         list[Path] | None,
         typer.Option(help="Another fold of the data, whose test images are pooled with those of DATA. Repeat for each fold."),
@@ -43,7 +43,7 @@ def command(
     normalise_labels: NormaliseLabels = False,
     strict: Strict = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Measure again what --out holds.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Measure again what --out contains.")] = False,
 ) -> None:
     """Compare Bayescope with discriminative networks on the same images.
 
@@ -77,7 +77,7 @@ def command(
         report_warnings(folds[-1].warnings[len(loaded.warnings) :], strict)
     dataset = pooled_data(folds)
     check_class(positive, dataset.class_names)
-    kept = resumable(lambda: f"{out} holds what was measured; go on with the same command")
+    kept = resumable(lambda: f"{out} has what was measured; continue with the same command")
     with kept, bar("training and measuring", n_cells) as done:
         results = compare_folds(folds, settings, *wanted, out, force, done)
     found = summarise(dataset, settings, results, positive)

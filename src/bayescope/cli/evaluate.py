@@ -82,11 +82,11 @@ def command(
     Example: bayescope evaluate runs/mias-0 caches/mias-0 --pool runs/mias-1 --pool runs/mias-2
     """
     from bayescope.evaluation.folds import Fold, evaluate_folds
-    from bayescope.runs.model_file import load_model
+    from bayescope.runs.model_file import read_class_names
 
     if out is not None:
         check_free(out, force)
-    prior = prior_from_text(prevalence, load_model(run).class_names) if prevalence is not None else None
+    prior = prior_from_text(prevalence, read_class_names(run)) if prevalence is not None else None
     with stages() as progress:
         found, chosen = evaluate_folds(
             [Fold(run, data), *map(Fold.of, pool or [])],

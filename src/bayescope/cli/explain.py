@@ -22,10 +22,10 @@ NAME = "explain"
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
     image: Annotated[Path, typer.Argument(help="Image file, as for `bayescope classify`; no folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the pictures and the array, made if need be.")],
+    out: Annotated[Path, typer.Option(help="Folder for the images and the array, created if missing.")],
     frame: Annotated[str | None, typer.Option(help="Which frame of a DICOM file of several, counted from 1.")] = None,
     against: Annotated[
-        str | None, typer.Option(help="Class to hold the most probable one against (default: the rest).")
+        str | None, typer.Option(help="Class to compare the most probable one with (default: the rest).")
     ] = None,
     prevalence: Prevalence = None,
     bans: Annotated[bool, typer.Option("--bans", help="In bans, powers of ten, instead of nats.")] = False,
@@ -40,7 +40,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace files of --dicom whose content differs.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Show where in an image the evidence lies: a map whose pixels add up to the reported log-likelihood ratio.
+    """Show where in an image the evidence is: a map whose pixels add up to the reported log-likelihood ratio.
 
     Written are the map with its outline (evidence.png, .npy), its fine and coarse halves (scales.png) and the map of every
     noise level (levels.npy, fine before coarse, without what belongs to no pixel, which evidence.npy spreads evenly).
@@ -92,7 +92,7 @@ def _print(model: LikelihoodModel, found: Explanation, unit: Unit) -> None:
     early = model.classify(found.pixels, scored_in_full.class_prior)
     if found.against is None and early.mean_passes < scored_in_full.mean_passes:
         ratio, error = (PER_NAT[unit] * of[0, winner] for of in (early.log_likelihood_ratio, early.standard_error))
-        say(f"(scored in full; `bayescope classify`, which stops early, tells {ratio:+.4f} ± {error:.4f} {unit})")
+        say(f"(scored in full; `bayescope classify`, which stops early, gives {ratio:+.4f} ± {error:.4f} {unit})")
 
 
 def _check_one_image(image: Path, frame: str | None) -> None:

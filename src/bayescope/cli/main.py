@@ -6,7 +6,21 @@ from pathlib import Path
 import typer
 
 from bayescope import __version__
-from bayescope.cli import classify, compare, demo, evaluate, explain, likelihood, prepare, report, sample, serve, train
+from bayescope.cli import (
+    adapt,
+    classify,
+    compare,
+    demo,
+    evaluate,
+    explain,
+    likelihood,
+    prepare,
+    prevalence,
+    report,
+    sample,
+    serve,
+    train,
+)
 from bayescope.cli.old_names import report_old_names, with_new_names
 from bayescope.cli.output import INTERRUPTED, any_output, complain
 from bayescope.errors import BayescopeError, RunError
@@ -18,7 +32,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (demo, train, evaluate, classify, explain, serve, compare, likelihood, prepare, report, sample):
+for module in (
+    demo,
+    train,
+    evaluate,
+    classify,
+    explain,
+    serve,
+    compare,
+    likelihood,
+    prepare,
+    adapt,
+    prevalence,
+    report,
+    sample,
+):
     app.command(module.NAME)(module.command)
 
 

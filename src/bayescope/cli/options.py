@@ -50,7 +50,7 @@ Strict = Annotated[
 
 
 def frame_from_text(text: str | None) -> int | Literal["all"] | None:
-    """A frame's number, from 1, or ``all``; None for None.  Raises ConfigError if it holds anything else."""
+    """A frame's number, from 1, or ``all``; None for None.  Raises ConfigError if it is anything else."""
     from bayescope.errors import ConfigError
 
     if text is None:
@@ -65,7 +65,7 @@ def frame_from_text(text: str | None) -> int | Literal["all"] | None:
 def prior_from_text(text: str | None, class_names: tuple[str, ...]) -> Floats | None:
     """``cancer=0.1,normal=0.9``, or numbers alone, as probabilities of the classes; None for None.
 
-    Says on standard error which class has which.  Raises ConfigError if it holds anything else.
+    Says on standard error which class has which.  Raises ConfigError if it is anything else.
     """
     from bayescope.inference.predictions import check_prior
 
@@ -97,7 +97,7 @@ def _bare(text: str, class_names: tuple[str, ...]) -> list[float]:
 
 
 def _named(text: str, class_names: tuple[str, ...]) -> dict[str, float]:
-    """Numbers by class; a name may hold commas and equal signs itself."""
+    """Numbers by class; a name may itself contain commas and equal signs."""
     from bayescope.errors import ConfigError
 
     found: dict[str, float] = {}

@@ -1,6 +1,6 @@
 """Output of commands.  Names, paths and classes are printed as they are: never as markup, never broken over lines.
 
-Every encoding will do: a character that standard output cannot hold is written with ASCII characters.
+Any encoding works: a character that standard output cannot encode is written with ASCII characters.
 """
 
 import codecs
@@ -37,7 +37,7 @@ _ASCII = {
 }
 _FEWEST_COLUMNS = 80
 _RAW_BYTES = range(0xDC80, 0xDD00)
-"""How Python holds the bytes of a file name that is not UTF-8."""
+"""How Python represents the bytes of a file name that is not UTF-8."""
 
 
 @contextmanager
@@ -85,7 +85,7 @@ class _Unfailing:
 
 
 def _leave(stream: TextIO) -> None:
-    """Let what the stream still holds go nowhere, or Python would fail on it at exit."""
+    """Discard what the stream still has in its buffer, on which Python would fail at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -109,7 +109,7 @@ codecs.register_error(_IN_ASCII, _in_ascii)
 
 
 def _as_text(text: str | Text, style: str = "", on: Console = console) -> Text:
-    """``text`` as it is, never markup, in characters that ``on`` can hold: replaced now, since a table counts columns."""
+    """``text`` as it is, never markup, in characters that ``on`` can encode: replaced now, since a table counts columns."""
     if isinstance(text, Text):
         return text
     return Text(text.encode(on.encoding, _IN_ASCII).decode(on.encoding), style)
@@ -117,7 +117,7 @@ def _as_text(text: str | Text, style: str = "", on: Console = console) -> Text:
 
 @contextmanager
 def resumable(kept: Callable[[], str]) -> Iterator[None]:
-    """Tell what is ``kept`` when the user interrupts (Ctrl-C), and how to go on; exit code 130."""
+    """Print what is ``kept`` when the user interrupts (Ctrl-C), and how to continue; exit code 130."""
     try:
         yield
     except KeyboardInterrupt:
@@ -191,7 +191,7 @@ def new_table(*columns: str | Column, title: str = "", caption: str = "", right:
 
 
 def add_row(table: Table, *cells: str | Text | tuple[str | Text, str | Text]) -> None:
-    """One row, of text as it is; a cell that is a Text keeps its style; of two, the second is for want of room."""
+    """One row, of text as it is; a cell that is a Text keeps its style; of two, the second is for narrow tables."""
     pairs = (cell if isinstance(cell, tuple) else (cell, cell) for cell in cells)
     table.rows.append(tuple(Cell(_as_text(text), _as_text(short)) for text, short in pairs))
 

@@ -34,10 +34,10 @@ class Scheme(StrEnum):
 
 def command(
     archive: Annotated[
-        str, typer.Argument(help=f"Which archive SOURCE holds: {_KINDS}; {FOLDER}: class folders, or a case table.")
+        str, typer.Argument(help=f"Which archive SOURCE is: {_KINDS}; {FOLDER}: class folders, or a case table.")
     ],
     source: Annotated[Path, typer.Argument(help="Its folder as downloaded, tables and images anywhere in it.")],
-    out: Annotated[Path, typer.Option(help="Folder of the cache to write; one left unfinished is gone on with.")],
+    out: Annotated[Path, typer.Option(help="Folder of the cache to write; an unfinished one is continued.")],
     size: Annotated[int, typer.Option(min=8, help="Side of the prepared images, pixels.")],
     task: Annotated[
         str | None,
@@ -136,12 +136,12 @@ def command(
 def _kept(out: Path, begun: bool, force: bool) -> str:
     if not begun:
         return f"nothing was written to {out}"
-    return f"{out} holds what was done; go on with the same command{', without --force' * force}"
+    return f"{out} has what was done; continue with the same command{', without --force' * force}"
 
 
 def _describe(result: "Result", out: Path) -> str:
     if result.unchanged:
-        return f"Nothing to do: {out} holds these {result.used} images already"
+        return f"Nothing to do: {out} contains these {result.used} images already"
     trains = sum(result.summary.counts["train"].values()) > 0
     following = f"bayescope train {out} --out RUN" if trains else f"bayescope evaluate RUN {out}"
     return f"Prepared {result.used} images: {out}\nNext: {following}"

@@ -33,11 +33,11 @@ def command(
     """
     from bayescope.evaluation.report.build import write_report
     from bayescope.runs.folder import REPORT
-    from bayescope.runs.model_file import load_model
+    from bayescope.runs.model_file import read_class_names
 
     target = out or run / REPORT
     check_free(target, force)
-    prior = prior_from_text(prevalence, load_model(run).class_names) if prevalence is not None else None
+    prior = prior_from_text(prevalence, read_class_names(run)) if prevalence is not None else None
     with stages() as progress:
         found = write_report(
             run,

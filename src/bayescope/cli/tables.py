@@ -16,7 +16,7 @@ from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
 TAIL = 12
-"""Characters kept at the end of a shortened name: the number and suffix of an image lie there."""
+"""Characters kept at the end of a shortened name: the number and suffix of an image."""
 _SHORTEST = {"name": 16, "label": 8}
 
 
@@ -36,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell holds, and the short form of it."""
+    """Text of a cell, and its short form."""
 
     text: Text
     short: Text
@@ -117,7 +117,7 @@ class _Grid:
         return _Grid(columns, texts, tuple(self.widths[j] for j in which), self.close)
 
     def widened(self, width: int) -> tuple[int, ...]:
-        """Widths with what is left of ``width`` given to heads that lie on several lines."""
+        """Widths with what is left of ``width`` given to heads that take several lines."""
         widths, left = list(self.widths), width - self.total
         for j, column in enumerate(self.columns):
             more = max(0, min(left, cell_len(column.head) - widths[j]))
@@ -191,7 +191,7 @@ def _names(table: Table) -> list[int]:
 
 
 def _without_common_folder(table: Table, texts: list[list[Text]]) -> tuple[str, list[list[Text]]]:
-    """The folder that all cells of the column of names lie in, and the columns with names relative to it."""
+    """The folder common to all cells of the column of names, and the columns with names relative to it."""
     which = _names(table)
     paths = [text.plain for j in which for text in texts[j] if text.plain]
     if not paths or len({PurePath(path).is_absolute() for path in paths}) > 1:

@@ -53,7 +53,7 @@ def command(
     size: Annotated[int | None, typer.Option(min=4, help=_overriding("size"))] = None,
     seed: Annotated[int | None, typer.Option(min=0, help=_overriding("seed"))] = None,
     device: Annotated[str | None, typer.Option(help=_overriding("device"))] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run in --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 250,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")] = False,
@@ -108,8 +108,8 @@ def _kept(out: Path) -> str:
     except BayescopeError:
         steps = 0
     if not steps:
-        return f"{out} holds no checkpoint yet (--checkpoint-every); start again with --force"
-    return f"{out} holds step {steps}; go on with the same command and --resume"
+        return f"{out} has no checkpoint yet (--checkpoint-every); start again with --force"
+    return f"{out} has step {steps}; continue with the same command and --resume"
 
 
 def _warn_of_validation(data: Dataset) -> None:

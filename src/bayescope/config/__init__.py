@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Config(Section):
-    """Everything that decides a run, besides its data."""
+    """Everything that determines a run, except its data."""
 
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="Seed of split, weights and noise.")
     size: int | None = Field(

@@ -55,7 +55,7 @@ def stacked(X: Any) -> Any:
     shapes = {tuple(image.shape) for image in X}
     if len(shapes) > 1:
         described = ", ".join(map(str, sorted(shapes)[:3])) + (", …" if len(shapes) > 3 else "")
-        raise DataError(f"X holds images of {len(shapes)} shapes, {described}; expected one. Resize them to one size first")
+        raise DataError(f"X contains images of {len(shapes)} shapes, {described}; expected one. Resize them to one size first")
     return np.stack(list(X)) if isinstance(X, np.ndarray) else X
 
 

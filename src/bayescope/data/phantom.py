@@ -27,7 +27,7 @@ class Phantom:
     """Texture with or without a lesion, periodic at the image border.
 
     ``size`` is the side in pixels, ``exponent`` the fall of the texture's power spectrum, ``detector_noise`` the standard
-    deviation of the white noise in units of the texture's, ``reach`` how many pixels the lesion's centre may lie off the
+    deviation of the white noise in units of the texture's, ``reach`` how many pixels the lesion's centre may be off the
     image's centre on either axis: ``(2 reach + 1)²`` places.
     """
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.dataset import PixelScale, as_stored, unlike_training
+from bayescope.data.pixel_scale import PixelScale, as_stored, unlike_training
 from bayescope.errors import DataError
 from bayescope.types import Pixels
 
@@ -69,6 +69,6 @@ def _check_numbers(pixels: Pixels, lowest: float, highest: float, pixel_type: st
 
 
 def _same_numbers(pixels: Pixels, pixel_type: str) -> NDArray[np.generic]:
-    """In ``pixel_type`` if that holds them exactly, else as float32, whose fractions lie between its values."""
+    """In ``pixel_type`` if that represents them exactly, else as float32, with fractions between its values."""
     whole = pixels.dtype.kind != "f" or bool((pixels == np.rint(pixels)).all())
     return pixels.astype(pixel_type if whole else np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bayescope.data.copies import pixel_hashes
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale, as_stored
+from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.filesystem.class_folders import sort_images
 from bayescope.data.filesystem.image_files import read_images
 from bayescope.data.filesystem.names import printable
@@ -21,6 +21,7 @@ from bayescope.data.filesystem.walk import visible_folders, walk
 from bayescope.data.formats.channels import with_channels
 from bayescope.data.formats.medmnist import as_pixels
 from bayescope.data.labelled import SPLITS, split_of
+from bayescope.data.pixel_scale import PixelScale, as_stored
 from bayescope.data.preparation.cache import is_cache, read_cache
 from bayescope.data.tables.case_table import SUFFIXES, check_files, read_path_table
 from bayescope.errors import DataError, reading
@@ -84,7 +85,7 @@ def with_blank_labels(
 
 
 def join_unlabelled(data: Dataset, pixels: Pixels, names: tuple[str, ...], source: str) -> Dataset:
-    """``data`` with these images, of its shape and type, less those it holds already.  Raises DataError if none is left."""
+    """``data`` with these images, of its shape and type, without those it has already.  Raises DataError if none is left."""
     before = data.unlabelled
     known_images = [*(getattr(data, name) for name in SPLITS), *([] if before is None else [before])]
     held = {found for images in known_images for found in pixel_hashes(images.pixels)}
@@ -95,7 +96,7 @@ def join_unlabelled(data: Dataset, pixels: Pixels, names: tuple[str, ...], sourc
         )
     known = ""
     if len(new) < len(pixels):
-        known = f", {len(pixels) - len(new)} left out that {data.source} holds already"
+        known = f", {len(pixels) - len(new)} left out that {data.source} contains already"
         pixels = pixels[new]
     kept_names = tuple(names[i] for i in new)
     if before is not None:

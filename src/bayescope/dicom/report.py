@@ -10,19 +10,21 @@ from typing import Any
 from highdicom import sr
 from highdicom.sr.enum import RelationshipTypeValues
 from highdicom.sr.value_types import TextContentItem
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.sr.coding import Code
 
 from bayescope.dicom import codes as c
 from bayescope.dicom.identity import MANUFACTURER, ModelIdentity
+from bayescope.dicom.series import series_attributes
 from bayescope.dicom.source import Source, source_of
 
-SERIES_NUMBER, SERIES_DESCRIPTION = 9901, "Bayescope: predictions"
 _ABSTAINED = "Abstained: not sure enough to decide; the finding is no more than the most probable class"
 _SEEN = {"train": "The model was trained on this image", "val": "The model was validated on this image"}
 
 
+@disable_value_validation()  # which quotes the source in warnings
 def measurement_report(
     source: Dataset,
     record: Mapping[str, Any],
@@ -59,7 +61,6 @@ def measurement_report(
     read, codes = source_of(source, frame), codes or {}
     key = [*read.key, record["prevalence"], record["passes"], record["novelty_p_value"] is not None]
     key += [sorted((name, code.scheme_designator, code.value, code.meaning) for name, code in codes.items())]
-    content_date, content_time = read.content_moment
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=_observer(identity)),
         procedure_reported=c.PROCEDURES.get(read.header.get("Modality", ""), c.IMAGING),
@@ -68,19 +69,9 @@ def measurement_report(
     made = sr.ComprehensiveSR(
         evidence=[read.stand_in],
         content=report,
-        series_instance_uid=identity.uid("report series", str(read.header.SeriesInstanceUID)),
-        series_number=SERIES_NUMBER,
-        series_description=SERIES_DESCRIPTION,
-        sop_instance_uid=identity.uid("report", *key),
-        instance_number=read.instance_number,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MANUFACTURER,
-        software_versions=identity.version,
-        device_serial_number=identity.fingerprint,
         is_complete=True,
         coding_schemes=[c.coding_scheme()],
-        content_date=content_date,
-        content_time=content_time,
+        **series_attributes(read, identity, "report", key),
     )
     return read.finish(made)
 

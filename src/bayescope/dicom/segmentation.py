@@ -10,22 +10,24 @@ from collections.abc import Mapping
 import numpy as np
 from highdicom.content import AlgorithmIdentificationSequence
 from highdicom.seg import Segmentation, SegmentDescription
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dicom_codes
 from pydicom.sr.coding import Code
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from bayescope.dicom import codes as c
 from bayescope.dicom.evidence import SourceEvidence
 from bayescope.dicom.identity import MANUFACTURER, ModelIdentity
+from bayescope.dicom.series import series_attributes
 from bayescope.dicom.source import Source, source_of
 from bayescope.types import Floats
 
-SERIES_NUMBER, SERIES_DESCRIPTION = 9903, "Bayescope: evidence segmentations"
 _DESCRIPTION = "Evidence for the class, relative to the strongest pixel"
 _CATEGORY = Code("309825002", "SCT", "Spatial and relational concept")
 
 
+@disable_value_validation()  # which quotes the source in warnings
 def evidence_segmentation(
     source: Dataset,
     found: SourceEvidence,
@@ -60,7 +62,6 @@ def evidence_segmentation(
         If the source lacks a UID, or the frame is missing or none of its frames.
     """
     read, code = source_of(source, frame), c.code_of_class(found.class_name, codes or {})
-    content_date, content_time = read.content_moment
     key = [*found.key, *read.key, code.scheme_designator, code.value, code.meaning]
     made = Segmentation(
         source_images=[read.stand_in],
@@ -68,22 +69,12 @@ def evidence_segmentation(
         segmentation_type="FRACTIONAL",
         fractional_type="PROBABILITY",
         segment_descriptions=[_segment(found.class_name, code, identity)],
-        series_instance_uid=identity.uid("segmentation series", str(read.header.SeriesInstanceUID)),
-        series_number=SERIES_NUMBER,
-        series_description=SERIES_DESCRIPTION,
-        sop_instance_uid=identity.uid("segmentation", *key),
-        instance_number=read.instance_number,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MANUFACTURER,
-        software_versions=identity.version,
-        device_serial_number=identity.fingerprint,
         content_description=_DESCRIPTION,
         content_creator_name=f"{MANUFACTURER}^",
         content_label="EVIDENCE",
-        content_date=content_date,
-        content_time=content_time,
         omit_empty_frames=False,
-        transfer_syntax_uid=RLELossless,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **series_attributes(read, identity, "segmentation", key),
     )
     _settle(made, read, identity.uid("dimensions", *key))
     return read.finish(made)
@@ -116,7 +107,7 @@ def _settle(made: Segmentation, read: Source, dimensions: UID) -> None:
     """The UID of the dimensions, which is drawn at random, and what the stand-in could not say: orientation and frame."""
     for part in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
         part.DimensionOrganizationUID = dimensions
-    made.PatientOrientation = read.header.get("PatientOrientation") or ""
+    made.PatientOrientation = read.patient_orientation
     (frame,) = made.PerFrameFunctionalGroupsSequence
     if read.frame is not None:
         frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = read.frame

@@ -5,13 +5,13 @@ there.  It gets a stand-in, a Secondary Capture of one frame without geometry; r
 instance and frame themselves.
 """
 
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 from pydicom.valuerep import DA, TM
@@ -20,6 +20,9 @@ from bayescope.data.formats.dicom import read_whole_header
 from bayescope.errors import DataError
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_UID = re.compile(r"[0-9.]{1,64}")
+"""Leading zeros within, against the standard and not rare, are let pass: a reference has to repeat them."""
+_DIRECTION = re.compile(r"[LRAPHF]{1,3}")
 _NAMES = ("PatientName", "ReferringPhysicianName")
 _MAY_BE_EMPTY = (
     *_NAMES,
@@ -29,6 +32,8 @@ _GEOMETRY = (
     *("NumberOfFrames", "FrameOfReferenceUID", "PixelSpacing"),
     *("ImagePositionPatient", "ImageOrientationPatient"),
 )
+_DEIDENTIFICATION = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
+"""One of these is needed where the identity was removed (PS3.3 section C.7.1.1)."""
 _SEXES = ("M", "F", "O")
 _SIDES = ("L", "R", "B")
 _LAST_GROUP = 0x0060
@@ -71,6 +76,18 @@ class Source:
         """``"L"``, ``"R"``, ``"B"`` or None."""
         found = (self.header.get(keyword) for keyword in ("ImageLaterality", "Laterality"))
         return next((side for side in found if side in _SIDES), None)
+
+    @property
+    def patient_orientation(self) -> list[str] | str:
+        """Directions of rows and columns; blank where they are not given."""
+        found = list(self.header.get("PatientOrientation") or ())
+        return found if len(found) == 2 and all(map(_DIRECTION.fullmatch, found)) else ""
+
+    @property
+    def pixel_spacing(self) -> tuple[float, float] | None:
+        """Distance of rows and of columns, in mm."""
+        rows, columns = (float(value) for value in self.header.get("PixelSpacing") or (0, 0))
+        return (rows, columns) if min(rows, columns) > 0 else None
 
     @property
     def content_moment(self) -> tuple[str, str]:
@@ -119,10 +136,10 @@ def source_of(dataset: Dataset, frame: int | None = None) -> Source:
 
     Raises DataError if it lacks a UID, or if ``frame``, from 1, is missing where there are several, or is none of them.
     """
-    if missing := [keyword for keyword in _UIDS if not dataset.get(keyword)]:
+    if missing := [keyword for keyword in _UIDS if not _UID.fullmatch(str(dataset.get(keyword, "")))]:
         raise DataError(
-            f"the source has no {', '.join(missing)}; expected an instance with all of {', '.join(_UIDS)}, to which an object "
-            "can refer. Export it from the archive again"
+            f"the source has no valid {', '.join(missing)}; expected an instance with all of {', '.join(_UIDS)}, to which an "
+            "object can refer. Export it from the archive again"
         )
     n_frames = int(dataset.get("NumberOfFrames") or 1)
     if (frame is None and n_frames > 1) or (frame is not None and not 1 <= frame <= n_frames):
@@ -130,8 +147,7 @@ def source_of(dataset: Dataset, frame: int | None = None) -> Source:
             f"{'no frame' if frame is None else f'frame {frame}'} of {n_frames}; expected a number from 1 to {n_frames}. "
             "Name the frame that was read"
         )
-    with disable_value_validation():  # which quotes what is against the standard in warnings
-        header = _decoded(dataset)
+    header = _decoded(dataset)
     for keyword in _MAY_BE_EMPTY:
         if header.get(keyword) is None:
             setattr(header, keyword, "")
@@ -139,6 +155,8 @@ def source_of(dataset: Dataset, frame: int | None = None) -> Source:
         header.PatientSex = ""
     header.PatientBirthDate, header.StudyDate = (_valid(DA, header[key].value) for key in ("PatientBirthDate", "StudyDate"))
     header.StudyTime = _valid(TM, header.StudyTime)
+    if header.get("PatientIdentityRemoved") == "YES" and not any(header.get(keyword) for keyword in _DEIDENTIFICATION):
+        header.DeidentificationMethod = "not stated"
     return Source(header, _stand_in(header), frame if n_frames > 1 else None)
 
 

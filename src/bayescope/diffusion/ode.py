@@ -97,7 +97,7 @@ class DormandPrince:
 
     A step is taken if no feature's local error exceeds ``tolerance (1 + |y|)``: the largest, not the mean, so that
     a few features among many are not drowned.  No step is longer than ``max_step``: without a bound, a step grown where
-    the field lies still jumps over what is narrow.  A row that needs more than ``max_steps`` trial steps, or meets a
+    the field is constant jumps over what is narrow.  A row that needs more than ``max_steps`` trial steps, or meets a
     slope that is not finite, ends as NaN and leaves the others alone.
     """
 

@@ -48,7 +48,7 @@ class Demo:
         return {name: attained(self.measures[name].value, self.ideal[name].value, chance[name]) for name in chance}
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``measures.json`` holds."""
+        """Content of ``measures.json``."""
         config = self.found.model.config
         about = {"seed": config.seed, "steps": config.training.steps, "seconds": self.seconds}
         return {
@@ -85,7 +85,7 @@ def run_demo(
     Raises
     ------
     RunError
-        If ``out`` holds something and ``force`` is not given, or cannot be written.
+        If ``out`` contains something and ``force`` is not given, or cannot be written.
     """
     began = time.perf_counter()
     data, config = demo_dataset(seed), demo_config(seed, steps)

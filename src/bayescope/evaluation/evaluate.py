@@ -124,7 +124,7 @@ def evaluate_run(
     RunError
         If the run cannot be loaded.
     DataError
-        If the data cannot be read, do not fit the model, or hold no unseen image.
+        If the data cannot be read, do not fit the model, or contain no unseen image.
     ConfigError
         If the split, a class, the prior, the rate or the number of passes is not possible.
 
@@ -171,7 +171,7 @@ def decision_rows(decided: dict[str, Any] | None) -> list[tuple[str, str, str]]:
     if decided is None:
         return []
     rows = [
-        (f"sets that hold {name}, where it is true", f"≥ {1 - decided['miscoverage']:.3g}", f"{share:.3f}")
+        (f"sets that contain {name}, where it is true", f"≥ {1 - decided['miscoverage']:.3g}", f"{share:.3f}")
         for name, share in decided["set coverage"].items()
     ]
     rows.append(("classes in a set", "", f"{decided['classes in a set']:.2f}"))

@@ -191,8 +191,8 @@ def _aurc(predictions: Predictions, images: ImageSet) -> Estimate:
 def _trust(predictions: Predictions, images: ImageSet) -> dict[str, dict[str, Trust]]:
     """Whether ratios and probabilities mean what they say: for each class against the rest, each measure.
 
-    Probabilities are those at the class frequencies of these very images, so that a prevalence given amiss is no fault of the
-    ratios.
+    Probabilities are those at the class frequencies of these very images, so that a wrong prevalence does not count
+    against the ratios.
     """
     counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
     posterior = predictions.posterior_at(counts / counts.sum())

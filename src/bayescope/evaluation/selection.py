@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.copies import pixel_hashes
 from bayescope.data.dataset import ImageSet
 from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.names import printable
@@ -14,6 +13,7 @@ from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.tables.cases import Callback
 from bayescope.errors import ConfigError, DataError
 from bayescope.evaluation.labelled_input import load_for_model
+from bayescope.evaluation.seen import SEEN, SeenImages
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.read import ModelInput
 from bayescope.runs.folder import read_record
@@ -21,13 +21,6 @@ from bayescope.runs.training_record import TrainingRecord
 from bayescope.types import Pixels
 
 CHOICES = ("auto", "all", *SPLITS)
-_SEEN = ("train", "val")
-_REASONS = {
-    ("image", "train"): "images the run was trained on",
-    ("image", "val"): "images the run was validated on",
-    ("patient", "train"): "images of patients the run was trained on",
-    ("patient", "val"): "images of patients the run was validated on",
-}
 
 
 @dataclass(frozen=True)
@@ -155,7 +148,7 @@ def seen_splits(record: TrainingRecord | None, pixels: Pixels) -> list[str]:
         ``"train"``, ``"val"``, or blank for unseen images.
     """
     splits = [""] * len(pixels) if record is None else record.splits_of(pixels)
-    return [split if split in _SEEN else "" for split in splits]
+    return [split if split in SEEN else "" for split in splits]
 
 
 def check_choice(split: str) -> None:
@@ -194,14 +187,14 @@ def choose_images(data: LabelledImages, record: TrainingRecord | None, split: st
         If no unseen image is left.
     """
     check_choice(split)
-    known = _known(data, record)
-    if split in _SEEN and known.any_image:
+    known = SeenImages.of(data, record)
+    if split in SEEN and known.any_image:
         return _seen(data, known, split)
     everything = split == "all" or (split == "auto" and not known.is_source)
     wanted = np.ones(len(data.images), bool) if everything else _of_split(data, known, "test" if split == "auto" else split)
     chosen = np.flatnonzero(wanted & ~known.is_seen)
     added = int((~wanted & ~known.is_seen & (known.of_image == "")).sum()) if known.is_source else 0
-    left_out = _reasons(known, np.ones_like(wanted) if split == "auto" else wanted)
+    left_out = known.reasons(np.ones_like(wanted) if split == "auto" else wanted)
     if not len(chosen):
         more = f", or --split all to measure the {added} images added since training" if added else ""
         raise DataError(
@@ -215,57 +208,13 @@ def choose_images(data: LabelledImages, record: TrainingRecord | None, split: st
         warnings.append(
             f"{added} images were added since training and are not measured; --split all measures every image not trained on"
         )
-    if described := _describe_left_out(_reasons(known, wanted)):
+    if described := _describe_left_out(known.reasons(wanted)):
         warnings.append(f"left out: {described}")
     name = "all" if everything else "test" if split == "auto" else split
     return ChosenImages(data.images.subset(chosen), name, data, False, left_out, tuple(warnings))
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the run knows of each image and its patient: the split it was in, or blank.
-
-    ``is_source``: whether the data hold half or more of the images that the run was trained and validated on.
-    """
-
-    of_image: NDArray[np.str_]
-    of_patient: NDArray[np.str_]
-    is_source: bool
-
-    @property
-    def any_image(self) -> bool:
-        """Whether the run was given any of the images."""
-        return bool((self.of_image != "").any())
-
-    @property
-    def is_seen(self) -> NDArray[np.bool_]:
-        """Whether the run was trained or validated on each image or its patient."""
-        return np.isin(self.of_image, _SEEN) | np.isin(self.of_patient, _SEEN)
-
-
-def _known(data: LabelledImages, record: TrainingRecord | None) -> _Known:
-    nothing = np.full(len(data.images), "", dtype="U5")
-    if record is None:
-        return _Known(nothing, nothing, False)
-    hashes = pixel_hashes(data.images.pixels)
-    of_image = np.array([record.images.get(found, "") for found in hashes], dtype="U5")
-    n_seen = sum(split in _SEEN for split in record.images.values())
-    n_found = len({found for found, split in zip(hashes, of_image, strict=True) if split in _SEEN})
-    return _Known(of_image, _of_patients(data.images.groups, of_image, record), 0 < n_seen <= 2 * n_found)
-
-
-def _of_patients(patients: tuple[str, ...] | None, of_image: NDArray[np.str_], record: TrainingRecord) -> NDArray[np.str_]:
-    """The split of each image's patient, by name and by the patient's other images: the first of train, val, test."""
-    if patients is None:
-        return np.full(len(of_image), "", dtype="U5")
-    splits: dict[str, set[str]] = {}
-    for patient, *found in zip(patients, of_image.tolist(), record.splits_of_patients(patients).tolist(), strict=True):
-        splits.setdefault(patient, set()).update(found)
-    first = {patient: next((name for name in SPLITS if name in found), "") for patient, found in splits.items()}
-    return np.array([first[patient] for patient in patients], dtype="U5")
-
-
-def _of_split(data: LabelledImages, known: _Known, split: str) -> NDArray[np.bool_]:
+def _of_split(data: LabelledImages, known: SeenImages, split: str) -> NDArray[np.bool_]:
     """Images that were of the split in the run, and those that the data give as such."""
     wanted = known.of_image == split
     if data.split is not None:
@@ -275,7 +224,7 @@ def _of_split(data: LabelledImages, known: _Known, split: str) -> NDArray[np.boo
     return wanted
 
 
-def _seen(data: LabelledImages, known: _Known, split: str) -> ChosenImages:
+def _seen(data: LabelledImages, known: SeenImages, split: str) -> ChosenImages:
     """The images that the run was trained or validated on."""
     chosen = np.flatnonzero(known.of_image == split)
     if not len(chosen):
@@ -287,13 +236,3 @@ def _seen(data: LabelledImages, known: _Known, split: str) -> ChosenImages:
 
 def _describe_left_out(left_out: dict[str, int]) -> str:
     return "; ".join(f"{n} {reason}" for reason, n in left_out.items())
-
-
-def _reasons(known: _Known, among: NDArray[np.bool_]) -> dict[str, int]:
-    """How many images are left out, by reason."""
-    counts = {}
-    not_seen_itself = ~np.isin(known.of_image, _SEEN)
-    for split in _SEEN:
-        counts[_REASONS["image", split]] = int((among & (known.of_image == split)).sum())
-        counts[_REASONS["patient", split]] = int((among & not_seen_itself & (known.of_patient == split)).sum())
-    return {reason: n for reason, n in counts.items() if n}

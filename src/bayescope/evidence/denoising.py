@@ -6,42 +6,19 @@ With the ideal denoiser (I-MMSE; Kong, Brekelmans & Ver Steeg 2023), in nats::
 
 The integral becomes a sum over levels σ_k and the expectation a mean over noises n_j.  The same n is used for every class, or
 the noise of the estimate would mask the difference; the same n is also used for every image, so that a prediction does not
-depend on the other images.  Noises come in opposite pairs n, -n (antithetic variates; Hammersley & Morton 1956): most of
-what one adds to a difference of classes is linear in it, and cancels when both are averaged.  Cost: ``levels x noises x
-classes`` network passes per image, linear in pixels.
+depend on the other images.  Cost: ``levels x noises x classes`` network passes per image, linear in pixels.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bayescope.diffusion.denoiser import LevelDenoiser
 from bayescope.errors import ConfigError
+from bayescope.evidence.denoising_errors import SupportsLevels, draw_errors, rows_per_batch
 from bayescope.types import Floats, Labels
-
-_ROWS, _PIXELS = 256, 1 << 20
-
-
-def rows_per_batch(image_shape: Sequence[int], per_item: int = 1) -> int:
-    """Number of items per network call, so that memory is bounded whatever the size of an image.
-
-    Parameters
-    ----------
-    image_shape : sequence of int
-        Shape of an image.
-    per_item : int, default 1
-        Rows of the network's batch (images times classes) that an item needs.
-
-    Returns
-    -------
-    int
-        At least one.
-    """
-    return max(1, min(_ROWS, _PIXELS // int(np.prod(image_shape))) // per_item)
 
 
 def check_scoring(n_classes: int, sigmas: Floats, noise: Tensor, batch_size: int | None) -> None:
@@ -73,44 +50,6 @@ def check_scoring(n_classes: int, sigmas: Floats, noise: Tensor, batch_size: int
         raise ConfigError("no noise at a level; expected at least one")
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch_size {batch_size}; expected at least 1, or none for as many as memory bounds allow")
-
-
-class SupportsLevels(Protocol):
-    """A denoiser that can be prepared for one noise level."""
-
-    n_classes: int
-
-    def at_level(self, sigma: float) -> LevelDenoiser:
-        """The denoiser at one noise level; what depends only on the level and the classes is computed once.
-
-        Parameters
-        ----------
-        sigma : float
-            The noise level.
-
-        Returns
-        -------
-        callable
-            Denoises images at this level.
-        """
-        ...
-
-    def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
-        """log p(x + σn | class) of Gaussian classes.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, channel, height, width)
-            Images in model units.
-        sigma : float
-            The noise level.
-
-        Returns
-        -------
-        Tensor of shape (n, classes)
-            Nats, up to a constant.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -150,59 +89,6 @@ class LevelEvidence:
     def passes(self) -> int:
         """Network passes spent per image."""
         return int(np.prod(self.values.shape[1:]))
-
-
-def in_pairs(n_noises: int) -> bool:
-    """Whether noises 2i and 2i+1 are opposite.
-
-    Parameters
-    ----------
-    n_noises : int
-        Number of noises of a level.
-
-    Returns
-    -------
-    bool
-        True for an even number of at least four, which are two pairs.
-    """
-    return n_noises >= 4 and n_noises % 2 == 0
-
-
-def draw_noise(n_levels: int, n_noises: int, shape: tuple[int, ...], seed: int) -> Tensor:
-    """Draw standard normal noise, independent except for opposite pairs (:func:`in_pairs`).
-
-    Parameters
-    ----------
-    n_levels : int
-        Number of levels.
-    n_noises : int
-        Number of noises of a level.
-    shape : tuple of int
-        Shape of an image.
-    seed : int
-        Seed.
-
-    Returns
-    -------
-    Tensor of shape (levels, noises, *shape)
-        The noises.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    if not in_pairs(n_noises):
-        return torch.randn(n_levels, n_noises, *shape, generator=generator)
-    half = torch.randn(n_levels, n_noises // 2, *shape, generator=generator)
-    return torch.stack([half, -half], dim=2).flatten(1, 2)
-
-
-def independent(values: Floats) -> Floats:
-    """Of values at every noise ``(…, noises)`` what is independent: the means of opposite pairs, if there are any."""
-    return values.reshape(*values.shape[:-1], -1, 2).mean(axis=-1) if in_pairs(values.shape[-1]) else values
-
-
-def variance_of_mean(values: Floats) -> Floats:
-    """Of the mean over noises, from values at two or more of :func:`draw_noise`, ``(…, noises)``: ``(…)``."""
-    replicates = independent(values)
-    return np.asarray(replicates.var(axis=-1, ddof=1) / replicates.shape[-1])
 
 
 @torch.inference_mode()
@@ -312,45 +198,4 @@ def first_noise_evidence(
         if len(image):
             level = denoiser.at_level(float(sigma))
             found[image, k] = draw_errors(level, x, float(sigma), noise[k, 0], image, label[image])
-    return found
-
-
-def draw_errors(
-    level: LevelDenoiser, x: Tensor, sigma: float, noise: Tensor, image: Labels, label: Labels, batch_size: int | None = None
-) -> Floats:
-    """``-‖x - D‖²/σ²`` of pairs of image and class, at one noise.
-
-    Parameters
-    ----------
-    level : callable
-        Denoiser at the level, by :meth:`SupportsLevels.at_level`.
-    x : Tensor of shape (n, channel, height, width)
-        Images in model units.
-    sigma : float
-        The noise level.
-    noise : Tensor of shape (channel, height, width)
-        The noise.
-    image : ndarray of shape (rows,)
-        Index of the image of each row.
-    label : ndarray of shape (rows,)
-        Class of each row.
-    batch_size : int, optional
-        Rows per network call (default: as allowed by :func:`rows_per_batch`).
-
-    Returns
-    -------
-    ndarray of shape (rows,)
-        The values.
-    """
-    found = np.empty(len(image))
-    batch_size = batch_size or rows_per_batch(x.shape[1:])
-    noise = noise.to(x)
-    for start in range(0, len(image), batch_size):
-        rows = slice(start, start + batch_size)
-        images, place = np.unique(image[rows], return_inverse=True)
-        clean = x[torch.from_numpy(images).to(x.device)]
-        of_row = torch.from_numpy(place).to(x.device)
-        denoised = level(clean + sigma * noise, of_row, torch.from_numpy(label[rows]).to(x.device))
-        error = (clean[of_row] - denoised).float().square().sum(dim=(1, 2, 3))
-        found[rows] = (-error.double() / sigma**2).cpu().numpy()
     return found

@@ -29,8 +29,8 @@ from bayescope.errors import ConfigError
 from bayescope.types import Floats
 
 _SIGMA_DATA = 0.5
-# Where the classes' components part, the flow bends within a small part of its way and lies still before and after: hence
-# the bounded step.  On mixtures of 35 pixels this is good to 0.02 nats, a tolerance of 1e-3 only to about 1.
+# Where the classes' components part, the flow bends within a small part of its path and is nearly constant before and after,
+# so the step is bounded.  On mixtures of 35 pixels this is good to 0.02 nats, a tolerance of 1e-3 only to about 1.
 _DEFAULT_SOLVER = DormandPrince(1e-4, max_step=1.0)
 
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import solve_triangular
 
-from bayescope.evidence.denoising import in_pairs, variance_of_mean
+from bayescope.evidence.noise import in_pairs, variance_of_mean
 from bayescope.evidence.rowwise import weighted_sum
 from bayescope.types import Floats, Labels
 

@@ -16,8 +16,9 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import gammaln
 from sklearn.covariance import ledoit_wolf
 
-from bayescope.evidence.denoising import LevelEvidence, independent
+from bayescope.evidence.denoising import LevelEvidence
 from bayescope.evidence.level_weights import LevelWeights
+from bayescope.evidence.noise import independent
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.stopping import risk_curve
 from bayescope.types import Floats, Labels

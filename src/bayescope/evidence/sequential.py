@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bayescope.errors import ConfigError
-from bayescope.evidence.denoising import SupportsLevels, check_scoring, draw_errors, gaussian_evidence
+from bayescope.evidence.denoising import check_scoring, gaussian_evidence
+from bayescope.evidence.denoising_errors import SupportsLevels, draw_errors
 from bayescope.evidence.plan import Plan
 from bayescope.evidence.rowwise import weighted_sums
 from bayescope.evidence.stopping import Trace, simulate

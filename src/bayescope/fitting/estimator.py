@@ -16,7 +16,8 @@ from bayescope.calibration.base import too_few_images
 from bayescope.config import Config, parse_config
 from bayescope.data.arrays import channels_first, stacked
 from bayescope.data.arrays import check_array as check_images
-from bayescope.data.dataset import Dataset, ImageSet, PixelScale
+from bayescope.data.dataset import Dataset, ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.data.splits import hold_out
 from bayescope.data.units import doubt_of_units, in_training_units
 from bayescope.data.unlabelled import UNLABELLED
@@ -68,7 +69,7 @@ def labelled_classes(y: NDArray[Any], unlabelled: Any) -> tuple[NDArray[Any], La
         without_label[:] = False
     classes, numbers = np.unique(y[~without_label], return_inverse=True)
     if len(classes) < 2:
-        raise DataError(f"y holds one class only ({classes[0]!r}); expected at least 2. Give images of another class too")
+        raise DataError(f"y contains one class only ({classes[0]!r}); expected at least 2. Give images of another class too")
     labels = np.full(len(y), UNLABELLED, dtype=np.int64)
     labels[~without_label] = numbers
     return classes, labels

@@ -1,4 +1,4 @@
-"""The scikit-learn estimator as a run folder: what it keeps beside the model, and how it is read back."""
+"""The scikit-learn estimator as a run folder: what it keeps with the model, and how it is read back."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ Estimator = TypeVar("Estimator", bound=BaseEstimator)
 def save_estimator(estimator: Any, run: Path, force: bool) -> None:
     """Write a fitted ``estimator`` as a run folder, with its prior and stopping rule of now; ``force`` replaces a run.
 
-    Raises RunError if the folder cannot be written, or holds anything but a run to replace.
+    Raises RunError if the folder cannot be written, or contains anything but a run to replace.
     """
     model, classes = estimator.model_, estimator.classes_
     n_features = getattr(estimator, "n_features_in_", None)

@@ -11,11 +11,12 @@ from lightning_fabric import Fabric
 
 from bayescope.calibration import NONE
 from bayescope.config import Config, TrainingConfig
-from bayescope.data.dataset import Dataset, PixelScale
+from bayescope.data.dataset import Dataset
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.device import open_fabric
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import lookup
-from bayescope.evidence.level_weights import LEVEL_WEIGHTS
+from bayescope.evidence.level_weights_fit import LEVEL_WEIGHTS
 from bayescope.evidence.sequential import check_stopping_settings
 from bayescope.fitting.post_hoc import calibrated
 from bayescope.fitting.words import check_words

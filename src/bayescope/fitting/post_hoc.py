@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.base import no_error
-from bayescope.calibration.cross_fit import cross_fitted_calibration, level_weights_of_copies, out_of_fold
+from bayescope.calibration.cross_fit import FitWeights, cross_fitted_calibration, level_weights_of_copies, out_of_fold
 from bayescope.data.dataset import ImageSet
 from bayescope.evidence.denoising import LevelEvidence, gaussian_evidence
 from bayescope.evidence.plan_fit import fit_level_statistics
@@ -38,14 +39,25 @@ def calibrated(
     folds of ``held_out``, which keep patients together.  Weights and calibration also use a copy of every image augmented by
     ``shift``, if given (:func:`bayescope.fitting.fit.calibration_augmentation`); the rest uses the unchanged images.
     """
-    settings, labels, patients = model.config.evidence, held_out.labels, held_out.groups
+    labels = held_out.labels
     copies = [model.level_evidence(held_out.pixels, callback)]
     if shift is not None and len(labels):
         change = shift.in_turn(len(labels), torch.Generator().manual_seed(model.config.seed))
         copies.append(model.level_evidence(held_out.pixels, callback, change=change))
-    levels = copies[0]
-    calibration = cross_fitted_calibration(settings, copies, labels, model.class_prior, patients)
-    level_weights = level_weights_of_copies(settings, copies, labels)
+    return fitted_to(model, copies, held_out)
+
+
+def fitted_to(
+    model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet, fit_weights: FitWeights | None = None
+) -> LikelihoodModel:
+    """As :func:`calibrated`, from the evidence of the ``held_out`` images and, after it, that of their augmented copies.
+
+    ``fit_weights``: fits the level weights (default: as configured).
+    """
+    settings, labels, patients = model.config.evidence, held_out.labels, held_out.groups
+    fit, levels = fit_weights or partial(level_weights_of_copies, settings), copies[0]
+    calibration = cross_fitted_calibration(settings, copies, labels, model.class_prior, patients, fit)
+    level_weights = fit(copies, labels)
     gaussian, features = _of_images(model, held_out.pixels, levels, level_weights.evidence(levels))
     equal = np.full(len(model.class_names), 1 / len(model.class_names))
     offset = calibration.stopping_offset(equal)
@@ -55,7 +67,7 @@ def calibrated(
         level_weights=level_weights,
         calibration=calibration,
         statistics=fit_level_statistics(levels, gaussian, labels, deciding),
-        decisions=_decisions(model, copies, held_out) if calibration.calibrated else None,
+        decisions=_decisions(model, copies, held_out, fit) if calibration.calibrated else None,
         tests={name: test for name, test in tests.items() if test is not None},
     )
     return replace(model, post_hoc=fitted)
@@ -78,7 +90,9 @@ def _of_images(
     return np.concatenate(gaussian), {name: np.concatenate(parts) for name, parts in features.items()}
 
 
-def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet) -> Decisions | None:
+def _decisions(
+    model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet, fit_weights: FitWeights
+) -> Decisions | None:
     """Fitted on out-of-fold predictions, by weights and a calibration fitted on other patients; one image per patient counts.
 
     None with too few images of a class, or too few patients for folds within folds.
@@ -88,12 +102,26 @@ def _decisions(model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out
     if np.bincount(labels, minlength=len(prior)).min() < _FEWEST_OF_A_CLASS or len(np.unique(patients)) < _FEWEST_PATIENTS:
         return None
 
-    def posterior(fitting: Labels, asked: Labels) -> Floats:
-        known, of_known = [copy.subset(fitting) for copy in copies], labels[fitting]
-        calibration = cross_fitted_calibration(settings, known, of_known, prior, patients[fitting].tolist())
-        evidence = level_weights_of_copies(settings, known, of_known).evidence(copies[0].subset(asked))
-        return predict_from_evidence(evidence, prior, no_error, np.full(len(asked), copies[0].passes), calibration).posterior
-
-    predicted = out_of_fold(posterior, labels, held_out.groups)
+    predicted = out_of_fold_posterior(model, copies, held_out, fit_weights)
     one_each = np.unique(patients, return_index=True)[1]
     return fit_decisions(predicted[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)
+
+
+def out_of_fold_posterior(
+    model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet, fit_weights: FitWeights | None = None
+) -> Floats:
+    """Posterior of the ``held_out`` images ``(n, classes)`` by weights and a calibration fitted on those of other patients.
+
+    ``copies`` and ``fit_weights`` as of :func:`fitted_to`; at the model's prior.
+    """
+    settings, labels, prior = model.config.evidence, held_out.labels, model.class_prior
+    fit = fit_weights or partial(level_weights_of_copies, settings)
+    patients = np.arange(len(labels)) if held_out.groups is None else np.array(held_out.groups)
+
+    def posterior(fitting: Labels, asked: Labels) -> Floats:
+        known, of_known = [copy.subset(fitting) for copy in copies], labels[fitting]
+        calibration = cross_fitted_calibration(settings, known, of_known, prior, patients[fitting].tolist(), fit)
+        evidence = fit(known, of_known).evidence(copies[0].subset(asked))
+        return predict_from_evidence(evidence, prior, no_error, np.full(len(asked), copies[0].passes), calibration).posterior
+
+    return out_of_fold(posterior, labels, held_out.groups)

@@ -7,7 +7,7 @@ from bayescope.config import Config
 from bayescope.diffusion.networks import NETWORKS
 from bayescope.diffusion.schedules import SCHEDULES
 from bayescope.errors import ConfigError, lookup
-from bayescope.evidence.level_weights import LEVEL_WEIGHTS
+from bayescope.evidence.level_weights_fit import LEVEL_WEIGHTS
 from bayescope.inference.likelihood import SOLVERS, TRACES
 from bayescope.training.augmentation import AUGMENTATIONS
 from bayescope.training.learning_rate import DECAYS

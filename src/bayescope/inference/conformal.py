@@ -1,6 +1,6 @@
 """Split-conformal prediction sets (Vovk, Gammerman & Shafer 2005).
 
-The classes that are not too improbable; the set holds the true class with probability at least 1 - miscoverage, on
+The classes that are not too improbable; the set contains the true class with probability at least 1 - miscoverage, on
 average over images, or within every class (class-conditional), for new images exchangeable with the held-out ones.
 """
 

@@ -19,7 +19,7 @@ from bayescope.diffusion.divergence import DivergenceMethod, ExactDivergence, Hu
 from bayescope.diffusion.ode import DormandPrince, Solver, heun, rk4
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError, lookup
-from bayescope.evidence.denoising import rows_per_batch
+from bayescope.evidence.denoising_errors import rows_per_batch
 from bayescope.evidence.flow import FlowLikelihood, TerminalGaussian, bits_per_dim, dequantization_width, flow_log_likelihood
 from bayescope.inference.model import LikelihoodModel
 from bayescope.types import Floats, Pixels
@@ -116,7 +116,7 @@ def exact_likelihood(
     settings
         Of the integration (default: those of the model's configuration).
     batch_size
-        Images integrated at once (default: as many as memory should hold).
+        Images integrated at once (default: as many as memory allows).
     callback
         Called with the number of images done since the last call.
     step

@@ -1,74 +1,44 @@
-"""The likelihood model: a trained denoiser with its scoring settings, calibration and post-hoc tests."""
+"""The likelihood model: a trained denoiser with its calibration, stopping rule and trust tests, which classifies images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bayescope.calibration import Calibration
 from bayescope.calibration.base import no_error
-from bayescope.config import Config
-from bayescope.data.dataset import PixelScale
-from bayescope.data.formats.resize import Sizing
-from bayescope.data.preparation.mammogram import Preparation
-from bayescope.diffusion.denoiser import Denoiser
-from bayescope.diffusion.sampling import sample
-from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import ConfigError
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, first_noise_evidence, level_evidence, rows_per_batch
+from bayescope.evidence.denoising import LevelEvidence, first_noise_evidence
+from bayescope.evidence.denoising_errors import rows_per_batch
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import SequentialEvidence, check_stopping_settings, score_sequentially
 from bayescope.inference.decisions import Decision, Decisions
 from bayescope.inference.evidence_maps import ClassMaps, class_maps
-from bayescope.inference.model_units import in_parts, to_model_units
 from bayescope.inference.novelty import NoveltyTest
 from bayescope.inference.post_hoc import PostHoc
 from bayescope.inference.predictions import ClassPrior, Predictions, check_prior, predict_from_evidence
+from bayescope.inference.trained import TrainedModel
 from bayescope.inference.trust import ScoredImages
 from bayescope.types import Floats, Pixels
 
 
 @dataclass(frozen=True)
-class LikelihoodModel:
-    """A trained denoiser with everything needed to score stored images.
+class LikelihoodModel(TrainedModel):
+    """A trained denoiser with everything needed to classify stored images.
 
     Parameters
     ----------
-    config : Config
-        The configuration it was trained with, including the settings of scoring.
-    denoiser : Denoiser
-        The trained denoiser.
-    scale : PixelScale
-        The map from stored pixel values to the model's range.
-    pixel_type : str
-        Type of the training images as stored: ``"uint8"``, ``"uint16"`` or ``"float32"``.
-    class_names : tuple of str
-        Names of the classes.
-    class_prior : ndarray of shape (classes,)
-        Default probability of each class.
+    config, denoiser, scale, pixel_type, class_names, class_prior, preparation, sizing
+        As of :class:`bayescope.inference.trained.TrainedModel`.
     post_hoc : PostHoc
         Everything that was estimated on held-out images.
-    preparation : Preparation, optional
-        How its images were prepared from mammograms; new ones are prepared in the same way.
-    sizing : str, optional
-        How its images were resized: ``"unchanged"`` or ``"fitted"``; None if that was not recorded.
     """
 
-    config: Config
-    denoiser: Denoiser
-    scale: PixelScale
-    pixel_type: str
-    class_names: tuple[str, ...]
-    class_prior: Floats
     post_hoc: PostHoc
-    preparation: Preparation | None = None
-    sizing: Sizing | None = None
 
     @property
     def level_weights(self) -> LevelWeights:
@@ -104,65 +74,6 @@ class LikelihoodModel:
     def plan(self) -> Plan | None:
         """In which order to spend passes."""
         return None if self.statistics is None else Plan(self.statistics, self.level_weights.weights)
-
-    @property
-    def sigmas(self) -> Floats:
-        """Noise levels that images are scored at, rising: ``(levels,)``."""
-        settings = self.config.evidence
-        return log_spaced(settings.sigma_min, settings.sigma_max, settings.levels).double().numpy()
-
-    def by_class(self, values: Sequence[float] | NDArray[Any]) -> dict[str, Any]:
-        """Values of the classes as a dictionary.
-
-        Parameters
-        ----------
-        values : sequence of shape (classes,)
-            One value for each class.
-
-        Returns
-        -------
-        dict
-            Plain numbers by class name.
-        """
-        return dict(zip(self.class_names, np.asarray(values).tolist(), strict=True))
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        return self.denoiser.image_shape
-
-    def level_evidence(
-        self,
-        pixels: Pixels,
-        callback: Callable[[int], None] = lambda images: None,
-        batch_size: int | None = None,
-        change: Callable[[Tensor], Tensor] = lambda x: x,
-    ) -> LevelEvidence:
-        """Evidence of stored images at each noise level.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (n, channel, height, width)
-            Stored pixel values, in memory or memory-mapped.
-        callback : callable, optional
-            Called with the number of images scored since its last call.
-        batch_size : int, optional
-            Images per batch (default: as many as memory bounds allow).
-        change : callable, optional
-            Applied first to the images in model units.
-
-        Returns
-        -------
-        LevelEvidence
-            Evidence of each image, class, level and noise.
-
-        Raises
-        ------
-        DataError
-            If the images are of another shape than the model's, not finite, or in other units.
-        """
-        sigmas, noise = self._draws()
-        parts = (change(self.checked(part)) for part in self.parts(pixels))
-        return LevelEvidence.joined([level_evidence(self.denoiser, x, sigmas, noise, batch_size, callback) for x in parts])
 
     def classify(
         self,
@@ -273,7 +184,7 @@ class LikelihoodModel:
         watch: Callable[[Predictions], None] | None,
     ) -> Predictions:
         assert self.plan is not None
-        (sigmas, noise), bias = self._draws(), self.level_weights.class_bias
+        (sigmas, noise), bias = self.draws(), self.level_weights.class_bias
 
         def seen(found: SequentialEvidence) -> None:
             assert watch is not None
@@ -336,78 +247,12 @@ class LikelihoodModel:
             If the images are of another shape than the model's, not finite, or in other units.
         """
         level_weights = self.calibration.calibrated_weights(self.level_weights)
-        sigmas, noise = self._draws()
+        sigmas, noise = self.draws()
         at_once = rows_per_batch(self.image_shape, 4 * len(self.class_names))
         return class_maps(self.denoiser.under_every_class, self.checked(pixels), sigmas, noise, level_weights, at_once)
 
-    def sample(self, per_class: int, steps: int = 24, seed: int = 0) -> Floats:
-        """Draw samples of every class.
-
-        Parameters
-        ----------
-        per_class : int
-            Number of samples of each class.
-        steps : int, default 24
-            Steps of the solver from noise to image.
-        seed : int, default 0
-            Seed of the noise; the i-th sample of every class starts from the same noise.
-
-        Returns
-        -------
-        ndarray of shape (classes, per_class, channel, height, width)
-            Images in the model's range, about -1 to 1.
-        """
-        rows = []
-        for k in range(len(self.class_names)):
-            rows.append(sample(self.denoiser, torch.full((per_class,), k), steps, seed).float().cpu().numpy())
-        return np.stack(rows)
-
     def _prior(self, class_prior: ClassPrior | None) -> Floats:
         return self.class_prior if class_prior is None else check_prior(class_prior, self.class_names)
-
-    def checked(self, pixels: Pixels) -> Tensor:
-        """Convert stored images to model units, on the model's device.
-
-        For the rules of units see :func:`bayescope.data.units.in_training_units`.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (n, channel, height, width)
-            Stored pixel values, in memory or memory-mapped.
-
-        Returns
-        -------
-        Tensor
-            The images, about -1 to 1.
-
-        Raises
-        ------
-        DataError
-            If the images are of another shape than the model's, not finite, or in other units.
-        """
-        x = to_model_units(pixels, self.image_shape, self.pixel_type, self.scale)
-        return torch.from_numpy(x).to(self.denoiser.mean.device)
-
-    def parts(self, pixels: Pixels) -> Iterator[Pixels]:
-        """Divide images into parts of bounded memory, at least one; memory-mapped images are not loaded.
-
-        Parameters
-        ----------
-        pixels : ndarray of shape (n, channel, height, width)
-            Stored images.
-
-        Yields
-        ------
-        ndarray
-            Consecutive images.
-        """
-        settings = self.config.evidence
-        return in_parts(pixels, len(self.class_names) * settings.levels * settings.noises)
-
-    def _draws(self) -> tuple[Floats, Tensor]:
-        """Levels ``(levels,)`` and the noises that all images share ``(levels, noises, channel, height, width)``."""
-        settings = self.config.evidence
-        return self.sigmas, draw_noise(settings.levels, settings.noises, self.image_shape, self.config.seed)
 
 
 def _refuse_budget(max_passes: int | None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bayescope.data.dataset import PixelScale
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.data.units import in_training_units
 from bayescope.errors import DataError
 from bayescope.types import Pixels

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bayescope.data.dataset import as_stored, unlike_training
 from bayescope.data.filesystem.class_folders import sort_images
 from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.names import printable
@@ -17,6 +16,7 @@ from bayescope.data.formats.dicom import frame_count, is_dicom
 from bayescope.data.formats.frame import FOR_PROCESSING
 from bayescope.data.formats.images import read_image
 from bayescope.data.formats.resize import fit
+from bayescope.data.pixel_scale import as_stored, unlike_training
 from bayescope.data.preparation.cache import is_cache
 from bayescope.data.preparation.mammogram import Record
 from bayescope.data.preparation.workers import prepare_file

@@ -70,7 +70,7 @@ def bootstrap(
         Patient of each image, who is drawn with all of them.  Default: each image is another patient's.
     kind : "percentile" or "basic"
         ``basic``, ``2 value - quantile``, for values that are not negative and that few images bias: these raise ECE and
-        calibration loss and lower minCllr, a resample does so once more, and a percentile interval would lie beyond the truth.
+        calibration loss and lower minCllr, a resample does so once more, and a percentile interval would miss the true value.
     seed, n_bootstrap : int
         Of the random draws, and their number.
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import logit
 from scipy.stats import beta
 
-from bayescope.calibration.isotonic import pooled_log_ratio
+from bayescope.calibration.isotonic_map import pooled_log_ratio
 from bayescope.metrics.bootstrap import N_BOOTSTRAP, Estimate, bootstrap, by_image, patient_numbers
 from bayescope.types import Floats, Labels
 

@@ -3,8 +3,8 @@
 ::
 
     config.toml        the configuration
-    model.safetensors  weights (EMA) and image statistics; its metadata holds scale, classes, weights of the levels, ...
-    state.safetensors  what training needs to go on
+    model.safetensors  weights (EMA) and image statistics; its metadata has scale, classes, weights of the levels, ...
+    state.safetensors  what training needs to continue
     run.json           format version, data source, fingerprint, notes
     images.parquet     hashes of the images and patients of each split, see :mod:`bayescope.runs.training_record`
     metrics.jsonl      one line per validation
@@ -13,6 +13,8 @@
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +63,21 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata.  Raises RunError if the file is missing or damaged."""
+    with _opened(path) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """The metadata alone.  Raises RunError if the file is missing or damaged."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except (OSError, SafetensorError) as error:
         raise RunError(
             f"{path}: cannot be read ({error}); expected a file written by `bayescope train`. Restore it from a copy, or train "

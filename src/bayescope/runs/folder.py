@@ -1,8 +1,8 @@
 """The state of a run folder before training: free, incomplete, to be resumed, or to be replaced.
 
-``run.json`` is the last file of a fresh folder. One without it, holding nothing but ``config.toml``, ``images.parquet`` or
-parts, was left by a run that was interrupted at its start. In a folder to be replaced it lies from first to last, the old one
-and then the new: interrupted at any time, the folder is recognised as a run, whatever else it contains.
+``run.json`` is the last file of a fresh folder. One without it, with nothing but ``config.toml``, ``images.parquet`` or
+parts, was left by a run that was interrupted at its start. In a folder to be replaced it is always there, the old one and then
+the new: interrupted at any time, the folder is recognised as a run, whatever else it contains.
 """
 
 import json
@@ -28,7 +28,7 @@ _TRAINED_BY = ("seed", "size", "precision", "net", "training")
 """What decides the weights; the rest says on what and how images are scored with them."""
 
 _BESIDE = {"unlabelled": "images without labels", "init": "weights of another run"}
-"""What a run may begin with besides its data, kept as fingerprints under the names of the options."""
+"""What a run may start from in addition to its data, kept as fingerprints under the names of the options."""
 
 Manifest = dict[str, Any]
 
@@ -82,7 +82,7 @@ def save_run(
 
 
 def check_run(run: Path, config: Config, manifest: Manifest, resume: bool = False, force: bool = False) -> None:
-    """Raise RunError unless :func:`open_run` may do as asked with what ``run`` holds; changes nothing."""
+    """Raise RunError unless :func:`open_run` may proceed with what ``run`` contains; changes nothing."""
     with reading(run, RunError):
         is_free, is_half_begun = _is_free(run), _is_half_begun(run)
     if resume and _has(run, MANIFEST):
@@ -104,9 +104,9 @@ def open_run(
     resume: bool = False,
     force: bool = False,
 ) -> None:
-    """Make the folder ready for training that :func:`check_run` let pass: made, gone on with, or replaced.
+    """Make the folder ready for training that :func:`check_run` let pass: made, continued, or replaced.
 
-    ``record``: of the images it is trained on.  Going on with other settings of scoring takes away the model scored with
+    ``record``: of the images it is trained on.  Continuing with other settings of scoring removes the model scored with
     the old ones; it is scored again at the end.
     """
     goes_on = resume and _has(run, MANIFEST)
@@ -126,13 +126,13 @@ def open_run(
 
 
 def started_steps(run: Path) -> int:
-    """Steps that the last checkpoint of ``run`` holds; 0 without one.  Raises RunError if it is damaged."""
+    """Steps of the last checkpoint of ``run``; 0 without one.  Raises RunError if it is damaged."""
     if not _has(run, STATE):
         return 0
     tensors, _ = load_tensors(run / STATE)
     if "step" not in tensors:
         raise RunError(
-            f"{run / STATE}: holds no step; expected a checkpoint of `bayescope train`. Start the run again with --force"
+            f"{run / STATE}: has no step; expected a checkpoint of `bayescope train`. Start the run again with --force"
         )
     return int(tensors["step"])
 
@@ -183,19 +183,19 @@ def _check_same_run(run: Path, config: Config, manifest: Manifest) -> None:
     if found.get("fingerprint") != manifest["fingerprint"]:
         source = found.get("source", "unknown data")
         raise RunError(
-            f"{run}: was trained on {source} ({str(found.get('fingerprint'))[:12]}), now asked to go on with "
+            f"{run}: was trained on {source} ({str(found.get('fingerprint'))[:12]}), now asked to continue with "
             f"{manifest['source']} ({str(manifest['fingerprint'])[:12]}); give the same data, or another --out"
         )
     for option, what in _BESIDE.items():
         if (begun_with := found.get(option)) != (now := manifest.get(option)):
             raise RunError(
-                f"{run}: was started with {_named(what, begun_with)}, now asked to go on with {_named(what, now)}; "
+                f"{run}: was started with {_named(what, begun_with)}, now asked to continue with {_named(what, now)}; "
                 f"give the same --{option}, or another --out"
             )
     begun = read_config(run / CONFIG)
     if changed := [name for name in _TRAINED_BY if getattr(begun, name) != getattr(config, name)]:
         raise RunError(
-            f"{run}: was started with another configuration of {', '.join(changed)}; go on with its {CONFIG}, where only "
+            f"{run}: was started with another configuration of {', '.join(changed)}; continue with its {CONFIG}, where only "
             "device, evidence and flow may change, or give another --out"
         )
 

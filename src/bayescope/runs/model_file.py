@@ -1,6 +1,8 @@
 """A trained model as ``model.safetensors`` and ``config.toml``, loaded without importing training code."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from bayescope.config import Config, dump_toml, read_config
-from bayescope.data.dataset import PixelScale
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.diffusion.device import open_fabric
 from bayescope.diffusion.image_statistics import ImageStatistics
@@ -17,13 +19,13 @@ from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import RunError, reading, writing
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.post_hoc import PostHoc
-from bayescope.runs.files import CONFIG, MODEL, load_tensors, save_tensors, write_atomically
+from bayescope.runs.files import CONFIG, MODEL, load_metadata, load_tensors, save_tensors, write_atomically
 
 FORMAT = 7
 
 
 def save_model(run: Path, model: LikelihoodModel) -> None:
-    """Write ``config.toml`` and ``model.safetensors`` into the folder ``run``, made if need be."""
+    """Write ``config.toml`` and ``model.safetensors`` into the folder ``run``, created if missing."""
     with writing(run):
         run.mkdir(parents=True, exist_ok=True)
     about = {
@@ -66,31 +68,56 @@ def load_model(run: Path, device: str = "cpu") -> LikelihoodModel:
     --------
     >>> model = load_model(Path("runs/breast"))  # doctest: +SKIP
     """
+    _check_trained(run)
+    tensors, metadata = load_tensors(run / MODEL)
+    about = _about(run, metadata)
+    config = read_config(run / CONFIG)
+    place = open_fabric(Config(device=device)).device
+    with _consistent(run):
+        model = _model(config, tensors, about)
+    model.denoiser.to(place)
+    return model
+
+
+def read_class_names(run: Path) -> tuple[str, ...]:
+    """Names of the classes of the model of a run folder, without loading the model.  Raises RunError as :func:`load_model`."""
+    _check_trained(run)
+    about = _about(run, load_metadata(run / MODEL))
+    with _consistent(run):
+        return tuple(about["class_names"])
+
+
+def _check_trained(run: Path) -> None:
     with reading(run, RunError):
         is_whole, is_folder = (run / MODEL).is_file(), run.is_dir()
     if not is_whole:
         reason = "training has not finished; continue it with `bayescope train … --resume`" if is_folder else "no folder"
-        raise RunError(f"{run}: holds no {MODEL} ({reason}); expected a run folder written by `bayescope train`")
-    tensors, metadata = load_tensors(run / MODEL)
+        raise RunError(f"{run}: has no {MODEL} ({reason}); expected a run folder written by `bayescope train`")
+
+
+def _about(run: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """What is saved with the weights, in the format of this version."""
     try:
-        about = json.loads(metadata["bayescope"])
+        about: dict[str, Any] = json.loads(metadata["bayescope"])
     except (KeyError, json.JSONDecodeError):
         raise RunError(
             f"{run / MODEL}: not written by Bayescope; expected a file of `bayescope train`. Restore it from a "
             "copy, or train again with --force"
         ) from None
     check_format(about.get("format"), run)
-    config = read_config(run / CONFIG)
-    place = open_fabric(Config(device=device)).device
+    return about
+
+
+@contextmanager
+def _consistent(run: Path) -> Iterator[None]:
+    """Turn errors over what the model file says into a RunError."""
     try:
-        model = _model(config, tensors, about)
+        yield
     except (RuntimeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{run}: {MODEL} does not fit {CONFIG} ({error}); expected the pair as it was written. Restore it from "
             "a copy, or train again with --force"
         ) from None
-    model.denoiser.to(place)
-    return model
 
 
 def _model(config: Config, tensors: dict[str, Tensor], about: dict[str, Any]) -> LikelihoodModel:
@@ -106,8 +133,8 @@ def _model(config: Config, tensors: dict[str, Tensor], about: dict[str, Any]) ->
         tuple(about["class_names"]),
         np.array(about["class_prior"]),
         PostHoc.from_dict(about["post_hoc"]),
-        Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
-        about.get("sizing"),
+        preparation=Preparation.from_dict(about["preparation"]) if about.get("preparation") else None,
+        sizing=about.get("sizing"),
     )
 
 

@@ -10,7 +10,7 @@ import io
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayescope.data.copies import pixel_hashes
-from bayescope.data.dataset import Dataset
+from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.labelled import SPLITS
 from bayescope.errors import RunError
 from bayescope.types import Pixels
@@ -52,6 +52,12 @@ class TrainingRecord:
             for found in pixel_hashes(data.unlabelled.pixels):
                 images.setdefault(found, "train")
         return cls(salt, images, patients)
+
+    def with_validation(self, images: ImageSet) -> Self:
+        """The record with further ``images``, and their patients, as validation images."""
+        found = dict.fromkeys(pixel_hashes(images.pixels), "val")
+        patients = {_salted(self.salt, patient): "val" for patient in images.groups or ()}
+        return replace(self, images={**found, **self.images}, patients={**patients, **self.patients})
 
     def splits_of(self, pixels: Pixels) -> NDArray[np.str_]:
         """Split of each image ``(n, channel, height, width)`` in the run, blank for one it was not given: ``(n,)``."""

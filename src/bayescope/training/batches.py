@@ -9,7 +9,8 @@ from lightning_fabric import Fabric
 from torch import Generator, Tensor
 
 from bayescope.config import Config, TrainingConfig
-from bayescope.data.dataset import ImageSet, PixelScale
+from bayescope.data.dataset import ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.training.augmentation import build_augmentation
 from bayescope.training.learning_rate import Phase
 from bayescope.training.losses import draw_levels

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from bayescope.config import Config, TrainingConfig
-from bayescope.data.dataset import ImageSet, PixelScale
+from bayescope.data.dataset import ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.nets.backbone import class_embedding_of
 from bayescope.diffusion.networks import build_denoiser

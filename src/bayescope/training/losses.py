@@ -83,7 +83,7 @@ class Losses:
 
     @classmethod
     def mean(cls, parts: Sequence[Self], shares: Sequence[float]) -> Self:
-        """Over batches that hold these ``shares`` of the images."""
+        """Over batches with these ``shares`` of the images."""
         pairs = list(zip(parts, shares, strict=True))
         return cls(
             torch.stack([part.denoising * share for part, share in pairs]).sum(),

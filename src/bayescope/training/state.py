@@ -41,7 +41,7 @@ class TrainingState:
             average.lerp_(value, 1 - decay)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Flat, named and complete: what :meth:`restore` needs to go on exactly."""
+        """Flat, named and complete: what :meth:`restore` needs to continue exactly."""
         flat = {"step": torch.tensor(self.step)}
         for name, module in self._modules():
             flat |= {f"{name}/{key}": value for key, value in module.state_dict().items()}

@@ -223,6 +223,7 @@ COUNTS = {  # benign and malignant of train, then of test
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_official_counts_by_label(official_archive: Path, task: str) -> None:
     archive = read_once(official_archive, task, WHOLE)
@@ -257,6 +258,7 @@ def test_mixed_images_of_both_tables(official_archive: Path) -> None:
     assert "26 images carry benign and malignant lesions and are malignant" in archive.summary.notes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["both-roi", "both-full"])
 def test_the_31_leaking_patients(official_archive: Path, task: str) -> None:
     official, moved = (read_once(official_archive, task, Split(scheme, val_fraction=0)) for scheme in ("official", "leak-free"))
@@ -277,6 +279,7 @@ def test_mass_and_calcification_alone_do_not_leak(official_archive: Path) -> Non
         assert not any("patients in train and in test" in note for note in archive.summary.notes)
 
 
+@pytest.mark.slow
 def test_folds_test_every_patient_once(official_archive: Path) -> None:
     folds = [read_cbis_ddsm(official_archive, "both-full", Split("folds", fold, folds=2, seed=3)).cases for fold in range(2)]
     on_test = [set(cases.loc[cases["split"] == "test", "patient"]) for cases in folds]
@@ -289,6 +292,7 @@ def test_folds_test_every_patient_once(official_archive: Path) -> None:
         assert 0.08 < (cases["split"] == "val").sum() / (cases["split"] != "test").sum() < 0.12
 
 
+@pytest.mark.slow
 def test_splits_do_not_depend_on_the_files_there(official_archive: Path, tmp_path: Path) -> None:
     split = Split("folds", seed=7)
     whole = read_cbis_ddsm(official_archive, "calc-roi", split).cases.set_index("path")["split"]

@@ -78,6 +78,7 @@ def test_the_box_is_around_all_circles_and_counts_from_the_top(films: Path) -> N
     assert np.isnan(boxes["mdb002"]).all()
 
 
+@pytest.mark.slow
 def test_regions_are_cut_out_around_each_finding(films: Path, tmp_path: Path) -> None:
     archive = read_mias(films, "benign/malignant-roi", FOLDS)
     assert (archive.summary.found, archive.summary.used) == (7, 5)

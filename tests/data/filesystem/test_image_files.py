@@ -52,7 +52,7 @@ def test_colour_stays_colour_and_gray_level_among_it_is_told(tmp_path: Path) -> 
     np.testing.assert_array_equal(pixels[0], np.moveaxis(COLOUR, -1, 0))
     np.testing.assert_array_equal(pixels[1], np.broadcast_to(GRAYSCALE, (3, 6, 8)))
     assert [text.split(":")[0] for text in told] == [
-        f"1 of 2 images are grayscale saved as RGB, such as {tmp_path}/grey.png, beside 1 in colour"
+        f"1 of 2 images are grayscale saved as RGB, such as {tmp_path}/grey.png, next to 1 in colour"
     ]
     Image.fromarray(GRAYSCALE).save(tmp_path / "flat.png")
     with pytest.raises(DataError, match=r"flat\.png has one channel, as 1 of 3 .*colour\.png is in colour, as 1 are"):
@@ -66,7 +66,7 @@ def test_two_depths_are_told_with_both_ranges(tmp_path: Path) -> None:
     pixels = read_images([tmp_path / "byte.png", tmp_path / "word.png"], None, warn=told.append)
     assert pixels[:, 0, 0, 0].tolist() == [50 * 257, 800]
     assert len(told) == 1
-    assert "1 images of 8 bits (values 50 to 50, 50 on average) beside 1 of 16 bits (values 800 to 800, 800" in told[0]
+    assert "1 images of 8 bits (values 50 to 50, 50 on average) next to 1 of 16 bits (values 800 to 800, 800" in told[0]
     assert "scaled by 257 to values 12850 to 12850, 12850 on average" in told[0]
 
 
@@ -77,8 +77,8 @@ def test_images_of_a_smaller_range_are_told(tmp_path: Path, low: int, high: int,
     paths, told = [tmp_path / f"{i}.png" for i in range(3)], []
     read_images(paths, None, warn=told.append)
     assert len(told) == 1
-    assert told[0].startswith(f"1 images hold values 0 to {low}, ")
-    assert f"such as {paths[1]}, beside 2 that hold values 0 to {high}, " in told[0]
+    assert told[0].startswith(f"1 images have values 0 to {low}, ")
+    assert f"such as {paths[1]}, next to 2 that have values 0 to {high}, " in told[0]
     told.clear()
     read_images([paths[0], paths[2]], None, warn=told.append)
     assert told == []

@@ -31,6 +31,7 @@ def names_of(left_out: tuple) -> dict[str, str]:
     return {file.path.name: file.reason for file in left_out}
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(NAMES, TREES, max_size=6), LINKS)
 def test_every_file_of_any_tree_is_accounted_for(tree: dict, links: list[tuple[int, int]]) -> None:

@@ -231,7 +231,7 @@ def test_an_unknown_channel_of_one_value_is_dropped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), np.moveaxis(RGB, -1, 0))
     more[..., 3] = BYTE
     tifffile.imwrite(tmp_path / "a.tif", more, photometric="rgb", extrasamples=["unspecified"])
-    with pytest.raises(DataError, match="a channel beside colour whose meaning"):
+    with pytest.raises(DataError, match="a channel in addition to colour whose meaning"):
         read_image(tmp_path / "a.tif")
 
 

@@ -129,6 +129,7 @@ prepare.prepare(read_image_folder(source), Preparation(16), out, source, 1)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("moment", "done"), [("os.posix_fallocate", 0), ("bayescope.data.preparation.finish.publish", N)])
 def test_a_real_kill(tmp_path: Path, moment: str, done: int) -> None:
     source, out = write_source(tmp_path / "source", 0), tmp_path / "out"

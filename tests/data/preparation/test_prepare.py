@@ -64,6 +64,7 @@ def read(source: Path) -> Archive:
     return read_vindr(source, "1-3/4-5", Split(val_fraction=0.2))
 
 
+@pytest.mark.slow
 def test_pixels_boxes_and_splits_are_those_of_the_files(vindr: Path, tmp_path: Path) -> None:
     archive, preparation, out = read(vindr), Preparation(SIZE), tmp_path / "cache"
     seen: list[int] = []
@@ -90,6 +91,7 @@ def test_pixels_boxes_and_splits_are_those_of_the_files(vindr: Path, tmp_path: P
     assert str(vindr) not in (out / cache.MANIFEST).read_text() + str(table.to_dict())
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing_and_a_changed_one_is_refused(vindr: Path, tmp_path: Path) -> None:
     archive, out = read(vindr), tmp_path / "cache"
     prepare(archive, Preparation(SIZE), out, vindr, workers=1)
@@ -100,6 +102,7 @@ def test_a_second_run_does_nothing_and_a_changed_one_is_refused(vindr: Path, tmp
         prepare(archive, Preparation(SIZE, crop=False), out, vindr)
 
 
+@pytest.mark.slow
 def test_goes_on_after_a_kill(vindr: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut"
     arguments = ["prepare", "vindr", vindr, "--task", "1-3/4-5", "--size", SIZE, "--out", cut, "--workers", 1]
@@ -124,6 +127,7 @@ def test_goes_on_after_a_kill(vindr: Path, tmp_path: Path) -> None:
     assert (again / cache.IMAGES).read_bytes() == (cut / cache.IMAGES).read_bytes()
 
 
+@pytest.mark.slow
 def test_too_many_broken_files_stop_it_and_mended_ones_are_read_again(vindr: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "pictures", tmp_path / "cache"
     for label in ("ill", "well"):
@@ -150,6 +154,7 @@ def test_a_folder_that_is_no_cache_is_left_alone(vindr: Path, tmp_path: Path, cl
     assert "expected one, such as: 1-3/4-5" in cli("prepare", "vindr", vindr, "--size", 24, "--out", tmp_path / "a").err
 
 
+@pytest.mark.slow
 def test_prepare_train_classify_evaluate_by_command(vindr: Path, tmp_path: Path, tiny_config: Config, cli: Call) -> None:
     out, run, config = tmp_path / "cache", tmp_path / "run", tmp_path / "config.toml"
     config.write_text(dump_toml(tiny_config))
@@ -171,6 +176,7 @@ def test_prepare_train_classify_evaluate_by_command(vindr: Path, tmp_path: Path,
     assert (Path(failed["image"]).name, "02L.dicom" in failed["error"]) == ("02L.dicom", True)
 
 
+@pytest.mark.slow
 def test_the_window_by_command(tmp_path: Path, cli: Call) -> None:
     source, out = tmp_path / "pictures", tmp_path / "cache"
     for n in range(24):

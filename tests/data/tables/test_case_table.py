@@ -99,7 +99,7 @@ def test_a_quoted_comma_stays_in_its_field(tmp_path: Path) -> None:
         ("path,label,patient\na.png,x,001\nb.png,y,1\n", "patients that differ in spelling only: '001' 1 times (row 2)"),
         ("path,label\na.png,x\na.png,y\n", "1 rows repeat a file"),
         ("path,label\na.png,x\n../{here}/a.png,y\n", "in rows 2, 3 with labels x and y"),
-        ("path,label\nhttps://host/a.png,x\n", "row 2 holds the address"),
+        ("path,label\nhttps://host/a.png,x\n", "row 2 has the address"),
         ("path,label,frame\na.png,x,0\n", "column frame in row 2 is no number from 1 on"),
         (PLAIN.encode("utf-16"), "UTF-16"),
         ("path,label\na.png,gutartig\nb.png,b\u00f6sartig\n".encode("latin-1"), "line 3 is not UTF-8"),

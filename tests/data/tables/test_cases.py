@@ -54,6 +54,7 @@ def test_given_splits_are_kept_whatever_their_spelling(tmp_path: Path) -> None:
     assert data.notes == ("splits as given",)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 12), min_size=10, max_size=30), min_size=2, max_size=3),

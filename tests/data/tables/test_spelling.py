@@ -34,6 +34,7 @@ def test_two_names(names: tuple[str, ...]) -> None:
     assert unify(names, "classes", "set", normalise=False) == (list(names), "")
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(min_size=1, max_size=6), max_size=12))
 def test_unified_names_need_no_unifying(names: list[str]) -> None:
     values, note = unify(names, "classes", "set", normalise=True)

@@ -37,6 +37,7 @@ def test_the_published_widths_have_4_4_million_parameters() -> None:
     assert sum(parameter.numel() for parameter in net.parameters()) == 4_366_657
 
 
+@pytest.mark.slow
 def test_one_training_step_at_384_pixels() -> None:
     torch.manual_seed(0)
     config = TrainingConfig(optimizer="adam", learning_rate=1e-4, weight_decay=0)

@@ -47,6 +47,7 @@ def test_without_monai_the_extra_is_named(missing: str, monkeypatch: pytest.Monk
         build_network("vit", (1, 28, 28), 2)
 
 
+@pytest.mark.slow
 def test_learns_and_repeats_itself(tiny_data: Dataset) -> None:
     first, second = (train_network("resnet18", tiny_data, 3, TINY).predict(tiny_data.test.pixels) for _ in range(2))
     np.testing.assert_array_equal(first, second)
@@ -88,6 +89,7 @@ def test_usual_budget_is_forty_passes_or_sixteen_hundred_steps() -> None:
     assert Recipe.usual(4708).steps == 40 * 73
 
 
+@pytest.mark.slow
 def test_a_saved_network_answers_as_before(tiny_data: Dataset, tmp_path: Path) -> None:
     trained = train_network("resnet18", tiny_data, 0, TINY)
     save_network(tmp_path / "net.safetensors", trained)

@@ -33,6 +33,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
     return cells
 
 
+@pytest.mark.slow
 def test_command_line_end_to_end(
     cli: Call, tiny_npz: Path, tiny_config: Config, tmp_path: Path, measured: list[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:

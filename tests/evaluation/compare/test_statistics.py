@@ -48,6 +48,7 @@ labelled = st.integers(4, 40).flatmap(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(labelled)
 def test_delong_is_the_definition(drawn: tuple[list[list[int]], list[bool], list[int]]) -> None:
@@ -83,6 +84,7 @@ def test_images_shown_twice_teach_nothing_new() -> None:
     assert delong(np.tile(binary(score), (2, 1))[None], np.tile(labels, 2))[1] < 0.6 * once
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_over_patients_of_several_classes() -> None:
     """Three classes, three images a patient: about 95 of 100 intervals hold the AUC and the difference of very many images."""
     rng = np.random.default_rng(1)

@@ -11,6 +11,7 @@ from bayescope.evaluation.report.build import write_report
 from conftest import Call
 
 
+@pytest.mark.slow
 def test_a_report_is_one_call(
     cli: Call, tiny_run: Path, tiny_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

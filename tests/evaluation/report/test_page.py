@@ -40,6 +40,7 @@ def test_the_page_with_everything_is_the_one_kept() -> None:
     assert without_figures(render(*everything())) == KEPT.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_section_added_from_outside_stands_in_its_place() -> None:
     def brightness(found: Evaluation, context: Context) -> str:
         values = {"source": context.chosen.data.source, "mean": found.images.pixels.mean()}
@@ -67,6 +68,7 @@ def test_page_is_self_contained_and_escaped(n_classes: int) -> None:
     assert f"{found.measures['AUC'].value:.3f}" in page
 
 
+@pytest.mark.slow
 def test_an_area_of_1_has_a_dash_for_its_interval() -> None:
     plain = evaluation()
     labels = plain.images.labels
@@ -75,12 +77,14 @@ def test_an_area_of_1_has_a_dash_for_its_interval() -> None:
     assert "nan to" not in page
 
 
+@pytest.mark.slow
 def test_reference_observer_is_shown_beside() -> None:
     found = evaluation()
     assert "ideal observer" in page_of(found, reference={"ideal observer": found.predictions.posterior})
     assert "ideal observer" not in page_of(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("split", "words"), [("train", "training"), ("val", "validation"), ("test", "test")])
 def test_the_page_says_which_images_it_shows(split: str, words: str) -> None:
     found = evaluation()
@@ -97,6 +101,7 @@ def test_no_mistake_and_an_absent_class_still_make_a_page() -> None:
     assert "No image was misclassified" in page_of(found)
 
 
+@pytest.mark.slow
 def test_cases_and_their_maps_are_shown_and_the_slider_knows_every_image() -> None:
     found, shown = everything()
     posterior, labels, chosen = found.predictions.posterior, found.images.labels, shown.cases

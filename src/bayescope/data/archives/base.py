@@ -34,7 +34,7 @@ class Summary:
     """What was found, what was used, what was left out and why: ``found`` is ``used`` plus all of ``left_out``.
 
     ``left_out`` counts by reason, ``counts`` by split and label, ``patients`` by split; ``unit`` is what is counted.
-    ``files``: what lay in the folder; empty if a table named the images.
+    ``files``: what was found in the folder; empty if a table named the images.
     """
 
     archive: str
@@ -61,7 +61,7 @@ class Summary:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON can hold them."""
+        """All fields, as JSON values."""
         return asdict(self) | {"notes": list(self.notes), "files": self.files.to_dict()}
 
     def __str__(self) -> str:
@@ -142,7 +142,7 @@ def birads_groups(task: str, highest: int) -> dict[str, str]:
 def finish(
     archive: str, task: str, unit: str, table: pd.DataFrame, split: Split, notes: Sequence[str], found: Walk | None = None
 ) -> Archive:
-    """Draw the splits, drop the rows left out, count; ``found``: all that lies in the archive's folder.
+    """Draw the splits, drop the rows left out, count; ``found``: all that is in the archive's folder.
 
     ``table`` has ``COLUMNS`` and ``left_out``, the reason or None; ``split`` in it is the official one, train or test, and not
     read where folds are drawn; ``label`` is None where the task has no class for the case.  Raises DataError if nothing is
@@ -180,7 +180,7 @@ def account(
 ) -> Archive:
     """Drop the rows left out and count; ``table`` as for :func:`finish`, in its final split, which ``split`` describes.
 
-    ``files``: what lay in the folder that the images come from.
+    ``files``: what was found in the folder that the images come from.
     """
     kept = check_kept(archive, task, table)
     cases = table.loc[kept].reindex(columns=list(COLUMNS)).reset_index(drop=True)

@@ -1,8 +1,8 @@
 """CBIS-DDSM: the four official case tables, and images as downloaded by the NBIA tools or as a JPEG or PNG copy.
 
 A lesion's crop and mask share the subject, such as ``Mass-Training_P_00001_LEFT_CC_1``, and often the series; neither file
-number nor folder name tells them apart, and the two columns of the tables are swapped for some lesions.  The crop is found by
-the file's own SeriesDescription and size, and by its pixels where these do not tell: a mask is binary and as large as the
+number nor folder name distinguishes them, and the two columns of the tables are swapped for some lesions.  The crop is found by
+the file's own SeriesDescription and size, and by its pixels where these do not decide: a mask is binary and as large as the
 mammogram.  Lee et al., Sci Data 4:170177 (2017).
 """
 
@@ -38,7 +38,7 @@ _NEAR_END = 0.05
 def read_cbis_ddsm(source: Path, task: str, split: Split = OFFICIAL) -> Archive:
     """The cases of ``task``, one of ``TASKS``: ``roi`` are crops of lesions, ``full`` whole mammograms, each once.
 
-    The tables ``(mass|calc)_case_description_(train|test)_set.csv`` lie anywhere under ``source``.  Labels are benign and
+    The tables ``(mass|calc)_case_description_(train|test)_set.csv`` may be anywhere under ``source``.  Labels are benign and
     malignant; a mammogram is malignant if any of its lesions in the task is.  Raises ConfigError for an unknown task,
     DataError if a table is missing or no image is found.
     """

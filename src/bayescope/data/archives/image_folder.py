@@ -27,7 +27,7 @@ def read_image_folder(
 
     Where the table names no patients, DICOM headers do: no patient is in two splits, as far as the files show.  ``frame``:
     which
-    frame of DICOM files that hold several, from 1, or "all" for a case each; a column frame goes before.  ``normalise_labels``
+    frame of DICOM files that have several, from 1, or "all" for a case each; a column frame goes before.  ``normalise_labels``
     as of :func:`bayescope.data.load.load_dataset`.  ``all_test``: no split is drawn, every image is for testing.
     """
     cases = _cases_of(source, normalise_labels)
@@ -63,7 +63,7 @@ def _cases_of(source: Path, normalise_labels: bool) -> Cases:
 
 
 def _with_frames(table: pd.DataFrame, frame: int | Literal["all"] | None) -> pd.DataFrame:
-    """A row for each frame that is asked for, numbered in a column frame; without numbers where files hold one frame."""
+    """A row for each frame that is asked for, numbered in a column frame; without numbers where files have one frame."""
     given = table["frame"].tolist() if "frame" in table.columns else [""] * len(table)
     rows = []
     for (_, row), text in zip(table.iterrows(), given, strict=True):
@@ -87,7 +87,7 @@ def _frames(path: Path) -> int:
 
 
 def _of_files(summary: Summary) -> Summary:
-    """The summary of a folder counts files: what was found is all that lies there."""
+    """The summary of a folder counts files: what was found is all that is there."""
     left_out = dict(summary.left_out)
     for reason, n in summary.files.left_out.items():
         left_out[reason] = left_out.get(reason, 0) + n

@@ -25,7 +25,7 @@ _LONGEST_SUFFIX = 8
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """``cases``: path and label of each image, and its split where folders give one; ``files``: what lay there."""
+    """``cases``: path and label of each image, and its split where folders give one; ``files``: what was found there."""
 
     cases: pd.DataFrame
     files: FileSummary
@@ -36,7 +36,7 @@ def read_class_folders(folder: Path, with_dicom: bool = False, partial: bool = F
 
     ``partial``: a lone ``test`` folder of class folders is a split too, or any of the three.
     Class names are in composed Unicode (NFC) without blanks at their ends.  Raises DataError if there is no image, if a class
-    folder has none, if folders of one class lie side by side, or if a link puts an image in a second class or split.
+    folder has none, if folders of one class are side by side, or if a link puts an image in a second class or split.
     """
     has_splits = _has_splits(folder, partial)
     tops = visible_folders(folder)

@@ -1,6 +1,6 @@
 """A cache of decoded images on disk, shared by all commands: decoding a large file takes far longer than loading its pixels.
 
-Each lies in the user's cache folder, which no one else may enter, under a hash: no name of a file or patient is written.  The
+Each is in the user's cache folder, which no one else may enter, under a hash: no name of a file or patient is written.  The
 hash is of the file's real path, length, times and number, of the size asked for and of the versions that read it, so that a
 changed file is read again.  The least recently used go first once all take more than :func:`limit` bytes.  An entry that is
 damaged, or a folder that cannot be written, only means that the file is read.
@@ -55,7 +55,7 @@ class DecodedImages:
         return cls(_own_folder(folder), limit())
 
     def read(self, path: Path, size: int | None, warn: Warn = lambda text: None) -> Pixels:
-        """As :func:`bayescope.data.formats.images.read_image`, from the cache where it holds the file as it is now.
+        """As :func:`bayescope.data.formats.images.read_image`, from the cache where it has the file as it is now.
 
         An image that is warned of is not kept.
         """
@@ -150,7 +150,7 @@ def limit() -> int:
 
 
 def _own_folder(folder: Path) -> Path | None:
-    """The folder, made if need be, for its owner alone; None if that cannot be had."""
+    """The folder, created if missing, for its owner alone; None if that is not possible."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = folder.stat()

@@ -35,5 +35,5 @@ class FileSummary:
         return f"found {self.found} files, used {self.used}, left out {left_out}{why}"
 
     def to_dict(self) -> dict[str, Any]:
-        """``found``, ``used`` and ``left_out``, as JSON can hold them."""
+        """``found``, ``used`` and ``left_out``, as JSON values."""
         return asdict(self) | {"used": self.used}

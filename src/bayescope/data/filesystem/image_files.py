@@ -67,7 +67,7 @@ def _of_one_kind(paths: Sequence[Path], images: list[Pixels], warn: Callable[[st
     if any(grayscale):
         warn(
             f"{grayscale.count(True)} of {len(images)} images are grayscale saved as RGB, such as "
-            f"{paths[grayscale.index(True)]}, beside "
+            f"{paths[grayscale.index(True)]}, next to "
             f"{grayscale.count(False)} in colour: a model can take that for a sign"
         )
     return images
@@ -91,7 +91,7 @@ def depth_warning(images: Sequence[Pixels]) -> str:
         return ""
     deep_range, scaled = _values(deep), _values(shallow, 257)
     return (
-        f"{len(shallow)} images of 8 bits ({_values(shallow)}) beside {len(deep)} of 16 bits ({deep_range}): the former are "
+        f"{len(shallow)} images of 8 bits ({_values(shallow)}) next to {len(deep)} of 16 bits ({deep_range}): the former are "
         f"scaled by 257 to {scaled}. If these do not mean the same brightness, a model can take the depth for a sign: save "
         "all in one"
     )
@@ -108,9 +108,9 @@ def range_warning(paths: Sequence[Path], images: Sequence[Pixels]) -> str:
         if low and top >= full // 2:
             rest = [i for i in alike if i not in set(low)]
             return (
-                f"{len(low)} images hold {_values([images[i] for i in low])}, such as {paths[low[0]]}, beside {len(rest)} that "
-                f"hold {_values([images[i] for i in rest])}: these ranges may not mean the same brightness, and a model can "
-                "take that for a sign. Bring all to one range"
+                f"{len(low)} images have {_values([images[i] for i in low])}, such as {paths[low[0]]}, next to {len(rest)} "
+                f"that have {_values([images[i] for i in rest])}: these ranges may not mean the same brightness, and a model "
+                "can take that for a sign. Bring all to one range"
             )
     return ""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def printable(name: str | Path) -> str:
-    """The name as text that any encoding of Unicode holds: bytes that are no UTF-8 become ``\\xe9``."""
+    """The name as text that any encoding of Unicode can represent: bytes that are no UTF-8 become ``\\xe9``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -16,7 +16,7 @@ def class_name(name: str) -> str:
 
 
 def existing(path: Path) -> Path:
-    """The file as it lies on disk, where its accents are composed or decomposed otherwise; ``path`` if there is none.
+    """The file as it is on disk, where its accents are composed or decomposed otherwise; ``path`` if there is none.
 
     macOS and archives made there decompose what tables compose.
     """

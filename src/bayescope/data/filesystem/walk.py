@@ -1,6 +1,6 @@
 """The files of a folder, searched in the same way by every command: each is returned or left out with a reason.
 
-Links to files and folders are followed. What several names lead to is read once, under its own name where that lies in the
+Links to files and folders are followed. What several names lead to is read once, under its own name where that is in the
 folder too; so a link to a folder above it is not followed further. Left out are hidden files and folders, whose names begin
 with a full stop (``.ipynb_checkpoints``, ``.git`` and the ``._name`` files of macOS among them), those of ``SYSTEM_NAMES``,
 links that lead nowhere, and what is no regular file. The names of the folder itself and of what links lead to do not matter.
@@ -53,7 +53,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Walk:
-    """All that lies under ``root``: ``files`` in order of path, and the others."""
+    """All that is under ``root``: ``files`` in order of path, and the others."""
 
     root: Path
     files: tuple[Path, ...]
@@ -88,7 +88,7 @@ def visible_folders(folder: Path) -> list[Path]:
 
 @dataclass
 class _Walker:
-    """First all that lies in the folder itself, then what links lead to: the order of names does not decide what is read."""
+    """First all that is in the folder itself, then what links lead to: the order of names does not decide what is read."""
 
     files: list[Path] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)

@@ -169,8 +169,8 @@ def _without_extra_channel(image: NDArray[Any], page: Any, path: Path, warn: War
     extra = image[..., -1]
     if (extra != extra.flat[0]).any():
         raise DataError(
-            f"{path}: a channel beside {'colour' if n_channels == 3 else 'grayscale'} whose meaning the file does not give; "
-            "expected none. Save the image without it"
+            f"{path}: a channel in addition to {'colour' if n_channels == 3 else 'grayscale'} whose meaning the file does not "
+            "give; expected none. Save the image without it"
         )
     return image[..., :3] if n_channels == 3 else image[..., 0]
 

@@ -74,7 +74,7 @@ def as_pixels(images: NDArray[Any], name: str) -> Pixels:
         return np.ascontiguousarray(images)
     if images.dtype.kind not in "fiu":
         raise DataError(f"{name}: values of type {images.dtype}; expected 8 or 16 bit integers or floats. Convert them")
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+    with np.errstate(over="ignore"):  # what float32 cannot represent is infinite, and refused below
         images = np.ascontiguousarray(images, dtype=np.float32)
     if not np.isfinite(images).all():
         bad = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())

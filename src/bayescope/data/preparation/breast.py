@@ -21,7 +21,7 @@ _MARGIN = disk(3)
 _BORDER_REACH = 0.1
 _BORDER_BRIGHT = 0.8
 _SEPARABLE = 0.7
-"""Least share of the variance that lies between the two sides of the threshold; in a Gaussian, which has none, it is 2/π."""
+"""Least share of the variance that is between the two sides of the threshold; in a Gaussian, which has none, it is 2/π."""
 
 Box = tuple[int, int, int, int]
 
@@ -81,7 +81,7 @@ def _inner(is_border: NDArray[np.bool_]) -> slice:
 
 
 def _separation(values: NDArray[np.floating], above: NDArray[np.bool_]) -> float:
-    """The share of the variance of ``values`` that lies between those above and those not: Otsu's η, 0 … 1."""
+    """The share of the variance of ``values`` that is between those above and those not: Otsu's η, 0 … 1."""
     share = above.mean()
     if share in (0.0, 1.0):
         return 0.0
@@ -96,7 +96,7 @@ def _largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _chest_wall(breast: NDArray[np.bool_]) -> str | None:
-    """The side where the breast lies along the edge for longer, or else ends less pointed."""
+    """The side where the breast is along the edge for longer, or else ends less pointed."""
     edge = max(1, round(0.02 * breast.shape[1]))
     columns = np.flatnonzero(breast.any(axis=0))
     box = breast[:, columns[0] : columns[-1] + 1]

@@ -7,8 +7,8 @@
     progress.jsonl  a line for each file, broken ones too: its stamp and what came of it, so that only changed files are redone
     cache.json      written last: preparation, archive, versions, what was left out and why, hashes
 
-While it is being filled, ``partial.npy`` holds the rows, and ``progress.jsonl`` lists them; a cache without ``cache.json`` is
-not finished.
+While it is being filled, ``partial.npy`` contains the rows, and ``progress.jsonl`` lists them; a cache without ``cache.json``
+is not finished.
 """
 
 import os
@@ -43,12 +43,12 @@ def is_cache(folder: Path) -> bool:
 
 
 def check_replaceable(out: Path) -> None:
-    """Raise RunError unless ``out`` is free, or a cache with no other files beside it."""
+    """Raise RunError unless ``out`` is free, or a cache with no other files in the folder."""
     with reading(out, RunError):
         found = {path.name for path in out.iterdir()} if out.is_dir() else {""} if out.exists() else set()
     if found and (not is_cache(out) or not found <= set(_FILES)):
         raise RunError(
-            f"{out}: exists and is no cache, or holds other files too; --force replaces caches only. Give another --out"
+            f"{out}: exists and is no cache, or contains other files too; --force replaces caches only. Give another --out"
         )
 
 

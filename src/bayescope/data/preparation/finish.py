@@ -127,6 +127,6 @@ def versions() -> dict[str, str]:
 
 
 def relative_name(path: str, source: Path) -> str:
-    """``path`` as seen from ``source``, or its name alone if it lies elsewhere; printable."""
+    """``path`` as seen from ``source``, or its name alone if it is elsewhere; printable."""
     root = source.resolve()
     return printable(Path(path).relative_to(root) if Path(path).is_relative_to(root) else Path(path).name)

@@ -45,7 +45,7 @@ def read_lines(out: Path, wanted: str, n: int) -> dict[int, Line]:
 
 
 def start(out: Path, wanted: str, n: int, size: int) -> dict[int, Line]:
-    """The lines so far, ``partial.npy`` being ready to go on.  Raises RunError if ``out`` holds something else."""
+    """The lines so far, ``partial.npy`` being ready to be continued.  Raises RunError if ``out`` contains anything else."""
     with reading(out, RunError):
         is_free = not out.is_dir() or not any(out.iterdir())
     if not is_free and not is_cache(out):
@@ -85,7 +85,7 @@ def check_same(out: Path, found: object, wanted: object) -> None:
     """Raise RunError unless the digest ``found`` is that ``wanted``."""
     if found != wanted:
         raise RunError(
-            f"{out}: holds images prepared from other files, in another way or by other versions; expected the same. "
+            f"{out}: contains images prepared from other files, in another way or by other versions; expected the same. "
             "Give another --out, or --force to prepare again"
         )
 
@@ -105,7 +105,7 @@ def _line(text: bytes) -> Line | None:
 
 
 def _have_pixels(out: Path, lines: Mapping[int, Line], n: int, size: int) -> bool:
-    """Whether ``partial.npy`` holds all rows, put back from ``images.npy`` where need be."""
+    """Whether ``partial.npy`` contains all rows, restored from ``images.npy`` where necessary."""
     if not (out / MANIFEST).is_file() and _holds(out / PARTIAL, n, size):
         return True
     kept = [row for row in sorted(lines) if isinstance(lines[row].outcome, Done)]

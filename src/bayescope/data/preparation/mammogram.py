@@ -2,7 +2,7 @@
 
 The breast is located on a coarse copy; the part kept is resized once, with antialiasing.  No step goes through 8 bits.
 Pixels that are not square are made so first, along their finer side.  Positions are (row, column) in pixels and continuous:
-pixel i covers [i, i + 1], so that a box is (top, left, bottom, right) and its far sides lie where its last pixel ends.
+pixel i covers [i, i + 1], so that a box is (top, left, bottom, right) and its far sides are where its last pixel ends.
 """
 
 from collections.abc import Mapping
@@ -109,7 +109,7 @@ class Prepared:
 class Preparation:
     """How images are prepared; the same for training and for use, so a model carries it.
 
-    ``size`` is the side in pixels.  ``crop`` keeps the breast only and blackens what lies outside it; ``orient`` flips the
+    ``size`` is the side in pixels.  ``crop`` keeps the breast only and blackens what is outside it; ``orient`` flips the
     chest wall to the left; ``clahe`` equalizes contrast locally (Zuiderveld 1994) with ``clahe_clip``, scikit-image's
     ``clip_limit``.  Values from the ``low_percentile`` to the ``high_percentile`` of the kept pixels fill 16 bits; those beyond
     are clipped.  ``window`` is the number, from 0, of the VOI LUT or window taken where a DICOM file gives several.  Raises

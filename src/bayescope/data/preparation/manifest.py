@@ -37,10 +37,12 @@ _MANIFEST = TypeAdapter(Manifest)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What ``cache.json`` holds.  Raises DataError if it is unfinished, damaged or of another version."""
+    """Content of ``cache.json``.  Raises DataError if it is unfinished, damaged or of another version."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise DataError(f"{folder}: preparation has not finished; expected {MANIFEST}. Run `bayescope prepare` again to go on")
+        raise DataError(
+            f"{folder}: preparation has not finished; expected {MANIFEST}. Run `bayescope prepare` again to continue"
+        )
     try:
         content = json.loads(path.read_bytes())
         if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
@@ -58,7 +60,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_pending(folder: Path, manifest: Manifest) -> None:
-    """Lay the manifest ready: the cache is not finished yet."""
+    """Write the pending manifest: the cache is not finished yet."""
     (folder / PENDING).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
 
 

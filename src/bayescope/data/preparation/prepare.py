@@ -84,7 +84,7 @@ def prepare_archive(
     kind, source, task, split, fold, folds, val_fraction, seed, frame, normalise_labels
         As of :func:`bayescope.data.archives.read_archive`.
     out : Path
-        Folder of the cache, made if need be; one left unfinished is continued.
+        Folder of the cache, created if missing; an unfinished one is continued.
     size : int
         Side of the prepared images, pixels.
     crop, orient : bool, optional
@@ -114,9 +114,9 @@ def prepare_archive(
     ConfigError
         For settings that are unknown, out of range or do not go together.
     DataError
-        If the archive cannot be read, holds no image of the task, or all its files are broken.
+        If the archive cannot be read, contains no image of the task, or all its files are broken.
     RunError
-        If ``out`` holds something else or cannot be written, or more than ``max_broken`` files are broken.
+        If ``out`` contains anything else or cannot be written, or more than ``max_broken`` files are broken.
 
     Examples
     --------
@@ -176,11 +176,11 @@ def prepare(
     max_broken: int = 20,
     callback: Callable[[int], None] = lambda files: None,
 ) -> Result:
-    """Fill the folder ``out``, made if need be, with the cases of ``archive``; ``callback`` is called with files done.
+    """Fill the folder ``out``, created if missing, with the cases of ``archive``; ``callback`` is called with files done.
 
-    Does nothing if ``out`` holds the same already; goes on where it was left.  Raises RunError if ``out`` holds something else,
-    cannot be written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken files leave
-    nothing.
+    Does nothing if ``out`` contains the same already; continues if it is unfinished.  Raises RunError if ``out`` contains
+    anything else, cannot be written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken
+    files leave nothing.
     """
     cases = _ordered(archive.cases)
     stamps = [_stamp(Path(path)) for path in cases["path"]]
@@ -227,7 +227,7 @@ def _ordered(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def _digest(cases: pd.DataFrame, preparation: Preparation) -> str:
-    """Of what the result depends on besides the files: cases, preparation, versions."""
+    """Of what the result depends on apart from the files: cases, preparation, versions."""
     parts = [FORMAT, preparation.to_dict(), versions(), cases.to_csv(index=False)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

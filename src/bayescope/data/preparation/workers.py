@@ -1,4 +1,4 @@
-"""Preparation of single files, and of many in several processes: each holds one file at a time and writes its own rows.
+"""Preparation of single files, and of many in several processes: each has one file in memory at a time and writes its own rows.
 
 A process imports this module and what it imports: no tables, no torch, some 120 MB less.
 """
@@ -105,8 +105,8 @@ def outcomes_of(
                 yield from (future.result() for future in finished)
         except BrokenProcessPool:
             raise RunError(
-                "a preparing process was killed, perhaps for want of memory; what was done is kept. Run again to go on, with "
-                "fewer --workers"
+                "a preparing process was killed, perhaps for lack of memory; what was done is kept. Run again to continue, "
+                "with fewer --workers"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

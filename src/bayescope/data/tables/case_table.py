@@ -104,7 +104,7 @@ def _text(path: Path) -> tuple[pd.DataFrame, list[int]]:
         lengths = sorted({len(record) for _, record in body} - {len(names)})
         raise DataError(
             f"{path}: {describe_rows(uneven)} with {' or '.join(map(str, lengths))} fields, header with {len(names)}; "
-            "expected as many in each. Put a field that holds a comma in quotes, remove what is too much, or add what is "
+            "expected as many in each. Put a field that contains a comma in quotes, remove what is too much, or add what is "
             "missing"
         )
     if not body:
@@ -166,7 +166,7 @@ def _parquet(path: Path) -> tuple[pd.DataFrame, list[int]]:
 def _as_text(path: Path, column: pd.Series) -> list[str]:
     if any(isinstance(value, (list, tuple, dict, bytes)) or (hasattr(value, "shape") and value.shape) for value in column):
         raise DataError(
-            f"{path}: column {column.name} holds lists or structures; expected one word or number in each row. Flatten it"
+            f"{path}: column {column.name} contains lists or structures; expected one word or number in each row. Flatten it"
         )
     missing = column.isna()
     whole = pd.api.types.is_float_dtype(column.dtype) and (column[~missing] % 1 == 0).all()
@@ -192,12 +192,10 @@ def _without_blank_columns(path: Path, table: pd.DataFrame, rows: Sequence[int])
 
 def _located(table: Path, text: str, row: int) -> Path:
     if "://" in text:
-        raise DataError(
-            f"{table}: row {row} holds the address {text}; expected a path. Download the files, and give their paths"
-        )
+        raise DataError(f"{table}: row {row} has the address {text}; expected a path. Download the files, and give their paths")
     found = existing(table.parent / Path(text).expanduser())
     if "\\" in text and not found.exists() and existing(table.parent / text.replace("\\", "/")).exists():
-        raise DataError(f"{table}: row {row} holds {text}, with backslashes; expected / between folders. Replace them")
+        raise DataError(f"{table}: row {row} has {text}, with backslashes; expected / between folders. Replace them")
     return found
 
 

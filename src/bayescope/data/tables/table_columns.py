@@ -17,7 +17,7 @@ _RESEMBLING = {
     "split": ("split", "splits", "set", "subset", "dataset", "partition", "fold"),
     "frame": ("frame", "frameno", "framenumber"),
 }
-"""Names, in small letters alone, under which other tables have what the optional columns hold."""
+"""Names, in small letters alone, of the optional columns in other tables."""
 
 
 def check_columns(path: Path, table: pd.DataFrame) -> None:

@@ -69,7 +69,7 @@ class Block(nn.Module):
 
 
 def _place(h: Tensor) -> Tensor:
-    """Where each position lies in the image, as cosines of its row and column: ``(batch, 4, height, width)``."""
+    """Position of each pixel in the image, as cosines of its row and column: ``(batch, 4, height, width)``."""
     maps = []
     for dim in (2, 3):
         n = h.shape[dim]

@@ -37,7 +37,7 @@ def render(comparison: Comparison) -> str:
 
 
 def markdown(comparison: Comparison) -> str:
-    """The same table for a README, and what it stands on."""
+    """The same table for a README, and what it is based on."""
     lines = [f"## {comparison.source}: Bayescope and discriminative networks", "", *conclusions(comparison), ""]
     lines += ["| " + " | ".join(columns(comparison)) + " |", "|" + " --- |" * len(columns(comparison))]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in comparison.rows]
@@ -98,7 +98,7 @@ def protocol(comparison: Comparison) -> list[str]:
         "size and have a 3x3 stem of stride 2 without pooling there. ViT-Tiny (12 layers of 192) cuts patches of 4, 8 or 16 "
         "pixels.",
         f"Values are means over seeds. Intervals: 95 %, over {unit}, of that mean. AUC and its difference: DeLong; others: "
-        "bootstrap. The spread over seeds, a standard deviation, stands apart. No correction for several comparisons.",
+        "bootstrap. The spread over seeds, a standard deviation, is given separately. No correction for several comparisons.",
         f"Measured on {c.device}. Training includes fitting to the validation images.",
         *c.warnings,
     ]

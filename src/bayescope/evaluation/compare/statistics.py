@@ -41,7 +41,7 @@ Measure = Callable[[Floats, Labels, Labels], Floats]
 
 
 def measures_of(class_names: Sequence[str], positive: str | None) -> dict[str, Measure]:
-    """The measures besides the AUC, by name.
+    """The measures other than the AUC, by name.
 
     The sensitivity is of the ``positive`` class, of each of two classes, or the mean of more; its name says which.
     """

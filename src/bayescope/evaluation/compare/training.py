@@ -16,7 +16,8 @@ from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bayescope.data.dataset import Dataset, PixelScale
+from bayescope.data.dataset import Dataset
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.errors import RunError
 from bayescope.evaluation.compare.networks import Shape, build_network, find_network
 from bayescope.metrics.delong import auc
@@ -119,7 +120,7 @@ def load_network(path: Path) -> TrainedNetwork:
     """
     tensors, metadata = load_tensors(path)
     if "network" not in metadata:
-        raise RunError(f"{path}: holds no network; expected a file written by save_network")
+        raise RunError(f"{path}: contains no network; expected a file written by save_network")
     about = json.loads(metadata["network"])
     shape = tuple(about["image_shape"])
     net = build_network(about["name"], shape, about["n_classes"])

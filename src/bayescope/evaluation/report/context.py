@@ -1,4 +1,4 @@
-"""The data of a report besides the measures: selected images, samples of the model, and the training curves."""
+"""The data of a report apart from the measures: selected images, samples of the model, and the training curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class Context:
-    """What the sections of a report show besides an :class:`~bayescope.evaluation.evaluate.Evaluation`.
+    """What the sections of a report show in addition to an :class:`~bayescope.evaluation.evaluate.Evaluation`.
 
     Parameters
     ----------

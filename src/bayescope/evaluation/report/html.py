@@ -18,7 +18,7 @@ def fragment(template: str, **values: Any) -> Markup:
     ----------
     template : str
         The template.  Filters ``fixed`` (digits after the point), ``interval`` (ends of an estimate) and ``shares``
-        (numbers by name) are there besides Jinja's own.
+        (numbers by name) are available in addition to Jinja's own.
     **values
         Its variables.  Text is escaped; what :func:`fragment` or a figure returned is not.
     """

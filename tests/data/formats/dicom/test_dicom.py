@@ -90,6 +90,7 @@ def check_against_pydicom(path: Path) -> Frame | None:
     return frame
 
 
+@pytest.mark.slow
 def test_every_real_file_is_read_as_by_pydicom_or_refused(shared_data: Path) -> None:
     roots = (shared_data / "dicom", shared_data / "cbis_ddsm" / "dicom", OWN_FILES)
     paths = [path for root in roots for path in sorted(root.rglob("*")) if path.is_file()]
@@ -116,6 +117,7 @@ print(int(status[status.index("VmHWM:") + 1]) * 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_every_real_file_is_read_or_refused_in_little_memory_and_time(shared_data: Path) -> None:
     roots = (shared_data / "dicom", shared_data / "cbis_ddsm" / "dicom", OWN_FILES)

@@ -133,6 +133,7 @@ def write_words(path: Path, words: np.ndarray, how: dict[str, object], elements:
         write(path, words.astype(words.dtype.newbyteorder(order)), bits, syntax=syntax, **elements)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(how=headers())
 def test_one_picture_is_one_prepared_image(tmp_path: Path, how: dict[str, object]) -> None:

@@ -36,7 +36,7 @@ __all__ = [
 def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Frame:
     """One frame: Modality LUT, VOI LUT or else window (number ``window`` of several), MONOCHROME1 inverted, padding darkest.
 
-    ``frame`` counts from 0 and is needed where the file has several; what functional groups say of it holds for it.  Raises
+    ``frame`` counts from 0 and is needed where the file has several; what functional groups say of it applies to it.  Raises
     DataError, with the reason, for what is no whole image of 8 or 16 bits a pixel, is in colour, contradicts itself, or has
     more than ``dicom_checks.MAX_PIXELS``.
     """
@@ -92,14 +92,14 @@ def read_whole_header(path: Path) -> Dataset:
 
 
 def frame_count(path: Path) -> int:
-    """Frames that the file holds, from its header; no pixels are read.  Raises DataError if it is damaged or no DICOM."""
+    """Number of frames of the file, from its header; no pixels are read.  Raises DataError if it is damaged or no DICOM."""
     with _refusing(path):
         return frames_in(_read_header(path, "NumberOfFrames"), path.name)
 
 
 def _read_header(path: Path, *keywords: str) -> Dataset:
     check_is_dicom(path)
-    check_size(path)  # a deflated file is inflated whole, whatever is asked of it
+    check_size(path)  # a deflated file is inflated whole, whatever is read of it
     return read_data_set(path, list(keywords), stop_before_pixels=True)
 
 

@@ -14,7 +14,7 @@ from bayescope.errors import DataError
 
 _RESCALE = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept")
 _VOI = ("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction")
-_MACROS = {  # PS3.3 C.7.6.16.2, C.8.19.6.4 for XA/XRF: the elements of a macro hold together
+_MACROS = {  # PS3.3 C.7.6.16.2, C.8.19.6.4 for XA/XRF: the elements of a macro belong together
     "PixelValueTransformationSequence": _RESCALE,
     "FrameVOILUTSequence": _VOI,
     "PixelMeasuresSequence": ("PixelSpacing",),
@@ -46,7 +46,7 @@ def refusal(name: str, found: str, expected: str) -> DataError:
 
 
 def apply_functional_groups(header: Dataset, frame: int, name: str) -> None:
-    """Put the elements that hold for ``frame``, from 0, at the top level of ``header``, in the place of those there.
+    """Put the elements that apply to ``frame``, from 0, at the top level of ``header``, in the place of those there.
 
     Raises DataError if there are Per-Frame Functional Groups, but none for this frame.
     """
@@ -124,7 +124,7 @@ def view(header: Dataset) -> str | None:
 
 
 def first_word(header: Dataset, keywords: tuple[str, ...], among: tuple[str, ...]) -> str | None:
-    """The first of the elements that holds one of these words."""
+    """The first of the elements with one of these words."""
     words = (str(header.get(keyword) or "").strip().upper() for keyword in keywords)
     return next((word for word in words if word in among), None)
 

@@ -66,7 +66,7 @@ def _entries(item: Dataset, n_entries: int, bits: int, is_little_endian: bool) -
 
 
 def _fitted(entries: NDArray[np.float64], n_entries: int) -> NDArray[np.float64]:
-    """The ``n_entries`` announced, and NaN for what may be missing or for all that lies beyond them."""
+    """The ``n_entries`` announced, and NaN for what may be missing or for all that is beyond them."""
     surplus = len(entries) - n_entries
     if surplus == -1:
         return np.append(entries, entries[-1:])

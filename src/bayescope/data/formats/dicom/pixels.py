@@ -28,7 +28,7 @@ _LOOKED_AT = 2**20
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits Allocated, Bits Stored, High Bit, whether values are signed, and the bits that hold overlays, as a mask."""
+    """Bits Allocated, Bits Stored, High Bit, whether values are signed, and the bits of overlays, as a mask."""
 
     allocated: int
     stored: int
@@ -175,7 +175,7 @@ def _check_precision(words: Pixels, bits: Bits, precision: int, signed: bool, na
 
 
 def _check_high_bit(words: Pixels, bits: Bits, name: str) -> None:
-    """Whether the values lie where High Bit says: not if all are whole numbers of Bits Stored with the lowest bits in use."""
+    """Whether the values are where High Bit says: not if all are whole numbers of Bits Stored with the lowest bits in use."""
     lie_low = np.array_equal(_extended(words, bits.stored, bits), _as_numbers(words, bits))
     if lie_low and (_without_overlays(words, bits) & words.dtype.type(2**bits.unused_below - 1)).any():
         raise _wrong_high_bit(bits, name)

@@ -161,7 +161,7 @@ def _is_little_endian(header: Dataset) -> bool:
 def _padding(
     values: NDArray[np.int64], stored: Stored, header: Dataset, account: _Account, name: str
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
-    """Which stored values are padding and, where padding lies outside them, which pixels are, found in all bits allocated."""
+    """Which stored values are padding and, where padding is outside them, which pixels are, found in all bits allocated."""
     value = number(header, "PixelPaddingValue", name)
     if value is None:
         return np.zeros(len(values), np.bool_), None

@@ -27,7 +27,7 @@ class Section(Protocol):
     found : Evaluation
         What was measured.
     context : Context
-        What is shown besides.
+        What is shown in addition.
 
     Returns
     -------

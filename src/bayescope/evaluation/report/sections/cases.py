@@ -11,7 +11,7 @@ from bayescope.inference.trust_tests import TRUST_TESTS
 
 _EXPLANATION = """
 <section><h2>Where the evidence lies</h2>
-<p class="soft">Beside each image below: its share of the log-likelihood ratio, red for the class called, blue against, colours
+<p class="soft">Next to each image below: its share of the log-likelihood ratio, red for the class called, blue against, colours
 scaled within each image; then the image as the next class would have it, noised to σ = 1 and denoised under that label, and
 what that changes, red brighter, blue darker, without what noising changes by itself. The images below are scored in full: the
 shares add up to the ratio printed.</p></section>
@@ -38,9 +38,9 @@ def explanation(found: Evaluation, context: Context) -> str | None:
 
 
 def surest(found: Evaluation, context: Context) -> str:
-    """Images rightly classified with the highest probabilities."""
+    """Images correctly classified with the highest probabilities."""
     cases = [case for case in _cases(found, context, context.cases.surest) if case["right"]]
-    return _gallery("Surest", cases, bool(context.explained), "No image was classified rightly.")
+    return _gallery("Surest", cases, bool(context.explained), "No image was classified correctly.")
 
 
 def mistaken(found: Evaluation, context: Context) -> str:
