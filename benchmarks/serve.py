@@ -208,23 +208,21 @@ def png(image: Pixels) -> bytes:
 
 
 def screenshot(run: Path, data: Dataset, path: Path, folder: Path) -> None:
-    """The page with test images of the phantom, two of each patient, and one of noise."""
+    """The page with test images of the phantom, two of each patient, one of them mere noise."""
     from playwright.sync_api import expect, sync_playwright
 
-    names = data.class_names
-    chosen = [int(np.flatnonzero(data.test.labels == k)[i]) for i in range(2) for k in range(len(names))]
-    files = [folder / f"P{n // 2 + 1}_{'LR'[n % 2]}_{names[data.test.labels[i]]}.png" for n, i in enumerate(chosen)]
-    for i, file in zip(chosen, files, strict=True):
-        file.write_bytes(png(data.test.pixels[i, 0]))
-    noise = folder / "Q4_noise.png"
-    noise.write_bytes(png(np.random.default_rng(0).integers(0, 255, data.test.pixels.shape[2:]).astype(np.uint8)))
+    shown = [data.test.pixels[np.flatnonzero(data.test.labels == k)[i], 0] for i in (1, 0) for k in (2, 0, 1)]
+    shown.insert(3, np.random.default_rng(0).integers(0, 255, shown[0].shape).astype(np.uint8))
+    files = [folder / f"P{n // 2 + 1}_{('left', 'right')[n % 2]}.png" for n in range(len(shown))]
+    for image, file in zip(shown, files, strict=True):
+        file.write_bytes(png(image))
     with service(run) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.goto(url)
-        page.set_input_files("#files", [*files, noise])
+        page.set_input_files("#files", files)
         expect(page.locator("#status")).to_have_text("7 scored", timeout=60_000)
-        page.locator("#rows tr[data-id]").filter(has_text="mass").first.click()
+        page.locator("#rows tr[data-id]").first.click()
         page.keyboard.press("c")
         expect(page.locator("#panes canvas.layer")).to_have_count(5, timeout=60_000)
         page.evaluate("document.activeElement.blur()")

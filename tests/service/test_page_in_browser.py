@@ -255,7 +255,7 @@ def test_an_image_is_opened_with_map_levels_window_and_counterfactual(page: Page
     assert brightness() != plain
     page.locator("#show-counterfactual").check()
     expect(page.locator("#panes figcaption")).to_have_text(
-        ["image", re.compile("as (upper|lower)"), re.compile("as (upper|lower)"), re.compile("what (upper|lower) changes")]
+        ["image", re.compile("as (upper|lower)"), re.compile("as (upper|lower)"), "change: orange brighter, blue darker"]
     )
     kept(page, "counterfactual")
     page.locator("#close-viewer").click()

@@ -124,7 +124,7 @@ export class Viewer {
     const show = (title, picture) => drawPicture(add(title).layer(), picture);
     show(`as ${winner}`, counterfactual.reconstruction);
     show(`as ${counterfactual.other}`, counterfactual.image);
-    const change = add(`what ${counterfactual.other} changes: orange brighter, blue darker`).layer();
+    const change = add(`change: orange brighter, blue darker`).layer();
     drawMap(change, counterfactual.change, reachOf(counterfactual.change));
   }
 
