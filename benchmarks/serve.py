@@ -4,9 +4,9 @@
     python -m benchmarks serve --screenshot docs/images/page.png
 
 The service runs in a process of its own, ``bayescope serve``, and is asked over loopback by 1, 8 and 64 clients at once, each
-sending one image a request and the next once it has its answer.  The bare model classifies the same images, 64 at a time, in
-one process with as many threads, while the service is idle: before and after, and the mean counts.  Then memory of the service
-is read while it answers 10,000 requests.  Rows are kept in benchmarks/results/serve.jsonl.
+sending one image a request and the next once it has its answer.  In turn with these, while the service is idle, the bare model
+classifies the same images, 64 at a time, in one process with as many threads.  Then memory of the service is read while it
+answers 10,000 requests.  Rows are kept in benchmarks/results/serve.jsonl.
 """
 
 import argparse
@@ -163,16 +163,18 @@ class Load:
         return {"per_second": (len(self.seconds) - refused) / wall, "p50_ms": p50, "p99_ms": p99, "refused": refused}
 
 
-def measure(run: Path, pixels: Pixels, seconds: float, requests: int, folder: Path) -> dict[str, Any]:
-    """All figures."""
+def measure(run: Path, pixels: Pixels, seconds: float, rounds: int, requests: int, folder: Path) -> dict[str, Any]:
+    """All figures, each the mean of the rounds; ``seconds`` of each load in each round."""
     np.save(folder / "pixels.npy", pixels)
     pictures = [png(image[0]) for image in pixels]
-    bare = [bare_rate_apart(run, folder / "pixels.npy", seconds)]
+    bare, loads = [], dict[int, list[dict[str, float]]]({count: [] for count in CLIENTS})
     with service(run) as url:
         bodies = [request(url, picture) for picture in pictures]
         asyncio.run(Load().run(url, bodies, 8, time.perf_counter() + 60, 100))
-        clients = {str(count): at_load(url, bodies, count, seconds) for count in CLIENTS}
-        bare.append(bare_rate_apart(run, folder / "pixels.npy", seconds))
+        for _ in range(rounds):
+            bare.append(bare_rate_apart(run, folder / "pixels.npy", seconds))
+            for count, found in loads.items():
+                found.append(at_load(url, bodies, count, seconds))
         memory = {"0": resident_mib(url)}
         for done in (requests // 10, requests):
             asyncio.run(Load().run(url, bodies, 8, time.perf_counter() + 3600, done - int(list(memory)[-1])))
@@ -183,7 +185,9 @@ def measure(run: Path, pixels: Pixels, seconds: float, requests: int, folder: Pa
         "load": os.getloadavg()[1],
         "bare_images_per_second": [rate for rate, _ in bare],
         "bare_ms_per_image": [milliseconds for _, milliseconds in bare],
-        "clients": clients,
+        "clients": {
+            str(count): {key: float(np.mean([one[key] for one in found])) for key in found[0]} for count, found in loads.items()
+        },
         "memory_mib": memory,
     }
 
@@ -234,7 +238,8 @@ def screenshot(run: Path, data: Dataset, path: Path, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=RUN, help="where the model of the phantom is kept")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each load in each round")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=10_000, help="while memory is read")
     parser.add_argument("--screenshot", type=Path, help="only take a picture of the page")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the rows")
@@ -246,6 +251,6 @@ def main() -> None:
     if args.screenshot:
         screenshot(args.run, data, args.screenshot, args.run)
         return
-    record = measure(args.run, data.test.pixels[:512], args.seconds, args.requests, args.run)
+    record = measure(args.run, data.test.pixels[:512], args.seconds, args.rounds, args.requests, args.run)
     Store("serve", args.results).put("phantom", record)
     print(json.dumps(record, indent=1))

@@ -14,7 +14,7 @@ from bayescope.data.dataset import Dataset
 def test_a_service_is_measured_and_the_rows_are_written(
     tiny_run: Path, tiny_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = measure(tiny_run, tiny_data.test.pixels, seconds=0.5, requests=40, folder=tmp_path)
+    record = measure(tiny_run, tiny_data.test.pixels, seconds=0.5, rounds=1, requests=40, folder=tmp_path)
     assert list(record["clients"]) == ["1", "8", "64"]
     assert all(found["per_second"] > 0 and found["p99_ms"] >= found["p50_ms"] for found in record["clients"].values())
     assert record["clients"]["64"]["images_per_batch"] > record["clients"]["1"]["images_per_batch"] == 1

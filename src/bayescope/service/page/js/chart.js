@@ -7,12 +7,15 @@ const REACH = Math.log(1000);
 const TICKS = [1 / 1000, 1 / 100, 1 / 10, 1, 10, 100, 1000];
 const WIDTH = 240, MARGIN = 14;
 
+const DRAWN = new Set(["svg", "line", "circle", "path", "text"]);
+
+/** An element of HTML or SVG; attributes that are false, null or undefined are left out, except ARIA's. */
 export function element(name, attributes = {}, ...children) {
-  const made = ["svg", "line", "circle", "rect", "text", "path", "title", "g"].includes(name) && name !== "title"
-    ? document.createElementNS(SVG, name)
-    : document.createElement(name);
+  const made = DRAWN.has(name) ? document.createElementNS(SVG, name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("aria-") || !(value === undefined || value === null || value === false)) made.setAttribute(key, value === true && !key.startsWith("aria-") ? "" : value);
+    if (key.startsWith("aria-")) made.setAttribute(key, value);
+    else if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(key, value);
   }
   made.append(...children);
   return made;
@@ -29,14 +32,16 @@ export function probabilityBar(posterior, shown, error) {
   return bar;
 }
 
-const place = (logRatio) => MARGIN + ((Math.max(-REACH, Math.min(REACH, logRatio)) + REACH) / (2 * REACH)) * (WIDTH - 2 * MARGIN);
+function place(logRatio) {
+  const within = Math.max(-REACH, Math.min(REACH, logRatio));
+  return MARGIN + ((within + REACH) / (2 * REACH)) * (WIDTH - 2 * MARGIN);
+}
 
 /** A dot with its 90 % interval; an arrow where it is beyond the scale. */
 export function ratioScale(logRatio, error) {
   const ends = interval(logRatio, error);
-  const svg = element("svg", {
-    viewBox: `0 0 ${WIDTH} 26`, class: `ratio ${logRatio >= 0 ? "for" : "against"}`, role: "img", "aria-label": ratioText(logRatio, error),
-  });
+  const side = logRatio >= 0 ? "for" : "against";
+  const svg = element("svg", { viewBox: `0 0 ${WIDTH} 26`, class: `ratio ${side}`, role: "img", "aria-label": ratioText(logRatio, error) });
   svg.append(element("line", { x1: MARGIN, x2: WIDTH - MARGIN, y1: 10, y2: 10, class: "axis" }));
   for (const tick of TICKS) {
     const x = place(Math.log(tick));
@@ -45,7 +50,10 @@ export function ratioScale(logRatio, error) {
       svg.append(element("text", { x, y: 25 }, tick >= 1 ? String(tick) : `1/${Math.round(1 / tick)}`));
     }
   }
-  if (ends) svg.append(element("line", { x1: place(ends[0]), x2: Math.max(place(ends[1]), place(ends[0]) + 2), y1: 10, y2: 10, class: "whisker" }));
+  if (ends) {
+    const [from, to] = ends.map(place);
+    svg.append(element("line", { x1: from, x2: Math.max(to, from + 2), y1: 10, y2: 10, class: "whisker" }));
+  }
   const x = place(logRatio);
   const beyond = Math.abs(logRatio) > REACH;
   const arrow = logRatio > 0 ? `M${x - 5} 4L${x + 6} 10L${x - 5} 16Z` : `M${x + 5} 4L${x - 6} 10L${x + 5} 16Z`;

@@ -39,9 +39,10 @@ export class List {
     this.drawn.clear();
     const parts = [];
     for (const { name, rows } of this.#groups()) {
-      if (name && (rows.length > 1 || this.view.grouping !== "none")) {
+      if (name) {
         const count = rows.length === 1 ? "1 image" : `${rows.length} images`;
-        parts.push(element("tr", { class: "group" }, element("th", { colspan: 4, scope: "rowgroup" }, name, element("span", { class: "soft" }, ` · ${count}`))));
+        const heading = element("th", { colspan: 4, scope: "rowgroup" }, name, element("span", { class: "soft" }, ` · ${count}`));
+        parts.push(element("tr", { class: "group" }, heading));
       }
       for (const row of rows) {
         const line = this.#line(row);
@@ -107,8 +108,14 @@ export class List {
     const flag = (kind, text, title) => flags.append(element("span", { class: `flag ${kind}`, title }, text));
     const { record } = row;
     if (!record) return flags;
-    if (isNovel(record)) flag("novel", `⚠ unfamiliar, p = ${record.novelty_p_value.toPrecision(1)}`, "Unlike the training images: the prediction may mean nothing");
-    if (record.abstained) flag("abstained", `◌ abstains: ${record.prediction_set?.join(" or ") || "no class"}`, "Not sure enough to answer, at the prevalence the model was fitted at");
+    if (isNovel(record)) {
+      const p = record.novelty_p_value.toPrecision(1);
+      flag("novel", `⚠ unfamiliar, p = ${p}`, "Unlike the training images: the prediction may mean nothing");
+    }
+    if (record.abstained) {
+      const set = record.prediction_set?.join(" or ") || "no class";
+      flag("abstained", `◌ abstains: ${set}`, "Not sure enough to answer, at the prevalence the model was fitted at");
+    }
     if (record.seen) flag("seen", `in ${record.seen} data`, "The model was trained or validated on this image");
     const others = record.warnings.filter((text) => !text.startsWith("unlike the training images"));
     if (others.length) flag("note", "ⓘ note", others.join("\n"));
