@@ -41,12 +41,13 @@ def _of(record: dict[str, Any]) -> list[str]:
         ]
         for clients, found in record["clients"].items()
     ]
+    rates = ", ".join(f"{rate:.1f}" for rate in record["bare_images_per_second"])
     memory = ", ".join(f"{mib:.0f} MiB after {int(requests):,}" for requests, mib in record["memory_mib"].items())
     return [
         f"A phantom of three classes, 32 px, one image a request over loopback, {record['threads']} thread(s) of "
         f"{record['cores']} cores for the network. The bare model, 64 images at a time in one process, in turn with these "
-        f"loads: {bare:.1f} images/s ({', '.join(f'{rate:.1f}' for rate in record['bare_images_per_second'])}), {bare_ms:.1f} ms of "
-        f"processor time an image. Load average of the machine meanwhile: {record['load']:.1f}.",
+        f"loads: {bare:.1f} images/s ({rates}), {bare_ms:.1f} ms of processor "
+        f"time an image. Load average of the machine meanwhile: {record['load']:.1f}.",
         "",
         *table(HEADER, rows),
         f"Memory of the service: {memory} requests.",

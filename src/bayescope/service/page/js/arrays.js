@@ -18,7 +18,8 @@ export function summed(levels, from, to) {
 
 /** Stored pixels (channel, height, width): `low` becomes black and `high` white. */
 export function drawImage(canvas, { shape: [channels, height, width], data }, low, high) {
-  const plane = height * width, gain = 255 / (high - low || 1);
+  const plane = height * width,
+    gain = 255 / (high - low || 1);
   paint(canvas, height, width, (i, pixel) => {
     for (let c = 0; c < 3; c++) pixel[c] = (data[(channels === 3 ? c : 0) * plane + i] - low) * gain;
     pixel[3] = 255;
@@ -33,7 +34,8 @@ export function drawPicture(canvas, { shape: [height, width, channels = 1], data
   });
 }
 
-const FOR = [253, 141, 60], AGAINST = [74, 144, 226];
+const FOR = [253, 141, 60],
+  AGAINST = [74, 144, 226];
 
 /** Values (height, width): orange above zero, blue below, the more opaque the larger, wholly so at `reach`. */
 export function drawMap(canvas, { shape: [height, width], data }, reach) {

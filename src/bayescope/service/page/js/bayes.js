@@ -22,7 +22,9 @@ export function atPrevalence(record, prevalence) {
   const found = evidence(record);
   const joint = names.map((name, k) => found[k] + Math.log(prevalence[name]));
   const total = logSumExp(joint);
-  const posterior = {}, ratio = {}, error = {};
+  const posterior = {},
+    ratio = {},
+    error = {};
   names.forEach((name, k) => {
     const rest = names.map((_, j) => j).filter((j) => j !== k);
     const mass = rest.reduce((sum, j) => sum + prevalence[names[j]], 0);

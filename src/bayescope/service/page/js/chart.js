@@ -5,7 +5,8 @@ import { interval, inWords, percent, rounded } from "./bayes.js";
 const SVG = "http://www.w3.org/2000/svg";
 const REACH = Math.log(1000);
 const TICKS = [1 / 1000, 1 / 100, 1 / 10, 1, 10, 100, 1000];
-const WIDTH = 240, MARGIN = 14;
+const WIDTH = 240,
+  MARGIN = 14;
 
 const DRAWN = new Set(["svg", "line", "circle", "path", "text"]);
 
@@ -23,10 +24,15 @@ export function element(name, attributes = {}, ...children) {
 
 /** One part for each class, the one in question filled. */
 export function probabilityBar(posterior, shown, error) {
-  const bar = element("div", { class: "bar", role: "img", "aria-label": `probability of ${shown}: ${percent(posterior[shown])}` });
+  const bar = element("div", {
+    class: "bar",
+    role: "img",
+    "aria-label": `probability of ${shown}: ${percent(posterior[shown])}`,
+  });
   bar.append(element("i", { style: `width:${100 * posterior[shown]}%` }));
   if (error !== null && error !== undefined) {
-    const low = Math.max(0, posterior[shown] - 1.645 * error), high = Math.min(1, posterior[shown] + 1.645 * error);
+    const low = Math.max(0, posterior[shown] - 1.645 * error),
+      high = Math.min(1, posterior[shown] + 1.645 * error);
     bar.append(element("b", { style: `left:${100 * low}%;width:${100 * (high - low)}%` }));
   }
   return bar;
@@ -41,11 +47,18 @@ function place(logRatio) {
 export function ratioScale(logRatio, error) {
   const ends = interval(logRatio, error);
   const side = logRatio >= 0 ? "for" : "against";
-  const svg = element("svg", { viewBox: `0 0 ${WIDTH} 26`, class: `ratio ${side}`, role: "img", "aria-label": ratioText(logRatio, error) });
+  const svg = element("svg", {
+    viewBox: `0 0 ${WIDTH} 26`,
+    class: `ratio ${side}`,
+    role: "img",
+    "aria-label": ratioText(logRatio, error),
+  });
   svg.append(element("line", { x1: MARGIN, x2: WIDTH - MARGIN, y1: 10, y2: 10, class: "axis" }));
   for (const tick of TICKS) {
     const x = place(Math.log(tick));
-    svg.append(element("line", { x1: x, x2: x, y1: tick === 1 ? 2 : 7, y2: tick === 1 ? 18 : 13, class: tick === 1 ? "one" : "tick" }));
+    svg.append(
+      element("line", { x1: x, x2: x, y1: tick === 1 ? 2 : 7, y2: tick === 1 ? 18 : 13, class: tick === 1 ? "one" : "tick" }),
+    );
     if (tick === 1 || Math.abs(Math.log10(tick)) % 2 === 1) {
       svg.append(element("text", { x, y: 25 }, tick >= 1 ? String(tick) : `1/${Math.round(1 / tick)}`));
     }

@@ -6,17 +6,38 @@ import { report } from "./api.js";
 const COLUMNS = ["posterior", "log_likelihood_ratio", "standard_error", "prevalence"];
 
 export function asJson(rows, prevalence) {
-  return JSON.stringify(rows.map((row) => (row.record ? atPrevalence(row.record, prevalence) : { image: row.name, error: row.error })), null, 1);
+  return JSON.stringify(
+    rows.map((row) => (row.record ? atPrevalence(row.record, prevalence) : { image: row.name, error: row.error })),
+    null,
+    1,
+  );
 }
 
 export function asCsv(rows, prevalence) {
   const records = rows.filter((row) => row.record).map((row) => [row, atPrevalence(row.record, prevalence)]);
   const names = Object.keys(prevalence);
-  const head = ["image", "group", "class", ...COLUMNS.flatMap((column) => names.map((name) => `${column} ${name}`)),
-    "novelty_p_value", "abstained", "prediction_set", "passes", "warnings"];
+  const head = [
+    "image",
+    "group",
+    "class",
+    ...COLUMNS.flatMap((column) => names.map((name) => `${column} ${name}`)),
+    "novelty_p_value",
+    "abstained",
+    "prediction_set",
+    "passes",
+    "warnings",
+  ];
   const lines = records.map(([row, found]) => [
-    row.name, row.group, found.class, ...COLUMNS.flatMap((column) => names.map((name) => found[column][name])),
-    found.novelty_p_value, found.abstained, found.prediction_set?.join("; "), found.passes, found.warnings.join("; ")]);
+    row.name,
+    row.group,
+    found.class,
+    ...COLUMNS.flatMap((column) => names.map((name) => found[column][name])),
+    found.novelty_p_value,
+    found.abstained,
+    found.prediction_set?.join("; "),
+    found.passes,
+    found.warnings.join("; "),
+  ]);
   return [head, ...lines].map((cells) => cells.map(quoted).join(",")).join("\r\n") + "\r\n";
 }
 
@@ -32,7 +53,13 @@ function quoted(value) {
 export async function saveReports(rows, prevalence) {
   let saved = 0;
   for (const row of rows.filter((found) => found.record && found.isDicom)) {
-    save(await report(row.source, { prevalence, frame: row.frame }), `${row.name.split("/").pop().replace(/\.dcm$/i, "")}-report.dcm`);
+    save(
+      await report(row.source, { prevalence, frame: row.frame }),
+      `${row.name
+        .split("/")
+        .pop()
+        .replace(/\.dcm$/i, "")}-report.dcm`,
+    );
     saved += 1;
   }
   return saved;

@@ -8,7 +8,10 @@ export async function dropped(transfer) {
 }
 
 export function chosen(files) {
-  return [...files].map((file) => ({ file, name: file.webkitRelativePath || file.name })).filter(isWanted).sort(byName);
+  return [...files]
+    .map((file) => ({ file, name: file.webkitRelativePath || file.name }))
+    .filter(isWanted)
+    .sort(byName);
 }
 
 async function within(entry) {
@@ -29,7 +32,8 @@ async function within(entry) {
 const byName = (a, b) => a.name.localeCompare(b.name, "en", { numeric: true });
 
 /** Not what systems put into folders of their own accord. */
-const isWanted = ({ name }) => !name.split("/").some((part) => part.startsWith(".") || part === "Thumbs.db" || part === "DICOMDIR");
+const isWanted = ({ name }) =>
+  !name.split("/").some((part) => part.startsWith(".") || part === "Thumbs.db" || part === "DICOMDIR");
 
 /** What the images of one patient have in common: the pseudonym from DICOM, or else the beginning of the file's name. */
 export function groupOf(row, grouping) {

@@ -36,13 +36,17 @@ export function listenToKeys({ list, viewer, openRow, closeViewer }) {
     "-": () => viewer.zoom(1 / 1.4),
     0: () => viewer.reset(),
   };
-  document.addEventListener("keydown", (event) => {
-    const inText = event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea");
-    if (inText || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    const act = (viewer.isOpen && viewing[event.key]) || always[event.key];
-    if (!act) return;
-    event.preventDefault();
-    event.stopPropagation();
-    act();
-  }, { capture: true });
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      const inText = event.target.matches("input:not([type=range]):not([type=checkbox]), select, textarea");
+      if (inText || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      const act = (viewer.isOpen && viewing[event.key]) || always[event.key];
+      if (!act) return;
+      event.preventDefault();
+      event.stopPropagation();
+      act();
+    },
+    { capture: true },
+  );
 }

@@ -41,7 +41,12 @@ export class List {
     for (const { name, rows } of this.#groups()) {
       if (name) {
         const count = rows.length === 1 ? "1 image" : `${rows.length} images`;
-        const heading = element("th", { colspan: 4, scope: "rowgroup" }, name, element("span", { class: "soft" }, ` · ${count}`));
+        const heading = element(
+          "th",
+          { colspan: 4, scope: "rowgroup" },
+          name,
+          element("span", { class: "soft" }, ` · ${count}`),
+        );
         parts.push(element("tr", { class: "group" }, heading));
       }
       for (const row of rows) {
@@ -80,10 +85,15 @@ export class List {
   }
 
   #line(row) {
-    const preview = row.preview ? element("img", { src: row.preview, alt: "", class: "preview" }) : element("span", { class: "preview" });
-    const line = element("tr", { "data-id": row.id, "aria-busy": !row.record && !row.error, tabindex: -1 },
+    const preview = row.preview
+      ? element("img", { src: row.preview, alt: "", class: "preview" })
+      : element("span", { class: "preview" });
+    const line = element(
+      "tr",
+      { "data-id": row.id, "aria-busy": !row.record && !row.error, tabindex: -1 },
       element("td", {}, preview),
-      element("td", { class: "name" }, element("span", { class: "file", title: row.name }, fileName(row)), this.#flags(row)));
+      element("td", { class: "name" }, element("span", { class: "file", title: row.name }, fileName(row)), this.#flags(row)),
+    );
     line.append(...this.#answer(row));
     return line;
   }
@@ -94,12 +104,27 @@ export class List {
     if (!known) return [element("td", { colspan: 2, class: "soft" }, row.preview ? "waiting …" : "reading …")];
     const found = row.record ? atPrevalence(row.record, this.view.prevalence) : withAnswer(known);
     const shown = this.view.finding || found.class;
-    const ratio = found.log_likelihood_ratio[shown], error = found.standard_error[shown];
+    const ratio = found.log_likelihood_ratio[shown],
+      error = found.standard_error[shown];
     const verb = row.record ? "" : ` · ${row.progress.passes} passes`;
-    const answer = element("td", { class: "answer" },
-      element("div", {}, element("b", {}, found.class), ` ${percent(found.posterior[found.class])}`, element("span", { class: "soft" }, verb)),
-      probabilityBar(found.posterior, shown, found.posterior_error?.[shown]));
-    const text = element("div", { class: "times" }, element("b", {}, ratioText(ratio, error)), element("span", { class: "soft" }, ` ${shown}`));
+    const answer = element(
+      "td",
+      { class: "answer" },
+      element(
+        "div",
+        {},
+        element("b", {}, found.class),
+        ` ${percent(found.posterior[found.class])}`,
+        element("span", { class: "soft" }, verb),
+      ),
+      probabilityBar(found.posterior, shown, found.posterior_error?.[shown]),
+    );
+    const text = element(
+      "div",
+      { class: "times" },
+      element("b", {}, ratioText(ratio, error)),
+      element("span", { class: "soft" }, ` ${shown}`),
+    );
     return [answer, element("td", { class: "evidence" }, text, ratioScale(ratio, error))];
   }
 
@@ -147,5 +172,8 @@ const fileName = (row) => row.name.split("/").pop();
 
 function withAnswer(progress) {
   const names = Object.keys(progress.posterior);
-  return { ...progress, class: names.reduce((best, name) => (progress.posterior[name] > progress.posterior[best] ? name : best)) };
+  return {
+    ...progress,
+    class: names.reduce((best, name) => (progress.posterior[name] > progress.posterior[best] ? name : best)),
+  };
 }

@@ -15,10 +15,13 @@ const get = (id) => document.getElementById(id);
 const say = (text) => (get("status").textContent = text);
 
 const waiting = [];
-let running = 0, lastId = 0, card = null;
+let running = 0,
+  lastId = 0,
+  card = null;
 
 const viewer = new Viewer((row, counterfactual) =>
-  explain(row.source, { prevalence: list.view.prevalence, counterfactual, frame: row.frame, resize: row.resize }));
+  explain(row.source, { prevalence: list.view.prevalence, counterfactual, frame: row.frame, resize: row.resize }),
+);
 const list = new List(get("rows"), { open: openRow });
 
 function openRow(row) {
@@ -69,7 +72,13 @@ async function score(first) {
   const handle = (kind, content) => {
     const row = rowOf(content.index ?? 0);
     if (kind === "image") {
-      Object.assign(row, { name: content.image, patient: content.patient, frame: content.frame, preview: content.preview, isDicom: content.is_dicom });
+      Object.assign(row, {
+        name: content.image,
+        patient: content.patient,
+        frame: content.frame,
+        preview: content.preview,
+        isDicom: content.is_dicom,
+      });
       list.draw();
     } else if (kind === "progress") soon(() => Object.assign(row, { progress: content }), row);
     else if (kind === "record") soon(() => Object.assign(row, { record: content.record, name: content.record.image }), row);
@@ -96,7 +105,8 @@ function soon(change, row) {
 }
 
 function report() {
-  const done = list.rows.filter((row) => row.record).length, failed = list.rows.filter((row) => row.error).length;
+  const done = list.rows.filter((row) => row.record).length,
+    failed = list.rows.filter((row) => row.error).length;
   const left = list.rows.length - done - failed;
   say(list.rows.length === 0 ? "" : `${done} scored${left ? `, ${left} to come` : ""}${failed ? `, ${failed} not read` : ""}`);
   for (const id of ["export-csv", "export-json", "clear"]) get(id).disabled = !done && !failed;
@@ -170,19 +180,26 @@ function connect() {
 
 function token() {
   get("token").showModal();
-  return new Promise((resolve) => get("token").addEventListener("close", () => resolve(get("token-input").value), { once: true }));
+  return new Promise((resolve) =>
+    get("token").addEventListener("close", () => resolve(get("token-input").value), { once: true }),
+  );
 }
 
 async function start() {
   onTokenNeeded(token);
   card = await modelCard();
   list.view.prevalence = { ...card.class_prior };
-  get("model-line").textContent = `${card.class_names.join(" · ")} — ${card.data.source ?? "model"} ${card.fingerprint.slice(0, 8)}`;
+  get("model-line").textContent =
+    `${card.class_names.join(" · ")} — ${card.data.source ?? "model"} ${card.fingerprint.slice(0, 8)}`;
   get("card-body").replaceChildren(...cardView(card));
   get("by-reference").hidden = !card.service.dicomweb;
-  get("prevalence-note").textContent = "The likelihood ratio stays what it is; the probabilities follow by Bayes' rule."
-    + (card.class_names.length > 2 ? " With several classes, the ratio against the rest depends on how the rest is mixed." : "");
-  get("finding").replaceChildren(element("option", { value: "" }, "the answer"), ...card.class_names.map((name) => element("option", { value: name }, name)));
+  get("prevalence-note").textContent =
+    "The likelihood ratio stays what it is; the probabilities follow by Bayes' rule." +
+    (card.class_names.length > 2 ? " With several classes, the ratio against the rest depends on how the rest is mixed." : "");
+  get("finding").replaceChildren(
+    element("option", { value: "" }, "the answer"),
+    ...card.class_names.map((name) => element("option", { value: name }, name)),
+  );
   prevalenceSliders(get("prevalence-sliders"), card.class_prior, (prevalence) => {
     list.view.prevalence = prevalence;
     list.draw();

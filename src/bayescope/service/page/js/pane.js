@@ -15,8 +15,14 @@ export class Pane {
   open() {
     const { height, width } = this.size;
     this.viewer = OpenSeadragon({
-      element: this.place, showNavigationControl: false, drawer: "canvas", animationTime: 0.25, maxZoomPixelRatio: 64,
-      minZoomImageRatio: 0.5, visibilityRatio: 0.3, gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
+      element: this.place,
+      showNavigationControl: false,
+      drawer: "canvas",
+      animationTime: 0.25,
+      maxZoomPixelRatio: 64,
+      minZoomImageRatio: 0.5,
+      visibilityRatio: 0.3,
+      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
       gestureSettingsTouch: { pinchRotate: false },
       tileSources: { type: "image", url: blank(height, width), buildPyramid: false },
     });

@@ -15,9 +15,20 @@ export function prevalenceSliders(place, start, changed) {
   const shown = names.length === 2 ? names.slice(1) : names;
   const inputs = new Map();
   for (const name of shown) {
-    const range = element("input", { type: "range", min: -REACH, max: REACH, step: 0.01, "aria-label": `Prevalence of ${name}` });
+    const range = element("input", {
+      type: "range",
+      min: -REACH,
+      max: REACH,
+      step: 0.01,
+      "aria-label": `Prevalence of ${name}`,
+    });
     const number = element("input", {
-      type: "number", min: 0.1, max: 99.9, step: "any", "aria-label": `Prevalence of ${name} in percent`, class: "percent",
+      type: "number",
+      min: 0.1,
+      max: 99.9,
+      step: "any",
+      "aria-label": `Prevalence of ${name} in percent`,
+      class: "percent",
     });
     range.addEventListener("input", () => set(name, fromSlider(Number(range.value))));
     number.addEventListener("change", () => {

@@ -13,7 +13,8 @@ export class Viewer {
     this.fetchExplanation = fetchExplanation;
     this.panes = [];
     this.row = null;
-    for (const id of ["show-map", "opacity", "levels", "window-width", "window-level"]) get(id).addEventListener("input", () => this.#draw());
+    for (const id of ["show-map", "opacity", "levels", "window-width", "window-level"])
+      get(id).addEventListener("input", () => this.#draw());
     get("show-counterfactual").addEventListener("input", () => this.open(this.row));
     get("reset-view").addEventListener("click", () => this.reset());
   }
@@ -47,8 +48,12 @@ export class Viewer {
   /** With several classes, the map against the rest depends on the prevalence. */
   #isCurrent(explanation, withCounterfactual) {
     const names = Object.keys(this.prevalence);
-    return explanation && (explanation.counterfactual || !withCounterfactual)
-      && (names.length === 2 || names.every((name) => Math.abs(explanation.record.prevalence[name] - this.prevalence[name]) < 1e-9));
+    return (
+      explanation &&
+      (explanation.counterfactual || !withCounterfactual) &&
+      (names.length === 2 ||
+        names.every((name) => Math.abs(explanation.record.prevalence[name] - this.prevalence[name]) < 1e-9))
+    );
   }
 
   close() {
@@ -65,8 +70,10 @@ export class Viewer {
     const found = atPrevalence(this.row.record, prevalence);
     const name = found.class;
     get("viewer-answer").replaceChildren(
-      element("b", {}, name), ` ${percent(found.posterior[name])} · ${ratioText(found.log_likelihood_ratio[name], found.standard_error[name])}`,
-      element("span", { class: "soft" }, ` as likely an image of ${name} as of the rest`));
+      element("b", {}, name),
+      ` ${percent(found.posterior[name])} · ${ratioText(found.log_likelihood_ratio[name], found.standard_error[name])}`,
+      element("span", { class: "soft" }, ` as likely an image of ${name} as of the rest`),
+    );
   }
 
   reset() {
@@ -115,7 +122,8 @@ export class Viewer {
     });
     get("panes").dataset.count = this.panes.length;
     this.#fillLevels(found);
-    const constant = Math.abs(found.constant) > 0.005 ? ` ${signed(found.constant)} nats belong to no pixel and are spread evenly.` : "";
+    const constant =
+      Math.abs(found.constant) > 0.005 ? ` ${signed(found.constant)} nats belong to no pixel and are spread evenly.` : "";
     get("viewer-notes").textContent = `${found.title}, the image scored in full.${constant}`;
     this.#draw();
   }
@@ -141,8 +149,10 @@ export class Viewer {
   #draw() {
     const found = this.row?.explanation;
     if (!found || !this.panes.length) return;
-    const width = Number(get("window-width").value) / 100, level = Number(get("window-level").value) / 100;
-    const span = found.high - found.low, centre = found.low + level * span;
+    const width = Number(get("window-width").value) / 100,
+      level = Number(get("window-level").value) / 100;
+    const span = found.high - found.low,
+      centre = found.low + level * span;
     drawImage(this.image, found.image, centre - (width * span) / 2, centre + (width * span) / 2);
     const chosen = get("levels").value;
     const map = chosen === "all" ? found.evidence : summed(found.levels, ...chosen.split("-").map(Number));
@@ -152,7 +162,13 @@ export class Viewer {
     get("opacity-out").textContent = percentage(get("opacity").value);
     get("window-out").textContent = percentage(width);
     get("level-out").textContent = percentage(level);
-    get("scale").replaceChildren(...scale(found, reach, map.data.reduce((sum, value) => sum + value, 0)));
+    get("scale").replaceChildren(
+      ...scale(
+        found,
+        reach,
+        map.data.reduce((sum, value) => sum + value, 0),
+      ),
+    );
   }
 }
 
@@ -161,7 +177,9 @@ function scale({ winner, against }, reach, total) {
   const rival = against ?? "the rest";
   const end = Number(reach.toPrecision(2));
   return [
-    element("span", {}, `−${end}`), element("span", { class: "ramp" }), element("span", {}, `+${end} nats per pixel`),
+    element("span", {}, `−${end}`),
+    element("span", { class: "ramp" }),
+    element("span", {}, `+${end} nats per pixel`),
     element("span", { class: "soft" }, `orange for ${winner}, blue for ${rival}; the map adds up to ${signed(total)} nats`),
   ];
 }
@@ -169,9 +187,14 @@ function scale({ winner, against }, reach, total) {
 function prepared(found) {
   const { counterfactual } = found;
   return {
-    ...found, image: decoded(found.image), evidence: decoded(found.evidence), levels: decoded(found.levels),
+    ...found,
+    image: decoded(found.image),
+    evidence: decoded(found.evidence),
+    levels: decoded(found.levels),
     counterfactual: counterfactual && {
-      ...counterfactual, image: decoded(counterfactual.image), reconstruction: decoded(counterfactual.reconstruction),
+      ...counterfactual,
+      image: decoded(counterfactual.image),
+      reconstruction: decoded(counterfactual.reconstruction),
       change: decoded(counterfactual.change),
     },
   };
