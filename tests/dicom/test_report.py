@@ -7,6 +7,8 @@ from typing import Any
 
 import highdicom as hd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
@@ -120,6 +122,31 @@ def test_highdicom_reads_the_same_numbers() -> None:
     assert by_meaning["Probability of normal or benign"] == 1 - 2 / 3
     assert by_meaning["Log-likelihood ratio of normal or benign"] == -ratio
     assert by_meaning["Prevalence assumed for normal or benign"] == 0.99
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(0, 1), st.floats(-1e6, 1e6), st.floats(0, 1e6), st.floats(0, 1), st.text(min_size=1, max_size=80))
+def test_any_numbers_come_back(probability: float, ratio: float, error: float, p_value: float, other: str) -> None:
+    def each(of_the_finding: float, of_the_other: float) -> dict[str, float]:
+        return {"the finding": of_the_finding, f"{other}!": of_the_other}
+
+    group = measured(
+        report(
+            instance(),
+            **{"class": "the finding"},
+            prediction_set=["the finding", f"{other}!"],
+            prevalence=each(probability, 1 - probability),
+            posterior=each(probability, 1 - probability),
+            posterior_error=each(error, error),
+            log_likelihood_ratio=each(ratio, -ratio),
+            standard_error=each(error, error),
+            novelty_p_value=p_value,
+        )
+    )
+    assert value(group, codes.DCM.Probability)[:2] == (probability, error)
+    assert value(group, c.LOG_LIKELIHOOD_RATIO)[:2] == (ratio, error)
+    assert value(group, c.NOVELTY)[0] == p_value
+    assert len(group.get_measurements()) == 7
 
 
 @pytest.mark.parametrize(("answer", "expected"), [(True, codes.SCT.Yes), (False, codes.SCT.No), (None, codes.SCT.NotEvaluated)])

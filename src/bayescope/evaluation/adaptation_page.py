@@ -9,12 +9,12 @@ from bayescope.metrics.bootstrap import Estimate
 _TEMPLATE = """
 <header><h1>Adapting to {{ chosen.data.source }} {{ verdict }}</h1>
 <p>{{ n }} local images{% if patients %} of {{ patients }} patients{% endif %}: {{ counts | shares }}. After: five folds by
-patient, each measured with level weights and a calibration fitted on the other four; the adapted run is fitted on all.</p>
+patient, each measured with a calibration fitted on the other four; the adapted run is fitted on all.</p>
 {% for warning in chosen.warnings %}<p class="warning">{{ warning }}</p>{% endfor %}
 </header>
 <div class="cards">
-<div class="card"><b>{{ "%+.3f" | format(difference.value) }}</b><span>log loss, after minus before, nats an image
-({{ difference | interval }}); negative is better</span></div>
+<div class="card"><b>{{ "%+.3f" | format(difference.value) }}</b><span>log loss at the class frequencies of
+these images, after minus before, nats an image ({{ difference | interval }}); negative is better</span></div>
 {% for name, rows in before.trust.items() %}<div class="card"><b>{{ rows["calibration loss"].measured.value | fixed }} →
 {{ after.trust[name]["calibration loss"].measured.value | fixed }}</b><span>calibration loss, {{ name }} against the rest, bits
 (after: {{ after.trust[name]["calibration loss"].measured | interval }})</span></div>{% endfor %}

@@ -75,7 +75,27 @@ def adapt(model: LikelihoodModel, local: ImageSet, callback: Callable[[int], Non
 
 
 def adapt_to(model: LikelihoodModel, levels: LevelEvidence, local: ImageSet) -> Adaptation:
-    """As :func:`adapt`, from the evidence ``levels`` of the ``local`` images."""
+    """As :func:`adapt`, from evidence that is there already.
+
+    Parameters
+    ----------
+    model : LikelihoodModel
+        The trained model.
+    levels : LevelEvidence
+        Evidence of the images by its ``level_evidence``.
+    local : ImageSet
+        The images.
+
+    Returns
+    -------
+    Adaptation
+        The adapted model, and predictions before and after.
+
+    Raises
+    ------
+    DataError
+        If there are too few images.
+    """
     _check(model, local)
     before = model.predict_from_levels(levels, pixels=local.pixels)
     choices: list[FitWeights | None] = [lambda copies, labels: model.level_weights, None]
