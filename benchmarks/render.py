@@ -24,6 +24,7 @@ SECTIONS = (
     "robustness",
     "maps",
     "prepare",
+    "node",
     "compare",
 )
 
