@@ -4,9 +4,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
+from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
 
 from bayescope.node.config import NodeConfig
+from bayescope.node.journal import LOG
 from bayescope.node.maintenance import node_status
 from bayescope.node.poll import study_filters
 from mammograms import SYNTAXES
@@ -61,6 +64,28 @@ def test_what_is_no_readable_image_is_recorded_and_fetched_once(tmp_path: Path, 
         (row,) = node.database.rows("SELECT reason, file FROM instances")
     assert "60 frames" in row["reason"]
     assert row["file"] == ""
+
+
+def test_an_image_that_the_server_does_not_give_holds_up_no_other(
+    tmp_path: Path, orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [image_file(tmp_path / f"{i}.dcm", seed=i, StudyInstanceUID="1.2.3") for i in range(3)]
+    uids = [str(dcmread(file).SOPInstanceUID) for file in files]
+    for file in files:
+        orthanc.store(file)
+    retrieve, refused = DICOMwebClient.retrieve_instance, {uids[0]}
+
+    def retrieve_some(client: DICOMwebClient, study: str, series: str, uid: str, **options: Any) -> Any:
+        return retrieve(client, study, series, "1.2.3.4" if uid in refused else uid, **options)
+
+    monkeypatch.setattr(DICOMwebClient, "retrieve_instance", retrieve_some)
+    config, reader = polling(tmp_path / "node", orthanc.dicomweb_url), FakeReader()
+    with running(config, reader):
+        until(lambda: len(reader.read) == 2)
+        until(lambda: "HTTP 404" in (config.folder / LOG).read_text())
+        refused.clear()
+        until(lambda: len(reader.read) == 3)
+    assert sorted(reader.read) == sorted(uids)
 
 
 def test_a_server_that_is_away_is_asked_again(tmp_path: Path) -> None:

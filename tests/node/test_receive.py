@@ -173,10 +173,11 @@ def test_an_abort_in_the_middle_of_an_object_leaves_nothing(tmp_path: Path, last
             connection.close()
 
     contexts = [(data.SOPClassUID, ExplicitVRLittleEndian)]
-    with running(config):
+    with running(config) as node:
         with calling(config, contexts=contexts, evt_handlers=[(evt.EVT_DATA_SENT, cut)]) as association:
             assert "Status" not in association.send_c_store(data)
         assert send(config, image_file(tmp_path / "b.dcm")) == [0]
+        until(lambda: node._receiver and node._receiver._calls == {})
     assert len(stored(config)) == 1
     assert list((config.folder / "objects").rglob("*.part")) == []
 

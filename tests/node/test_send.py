@@ -52,6 +52,19 @@ def test_a_warning_is_success(tmp_path: Path) -> None:
         until(lambda: deliveries(config) == {"sent": 1})
 
 
+def test_a_result_whose_file_is_gone_holds_up_no_other(tmp_path: Path) -> None:
+    config = node_config(tmp_path / "node")
+    archive = archive_of(config)
+    with running(config):
+        send(config, image_file(tmp_path / "a.dcm"), image_file(tmp_path / "b.dcm"))
+        until(lambda: deliveries(config) == {"waiting": 2})
+        next((config.folder / "results").rglob("*.dcm")).unlink()
+        with archive.listening():
+            until(lambda: deliveries(config) == {"sent": 1, "waiting": 1})
+            until(lambda: "FileNotFoundError" in [found["error"] for found in node_status(config)["last_errors"]])
+    assert len(archive.received) == 1
+
+
 def test_each_destination_gets_each_result(tmp_path: Path) -> None:
     names = [{"name": name, "ae_title": "ARCHIVE", "address": "127.0.0.1", "port": free_port()} for name in "ab"]
     config = node_config(tmp_path / "node", destinations=names)

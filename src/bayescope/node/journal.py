@@ -107,9 +107,10 @@ def describe(error: BaseException) -> str:
 
     Of others, and of what Bayescope quotes of others, only the kind: they may quote anything in a file.
     """
+    if not isinstance(error, BayescopeError):
+        return type(error).__name__
     cause = error.__cause__ or error.__context__ or error
-    is_own = isinstance(error, BayescopeError) and isinstance(cause, BayescopeError | OSError)
-    return str(error) if is_own else type(cause).__name__
+    return str(error) if isinstance(cause, BayescopeError | OSError) else type(cause).__name__
 
 
 def _code(name: str, codes: dict[str, str]) -> dict[str, str]:

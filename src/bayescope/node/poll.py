@@ -1,11 +1,13 @@
 """Fetching of images from a DICOMweb server: QIDO-RS finds new studies, WADO-RS retrieves their images."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from dicomweb_client.api import DICOMwebClient
 from pydicom.datadict import tag_for_keyword
+from requests import HTTPError
 
 from bayescope.dicom import to_bytes
 from bayescope.errors import DataError, RunError
@@ -16,7 +18,7 @@ from bayescope.node.journal import Journal, describe
 from bayescope.node.metrics import Metrics
 from bayescope.node.network import IMAGE_CLASSES
 from bayescope.node.queue import Instance
-from bayescope.node.web import web_client
+from bayescope.node.web import describe_answer, web_client
 
 _FIELDS = ["NumberOfStudyRelatedInstances"]
 
@@ -43,23 +45,33 @@ class Poller:
                 fields=_FIELDS, search_filters=study_filters(self.config, date.today()), get_remaining=True
             )
         except (OSError, ValueError) as error:
-            self.journal.event("search failed", "warning", server=self.config.url, error=describe(error))
+            self.journal.event("search failed", "warning", server=self.config.url, error=describe_answer(error))
             return 0
         self.journal.audit("Query", "E", server=self.config.url, found=len(studies))
+        self._forget(known.keys() - {_value(study, "StudyInstanceUID") for study in studies})
         counts = {_value(study, "StudyInstanceUID"): _value(study, "NumberOfStudyRelatedInstances") for study in studies}
         changed = {uid: count for uid, count in counts.items() if uid and (count is None or known.get(uid) != count)}
         return sum(self._fetch_study(client, uid, count) for uid, count in changed.items())
 
+    def _forget(self, studies: Iterable[str]) -> None:
+        """Studies that the server no longer lists."""
+        with self.database.transaction() as connection:
+            connection.executemany("DELETE FROM studies WHERE study_instance_uid = ?", [(uid,) for uid in studies])
+
     def _fetch_study(self, client: DICOMwebClient, study: str, count: int | None) -> int:
-        fetched = 0
+        fetched = refused = 0
         try:
             for series, sop_class, uid in self._instances(client, study):
                 if self._is_wanted(sop_class, uid):
-                    fetched += self._fetch(client, study, series, sop_class, uid)
+                    try:
+                        fetched += self._fetch(client, study, series, sop_class, uid)
+                    except HTTPError as error:  # the server answers, and may have the others
+                        refused += 1
+                        self.journal.event("image not fetched", "warning", instance=uid, error=describe_answer(error))
         except (OSError, ValueError, RunError) as error:
-            self.journal.event("study not fetched", "warning", study=study, error=describe(error))
-            return fetched
-        if count is not None:
+            refused += 1
+            self.journal.event("study not fetched", "warning", study=study, error=describe_answer(error))
+        if count is not None and not refused:
             with self.database.transaction() as connection:
                 connection.execute("INSERT OR REPLACE INTO studies VALUES (?, ?)", (study, count))
         if fetched:

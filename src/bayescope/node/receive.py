@@ -154,7 +154,7 @@ class Receiver:
 
     def _count(self, event: evt.Event, instance: Instance) -> None:
         """Take note of what comes over an association, for the audit trail."""
-        call, study = self._calls.setdefault(event.assoc, _Call()), instance.study_instance_uid
+        call, study = self._calls.get(event.assoc) or _Call(), instance.study_instance_uid
         if study not in call.studies:
             self.journal.audit("Begin Transferring DICOM Instances", "E", caller=_caller(event)[0], studies=[study])
         call.studies.add(study)

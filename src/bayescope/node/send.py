@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
+from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset, dcmread
+from pydicom.errors import InvalidDicomError
 from pynetdicom import evt
 
 from bayescope.node.config import Destination, StoreDestination, WebDestination
@@ -14,16 +15,16 @@ from bayescope.node.metrics import Metrics
 from bayescope.node.network import application_entity, tls_arguments, without_delay
 from bayescope.node.outbox import Delivery, Outbox
 from bayescope.node.storage import RESULTS, Storage
-from bayescope.node.web import web_client
+from bayescope.node.web import describe_answer, web_client
 
 _WARNINGS = (0xB000, 0xB006, 0xB007)
 """Statuses of C-STORE for objects that were stored."""
 
 
 class Transport(Protocol):
-    """Sends files; the errors by file, of those that the destination does not have now."""
+    """Sends objects by name; why not, by name, of those that the destination does not have now."""
 
-    def __call__(self, files: Sequence[Path]) -> Mapping[Path, str]: ...
+    def __call__(self, objects: Mapping[str, Dataset]) -> dict[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,8 @@ class ByStore:
     destination: StoreDestination
     ae_title: str
 
-    def __call__(self, files: Sequence[Path]) -> Mapping[Path, str]:
+    def __call__(self, objects: Mapping[str, Dataset]) -> dict[str, str]:
         to = self.destination
-        objects = {file: dcmread(file) for file in files}
         entity = application_entity(self.ae_title, to.timeout_s)
         for pair in {(found.SOPClassUID, found.file_meta.TransferSyntaxUID) for found in objects.values()}:
             entity.add_requested_context(*pair)
@@ -47,15 +47,12 @@ class ByStore:
             **tls_arguments(to.tls, to.address),
         )
         if not association.is_established:
-            return dict.fromkeys(files, "rejected" if association.is_rejected else "no association")
-        errors = {}
+            return dict.fromkeys(objects, "rejected" if association.is_rejected else "no association")
         try:
-            for file, found in objects.items():
-                if error := _error_of(association, found):
-                    errors[file] = error
+            errors = {name: _error_of(association, found) for name, found in objects.items()}
         finally:
             association.release()
-        return errors
+        return {name: error for name, error in errors.items() if error}
 
 
 def _error_of(association: Any, found: Dataset) -> str:
@@ -64,8 +61,8 @@ def _error_of(association: Any, found: Dataset) -> str:
         return "association lost"
     try:
         status = association.send_c_store(found)
-    except (RuntimeError, ValueError) as error:  # aborted, or the SOP class was not accepted
-        return type(error).__name__ if association.is_established else "association lost"
+    except Exception as error:  # it concerns this object alone: not encoded, or its SOP class was not accepted
+        return describe(error) if association.is_established else "association lost"
     if "Status" not in status:
         return "no answer"
     return "" if status.Status in (0, *_WARNINGS) else f"status {status.Status:04X}"
@@ -77,18 +74,20 @@ class ByWeb:
 
     destination: WebDestination
 
-    def __call__(self, files: Sequence[Path]) -> Mapping[Path, str]:
-        client, errors = web_client(self.destination), {}
-        for file in files:
-            try:
-                answer = client.store_instances([dcmread(file)])
-            except (OSError, ValueError) as error:  # requests' errors are OSErrors
-                response = getattr(error, "response", None)
-                errors[file] = type(error).__name__ if response is None else f"HTTP {response.status_code}"
-            else:
-                if failed := answer.get("FailedSOPSequence"):
-                    errors[file] = f"failure reason {failed[0].get('FailureReason', 0):04X}"
-        return errors
+    def __call__(self, objects: Mapping[str, Dataset]) -> dict[str, str]:
+        client = web_client(self.destination)
+        errors = {name: _web_error_of(client, found) for name, found in objects.items()}
+        return {name: error for name, error in errors.items() if error}
+
+
+def _web_error_of(client: DICOMwebClient, found: Dataset) -> str:
+    """Why an object was not stored; blank if it was."""
+    try:
+        answer = client.store_instances([found])
+    except Exception as error:  # it concerns this object alone, or the next one fails likewise
+        return describe_answer(error)
+    failed = answer.get("FailedSOPSequence")
+    return f"failure reason {failed[0].get('FailureReason', 0):04X}" if failed else ""
 
 
 def transport_to(destination: Destination, ae_title: str) -> Transport:
@@ -116,22 +115,28 @@ class Sender:
         due = self.outbox.due(self.name)
         if not due:
             return 0
-        files = {delivery: self.storage.path(RESULTS, delivery.file) for delivery in due}
         studies = sorted({delivery.study_instance_uid for delivery in due})
         self.journal.audit("Begin Transferring DICOM Instances", "E", destination=self.name, studies=studies)
-        errors = self._errors(list(files.values()))
-        sent = [delivery for delivery in due if files[delivery] not in errors]
+        errors = self._errors([delivery.file for delivery in due])
+        sent = [delivery for delivery in due if delivery.file not in errors]
         self.outbox.sent(sent)
         for delivery in due:
-            self._tell(delivery, errors.get(files[delivery], ""))
+            self._tell(delivery, errors.get(delivery.file, ""))
         self.journal.audit(
             "DICOM Instances Transferred", "R", success=not errors, destination=self.name, studies=studies, objects=len(sent)
         )
         return len(due)
 
-    def _errors(self, files: Sequence[Path]) -> Mapping[Path, str]:
+    def _errors(self, files: Sequence[str]) -> dict[str, str]:
+        """Send files; why not, by file, of those that were not sent."""
+        objects, errors = dict[str, Dataset](), dict[str, str]()
+        for file in files:
+            try:
+                objects[file] = dcmread(self.storage.path(RESULTS, file))
+            except (OSError, InvalidDicomError) as error:
+                errors[file] = describe(error)
         try:
-            return self.transport(files)
+            return errors | self.transport(objects) if objects else errors
         except Exception as error:  # whatever a library raises, the results stay and are tried again
             return dict.fromkeys(files, describe(error))
 

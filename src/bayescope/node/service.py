@@ -142,9 +142,9 @@ def run_node(config: NodeConfig, run: Path, stop: threading.Event, ready: Callab
 
 
 def _silence_libraries() -> None:
-    """Their logs and warnings quote the files they are about, and so patients."""
+    """Their logs and warnings quote the files and addresses they are about, and so patients."""
     warnings.simplefilter("ignore")
-    for name in ("pynetdicom", "pydicom", "dicomweb_client"):
+    for name in ("pynetdicom", "pydicom", "highdicom", "dicomweb_client", "retrying", "urllib3"):
         getLogger(name).addHandler(NullHandler())
         getLogger(name).propagate = False
 

@@ -5,6 +5,7 @@ from dicomweb_client.api import DICOMwebClient
 
 from bayescope.errors import ConfigError, reading
 from bayescope.node.config import WebServer
+from bayescope.node.journal import describe
 
 
 def web_client(server: WebServer) -> DICOMwebClient:
@@ -22,3 +23,9 @@ def web_client(server: WebServer) -> DICOMwebClient:
     client = DICOMwebClient(server.url.rstrip("/"), session=session, headers=headers, timeout=server.timeout_s)
     client.set_http_retry_params(retry=False)
     return client
+
+
+def describe_answer(error: Exception) -> str:
+    """The HTTP status that a server answered with, or what happened instead."""
+    response = getattr(error, "response", None)
+    return describe(error) if response is None else f"HTTP {response.status_code}"
