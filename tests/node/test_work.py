@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
+from bayescope.dicom import to_bytes
 from bayescope.node.journal import LOG
 from bayescope.node.maintenance import node_status
 from bayescope.node.service import Node
@@ -43,6 +44,21 @@ def test_an_image_that_raises_fails_alone_and_its_text_is_not_kept(tmp_path: Pat
         (row,) = node.database.rows("SELECT error FROM answers WHERE state = 'failed'")
     assert row["error"] == "ValueError"
     assert "Doe" not in (config.folder / LOG).read_text()
+
+
+def test_results_that_cannot_be_encoded_fail_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, files = node_config(tmp_path / "node"), [image_file(tmp_path / f"{i}.dcm", seed=i) for i in range(3)]
+    bad = result_of(dcmread(files[1]), FakeReader().model).SOPInstanceUID
+
+    def encode(found: Any) -> bytes:
+        if found.SOPInstanceUID == bad:
+            raise ValueError("Doe^Jane")
+        return to_bytes(found)
+
+    monkeypatch.setattr("bayescope.node.work.to_bytes", encode)
+    with running(config) as node:
+        send(config, *files)
+        until(lambda: counts(node, "answers") == {"answered": 2, "failed": 1})
 
 
 def test_two_runs_read_an_image_each_with_an_answer(tmp_path: Path) -> None:

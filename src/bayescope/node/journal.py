@@ -12,7 +12,7 @@ import secrets
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bayescope.errors import BayescopeError, RunError, reading
 from bayescope.runs.files import write_atomically
@@ -42,7 +42,7 @@ class Pseudonyms:
         self._key = key
 
     @classmethod
-    def of_folder(cls, folder: Path) -> "Pseudonyms":
+    def of_folder(cls, folder: Path) -> Self:
         """With the key kept in a folder, which is made if there is none.  Raises RunError if it is damaged."""
         path = folder / SITE_KEY
         with reading(path, RunError):

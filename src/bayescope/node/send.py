@@ -8,6 +8,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pynetdicom import evt
+from requests import ConnectionError, Timeout
 
 from bayescope.node.config import Destination, StoreDestination, WebDestination
 from bayescope.node.journal import Journal, describe
@@ -84,7 +85,9 @@ def _web_error_of(client: DICOMwebClient, found: Dataset) -> str:
     """Why an object was not stored; blank if it was."""
     try:
         answer = client.store_instances([found])
-    except Exception as error:  # it concerns this object alone, or the next one fails likewise
+    except (ConnectionError, Timeout):  # the others would fail likewise
+        raise
+    except Exception as error:
         return describe_answer(error)
     failed = answer.get("FailedSOPSequence")
     return f"failure reason {failed[0].get('FailureReason', 0):04X}" if failed else ""

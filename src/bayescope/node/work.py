@@ -23,7 +23,7 @@ _ROUTED_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Worker:
-    """The models by run folder, and where images come from and results go."""
+    """The models by run folder, where images come from and results go; ``run`` reads what the rules name no other for."""
 
     config: NodeConfig
     run: Path
@@ -78,6 +78,8 @@ class Worker:
                 self.journal.event("result not written", "error", error=describe(error))
                 self.queue.release(tasks[i:])
                 return 0
+            except Exception as error:  # the results of this image cannot be encoded: the others' can
+                self._record(task, Unread(describe(error)), seconds)
         return len(tasks)
 
     def _outcomes(self, reader: Reader, tasks: Sequence[Task]) -> list[Outcome]:
