@@ -4,13 +4,21 @@ import errno
 import json
 import os
 import ssl
+import subprocess
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import BreastTomosynthesisImageStorage, EncapsulatedPDFStorage, ExplicitVRLittleEndian
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    RLELossless,
+)
 from pynetdicom import evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
@@ -20,6 +28,7 @@ from bayescope.node.journal import AUDIT, LOG
 from bayescope.node.receive import CANNOT_UNDERSTAND, MISMATCH, OUT_OF_RESOURCES
 from mammograms import SYNTAXES, mammogram
 from nodes import UIDS, calling, certificate, image_file, node_config, running, send, until
+from services import program
 
 A_ABORT = bytes([7, 0, 0, 0, 0, 4, 0, 0, 0, 0])
 
@@ -52,6 +61,22 @@ def test_images_are_kept_as_they_are_encoded(tmp_path: Path, syntax: str) -> Non
     (kept,) = map(dcmread, stored(config))
     assert kept.file_meta.TransferSyntaxUID == dcmread(file).file_meta.TransferSyntaxUID
     assert kept == dcmread(file)
+
+
+@pytest.mark.parametrize("option", ["-xs", "-xr", "-xv", "-xi", "-x="])
+def test_dcmtk_sends_in_its_own_way(tmp_path: Path, option: str) -> None:
+    """Proposing JPEG, RLE, JPEG 2000, implicit VR or all native encodings."""
+    syntax = {"-xs": JPEGLosslessSV1, "-xr": RLELossless, "-xv": JPEG2000Lossless}.get(option, ExplicitVRLittleEndian)
+    config, file = node_config(tmp_path / "node"), image_file(tmp_path / "a.dcm", syntax=syntax)
+    assert config.listen
+    with running(config):
+        words = [program("storescu"), "-aet", "TESTER", "-aec", "BAYESCOPE", option, "127.0.0.1", str(config.listen.port), file]
+        subprocess.run(words, check=True, timeout=30)
+    (kept,) = map(dcmread, stored(config))
+    assert (kept.SOPInstanceUID, kept.pixel_array.tolist()) == (
+        dcmread(file).SOPInstanceUID,
+        dcmread(file).pixel_array.tolist(),
+    )
 
 
 def test_what_is_no_image_is_not_negotiated(tmp_path: Path) -> None:
