@@ -24,7 +24,8 @@ def section() -> list[str]:
         "`python -m benchmarks node`: phantom mammograms are sent to `bayescope node` over several associations, and their "
         "reports by the node to a real Orthanc, both by C-STORE. Meanwhile the node is killed with SIGKILL and started again, "
         "and Orthanc stopped and started. A client sends again what was not acknowledged. At the end every report in the "
-        "archive is read. The model is a tiny one: the time says nothing of a real one's.",
+        "archive is read. Without faults (`--kills 0 --restarts 0`) one process is the node from first to last, and its "
+        "peak shows whether memory grows with the images. The model is a tiny one: the time says nothing of a real one's.",
         "",
     ]
     rows = [
