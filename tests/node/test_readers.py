@@ -24,7 +24,7 @@ def probability(report: object) -> float:
 def test_a_report_says_what_the_model_says(prepared_run: Path, tmp_path: Path) -> None:
     files = [image_file(tmp_path / f"{i}.dcm", seed=i) for i in range(3)]
     model = load_model(prepared_run)
-    posterior = model.classify(read_for_model(model, files).pixels, test_novelty=True).posterior
+    posterior = model.classify(read_for_model(model, files).pixels, trust_tests=True).posterior
     outcomes = load_reader(prepared_run, CONFIG)(files)
     for i, (file, outcome) in enumerate(zip(files, outcomes, strict=True)):
         assert isinstance(outcome, list)

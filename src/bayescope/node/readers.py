@@ -61,7 +61,7 @@ class RunReader:
         images = read_for_model(model, files)
         found: dict[Path, Outcome] = {file.path: Unread(file.reason) for file in images.failed}
         if len(images):
-            predictions = model.classify(images.pixels, self.config.prevalence, test_novelty=True)
+            predictions = model.classify(images.pixels, self.config.prevalence, trust_tests=True)
             seen = seen_splits(self.record, images.pixels)
             records = predictions.records(model, images.names, images.remarks, seen)
             for i, record in enumerate(records):
