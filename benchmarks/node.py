@@ -17,20 +17,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 from pydicom import dcmread
-from pydicom.uid import generate_uid
-from pynetdicom import AE, evt
-from pynetdicom.association import Association
 from tests.mammograms import mammogram, write_mammogram
 from tests.services import Orthanc, free_port
 
@@ -40,11 +35,10 @@ from bayescope.data.load import load_dataset
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.preparation.prepare import prepare
 from bayescope.fitting.fit import fit_run
-from bayescope.node.network import without_delay
+from benchmarks.node_traffic import PATIENCE_S, Client, sending, write_studies
 from benchmarks.store import RESULTS, Store
 
 REPORTS = "1.2.840.10008.5.1.4.1.1.88"
-_PATIENCE_S = 600
 _MIB_IN_KIB = 2**10
 
 
@@ -59,22 +53,6 @@ def tiny_run(folder: Path) -> Path:
     config = parse_config({"net": {"widths": [8, 8]}, "training": training, "evidence": evidence})
     fit_run(load_dataset(folder / "cache"), config, folder / "run")
     return folder / "run"
-
-
-def write_studies(folder: Path, instances: int, studies: int) -> list[list[Path]]:
-    """Phantom mammograms, the files of each study."""
-    found: list[list[Path]] = [[] for _ in range(studies)]
-    names = ("PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber", "StudyID")
-    for i in range(instances):
-        study = i % studies
-        uids = {"StudyInstanceUID": generate_uid(entropy_srcs=[str(study)])}
-        uids |= {keyword: generate_uid(entropy_srcs=[keyword, str(i)]) for keyword in ("SeriesInstanceUID", "SOPInstanceUID")}
-        path = write_mammogram(folder / f"{i}.dcm", mammogram(60, 40, seed=i), **dict.fromkeys(names, ""), **uids)
-        data = dcmread(path)
-        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
-        data.save_as(path, enforce_file_format=True)
-        found[study].append(path)
-    return found
 
 
 @dataclass
@@ -95,7 +73,7 @@ class NodeProcess:
 
     def wait(self) -> None:
         """Until it listens."""
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             self.measure()
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
@@ -114,65 +92,6 @@ class NodeProcess:
         assert self.process
         self.process.kill()
         self.process.wait()
-
-
-@dataclass
-class Client:
-    """Sends studies over one association after the other; what was not acknowledged is sent again."""
-
-    port: int
-    studies: Sequence[Sequence[Path]]
-    acknowledged: int = 0
-    sent_again: int = 0
-    refused: list[str] = field(default_factory=list)
-
-    def __call__(self) -> None:
-        waiting = [path for study in self.studies for path in study]
-        while waiting:
-            association = self._associate()
-            try:
-                while waiting and association.is_established:
-                    if not self._store(association, waiting[0]):
-                        break
-                    waiting.pop(0)
-            finally:
-                if association.is_established:
-                    association.release()
-            if waiting:
-                time.sleep(0.2)
-
-    def _associate(self) -> Association:
-        entity = AE("SENDER")
-        entity.dimse_timeout = entity.network_timeout = 20
-        data = dcmread(self.studies[0][0], stop_before_pixels=True)
-        entity.add_requested_context(data.SOPClassUID, data.file_meta.TransferSyntaxUID)
-        handlers: list[Any] = [(evt.EVT_CONN_OPEN, without_delay)]
-        return entity.associate("127.0.0.1", self.port, ae_title="BAYESCOPE", evt_handlers=handlers)
-
-    def _store(self, association: Association, path: Path) -> bool:
-        """Whether the node acknowledged the object."""
-        try:
-            status = association.send_c_store(dcmread(path))
-        except (RuntimeError, ValueError):
-            status = None
-        if status is not None and status.get("Status") == 0:
-            self.acknowledged += 1
-            return True
-        if status is not None and "Status" in status:
-            self.refused.append(f"{status.Status:04X}")
-        self.sent_again += 1
-        return False
-
-
-@contextmanager
-def sending(clients: Sequence[Client]) -> Iterator[Callable[[], bool]]:
-    """Within, all clients send; the value tells whether they still do."""
-    threads = [threading.Thread(target=client, daemon=True) for client in clients]
-    for thread in threads:
-        thread.start()
-    yield lambda: any(thread.is_alive() for thread in threads)
-    for thread in threads:
-        thread.join(_PATIENCE_S)
 
 
 def in_archive(orthanc: Orthanc, known: int) -> int:
@@ -221,7 +140,7 @@ def fault_run(
         idle_mib = node.peak_mib
         began, held = time.monotonic(), 0
         with sending(clients) as still:
-            while (still() or held < instances) and time.monotonic() - began < _PATIENCE_S:
+            while (still() or held < instances) and time.monotonic() - began < PATIENCE_S:
                 held = in_archive(orthanc, held)
                 progress = sum(client.acknowledged for client in clients) + held
                 node.measure()
