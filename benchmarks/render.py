@@ -17,6 +17,7 @@ SECTIONS = (
     "evidence",
     "classes",
     "throughput",
+    "serve",
     "trust",
     "novelty",
     "shift",

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the programs that the tests of the DICOM objects, the DICOM node and the page run for real (Debian, Ubuntu):
-# Orthanc with DICOMweb, dciodvfy, DCMTK, Chromium. Does nothing where they are all there.
+# Orthanc with DICOMweb, dciodvfy, DCMTK, Chromium, OpenSSL. Does nothing where they are all there.
 set -euo pipefail
-packages=(orthanc orthanc-dicomweb dicom3tools dcmtk chromium chromium-driver)
+packages=(orthanc orthanc-dicomweb dicom3tools dcmtk chromium openssl)
 missing=()
 for package in "${packages[@]}"; do
     state="$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)"

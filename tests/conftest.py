@@ -8,7 +8,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
@@ -23,6 +23,9 @@ from bayescope.data.preparation.prepare import prepare
 from bayescope.fitting.fit import fit_run
 from mammograms import mammogram, write_mammogram
 from services import Orthanc
+
+if TYPE_CHECKING:
+    from fastapi.testclient import TestClient
 
 Call = Callable[..., "Told"]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -102,6 +105,23 @@ def prepared_run(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) 
     prepare(read_image_folder(folder / "set"), Preparation(8), folder / "cache", folder / "set", workers=1)
     fit_run(load_dataset(folder / "cache"), tiny_config, folder / "run")
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def pictures(tiny_data: Dataset) -> list[bytes]:
+    """The test images as PNG."""
+    from serving import png
+
+    return [png(pixels[0]) for pixels in tiny_data.test.pixels]
+
+
+@pytest.fixture(scope="session")
+def client(tiny_run: Path) -> Iterator["TestClient"]:
+    """A client of a service of the tiny run."""
+    from serving import client_of
+
+    with client_of(tiny_run) as found:
+        yield found
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bayescope.cli.output import finite
 from bayescope.data.dataset import Dataset
 from bayescope.errors import ConfigError, DataError
 from bayescope.evaluation.evaluate import evaluate_run
 from bayescope.evaluation.selection import seen_splits
 from bayescope.inference.likelihood import exact_likelihood
 from bayescope.inference.read import read_for_model
+from bayescope.json_values import finite
 from bayescope.runs.folder import read_record
 from bayescope.runs.model_file import load_model
 

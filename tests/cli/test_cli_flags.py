@@ -34,6 +34,7 @@ FEWEST = {
     "evaluate": "{run} {npz}",
     "classify": "{run} {image}",
     "explain": "{run} {image} --out {new}",
+    "serve": "{run}",
     "compare": "{npz} --out {new} --config {config} --networks '' --seeds 0",
     "likelihood": "{run} {image}",
     "prepare": "folder {classes} --out {new} --size 8 --workers 1",
@@ -63,6 +64,7 @@ COMPARE = "evaluation.compare.folds:compare_folds"
 FLOW = "inference.likelihood:exact_likelihood"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
 SAMPLE = "inference.trained:TrainedModel.sample"
+SERVE = "service.serve:serve"
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,19 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--force": [Reaches("", WRITE, "force", True, "--dicom {other}", fewest=DICOM)],
         "--device": passed("cpu", MODEL, "device"),
     },
+    "serve": {
+        "--host": passed("localhost", SERVE, "host"),
+        "--port": passed(0, SERVE, "port"),
+        "--token-file": passed("{token}", SERVE, "settings.token", "0123456789abcdef"),
+        "--tls-certificate": [Reaches("a.pem", SERVE, "tls_certificate.name", "a.pem")],
+        "--tls-key": [Reaches("b.pem", SERVE, "tls_key.name", "b.pem")],
+        "--max-upload": passed(3, SERVE, "settings.max_upload", 3 * 2**20),
+        "--max-pixels": passed(1000, SERVE, "settings.max_pixels"),
+        "--max-waiting": passed(7, SERVE, "settings.max_waiting"),
+        "--keep": [Reaches("kept", SERVE, "settings.keep.name", "kept")],
+        "--dicomweb": passed("http://127.0.0.1:1/dicom-web", SERVE, "settings.dicomweb"),
+        "--device": passed("cpu", SERVE, "device"),
+    },
     "compare": {
         "--pool": [Reaches("{classes}", "evaluation.compare.folds:pooled_data", "folds.1.source", "classes")],
         "--out": passed("{other}", COMPARE, "folder"),
@@ -323,6 +338,7 @@ def paths(
     Database(folder / "node" / DATABASE)
     for name in ("node", "other_node"):
         write_toml(node_config(folder / "node"), folder / f"{name}.toml")
+    (folder / "token").write_text("0123456789abcdef")
     uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
     write_mammogram(folder / "image.dcm", mammogram(24, 16), **uids)
     (folder / "codes.toml").write_text('[dicom.codes.ill]\nscheme = "SCT"\nvalue = "39104002"\nmeaning = "Illness"')
@@ -342,6 +358,7 @@ def paths(
         "config": str(folder / "quick.toml"),
         "other_config": str(folder / "other.toml"),
         "small_config": str(folder / "small.toml"),
+        "token": str(folder / "token"),
     }
 
 

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from bayescope.cli.output import finite
 from bayescope.config import Config
 from bayescope.data.load import load_dataset
 from bayescope.errors import ConfigError, DataError
 from bayescope.evaluation.evaluate import evaluate_run
 from bayescope.evaluation.folds import Fold, evaluate_folds
 from bayescope.fitting.fit import fit_run
+from bayescope.json_values import finite
 from bayescope.runs.model_file import load_model
 from conftest import Call, stripes
 

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from bayescope.cli.evaluate import class_table, measures_table
-from bayescope.cli.output import finite, resumable, say, show, warn
+from bayescope.cli.output import resumable, say, show, warn
 from bayescope.cli.progress import stages
+from bayescope.json_values import finite
 
 NAME = "demo"
 MEASURES = "measures.json"

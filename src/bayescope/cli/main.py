@@ -21,6 +21,7 @@ from bayescope.cli import (
     prevalence,
     report,
     sample,
+    serve,
     train,
 )
 from bayescope.cli.old_names import report_old_names, with_new_names
@@ -34,7 +35,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (demo, train, evaluate, classify, explain, compare, likelihood, prepare, adapt, prevalence, report, sample):
+for module in (
+    demo,
+    train,
+    evaluate,
+    classify,
+    explain,
+    serve,
+    compare,
+    likelihood,
+    prepare,
+    adapt,
+    prevalence,
+    report,
+    sample,
+):
     app.command(module.NAME)(module.command)
 app.add_typer(node.app, name=node.NAME)
 

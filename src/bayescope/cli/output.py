@@ -22,6 +22,7 @@ from rich.text import Text
 
 from bayescope.cli.tables import Cell, Column, Table, fit
 from bayescope.errors import RunError, reading
+from bayescope.json_values import finite
 
 console = Console()
 errors = Console(stderr=True)
@@ -175,12 +176,6 @@ def print_json(record: dict[str, Any]) -> None:
     with _printing():
         console.file.write(_line(record))
         console.file.flush()
-
-
-def finite(record: dict[str, Any]) -> dict[str, Any]:
-    """``record`` as valid JSON, with null for NaN and infinities."""
-    content: dict[str, Any] = json.loads(json.dumps(record), parse_constant=lambda constant: None)
-    return content
 
 
 def format_values(numbers: Mapping[str, float]) -> str:

@@ -16,6 +16,7 @@ from scipy.stats import t as student
 
 from bayescope.evidence.denoising import LevelEvidence
 from bayescope.evidence.noise import independent, variance_of_mean
+from bayescope.evidence.rowwise import weighted_sum
 from bayescope.types import Floats
 
 _HELD = 0.95
@@ -49,7 +50,7 @@ class LevelWeights:
         ndarray of shape (n, classes)
             Nats, up to a constant common to the classes.
         """
-        return levels.mean @ self.weights + self.class_bias
+        return weighted_sum(levels.mean, self.weights) + self.class_bias
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, fit for JSON."""

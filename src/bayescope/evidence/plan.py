@@ -31,6 +31,7 @@ from scipy import stats
 from scipy.linalg import solve_triangular
 
 from bayescope.evidence.noise import in_pairs, variance_of_mean
+from bayescope.evidence.rowwise import weighted_sum
 from bayescope.types import Floats, Labels
 
 _JITTER = 1e-9
@@ -158,14 +159,14 @@ class Plan:
 
     def innovation(self, m: int, draw: Floats, earlier: Floats) -> Floats:
         """v_m from draw m ``(n, classes)`` and the innovations before it ``(n, classes, m)``."""
-        return np.asarray((draw - earlier @ self.factor[m, :m]) / self.factor[m, m])
+        return np.asarray((draw - weighted_sum(earlier, self.factor[m, :m])) / self.factor[m, m])
 
     def common_variance(self, gradient: Floats, gaussian: Floats) -> Floats:
         """Squared error, nats², that the noises leave in all images alike: ``(n,)``; ``gradient``, ``gaussian (n,
         classes)``."""
         offset = np.einsum("nc,ckj->nkj", gradient, self.statistics.offset)
         contrast = offset + (gradient * gaussian).sum(axis=1)[:, None, None] * self.statistics.slope
-        return np.asarray(variance_of_mean(contrast) @ self.weights**2)
+        return weighted_sum(variance_of_mean(contrast), self.weights**2)
 
     def gaussian_size(self, difference: Floats) -> Floats:
         """u² of differences of the Gaussian evidence, nats."""

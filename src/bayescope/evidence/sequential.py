@@ -21,7 +21,8 @@ from bayescope.errors import ConfigError
 from bayescope.evidence.denoising import check_scoring, gaussian_evidence
 from bayescope.evidence.denoising_errors import SupportsLevels, draw_errors
 from bayescope.evidence.plan import Plan
-from bayescope.evidence.stopping import simulate
+from bayescope.evidence.rowwise import weighted_sums
+from bayescope.evidence.stopping import Trace, simulate
 from bayescope.types import Floats, Labels
 
 _CHUNK = 1024
@@ -52,6 +53,24 @@ class SequentialEvidence:
     draws: NDArray[np.int64]
 
     @classmethod
+    def of(cls, plan: Plan, trace: Trace) -> Self:
+        """Evidence of what was drawn.
+
+        Parameters
+        ----------
+        plan : Plan
+            The order of network passes.
+        trace : Trace
+            What was drawn.
+
+        Returns
+        -------
+        SequentialEvidence
+            Evidence so far.
+        """
+        return cls(plan, trace.gaussian, trace.values(plan), trace.innovations, trace.draws)
+
+    @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """That of all the parts' images, scored by one plan."""
         fields = [(part.gaussian, part.values, part.innovations, part.draws) for part in parts]
@@ -60,7 +79,7 @@ class SequentialEvidence:
     def first_noise(self, label: Labels) -> Floats:
         """At every level's first noise under one class per image, ``label (n,)``: ``(n, levels)``; NaN where not scored."""
         plan, images = self.plan, np.arange(len(label))
-        draws = self.innovations[images, label] @ plan.factor.T
+        draws = weighted_sums(self.innovations[images, label], plan.factor)
         gaussian = self.gaussian[images, label][:, None]
         draws += plan.statistics.expected(plan.order, plan.noise_index, label[:, None], gaussian)
         taken = np.arange(plan.n_draws) < self.draws[images, label][:, None]
@@ -122,6 +141,7 @@ def score_sequentially(
     max_passes: int | None = None,
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
+    watch: Callable[[SequentialEvidence], None] | None = None,
 ) -> SequentialEvidence:
     """Score images until the predicted class is determined.
 
@@ -147,6 +167,8 @@ def score_sequentially(
         Rows (images times classes) per network call (default: as many as memory bounds allow).
     callback : callable, optional
         Called with the number of images decided in each round.
+    watch : callable, optional
+        Called after each round with the evidence so far of the images scored together, at most 1024.
 
     Returns
     -------
@@ -168,7 +190,8 @@ def score_sequentially(
         def draw(level: int, j: int, image: Labels, label: Labels) -> Floats:
             return draw_errors(levels[level], chunk, float(sigmas[level]), noise[level, j], image, label, batch_size)
 
-        trace = simulate(plan, gaussian_evidence(denoiser, chunk, sigmas), draw, offset, share, max_passes, callback)
-        return SequentialEvidence(plan, trace.gaussian, trace.values(plan), trace.innovations, trace.draws)
+        gaussian = gaussian_evidence(denoiser, chunk, sigmas)
+        seen = (lambda trace: watch(SequentialEvidence.of(plan, trace))) if watch else lambda trace: None
+        return SequentialEvidence.of(plan, simulate(plan, gaussian, draw, offset, share, max_passes, callback, seen))
 
     return SequentialEvidence.joined([score(chunk) for chunk in x.split(_CHUNK)])

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescope.evidence.plan import Plan
+from bayescope.evidence.rowwise import weighted_sum
 from bayescope.types import Floats, Labels
 
 _PRIOR_ERRORS = 5.0
@@ -60,12 +61,14 @@ def simulate(
     share: float,
     max_passes: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
+    watch: Callable[[Trace], None] = lambda trace: None,
 ) -> Trace:
     """Draw for images of Gaussian evidence ``(n, classes)`` until each is settled.
 
     ``offset (classes,)`` is added before classes are compared.  The two classes ahead are drawn at least three times: fewer
     would settle many winners and leave their ratio vague.  No image is given more than ``max_passes``: when they run short, the
-    classes least likely to win go first.  ``callback`` is called with the number of images decided in each round.
+    classes least likely to win go first.  ``callback`` is called with the number of images decided in each round, ``watch``
+    after each with what was drawn so far, which the next round changes.
     """
     n, n_classes = gaussian.shape
     innovations = np.zeros((n, n_classes, plan.n_draws))
@@ -94,6 +97,7 @@ def simulate(
         draws[live] += 1
         innovations[opened, :, m] = plan.innovation(m, found[opened], innovations[opened, :, :m])
         innovations[~live, m] = 0.0
+        watch(Trace(gaussian, innovations, draws, chance))
     return Trace(gaussian, innovations, draws, chance)
 
 
@@ -113,7 +117,7 @@ def _chance(
 
     Both ``(n, classes)``.
     """
-    evidence = plan.start(gaussian) + innovations @ plan.innovation_weights[:m] + offset
+    evidence = plan.start(gaussian) + weighted_sum(innovations, plan.innovation_weights[:m]) + offset
     order = np.argsort(np.where(live, -evidence, np.inf), axis=1)
     rows, leader = np.arange(len(evidence)), order[:, 0]
     gap = evidence[rows, leader][:, None] - evidence

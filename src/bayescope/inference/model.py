@@ -15,7 +15,7 @@ from bayescope.evidence.denoising import LevelEvidence, first_noise_evidence
 from bayescope.evidence.denoising_errors import rows_per_batch
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
-from bayescope.evidence.sequential import check_stopping_settings, score_sequentially
+from bayescope.evidence.sequential import SequentialEvidence, check_stopping_settings, score_sequentially
 from bayescope.inference.decisions import Decision, Decisions
 from bayescope.inference.evidence_maps import ClassMaps, class_maps
 from bayescope.inference.novelty import NoveltyTest
@@ -83,6 +83,7 @@ class LikelihoodModel(TrainedModel):
         max_passes: int | None = None,
         callback: Callable[[int], None] = lambda images: None,
         trust_tests: bool = False,
+        watch: Callable[[Predictions], None] | None = None,
     ) -> Predictions:
         """Score stored images until the predicted class is determined, and apply Bayes' rule.
 
@@ -103,6 +104,9 @@ class LikelihoodModel(TrainedModel):
         trust_tests : bool, default False
             Whether to run the trust tests, such as the novelty test, after an early stop too, at one more pass for every level
             at which the predicted class was not scored.  After a full evaluation they are always run.
+        watch : callable, optional
+            Called after each round of draws with the predictions so far, of the images scored together; not in a full
+            evaluation.
 
         Returns
         -------
@@ -132,7 +136,7 @@ class LikelihoodModel(TrainedModel):
         if offset is None or (disagreement_rate == 0 and max_passes is None):
             parts = [self.predict_from_levels(self.level_evidence(part, callback), prior, part) for part in self.parts(pixels)]
         else:
-            rest = offset, disagreement_rate, max_passes, callback, trust_tests
+            rest = offset, disagreement_rate, max_passes, callback, trust_tests, watch
             parts = [self._classify_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
         return Predictions.joined(parts)
 
@@ -177,11 +181,20 @@ class LikelihoodModel(TrainedModel):
         max_passes: int | None,
         callback: Callable[[int], None],
         trust_tests: bool,
+        watch: Callable[[Predictions], None] | None,
     ) -> Predictions:
         assert self.plan is not None
         (sigmas, noise), bias = self.draws(), self.level_weights.class_bias
+
+        def seen(found: SequentialEvidence) -> None:
+            assert watch is not None
+            error = found.standard_error
+            watch(predict_from_evidence(found.values + bias, prior, error, found.passes, self.calibration))
+
         found = score_sequentially(
-            self.denoiser, x, sigmas, noise, self.plan, bias + offset, disagreement_rate, max_passes, callback=callback
+            *(self.denoiser, x, sigmas, noise, self.plan, bias + offset, disagreement_rate, max_passes),
+            callback=callback,
+            watch=seen if watch else None,
         )
         evidence, passes, trust = found.values + bias, found.passes, None
         if trust_tests:

@@ -258,7 +258,7 @@ def _fit_fold(others: Floats, own: Floats) -> Fold:
 def _score(features: Floats, mean: Floats, covariance: Floats) -> Floats:
     n_features = len(mean)
     off = features - mean
-    distance = np.einsum("nl,nl->n", off, np.linalg.solve(covariance, off.T).T)
+    distance = (off * np.linalg.solve(covariance, off[:, :, None])[:, :, 0]).sum(axis=1)
     extreme = np.abs(off / np.sqrt(np.diag(covariance))).max(axis=1)
     pattern = chi2.logsf(distance, n_features)
     single = np.log(2 * n_features) + norm.logsf(extreme)

@@ -1,0 +1,224 @@
+"""The queue of images to score: what waits is scored together, by one thread.
+
+Predictions do not depend on what an image is scored with: see :mod:`bayescope.inference.batch_invariant`.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from bayescope.inference.batch_invariant import batch_invariant
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.predictions import Predictions
+from bayescope.service.metrics import Metrics
+from bayescope.types import Pixels
+
+_BATCH = 32
+
+Record = dict[str, Any]
+Watch = Callable[[Record], None]
+
+
+class Busy(Exception):
+    """The queue is full."""
+
+
+class Closed(Exception):
+    """The service is shutting down."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How an image is scored; only images with equal settings share a batch.
+
+    Parameters
+    ----------
+    class_prior : tuple of float, optional
+        Probability of each class (default: the model's own).
+    disagreement_rate : float, optional
+        Share of predictions that may differ from the full evaluation's (default: as configured).
+    max_passes : int, optional
+        Largest number of network passes per image (default: as configured).
+    """
+
+    class_prior: tuple[float, ...] | None = None
+    disagreement_rate: float | None = None
+    max_passes: int | None = None
+
+
+@dataclass
+class ImageJob:
+    """An image to score: ``pixels (1, channel, height, width)``, and what its record says of it besides."""
+
+    pixels: Pixels
+    scoring: Scoring
+    name: str
+    remarks: tuple[str, ...]
+    seen: str
+    watch: Watch | None = None
+    future: Future[Record] = field(default_factory=Future)
+
+
+@dataclass
+class OtherJob:
+    """Anything else that needs the network, done between two batches."""
+
+    work: Callable[[LikelihoodModel], Any]
+    future: Future[Any] = field(default_factory=Future)
+
+
+Job = ImageJob | OtherJob
+
+
+class Scheduler:
+    """Scores images in the order of their arrival, several at a time.
+
+    Parameters
+    ----------
+    model : LikelihoodModel
+        A trained model.
+    metrics : Metrics
+        Counts batches and images.
+    max_waiting : int
+        Most jobs that wait.
+    batch_wait : float
+        Seconds that a batch waits to be filled.
+    """
+
+    def __init__(self, model: LikelihoodModel, metrics: Metrics, max_waiting: int, batch_wait: float) -> None:
+        self._model, self._metrics = model, metrics
+        self._max_waiting, self._batch_wait = max_waiting, batch_wait
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
+        metrics.waiting.set_function(lambda: len(self._jobs))
+
+    @property
+    def state(self) -> Literal["ok", "starting", "stopped"]:
+        """Whether images are being scored."""
+        if self._closed or (self._ready.is_set() and not self._thread.is_alive()):
+            return "stopped"
+        return "ok" if self._ready.is_set() else "starting"
+
+    def start(self) -> None:
+        """Start to score."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what is being scored, and give up what waits."""
+        with self._changed:
+            self._closed = True
+            waiting = list(self._jobs)
+            self._jobs.clear()
+            self._changed.notify_all()
+        for job in waiting:
+            _fail([job], Closed("the service is shutting down"))
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Queue all of the jobs or none.
+
+        Parameters
+        ----------
+        jobs : sequence of Job
+            Their futures hold the results.
+
+        Raises
+        ------
+        Busy
+            If not all of them may wait.
+        Closed
+            If the service is shutting down.
+        """
+        with self._changed:
+            if self._closed:
+                raise Closed("the service is shutting down")
+            if len(self._jobs) + len(jobs) > self._max_waiting:
+                raise Busy(f"{len(self._jobs)} images are waiting to be scored, of at most {self._max_waiting}")
+            self._jobs.extend(jobs)
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        model = batch_invariant(self._model)
+        self._ready.set()
+        while jobs := self._next():
+            running = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+            try:
+                self._do(model, running)
+            except Exception as error:
+                _fail(running, error)
+
+    def _next(self) -> list[Job]:
+        """Jobs to do together; none when the service is shutting down."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closed)
+            if self._jobs and isinstance(self._jobs[0], ImageJob):
+                self._changed.wait_for(lambda: len(self._jobs) >= _BATCH or self._closed, self._batch_wait)
+            return self._take()
+
+    def _take(self) -> list[Job]:
+        """The first job, and the images that can be scored with it."""
+        if not self._jobs:
+            return []
+        first = self._jobs.popleft()
+        taken = [first]
+        if isinstance(first, ImageJob):
+            others = [job for job in self._jobs if isinstance(job, ImageJob) and job.scoring == first.scoring][: _BATCH - 1]
+            chosen = set(map(id, others))
+            self._jobs = deque(job for job in self._jobs if id(job) not in chosen)
+            taken += others
+        return taken
+
+    def _do(self, model: LikelihoodModel, jobs: list[Job]) -> None:
+        for job in jobs:
+            if isinstance(job, OtherJob):
+                job.future.set_result(job.work(model))
+        if images := [job for job in jobs if isinstance(job, ImageJob)]:
+            self._score(model, images)
+
+    def _score(self, model: LikelihoodModel, jobs: list[ImageJob]) -> None:
+        scoring = jobs[0].scoring
+        predictions = model.classify(
+            np.concatenate([job.pixels for job in jobs]),
+            scoring.class_prior,
+            scoring.disagreement_rate,
+            scoring.max_passes,
+            trust_tests=True,
+            watch=_watch(model, jobs) if any(job.watch for job in jobs) else None,
+        )
+        self._metrics.count_batch(len(jobs), int(predictions.passes.sum()))
+        names, remarks, seen = zip(*((job.name, job.remarks, job.seen) for job in jobs), strict=True)
+        for job, record in zip(jobs, predictions.records(model, names, remarks, seen), strict=True):
+            job.future.set_result(record)
+
+
+def _watch(model: LikelihoodModel, jobs: Sequence[ImageJob]) -> Callable[[Predictions], None]:
+    """Tells each of the jobs that wants to know what is known so far."""
+
+    def tell(found: Predictions) -> None:
+        for i, job in enumerate(jobs):
+            if job.watch is not None:
+                job.watch(
+                    {
+                        "passes": int(found.passes[i]),
+                        "posterior": model.by_class(found.posterior[i]),
+                        "log_likelihood_ratio": model.by_class(found.log_likelihood_ratio[i]),
+                        "standard_error": model.by_class(found.standard_error[i]),
+                    }
+                )
+
+    return tell
+
+
+def _fail(jobs: Sequence[Job], error: Exception) -> None:
+    for job in jobs:
+        if not job.future.done():
+            job.future.set_exception(error)
