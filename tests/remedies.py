@@ -409,10 +409,10 @@ def diverging(p: Place) -> None:
     p.works("train", p.npz, "--out", p.out, "--config", toml, "--steps", 2, "--force")
 
 
-@remedy("config.__init__:read_config", "expected a TOML configuration file")
-@remedy("config.__init__:read_config", "not valid TOML")
-@remedy("config.__init__:read_config", "{}:\n{}")
-@remedy("config.__init__:parse_config", "")
+@remedy("config.toml_file:read_section", "expected a TOML configuration file")
+@remedy("config.toml_file:read_section", "not valid TOML")
+@remedy("config.toml_file:read_section", "{}:\n{}")
+@remedy("config.toml_file:parse_section", "")
 @remedy("errors:lookup", "")
 @remedy("fitting.words:check_words", "")
 def configuration(p: Place) -> None:

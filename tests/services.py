@@ -144,6 +144,14 @@ class Orthanc:
         """The same, from JSON."""
         return json.loads(self._ask(path))
 
+    def post_json(self, path: str, content: Any) -> None:
+        """POST JSON to a path, such as ``modalities/NAME/store``."""
+        self._ask(path, json.dumps(content).encode())
+
+    def put_json(self, path: str, content: Any) -> None:
+        """PUT it, such as to ``modalities/NAME``."""
+        self._ask(path, json.dumps(content).encode(), "PUT")
+
     def store(self, file: Path) -> str:
         """Store a file over REST, and return Orthanc's own name of the instance."""
         answer = json.loads(self._ask("instances", file.read_bytes()))
@@ -160,8 +168,8 @@ class Orthanc:
         (name,) = [found["ID"] for found in answer if found["Type"] == "Instance"]
         return dcmread(io.BytesIO(self.get(f"instances/{name}/file")))
 
-    def _ask(self, path: str, content: bytes | None = None) -> bytes:
-        request = urllib.request.Request(f"{self.url}/{path}", data=content)
+    def _ask(self, path: str, content: bytes | None = None, method: str | None = None) -> bytes:
+        request = urllib.request.Request(f"{self.url}/{path}", data=content, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             body: bytes = answer.read()
         return body

@@ -13,8 +13,10 @@ import pytest
 import typer.main
 
 from bayescope.cli.main import app
-from bayescope.config import parse_config
+from bayescope.config import Config
+from bayescope.config.toml_file import parse_section
 from bayescope.data.dataset import Dataset
+from bayescope.node.config import NodeConfig
 from conftest import stripes, write_npz
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,6 +76,9 @@ def test_commands_in_the_text_exist(path: Path) -> None:
         if command is not None and command != "COMMAND":
             assert command in group.commands, words
             known |= _options(group.commands[command])
+            known |= {
+                option for inner in getattr(group.commands[command], "commands", {}).values() for option in _options(inner)
+            }
         assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known | {"--help"}, words
 
 
@@ -86,7 +91,8 @@ def test_every_command_is_in_the_readme() -> None:
 @pytest.mark.parametrize("path", with_(r"```toml\n"), ids=name_of)
 def test_configurations_are_valid(path: Path) -> None:
     for block in blocks(path.read_text(), "toml"):
-        parse_config(tomllib.loads(block))
+        values = tomllib.loads(block)
+        parse_section(NodeConfig if "destinations" in values else Config, values)
 
 
 @pytest.mark.parametrize("path", with_(r"\]\((?!http)"), ids=name_of)
@@ -104,11 +110,13 @@ def test_the_map_in_the_readme_is_that_of_the_contract() -> None:
 
 def _parse(line: str) -> None:
     """Parse a command line as the shell would give it, running nothing; fails on an unknown subcommand, option or value."""
-    group: Any = typer.main.get_command(app)
-    _, name, *arguments = shlex.split(line, comments=True)
-    assert name in group.commands, line
+    command: Any = typer.main.get_command(app)
+    name, *arguments = shlex.split(line, comments=True)
     try:
-        group.commands[name].make_context(name, arguments)
+        context = command.make_context(name, arguments)
+        while hasattr(command, "commands"):
+            name, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+            context = command.make_context(name, arguments)
     except Exception as error:
         pytest.fail(f"{line}: {error}")
 

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import typer.main
-
-from bayescope.cli.main import app
+from bayescope.cli.main import commands
 
 PLACE = "{{ commands }}"
 _EXAMPLE = "Example: "
@@ -17,8 +15,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def reference() -> str:
     """One section for each subcommand."""
-    group: Any = typer.main.get_command(app)
-    return "\n".join(_section(name, command) for name, command in group.commands.items())
+    return "\n".join(_section(name, command) for name, command in commands().items())
 
 
 def _section(name: str, command: Any) -> str:

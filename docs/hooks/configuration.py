@@ -2,33 +2,60 @@
 
 import inspect
 import types
-from collections.abc import Iterable
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
+from pydantic_core import PydanticUndefined
 
 from bayescope.config import Config
 from bayescope.fitting.words import WORDS
+from bayescope.node.config import NodeConfig
 
-PLACE = "{{ configuration }}"
+PLACES: dict[str, tuple[type[BaseModel], int]] = {
+    "{{ configuration }}": (Config, 2),
+    "{{ node configuration }}": (NodeConfig, 3),
+}
+"""What is written where a page says so, and the level of its headings."""
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put every section where a page says so."""
-    return markdown.replace(PLACE, reference()) if PLACE in markdown else markdown
+    for place, (kind, level) in PLACES.items():
+        if place in markdown:
+            markdown = markdown.replace(place, reference(kind, level))
+    return markdown
 
 
-def reference() -> str:
+def reference(kind: type[BaseModel] = Config, level: int = 2) -> str:
     """The top level, then each section: a table of its keys."""
-    sections = {name: field.annotation for name, field in Config.model_fields.items() if _is_section(field.annotation)}
-    parts = [_table("## Top level", Config, "", leave_out=set(sections))]
-    parts += [_table(f"## `[{name}]`", section, f"{name}.", set()) for name, section in sections.items()]
-    return "\n\n".join(parts)
+    return "\n\n".join(_tables(f"{'#' * level} ", "Top level", kind, ""))
 
 
-def _is_section(annotation: Any) -> bool:
-    return inspect.isclass(annotation) and issubclass(annotation, BaseModel)
+def _tables(mark: str, title: str, kind: type[BaseModel], prefix: str) -> Iterator[str]:
+    """The table of a section, and those of the sections in it."""
+    inner = {key: _sections(field.annotation) for key, field in kind.model_fields.items()}
+    yield _table(f"{mark}{title}", kind, prefix, leave_out={key for key, sections in inner.items() if sections})
+    for key, sections in inner.items():
+        is_list = get_origin(kind.model_fields[key].annotation) is tuple
+        for word, section in sections:
+            name = f"`[[{prefix}{key}]]`" if is_list else f"`[{prefix}{key}]`"
+            yield from _tables(mark, f"{name}{word and f' {word}'}", section, f"{prefix}{key}.")
+
+
+def _sections(annotation: Any) -> list[tuple[str, type[BaseModel]]]:
+    """The sections that a key may hold, each with the word that tells it from the others."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return [("", annotation)]
+    arguments = get_args(annotation)
+    if get_origin(annotation) is dict:
+        return []
+    if get_origin(annotation) is Annotated:
+        words = [item.tag for item in arguments[1:] if isinstance(item, Tag)]
+        return [("".join(words) or word, section) for word, section in _sections(arguments[0])]
+    return [found for argument in arguments for found in _sections(argument)]
 
 
 def _table(title: str, section: Any, prefix: str, leave_out: set[str]) -> str:
@@ -43,6 +70,8 @@ def _table(title: str, section: Any, prefix: str, leave_out: set[str]) -> str:
 
 
 def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
     if value is None:
         return "none"
     if isinstance(value, tuple):
@@ -63,8 +92,10 @@ def _kind(annotation: Any) -> str:
     if origin is tuple:
         return "list of " + _kind(arguments[0])
     if origin is dict:
-        return "tables by name"
-    return {int: "whole number", float: "number", str: "text", bool: "true, false"}[annotation]
+        return "tables by name" if _sections(arguments[1]) else f"table of {_kind(arguments[1])}"
+    if origin is Annotated:
+        return _kind(arguments[0])
+    return {int: "whole number", float: "number", str: "text", bool: "true, false", Path: "path"}[annotation]
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -16,6 +16,10 @@ class DataError(BayescopeError, ValueError):
     """A data set or an image cannot be used as it is."""
 
 
+class MismatchError(DataError):
+    """A DICOM object is another than it was announced as."""
+
+
 class ConfigError(BayescopeError, ValueError):
     """A setting is unknown, of the wrong kind or out of range."""
 

@@ -8,20 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-import typer.main
 from PIL import Image
 
-from bayescope.cli.main import app
+from bayescope.cli.main import commands
 from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.dataset import Dataset
+from bayescope.node.database import Database
+from bayescope.node.maintenance import DATABASE
 from cli.spies import argument
 from conftest import stripes, write_npz
 from mammograms import mammogram, write_mammogram
+from nodes import node_config, write_toml
 
-GROUP: Any = typer.main.get_command(app)
 OPTIONS = [
     pytest.param(name, option, id=f"{name} {option}")
-    for name, command in GROUP.commands.items()
+    for name, command in commands().items()
     for parameter in command.params
     if parameter.param_type_name == "option"
     for option in (*parameter.opts, *parameter.secondary_opts)
@@ -41,6 +42,10 @@ FEWEST = {
     "prevalence": "{run} {unseen}",
     "report": "{run}",
     "sample": "{run}",
+    "node run": "{run} --config {node}",
+    "node status": "--config {node}",
+    "node requeue": "--config {node}",
+    "node purge": "--config {node}",
 }
 """Arguments that each command cannot do without, or is quick with."""
 
@@ -103,6 +108,8 @@ def of_train(name: str, value: int, key: str) -> list[Reaches]:
     return passed(value, FIT, f"config.{key}")
 
 
+NODE = {"--config": passed("{other_node}", "node.config:read_node_config", "path")}
+NODE_AS_JSON = NODE | {"--json": printed_as_json("node")}
 WRITE = "dicom:write_objects"
 DICOM = "{prepared_run} {dicom} --out {new}"
 PRIOR = "upper=0.25,lower=0.75"
@@ -293,6 +300,10 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--device": passed("cpu", MODEL, "device"),
         "--force": replaced("sample", beside=""),
     },
+    "node run": NODE,
+    "node status": NODE_AS_JSON,
+    "node requeue": NODE_AS_JSON | {"--skipped": switch("node.maintenance:requeue", "skipped")},
+    "node purge": NODE_AS_JSON | {"--days": passed(3, "node.maintenance:purge_node", "days", 3.0)},
 }
 """By command and option: where its value must arrive."""
 
@@ -323,11 +334,17 @@ def paths(
     other = quick | {"seed": 5, "training": quick["training"] | {"batch_size": 7}}
     (folder / "other.toml").write_text(dump_toml(parse_config(other)))
     (folder / "small.toml").write_text("size = 8")
+    (folder / "node").mkdir()
+    Database(folder / "node" / DATABASE)
+    for name in ("node", "other_node"):
+        write_toml(node_config(folder / "node"), folder / f"{name}.toml")
     (folder / "token").write_text("0123456789abcdef")
     uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
     write_mammogram(folder / "image.dcm", mammogram(24, 16), **uids)
     (folder / "codes.toml").write_text('[dicom.codes.ill]\nscheme = "SCT"\nvalue = "39104002"\nmeaning = "Illness"')
     return {
+        "node": str(folder / "node.toml"),
+        "other_node": str(folder / "other_node.toml"),
         "run": str(tiny_run),
         "prepared_run": str(prepared_run),
         "dicom": str(folder / "image.dcm"),

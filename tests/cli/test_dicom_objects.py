@@ -59,6 +59,7 @@ def test_any_transfer_syntax(cli: Call, prepared_run: Path, tmp_path: Path, synt
     assert [dciodvfy_errors(path) for path in found] == [[], [], []]
 
 
+@pytest.mark.slow
 def test_each_frame_has_its_objects(cli: Call, prepared_run: Path, tmp_path: Path) -> None:
     image = write_mammogram(tmp_path / "a.dcm", mammogram(24, 16), frames=3, **UIDS)
     assert cli("classify", prepared_run, image, "--frame", "all", "--sr", tmp_path / "sr").code == 0

@@ -58,6 +58,7 @@ def test_new_images_of_the_site_are_better_calibrated(tiny_run: Path, adapted: t
         assert loss < 0.05 < before.trust[name]["calibration loss"].measured.value
 
 
+@pytest.mark.slow
 def test_folds_foretell_what_new_images_show(adapted: tuple[Path, AdaptationResult]) -> None:
     out, result = adapted
     new = evaluate(load_model(out), of_site(1000, 33), disagreement_rate=0.0)
@@ -103,6 +104,7 @@ def test_too_few_images_are_refused(tiny_run: Path) -> None:
         adapt(model, replace(few, labels=few.labels))
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_run_a_page_and_its_measures(tiny_run: Path, local: Path, tmp_path: Path, cli: Call) -> None:
     out = tmp_path / "out"
     words = ("adapt", tiny_run, local, "--out", out)

@@ -2,8 +2,10 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import typer
+import typer.main
 
 from bayescope import __version__
 from bayescope.cli import (
@@ -14,6 +16,7 @@ from bayescope.cli import (
     evaluate,
     explain,
     likelihood,
+    node,
     prepare,
     prevalence,
     report,
@@ -48,6 +51,17 @@ for module in (
     sample,
 ):
     app.command(module.NAME)(module.command)
+app.add_typer(node.app, name=node.NAME)
+
+
+def commands() -> dict[str, Any]:
+    """All commands by the words that call them, such as ``train`` and ``node status``."""
+    group: Any = typer.main.get_command(app)
+    found = dict[str, Any]()
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {name: command} if inner is None else {f"{name} {word}": below for word, below in inner.items()}
+    return found
 
 
 def _version(asked: bool) -> None:

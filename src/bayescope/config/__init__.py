@@ -5,20 +5,19 @@ was found and what was expected.  Each section is handed only to the layer that 
 a function is text here; the dictionary of what it may name stands next to these classes, see :mod:`bayescope.fitting.words`.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from bayescope.config.dicom import DicomCode, DicomConfig
 from bayescope.config.evidence import EvidenceConfig
 from bayescope.config.flow import FlowConfig
 from bayescope.config.net import NetConfig
 from bayescope.config.section import Section
+from bayescope.config.toml_file import parse_section, read_section
 from bayescope.config.training import TrainingConfig
-from bayescope.errors import ConfigError
 from bayescope.types import LARGEST_SEED
 
 __all__ = [
@@ -53,34 +52,14 @@ class Config(Section):
 
 def parse_config(values: dict[str, Any]) -> Config:
     """Validate a nested dictionary.  Raises ConfigError naming each bad key."""
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(item) for item in error.errors())) from None
+    return parse_section(Config, values)
 
 
 def read_config(path: Path) -> Config:
     """Read a TOML file.  Raises ConfigError if it cannot be read, parsed or validated."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a TOML configuration file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML ({error}); correct the file and run again") from None
-    try:
-        return parse_config(values)
-    except ConfigError as error:
-        raise ConfigError(f"{path}:\n{error}") from None
+    return read_section(Config, path)
 
 
 def dump_toml(config: Config) -> str:
     """The configuration as TOML text that :func:`read_config` reads back to an equal value."""
     return tomli_w.dumps(config.model_dump(exclude_none=True))
-
-
-def _explain(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "configuration"
-    if item["type"] == "extra_forbidden":
-        return f"{key}: unknown key; expected one of the keys of the documented configuration. Remove or correct it"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{key}: found {item['input']!r}; expected: {message}"

@@ -23,6 +23,7 @@ from bayescope.types import Pixels
 
 __all__ = [
     "SUFFIXES",
+    "check_image",
     "frame_count",
     "has_dicom_content",
     "is_dicom",
@@ -62,6 +63,12 @@ def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Fram
             applied=shown.applied,
             notes=shown.notes,
         )
+
+
+def check_image(path: Path) -> Dataset:
+    """The header of a file of one frame, whose pixels are all there; they are not decoded.  Raises as read_dicom."""
+    with _refusing(path):
+        return _read(path, None)[0]
 
 
 def stored_pixels(path: Path, *, frame: int | None = None) -> Pixels:

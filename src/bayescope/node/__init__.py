@@ -1,0 +1,1 @@
+"""A DICOM node: receives or fetches images, classifies them and sends the results to archives."""
