@@ -34,11 +34,11 @@ SETTINGS = {
     "do_not_mutate_patterns": [r"raise \w+"],
     "process_isolation": "forkserver",
     "timeout_multiplier": 4.0,
-    "timeout_constant": 5.0,
+    "timeout_constant": 15.0,
     "on_dependency_change": "ignore",
     "pytest_add_cli_args": [
         *("-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:threadexception", "-p", "tests.mutants.order"),
-        *("--hypothesis-profile=ci", "-o", "filterwarnings="),
+        *("--hypothesis-profile=mutants", "-o", "filterwarnings="),
     ],
 }
 STATUS = {0: "survived", 1: "killed", 3: "killed", 33: "no tests", 5: "no tests", None: "not run"}
@@ -47,7 +47,7 @@ STATUS = {0: "survived", 1: "killed", 3: "killed", 33: "no tests", 5: "no tests"
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.split("\n")[0])
     parser.add_argument("modules", nargs="*", default=MODULES, help="patterns of paths in src/bayescope")
-    parser.add_argument("--share", type=float, default=0.15, help="share of the mutants that is run")
+    parser.add_argument("--share", type=float, default=0.1, help="share of the mutants that is run")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="processes at a time")
     parser.add_argument("--survivors", action="store_true", help="run those again that were not killed last time")

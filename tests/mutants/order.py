@@ -1,4 +1,7 @@
-"""A pytest plugin: the tests of a mutant are run the shortest first, and those left out that would take too long in all."""
+"""A pytest plugin: the tests of a mutant are run the shortest first, and those left out that would take too long in all.
+
+An example that fails is enough: the profile ``mutants`` of Hypothesis does not look for a shorter one.
+"""
 
 import gc
 import json
@@ -6,9 +9,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 SECONDS = 10.0
 """CPU seconds that the tests of one mutant may take."""
+
+settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
