@@ -109,3 +109,24 @@ def test_images_are_read_the_way_round_they_are(tiny_config: Config) -> None:
     assert (ratio[right] > 0).mean() > 0.8
     assert (ratio[~right] < 0).mean() > 0.8
     assert (np.sign(mirrored) == -np.sign(ratio)).mean() > 0.8
+
+
+def test_dropout_is_on_while_training(tiny_data: Dataset, tiny_config: Config) -> None:
+    ends = []
+    for dropout in (0.0, 0.5):
+        last = Last()
+        fit(tiny_data, changed(tiny_config, net={"dropout": dropout}, training={"steps": 4}), watch=last)
+        ends.append(weights(last.state.denoiser))
+    assert (ends[0] - ends[1]).abs().max() > 1e-4
+
+
+def test_the_rate_decays_by_epochs_of_as_many_images_as_there_are(tiny_data: Dataset, tiny_config: Config) -> None:
+    """Sixty images in batches of eight: an epoch takes seven and a half steps."""
+    decaying = {"decay": "step", "decay_epochs": 1, "decay_factor": 0.5, "warmup_steps": 1, "learning_rate": 1e-3}
+    rates: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        rates.append(progress.state.optimizers["optimizer"].param_groups[0]["lr"])
+
+    fit(tiny_data, changed(tiny_config, training=decaying), watch=watch)
+    np.testing.assert_allclose(rates, [1e-3 * 0.5 ** (step // 7.5) for step in range(24)])
