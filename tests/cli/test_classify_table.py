@@ -24,14 +24,17 @@ def rows(table: Table, short: bool = False) -> list[list[str]]:
 
 
 def test_each_image_has_the_numbers_of_its_most_probable_class() -> None:
-    predictions, model = FOUND.predictions, SimpleNamespace(**vars(FOUND.model), decisions=None)
+    predictions = FOUND.predictions
+    decided = Decision(predictions.posterior, predictions.posterior >= 0.3, None)
+    model = SimpleNamespace(**vars(FOUND.model) | {"decisions": None, "decide": lambda predictions: decided})
     seen = ["train" if i == 1 else "" for i in range(len(NAMES))]
     table = classify._table(NAMES, model, predictions, seen)  # type: ignore[arg-type]
     assert [column.head for column in table.columns][-2:] == ["passes", "seen in"]
-    for i, (name, class_name, probability, ratio, _, novelty, passes, split) in enumerate(rows(table)):
+    for i, (name, class_name, probability, ratio, members, novelty, passes, split) in enumerate(rows(table)):
         k = predictions.posterior[i].argmax()
         assert (name, class_name, passes, split) == (NAMES[i], model.class_names[k], str(predictions.passes[i]), seen[i])
         assert probability.startswith(f"{100 * predictions.posterior[i, k]:.1f}")
+        assert members == (", ".join(n for n, p in zip(model.class_names, predictions.posterior[i], strict=True) if p >= 0.3))
         error = predictions.standard_error[i, k]
         assert ratio == f"{predictions.log_likelihood_ratio[i, k]:+.2f}" + (f" ± {error:.2f}" if error == error else "")
         assert predictions.novelty
