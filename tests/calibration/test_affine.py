@@ -67,7 +67,7 @@ def test_raw_evidence_with_its_offset_ranks_as_the_posterior() -> None:
     np.testing.assert_allclose(np.diff(calibration.slope * (evidence + offset)), np.diff(posterior), rtol=1e-6)
     flat = BiasCorrectedTemperatureScaling(0.0, (0.1, 0.2, 0.3), (9, 9, 9), True).stopping_offset(PRIOR)
     assert flat is not None
-    assert (np.argsort(flat) == np.argsort(np.log(PRIOR) + [0.1, 0.2, 0.3])).all()
+    assert (np.argsort(flat) == np.argsort(np.log(PRIOR) + np.array([0.1, 0.2, 0.3]))).all()
 
 
 def test_calibrated_weights_give_calibrated_evidence() -> None:

@@ -12,9 +12,8 @@ POSITIVE = np.array([False, False, True, False, True, True])
 
 
 def test_a_map_by_hand_with_a_misleading_image_at_either_end() -> None:
-    """Pools: {-3: of 2 one positive} … with the images added, -3 and 4 hold two each."""
     found = fit_isotonic(RAW, POSITIVE)
-    # Sorted, with the added: -3 (+,-) -1 (-) 0 (+) 0.5 (-) 2 (+) 4 (+,-): pools -3 and -1 of 1/3, 0 and 0.5 of 1/2, 2 and 4 of 2/3.
+    # Sorted, with the added: -3 (+,-), -1 (-), 0 (+), 0.5 (-), 2 (+), 4 (+,-): the pools are the pairs of neighbours.
     frequency = np.array([1 / 3, 1 / 3, 1 / 2, 1 / 2, 2 / 3, 2 / 3])
     assert found.raw == tuple(RAW)
     np.testing.assert_allclose(found.calibrated, logit(frequency) - logit(4 / 8))

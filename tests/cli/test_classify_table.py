@@ -109,7 +109,8 @@ def test_the_confusion_table_has_true_classes_as_rows() -> None:
     table = evaluate._confusion_table(given)
     assert [column.head for column in table.columns][1:] == [f"called {name}" for name in FOUND.model.class_names]
     assert rows(table) == [
-        [name, *(str(10 * i + j) for j in range(len(FOUND.model.class_names)))] for i, name in enumerate(FOUND.model.class_names)
+        [name, *(str(10 * i + j) for j in range(len(FOUND.model.class_names)))]
+        for i, name in enumerate(FOUND.model.class_names)
     ]
 
 

@@ -111,7 +111,9 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
 def test_settings_at_their_bounds_are_taken_and_told() -> None:
     Split("folds", fold=0, folds=2, val_fraction=0.0)
     Split("folds", fold=1, folds=2, val_fraction=0.5)
-    assert str(Split("folds", fold=2, folds=4, val_fraction=0.25, seed=9)) == "fold 2 of 4, 0.25 of train for validation, seed 9"
+    assert (
+        str(Split("folds", fold=2, folds=4, val_fraction=0.25, seed=9)) == "fold 2 of 4, 0.25 of train for validation, seed 9"
+    )
     assert str(OFFICIAL) == "official, 0.1 of train for validation, seed 0"
     assert (OFFICIAL.scheme, FOLDS.scheme, FOLDS.folds) == ("official", "folds", 5)
 

@@ -132,7 +132,7 @@ def test_weights_survive_json_and_add_their_bias() -> None:
     levels, _ = made_up(4, 3)
     weights = LevelWeights(np.array([0.5, 2.0, 1.0, 0.3]), np.array([0.1, -0.2, 0.4]))
     again = LevelWeights.from_dict(weights.to_dict())
-    expected = np.einsum("nckj,k->nc", levels.values / 2, weights.weights) + [0.1, -0.2, 0.4]
+    expected = np.einsum("nckj,k->nc", levels.values / 2, weights.weights) + weights.class_bias
     np.testing.assert_allclose(again.evidence(levels), expected)
 
 

@@ -46,7 +46,9 @@ def values(plan: Plan, gaussian: Floats) -> Floats:
     return signal[..., None] + noise + about.offset + about.slope * gaussian[:, :, None, None]
 
 
-def settled(plan: Plan, gaussian: Floats, values: Floats, share: float, max_passes: int | None) -> tuple[list[int], list[float]]:
+def settled(
+    plan: Plan, gaussian: Floats, values: Floats, share: float, max_passes: int | None
+) -> tuple[list[int], list[float]]:
     """Draws of each class of one image, and its chance to win when it was dropped."""
     about = plan.statistics
     innovations = np.zeros((CLASSES, DRAWS))

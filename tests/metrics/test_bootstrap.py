@@ -67,7 +67,9 @@ def test_each_draw_is_of_as_many_patients_as_there_are_with_all_their_images() -
     assert len(draws) == 4000
     share = {(2, 0, 0, 0): 0.25, (1, 1, 1, 1): 0.5, (0, 2, 2, 2): 0.25}
     rows, counts = np.unique(draws, axis=0, return_counts=True)
-    assert {tuple(row): count / 4000 for row, count in zip(rows.tolist(), counts, strict=True)} == pytest.approx(share, abs=0.03)
+    assert {tuple(row): count / 4000 for row, count in zip(rows.tolist(), counts, strict=True)} == pytest.approx(
+        share, abs=0.03
+    )
 
 
 def test_draws_without_a_value_are_left_out_of_the_interval() -> None:
@@ -88,4 +90,6 @@ def test_patients_are_numbered_in_the_order_in_which_they_come() -> None:
 def test_measures_of_drawn_images_see_each_as_often_as_it_is_drawn() -> None:
     found = by_image(lambda rows: np.array([float(len(rows)), float(rows.sum())]))(np.array([[0, 2, 1], [3, 0, 0]]))
     np.testing.assert_array_equal(found, [[3, 4], [3, 0]])
-    np.testing.assert_allclose(means_of([[1.0, 4.0], [3.0, 0.0]])(np.array([[1, 1], [0, 5], [3, 1]])), [[2, 2], [3, 0], [1.5, 3]])
+    np.testing.assert_allclose(
+        means_of([[1.0, 4.0], [3.0, 0.0]])(np.array([[1, 1], [0, 5], [3, 1]])), [[2, 2], [3, 0], [1.5, 3]]
+    )

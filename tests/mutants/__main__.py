@@ -1,10 +1,11 @@
 """Mutation testing: changes the code in small ways and counts which changes the tests notice.
 
-``make mutants``, or for some modules ``python -m tests.mutants 'evidence/*' 'metrics/delong.py'``.  Mutmut makes the changes and
-runs the tests of the changed function, the shortest first (:mod:`tests.mutants.order`).  It works on a copy in ``build/mutants``
-in which a decorated function is decorated by an assignment, since mutmut passes over decorators.  Changes of prose (texts with
-a blank in them, and all that a ``raise`` says) are left out.  Of the other mutants of each function a share is drawn, by the
-hash of the mutant and a seed.
+``make mutants``, or for some modules ``python -m tests.mutants 'evidence/*' 'metrics/delong.py'``.  Mutmut makes the changes,
+and runs the quick tests of the changed function from the folder that mirrors the module's, the shortest first
+(:mod:`tests.mutants.order`).  It works on a copy in ``build/mutants`` in which decorators are applied by an assignment, since
+mutmut passes over functions that have any; constants and defaults of a module it leaves alone.  Changes of prose (texts with
+a blank in them, and all that a ``raise`` says) are left out.  Of the others a share is drawn, by a hash of the change and a
+seed, so that the sample stays the same while the rest of a module changes.
 
 ``summary.json`` counts the mutants by module; ``survivors.md`` lists those that no test noticed, each with the reason in
 ``reasons.toml`` why it may live.  The exit code is 1 while one has no reason.
@@ -19,7 +20,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import tomli_w
-
 from tests.mutants.mutant import Mutant, mutants_of, undecorated
 from tests.mutants.survivors import FOLDER, read_reasons, render
 
@@ -45,7 +45,7 @@ STATUS = {0: "survived", 1: "killed", 3: "killed", 33: "no tests", 5: "no tests"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=str(__doc__).split("\n")[0])
     parser.add_argument("modules", nargs="*", default=MODULES, help="patterns of paths in src/bayescope")
     parser.add_argument("--share", type=float, default=0.1, help="share of the mutants that is run")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
