@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from bayescope.config import Config, parse_config
-from bayescope.data.dataset import ImageSet, PixelScale
+from bayescope.data.dataset import ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.training.batches import Batch, Sampler, StepBatches
 from bayescope.training.losses import draw_levels
 from bayescope.training.sampler import seeded

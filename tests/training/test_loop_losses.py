@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from bayescope.config import Config, TrainingConfig, parse_config
-from bayescope.data.dataset import Dataset, PixelScale
+from bayescope.data.dataset import Dataset
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.device import open_fabric
 from bayescope.training.batches import Batch, StepBatches
 from bayescope.training.loop import _losses, start
