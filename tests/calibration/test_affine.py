@@ -5,7 +5,6 @@ import pytest
 from scipy.optimize import minimize
 
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling, identity_calibration
-from bayescope.calibration.base import FEW_IMAGES
 from bayescope.evidence.denoising import LevelEvidence
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.types import Floats, Labels
@@ -80,7 +79,7 @@ def test_calibrated_weights_give_calibrated_evidence() -> None:
     np.testing.assert_allclose(calibration.class_evidence(weights.evidence(levels)), expected)
 
 
-@pytest.mark.parametrize(("fewest", "warns"), [(FEW_IMAGES - 1, True), (FEW_IMAGES, False)])
+@pytest.mark.parametrize(("fewest", "warns"), [(19, True), (20, False)])
 def test_fewer_than_twenty_images_of_a_class_come_with_a_warning(fewest: int, warns: bool) -> None:
     evidence, labels = unbalanced(240)
     rare = np.flatnonzero(labels == 2)[fewest:]
