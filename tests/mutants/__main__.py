@@ -112,8 +112,8 @@ def run(drawn: list[Mutant], processes: int, survivors: bool) -> dict[Mutant, st
             codes |= data.exit_code_by_key
         return codes
 
-    before = exit_codes() if survivors else {}
-    _run([mutant.name for mutant in drawn if before.get(mutant.name) not in (1, 3)], processes)
+    before = exit_codes() if survivors else {mutant.name: 0 for mutant in drawn}
+    _run([mutant.name for mutant in drawn if before.get(mutant.name) not in (1, 3, None)], processes)
     codes = exit_codes()
     return {mutant: STATUS.get(codes[mutant.name], "timeout") for mutant in drawn}
 
@@ -124,7 +124,7 @@ def report(every: list[Mutant], found: dict[Mutant, str], summary: Path) -> int:
     for module in sorted({mutant.module for mutant in every}):
         of_module = [status for mutant, status in found.items() if mutant.module == module]
         total = sum(mutant.module == module for mutant in every)
-        counts[module] = {"mutants": total, "run": len(of_module)} | {
+        counts[module] = {"mutants": total, "run": len(of_module) - of_module.count("not run")} | {
             status: of_module.count(status) for status in ("killed", "timeout", "survived", "no tests")
         }
     summary.write_text(json.dumps(counts, indent=1, sort_keys=True) + "\n")
