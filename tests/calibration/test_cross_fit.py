@@ -23,10 +23,11 @@ PATIENTS = [f"p{i // 3}" for i in range(45)]
 SETTINGS = EvidenceConfig(level_weights="fitted", calibration="affine")
 
 
-def copies(n: int = 2) -> list[LevelEvidence]:
-    """Noise that tells the classes apart by chance alone."""
+def copies(n: int = 2, signal: float = 0.0) -> list[LevelEvidence]:
+    """Noise that tells the classes apart by chance alone, or with a ``signal`` at one level."""
     rng = np.random.default_rng(3)
     values = 0.5 * rng.normal(size=(45, 2, 4, 2))
+    values[np.arange(45), LABELS, 2] += signal
     return [LevelEvidence(values + 0.1 * i * rng.normal(size=values.shape), SIGMAS) for i in range(n)]
 
 
@@ -54,8 +55,9 @@ def test_each_images_weights_were_fitted_on_the_other_folds(patients: list[str] 
 @pytest.mark.parametrize("kind", ["affine", "isotonic"])
 def test_the_calibration_is_fitted_on_evidence_of_other_folds_and_all_copies(kind: str, patients: list[str] | None) -> None:
     settings = EvidenceConfig(level_weights="fitted", calibration=kind)
-    found = cross_fitted_calibration(settings, copies(), LABELS, PRIOR, patients)
-    evidence = fold_by_fold(copies(), patients).reshape(90, 2)
+    given = copies(signal=0.4)
+    found = cross_fitted_calibration(settings, given, LABELS, PRIOR, patients)
+    evidence = fold_by_fold(given, patients).reshape(90, 2)
     expected = KINDS[kind].fit(evidence, np.concatenate([LABELS, LABELS]), PRIOR, 2)
     assert type(found) is KINDS[kind]
     assert found.images == (23, 22)
@@ -120,6 +122,8 @@ def test_a_class_of_one_image_or_a_single_patient_cannot_be_cross_fitted() -> No
 
     with pytest.raises(DataError, match=r"\[2, 0, 1\]"):
         out_of_fold(nothing, np.array([0, 0, 2]))
+    with pytest.raises(DataError, match=r"\[\]"):
+        out_of_fold(nothing, np.array([], dtype=np.int64))
     with pytest.raises(DataError, match="one patient only"):
         out_of_fold(nothing, np.arange(10) % 2, ["p"] * 10)
     np.testing.assert_array_equal(out_of_fold(nothing, np.arange(10) % 2, ["p"] * 4 + ["q"] * 6), np.arange(10))

@@ -89,6 +89,7 @@ def test_fewer_than_twenty_images_on_a_side_come_with_a_warning(counts: tuple[in
     assert bool(found.warning) == warns
     assert found.images == counts
     assert found.calibrated
+    assert [type(count) for count in found.images] == [int, int]
 
 
 def test_only_ratios_are_calibrated() -> None:

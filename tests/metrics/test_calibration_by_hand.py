@@ -101,13 +101,13 @@ def test_intervals_keep_patients_whole_and_depend_on_the_seed() -> None:
 
 def test_what_is_expected_of_calibrated_probabilities_of_a_rare_class() -> None:
     """Cllr by the two sums over the distribution of the ratios; Brier score p (1 - p)."""
-    probability = np.tile([0.02, 0.1, 0.4], 3000)
-    found = expected_if_calibrated(probability, n_draws=30)
+    probability = np.tile([0.02, 0.1, 0.4], 700)
+    found = expected_if_calibrated(probability, n_draws=40)
     prevalence = probability.mean()
     odds = probability / (1 - probability) / (prevalence / (1 - prevalence))
     positive = (probability * np.log2(1 + 1 / odds)).sum() / probability.sum()
     negative = ((1 - probability) * np.log2(1 + odds)).sum() / (1 - probability).sum()
-    assert found["Cllr"].value == pytest.approx((positive + negative) / 2, rel=0.02)
+    assert found["Cllr"].value == pytest.approx((positive + negative) / 2, rel=0.03)
     assert found["Brier score"].value == pytest.approx((probability * (1 - probability)).mean(), rel=0.02)
     for name in MEASURES:
         assert found[name].low < found[name].value < found[name].high

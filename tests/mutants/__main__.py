@@ -78,7 +78,7 @@ def copy_sources(chosen: list[Path]) -> None:
             shutil.copytree(origin, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(origin, copy)
-    tests = sorted({f"tests/{path.parent}" if path.parent != Path("data") else "tests/data/test_splits.py" for path in chosen})
+    tests = sorted({str(test) for path in chosen for test in tests_of(path)})
     mutated = {"only_mutate": [str(PACKAGE / path) for path in chosen]}
     selected = {"pytest_add_cli_args_test_selection": [*tests, "-m", "not slow"]}
     with (BUILD / "pyproject.toml").open("ab") as file:
@@ -88,6 +88,14 @@ def copy_sources(chosen: list[Path]) -> None:
         target.write_text(undecorated(target.read_text()))
     if (ROOT.parent / "shared").is_dir() and not (BUILD / "shared").exists():
         (BUILD / "shared").symlink_to(ROOT.parent / "shared")
+
+
+def tests_of(path: Path) -> list[Path]:
+    """The folder that mirrors a module's, or, in ``data``, which has many parts, the files named after the module."""
+    folder = Path("tests") / path.parent
+    if path.parent != Path("data"):
+        return [folder]
+    return [file.relative_to(ROOT) for file in (ROOT / folder).glob(f"test_{path.stem}*.py")]
 
 
 def run(drawn: list[Mutant], processes: int, survivors: bool) -> dict[Mutant, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-SECONDS = 10.0
+SECONDS = 20.0
 """CPU seconds that the tests of one mutant may take."""
 
 settings.register_profile("mutants", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
