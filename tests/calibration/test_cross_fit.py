@@ -12,7 +12,7 @@ from bayescope.calibration.cross_fit import (
     out_of_fold_evidence,
 )
 from bayescope.config import EvidenceConfig
-from bayescope.errors import DataError
+from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.denoising import LevelEvidence
 from bayescope.evidence.level_weights import fit_level_weights
 from bayescope.types import Floats, Labels
@@ -89,6 +89,8 @@ def test_nothing_is_fitted_where_none_is_asked_for_or_one_patient_is_all_there_i
     one = cross_fitted_calibration(SETTINGS, copies(1), LABELS, PRIOR, ["p"] * 45)
     assert not one.calibrated
     assert "one patient" in one.warning
+    with pytest.raises(ConfigError, match=r"evidence\.calibration"):
+        cross_fitted_calibration(EvidenceConfig(calibration="other"), copies(1), LABELS, PRIOR)
     two = cross_fitted_calibration(EvidenceConfig(level_weights="bound"), copies(1), LABELS, PRIOR, ["p"] * 20 + ["q"] * 25)
     assert two.calibrated
 

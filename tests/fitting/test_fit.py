@@ -60,10 +60,10 @@ def test_as_many_images_are_scored_as_were_announced(tiny_data: Dataset, tiny_co
 def test_what_was_recorded_after_the_last_checkpoint_is_recorded_anew(
     tiny_data: Dataset, tiny_config: Config, tmp_path: Path
 ) -> None:
-    """Killed at step 20, three steps after a validation, of which the last checkpoint, at step 10, knows nothing."""
+    """Killed at step 19, three steps after a validation, of which the last checkpoint, at step 10, knows nothing."""
 
     def killed(progress: object) -> None:
-        if progress.state.step == 20:  # type: ignore[attr-defined]
+        if progress.state.step == 19:  # type: ignore[attr-defined]
             raise KeyboardInterrupt
 
     run, whole = tmp_path / "run", tmp_path / "whole"
@@ -73,3 +73,12 @@ def test_what_was_recorded_after_the_last_checkpoint_is_recorded_anew(
     fit_run(tiny_data, tiny_config, run, resume=True)
     fit_run(tiny_data, tiny_config, whole)
     assert (run / METRICS).read_text() == (whole / METRICS).read_text()
+
+
+def test_a_network_given_is_the_one_that_is_averaged_from_the_start(tiny_data: Dataset, tiny_config: Config) -> None:
+    """After one step that changes next to nothing, the average is the network that training started from."""
+    first = fit(tiny_data, settings(tiny_config, training={"steps": 3}))
+    still = settings(tiny_config, training={"steps": 1, "learning_rate": 1e-9}).model_copy(update={"seed": 5})
+    again = fit(tiny_data, still, init=first)
+    for (name, value), other in zip(first.denoiser.named_parameters(), again.denoiser.parameters(), strict=True):
+        torch.testing.assert_close(other, value, rtol=0, atol=1e-5, msg=name)
