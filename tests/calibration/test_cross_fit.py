@@ -14,7 +14,7 @@ from bayescope.calibration.cross_fit import (
 from bayescope.config import EvidenceConfig
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.denoising import LevelEvidence
-from bayescope.evidence.level_weights import fit_level_weights
+from bayescope.evidence.level_weights_fit import fit_level_weights
 from bayescope.types import Floats, Labels
 
 SIGMAS, PRIOR = np.array([0.1, 0.3, 1.0, 3.0]), np.array([0.3, 0.7])

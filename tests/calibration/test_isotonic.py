@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import logit
 
-from bayescope.calibration.isotonic import IsotonicCalibration, IsotonicMap, fit_isotonic
+from bayescope.calibration.isotonic import IsotonicCalibration
+from bayescope.calibration.isotonic_map import IsotonicMap, fit_isotonic
 from bayescope.evidence.level_weights import LevelWeights
 
 RAW = np.array([-3.0, -1.0, 0.0, 0.5, 2.0, 4.0])

@@ -12,7 +12,7 @@ from bayescope.cli.tables import Table
 from bayescope.inference.abstention import Abstention
 from bayescope.inference.conformal import ConformalSets
 from bayescope.inference.decisions import Decision, Decisions
-from bayescope.inference.novelty import NoveltyResult
+from bayescope.inference.trust import Finding
 from report_data import everything
 
 FOUND, SHOWN = everything()
@@ -58,7 +58,7 @@ def test_what_sets_and_abstention_promise_is_told(threshold: float, promised: bo
     sets = ConformalSets((0.2, 0.3), 0.05, True, (20, 20))
     decisions = Decisions(sets, Abstention(threshold, 0.03, 0.05, 0.8, 40), (0.5, 0.5))
     told = classify._promise(SimpleNamespace(decisions=decisions))  # type: ignore[arg-type]
-    assert "holds the true class in 95 % of the images" in told
+    assert "contains the true class in 95 % of the images" in told
     assert ("at most 3 % errors" in told) == promised
     assert classify._promise(SimpleNamespace(decisions=None)) == ""  # type: ignore[arg-type]
 
@@ -72,14 +72,15 @@ def test_a_set_in_short_is_its_only_class_or_how_many_it_has() -> None:
     assert classify._set_in_short(always, names, 3) == "b"
 
 
-def test_novelty_is_told_and_marked_where_it_warns() -> None:
-    result = NoveltyResult(np.array([0.5, 0.004]), np.zeros(2), np.zeros((2, 3)), 300)
-    predictions = replace(FOUND.predictions, novelty=result)
-    assert classify._novelty(predictions, 0, "") == ("p = 0.50", "0.50")
-    long, short = classify._novelty(predictions, 1, "unlike the training images (p = 0.004)")
-    assert (str(long), str(short)) == ("unlike the training images (p = 0.004)", "0.004 !")
+def test_a_finding_is_told_and_marked_where_it_warns() -> None:
+    usual = Finding({}, "p = 0.50", "0.50", "caption")
+    assert classify._finding(usual) == ("p = 0.50", "0.50")
+    odd = replace(usual, cell="p = 0.004, unlike them", short_cell="0.004 !", warning="unlike the training images")
+    long, short = classify._finding(odd)
+    assert (str(long), str(short)) == ("p = 0.004, unlike them", "0.004 !")
     assert "red" in str(long.style)  # type: ignore[union-attr]
-    assert classify._novelty(replace(predictions, novelty=None), 0, "") == ("not tested", "–")
+    assert "red" in str(short.style)  # type: ignore[union-attr]
+    assert classify._finding(None) == ("not tested", "–")
 
 
 @pytest.mark.parametrize("positive", [None, "malignant"])

@@ -8,15 +8,9 @@ from bayescope.diffusion.denoiser import LevelDenoiser
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.errors import ConfigError
 from bayescope.evidence import sequential
-from bayescope.evidence.denoising import (
-    LevelEvidence,
-    draw_errors,
-    draw_noise,
-    first_noise_evidence,
-    gaussian_evidence,
-    level_evidence,
-    rows_per_batch,
-)
+from bayescope.evidence.denoising import LevelEvidence, first_noise_evidence, gaussian_evidence, level_evidence
+from bayescope.evidence.denoising_errors import draw_errors, rows_per_batch
+from bayescope.evidence.noise import draw_noise
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import SequentialEvidence, check_stopping_settings, score_sequentially
 

@@ -6,15 +6,10 @@ from scipy import stats
 from scipy.optimize import minimize
 
 from bayescope.config import EvidenceConfig
-from bayescope.evidence.denoising import LevelEvidence, draw_noise, independent, variance_of_mean
-from bayescope.evidence.level_weights import (
-    LEVEL_WEIGHTS,
-    LevelWeights,
-    choose_level_weights,
-    fit_level_weights,
-    level_spacing,
-    log_likelihood_ratio,
-)
+from bayescope.evidence.denoising import LevelEvidence
+from bayescope.evidence.level_weights import LevelWeights, level_spacing, log_likelihood_ratio
+from bayescope.evidence.level_weights_fit import LEVEL_WEIGHTS, choose_level_weights, fit_level_weights
+from bayescope.evidence.noise import draw_noise, independent, variance_of_mean
 from bayescope.types import Floats
 
 SIGMAS = np.array([0.1, 0.2, 0.5, 1.5])

@@ -57,6 +57,7 @@ def test_as_many_images_are_scored_as_were_announced(tiny_data: Dataset, tiny_co
     assert calibration_augmentation(nothing_fitted, 60) is None
 
 
+@pytest.mark.slow
 def test_what_was_recorded_after_the_last_checkpoint_is_recorded_anew(
     tiny_data: Dataset, tiny_config: Config, tmp_path: Path
 ) -> None:

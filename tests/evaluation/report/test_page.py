@@ -155,6 +155,7 @@ def check_quarters(pixels: np.ndarray, top_left: tuple[int, ...], bottom_right: 
     assert down > 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("channels", "scale"), [((), 1e-9), ((3,), 1e5)], ids=["gray", "colour"])
 def test_pictures_and_maps_are_drawn_the_right_way_round(channels: tuple[int, ...], scale: float) -> None:
     """Decoded again: a picture dark at the top left and bright at the bottom right, a map red there and blue here."""
