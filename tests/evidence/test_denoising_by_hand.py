@@ -116,7 +116,7 @@ def gaussian_plan() -> tuple[GaussianMixtureDenoiser, Plan]:
         np.ones(3),
         np.zeros(3),
         8.0,
-        np.tile([1.0, 0.0], (7, 1)),
+        np.tile([0.7, 0.3], (7, 1)),
         np.array([[0.01, 0.001], [0.5, 0.2]]),
     )
     return oracle, Plan(statistics, np.array([1.0, 0.8, 0.6]))

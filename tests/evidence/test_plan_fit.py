@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.optimize import minimize
 
 from bayescope.evidence import plan_fit
 from bayescope.evidence.denoising import LevelEvidence
@@ -114,6 +115,19 @@ def test_level_and_slope_of_the_variance_have_the_greatest_posterior() -> None:
         assert log_posterior(factor * level, slope) < best
         assert log_posterior(level, factor * slope) < best
     assert plan_fit._fit_spread(1e6 * squared, size, weight)[0] <= np.exp(4) * 1.001
+
+
+def test_few_images_leave_the_variance_near_its_prior() -> None:
+    """Level one and slope exp(-2), of log-normal spread 1 and 2, against a search."""
+    size, squared, weight = np.array([0.5, 2.0, 6.0]), np.array([9.0, 0.1, 40.0]), np.array([1.0, 0.5, 1.5])
+
+    def cost(theta: Floats) -> float:
+        variance = np.exp(theta[0]) + np.exp(theta[1]) * size
+        likelihood = weight @ (stats.norm(0, np.sqrt(variance)).logpdf(np.sqrt(squared)))
+        return -float(likelihood + stats.norm(0, 1).logpdf(theta[0]) + stats.norm(-2, 2).logpdf(theta[1]))
+
+    best = np.exp(minimize(cost, [0.0, -2.0], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}).x)
+    assert plan_fit._fit_spread(squared, size, weight) == pytest.approx(tuple(best), rel=2e-3)
 
 
 def test_degrees_of_freedom_have_the_greatest_likelihood() -> None:
