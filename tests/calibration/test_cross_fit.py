@@ -14,6 +14,7 @@ from bayescope.calibration.cross_fit import (
 from bayescope.config import EvidenceConfig
 from bayescope.errors import ConfigError, DataError
 from bayescope.evidence.denoising import LevelEvidence
+from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.level_weights_fit import fit_level_weights
 from bayescope.types import Floats, Labels
 
@@ -89,7 +90,7 @@ def test_nothing_is_fitted_where_none_is_asked_for_or_one_patient_is_all_there_i
     one = cross_fitted_calibration(SETTINGS, copies(1), LABELS, PRIOR, ["p"] * 45)
     assert not one.calibrated
     assert "one patient" in one.warning
-    with pytest.raises(ConfigError, match=r"evidence\.calibration"):
+    with pytest.raises(ConfigError, match=r"\bevidence\.calibration\b"):
         cross_fitted_calibration(EvidenceConfig(calibration="other"), copies(1), LABELS, PRIOR)
     two = cross_fitted_calibration(EvidenceConfig(level_weights="bound"), copies(1), LABELS, PRIOR, ["p"] * 20 + ["q"] * 25)
     assert two.calibrated
@@ -129,3 +130,11 @@ def test_a_class_of_one_image_or_a_single_patient_cannot_be_cross_fitted() -> No
     with pytest.raises(DataError, match="one patient only"):
         out_of_fold(nothing, np.arange(10) % 2, ["p"] * 10)
     np.testing.assert_array_equal(out_of_fold(nothing, np.arange(10) % 2, ["p"] * 4 + ["q"] * 6), np.arange(10))
+
+
+def test_other_level_weights_are_fitted_where_they_are_given() -> None:
+    """Weights of one level alone, whatever the images."""
+    given, only = copies(1, signal=0.4), LevelWeights(np.array([0.0, 0.0, 1.0, 0.0]), np.zeros(2))
+    found = cross_fitted_calibration(SETTINGS, given, LABELS, PRIOR, fit_weights=lambda known, labels: only)
+    expected = KINDS["affine"].fit(only.evidence(given[0]), LABELS, PRIOR)
+    assert found.to_dict() == pytest.approx(expected.to_dict())

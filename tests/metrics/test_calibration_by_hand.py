@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import beta
 
-from bayescope.metrics.bootstrap import Estimate
+from bayescope.metrics.bootstrap import Estimate, bootstrap, by_image
 from bayescope.metrics.calibration import (
     MEASURES,
     assess,
@@ -114,3 +114,16 @@ def test_what_is_expected_of_calibrated_probabilities_of_a_rare_class() -> None:
     assert expected_if_calibrated(probability[:60], seed=1) != expected_if_calibrated(probability[:60], seed=2)
     assert expected_if_calibrated(probability[:60], n_draws=50) != expected_if_calibrated(probability[:60])
     assert expected_if_calibrated(probability[:60], n_draws=200) == expected_if_calibrated(probability[:60])
+
+
+def test_intervals_are_the_basic_ones_of_as_many_draws_as_are_asked_for() -> None:
+    """Mirrored at the value: twice the value less the quantiles of the draws, and not negative."""
+    rng = np.random.default_rng(1)
+    labels = np.arange(60) % 2
+    ratio = 2 * labels - 1 + rng.normal(size=60)
+    ratios = np.stack([-ratio, ratio], axis=1)
+    found = measured(expit(ratios), ratios, labels, seed=3, n_bootstrap=40)
+    draws = bootstrap(by_image(lambda rows: np.array([cllr(ratio[rows], labels[rows] == 1)])), 60, seed=3, n_bootstrap=40)[0]
+    mirrored = 2 * draws.value - draws.high, 2 * draws.value - draws.low
+    assert (found["Cllr"].low, found["Cllr"].high) == pytest.approx(mirrored)
+    assert min(one.low for one in found.values()) >= 0
