@@ -137,4 +137,4 @@ def test_other_level_weights_are_fitted_where_they_are_given() -> None:
     given, only = copies(1, signal=0.4), LevelWeights(np.array([0.0, 0.0, 1.0, 0.0]), np.zeros(2))
     found = cross_fitted_calibration(SETTINGS, given, LABELS, PRIOR, fit_weights=lambda known, labels: only)
     expected = KINDS["affine"].fit(only.evidence(given[0]), LABELS, PRIOR)
-    assert found.to_dict() == pytest.approx(expected.to_dict())
+    assert found == expected
