@@ -29,6 +29,7 @@ def render(counts: Mapping[str, Mapping[str, int]], found: Mapping[Mutant, str],
     survivors = [mutant for mutant, status in found.items() if status in ("survived", "no tests")]
     unexplained = [mutant for mutant in survivors if not reason_of(mutant, reasons)]
     lines = ["# Mutants", "", "Written by `make mutants`.", "", *_table(counts), ""]
+    lines += ["Killed in November 2026, before tests were written against the survivors, and after:", "", *_before(), ""]
     for module in sorted({mutant.module for mutant in survivors}):
         lines += [f"## {module}", ""]
         for mutant in survivors:
@@ -44,12 +45,15 @@ def render(counts: Mapping[str, Mapping[str, int]], found: Mapping[Mutant, str],
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    kept = FOLDER / "before.json"
-    before = json.loads(kept.read_text()) if kept.is_file() else {}
-    head = ["module", *COLUMNS, "killed before"]
-    rows = [[module, *(str(row[column]) for column in COLUMNS), _share(before.get(module))] for module, row in counts.items()]
-    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    return _rows(["module", *COLUMNS], [[module, *(row[column] for column in COLUMNS)] for module, row in counts.items()])
 
 
-def _share(row: Mapping[str, int] | None) -> str:
-    return f"{row['killed'] + row['timeout']} of {row['run']}" if row else "–"
+def _before() -> list[str]:
+    """Of one sample, how many were killed before tests were written against its survivors, and after."""
+    kept = json.loads((FOLDER / "before.json").read_text())
+    total = {column: sum(row[column] for row in kept.values()) for column in ("run", "before", "after")}
+    return _rows(["module", *total], [[module, *row.values()] for module, row in (kept | {"all": total}).items()])
+
+
+def _rows(head: list[str], rows: list[list[object]]) -> list[str]:
+    return ["| " + " | ".join(map(str, row)) + " |" for row in (head, ["---"] * len(head), *rows)]
