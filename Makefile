@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES := $(shell nproc 2>/dev/null || echo 2)
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo test quick check docs clean
+.PHONY: demo test quick mutants check docs clean
 
 demo: $(VENV)/installed  ## train on the phantom, compare with the ideal observer, write a report
 	$(BIN)/bayescope demo --out demo-run --force
@@ -15,6 +15,9 @@ test: $(VENV)/installed  ## all tests
 
 quick: $(VENV)/installed  ## the tests that take a second or less each, under 3 minutes on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) -m "not slow"
+
+mutants: $(VENV)/installed  ## mutation testing of the mathematics and the command line (within an hour on 2 cores)
+	$(BIN)/python -m tests.mutants
 
 check: $(VENV)/installed  ## lint, formatting, types, layers
 	$(BIN)/ruff check .

@@ -178,6 +178,8 @@ def test_impossible_settings_are_refused():
         probes(0)
     with pytest.raises(ConfigError, match="low < high"):
         dequantization_width(255, 0)
+    with pytest.raises(ConfigError, match="low < high"):
+        dequantization_width(7, 7)
 
 
 def test_the_standard_error_is_the_spread_over_probes():

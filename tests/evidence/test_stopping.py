@@ -1,9 +1,11 @@
 """Early stopping on real images: a classifier trained for seconds, asked for disagreement rates, held to them."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from bayescope.config import parse_config
 from bayescope.data.dataset import Dataset
@@ -16,41 +18,40 @@ from bayescope.inference.model import LikelihoodModel
 pytestmark = pytest.mark.slow  # a model is trained for them
 
 
-@pytest.fixture(scope="module")
-def trained(shared_data: Path) -> tuple[LikelihoodModel, Dataset]:
-    data = load_dataset(shared_data / "medmnist" / "breastmnist.npz")
+@cache
+def trained_on(source: Path, seed: int) -> tuple[LikelihoodModel, Dataset]:
+    data = load_dataset(source)
     config = parse_config(
         {
+            "seed": seed,
             "net": {"widths": [8, 16]},
-            "training": {"steps": 60, "batch_size": 32, "augmentation": "none", "warmup_steps": 5},
-            "evidence": {"levels": 8, "noises": 4},
+            "training": {"steps": 40, "batch_size": 32, "augmentation": "none", "warmup_steps": 5},
+            "evidence": {"levels": 8, "noises": 4, "level_weights": "bound"},
         }
     )
     return fit(data, config), data
 
 
-@pytest.mark.parametrize("disagreement_rate", [0.2, 0.05])
-def test_the_error_rate_asked_for_is_kept_on_real_images(
-    trained: tuple[LikelihoodModel, Dataset], disagreement_rate: float
-) -> None:
-    model, data = trained
+@pytest.fixture
+def trained(shared_data: Path) -> tuple[LikelihoodModel, Dataset]:
+    return trained_on(shared_data / "medmnist" / "breastmnist.npz", 0)
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
+def test_each_smaller_rate_costs_more_passes_and_is_kept(shared_data: Path, seed: int) -> None:
+    """Six passes, three of each class, are the fewest; sixty-four are all there are."""
+    model, data = trained_on(shared_data / "medmnist" / "breastmnist.npz", seed)
     full = model.classify(data.test.pixels, disagreement_rate=0.0)
-    early = model.classify(data.test.pixels, disagreement_rate=disagreement_rate)
-    differs = (early.log_posterior.argmax(axis=1) != full.log_posterior.argmax(axis=1)).mean()
     assert (full.passes == 64).all()
-    assert differs <= disagreement_rate + 2 * np.sqrt(disagreement_rate / len(data.test))
-    assert early.mean_passes < 24
-
-
-def test_a_smaller_rate_costs_more_passes_and_agrees_no_less(trained: tuple[LikelihoodModel, Dataset]) -> None:
-    """Six passes are the fewest here, so that rates of 0.02 and more cost the same."""
-    model, data = trained
-    full, *early = (model.classify(data.test.pixels, disagreement_rate=rate) for rate in (0.0, 0.2, 0.005, 0.0005))
-    passes = [found.mean_passes for found in (*early, full)]
-    differ = [(found.posterior.argmax(axis=1) != full.posterior.argmax(axis=1)).sum() for found in early]
-    assert (np.diff(passes) >= 0).all()
-    assert passes[0] < passes[2] < passes[3]
-    assert (np.diff(differ) <= 0).all()
+    spent, differ = [], []
+    for rate in (0.2, 0.005, 0.0005):
+        early = model.classify(data.test.pixels, disagreement_rate=rate)
+        spent.append(early.passes.sum())
+        differ.append((early.posterior.argmax(axis=1) != full.posterior.argmax(axis=1)).mean())
+        assert differ[-1] * len(data.test) <= binom(len(data.test), rate).ppf(0.999)
+        assert early.passes.min() == 6
+    assert 6 * len(data.test) <= spent[0] < spent[1] < spent[2] < 24 * len(data.test)
+    assert differ == sorted(differ, reverse=True)
 
 
 def test_another_prior_moves_the_threshold_and_not_the_evidence(trained: tuple[LikelihoodModel, Dataset]) -> None:

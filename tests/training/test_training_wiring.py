@@ -10,10 +10,11 @@ import torch
 from bayescope.config import Config, parse_config
 from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.pixel_scale import PixelScale
+from bayescope.diffusion.device import open_fabric
 from bayescope.fitting.fit import fit, fit_run
 from bayescope.runs.model_file import load_model
 from bayescope.training.batches import Sampler
-from bayescope.training.loop import Progress
+from bayescope.training.loop import Progress, validate
 from bayescope.training.sampler import seeded
 from bayescope.training.state import TrainingState
 from conftest import stripes
@@ -109,3 +110,41 @@ def test_images_are_read_the_way_round_they_are(tiny_config: Config) -> None:
     assert (ratio[right] > 0).mean() > 0.8
     assert (ratio[~right] < 0).mean() > 0.8
     assert (np.sign(mirrored) == -np.sign(ratio)).mean() > 0.8
+
+
+def test_dropout_is_on_while_training(tiny_data: Dataset, tiny_config: Config) -> None:
+    ends = []
+    for dropout in (0.0, 0.5):
+        last = Last()
+        fit(tiny_data, changed(tiny_config, net={"dropout": dropout}, training={"steps": 4}), watch=last)
+        ends.append(weights(last.state.denoiser))
+    assert (ends[0] - ends[1]).abs().max() > 1e-4
+
+
+def test_the_rate_decays_by_epochs_of_as_many_images_as_there_are(tiny_data: Dataset, tiny_config: Config) -> None:
+    """Sixty images in batches of eight: an epoch takes seven and a half steps."""
+    decaying = {"decay": "step", "decay_epochs": 1, "decay_factor": 0.5, "warmup_steps": 1, "learning_rate": 1e-3}
+    rates: list[float] = []
+
+    def watch(progress: Progress) -> None:
+        rates.append(progress.state.optimizers["optimizer"].param_groups[0]["lr"])
+
+    fit(tiny_data, changed(tiny_config, training=decaying), watch=watch)
+    np.testing.assert_allclose(rates, [1e-3 * 0.5 ** (step // 7.5) for step in range(24)])
+
+
+def test_validation_is_of_the_average(tiny_data: Dataset, tiny_config: Config) -> None:
+    last = Last()
+    fit(tiny_data, changed(tiny_config, training={"steps": 8}), watch=last)
+
+    def losses() -> tuple[float, float]:
+        scale = PixelScale.of(tiny_data.train.pixels)
+        found = validate(last.state, tiny_config, tiny_data.val, scale, open_fabric(tiny_config))
+        return float(found.denoising), float(found.evidence)
+
+    before = losses()
+    for network, expected in ((last.state.denoiser, True), (last.state.ema, False)):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1.1)
+        assert (losses() == before) == expected

@@ -63,6 +63,29 @@ def test_the_roc_curve_is_of_the_positive_class(found: Evaluation, drawn: list[F
     assert str(line.get_label()) == f"malignant: AUC {below:.3f}"
 
 
+def test_reliability_is_shown_at_the_images_own_frequencies(found: Evaluation, drawn: list[Figure]) -> None:
+    """Three of eight images are of the positive class: odds of 3 to 5 before the image."""
+    discrimination.reliability(found)
+    reported = drawn[0].axes[0].lines[-1]
+    assert str(reported.get_label()).startswith("reported")
+    predicted, observed = reported.get_xydata().T
+    expected = np.unique(3 * SAID / (3 * SAID + 5 * (1 - SAID)))
+    np.testing.assert_allclose(predicted, expected)
+    np.testing.assert_allclose(observed, [(LABELS == 1)[p == SAID].mean() for p in np.unique(SAID)])
+
+
+def test_the_band_of_reliability_is_that_of_the_ratios_reported(found: Evaluation, drawn: list[Figure]) -> None:
+    raw = found.predictions.log_likelihood_ratio / 10
+    calibrated = evaluation(2, 8, calibrated=True).models
+    predictions = replace(found.predictions, raw_log_likelihood_ratio=raw)
+    discrimination.reliability(replace(found, models=calibrated, predictions=predictions))
+    before, reported = drawn[0].axes[0].lines[-2:]
+    (band,) = drawn[0].axes[0].collections
+    across = band.get_paths()[0].vertices[:, 0]
+    assert (across.min(), across.max()) == pytest.approx((reported.get_xdata().min(), reported.get_xdata().max()))
+    assert before.get_xdata().max() < reported.get_xdata().max()
+
+
 def test_risk_is_of_the_surest_images_first(found: Evaluation, drawn: list[Figure]) -> None:
     discrimination.risk_coverage_curve(found, context(found))
     (line,) = drawn[0].axes[0].lines

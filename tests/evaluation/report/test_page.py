@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
 from PIL import Image
 
 from bayescope import __version__
@@ -141,15 +142,44 @@ def test_colours_diverge_from_zero() -> None:
     assert (tinted(grayscale, np.zeros((6, 9))) == 128).all()
 
 
-@pytest.mark.parametrize("colour", [(), (3,)])
-@pytest.mark.parametrize("scale", [0.0, 1e-9, 1e5])
-def test_overlays_are_pictures_whatever_the_map(colour: tuple[int, ...], scale: float) -> None:
-    rng = np.random.default_rng(0)
-    picture, evidence = rng.integers(0, 255, (20, 30, *colour), dtype=np.uint8), scale * rng.normal(size=(20, 30))
-    drawn = (
-        overlay(picture, evidence, "title", "bans"),
-        comparison({"a": picture, "b": picture}, evidence, "title"),
-        scales({"fine": evidence, "coarse": -evidence}, "title"),
-    )
-    for content in drawn:
-        assert Image.open(io.BytesIO(content)).size[0] > 800
+def middle(pixels: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
+    """Median column and row of the pixels of that colour in a decoded picture."""
+    rows, columns = np.nonzero((np.abs(pixels - np.array(colour)) <= 3).all(axis=2))
+    assert len(rows) > 1000, f"{colour} is hardly to be seen"
+    return np.array([np.median(columns), np.median(rows)])
+
+
+def check_quarters(pixels: np.ndarray, top_left: tuple[int, ...], bottom_right: tuple[int, ...]) -> None:
+    across, down = middle(pixels, bottom_right) - middle(pixels, top_left)
+    assert across > 60
+    assert down > 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("channels", "scale"), [((), 1e-9), ((3,), 1e5)], ids=["gray", "colour"])
+def test_pictures_and_maps_are_drawn_the_right_way_round(channels: tuple[int, ...], scale: float) -> None:
+    """Decoded again: a picture dark at the top left and bright at the bottom right, a map red there and blue here."""
+    picture, evidence = np.full((20, 30, *channels), 128, np.uint8), np.zeros((20, 30))
+    picture[:10, :15], picture[10:, 15:] = 40, 220
+    evidence[:10, :15], evidence[10:, 15:] = scale, -scale
+    red, _, blue = ((np.array(colormaps["RdBu_r"](x)[:3]) * 255).round().astype(int) for x in (1.0, 0.5, 0.0))
+    drawn = {
+        "overlay": overlay(picture, evidence, "title", "bans"),
+        "comparison": comparison({"a": picture, "b": 255 - picture}, evidence, "title"),
+        "scales": scales({"fine": evidence, "coarse": -evidence}, "title"),
+    }
+    read = {name: np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int) for name, content in drawn.items()}
+    half = read["scales"].shape[1] * 45 // 100
+    for name in ("overlay", "comparison"):
+        check_quarters(read[name][:, : read[name].shape[1] // 3], (40, 40, 40), (220, 220, 220))
+        check_quarters(read[name], tuple(red), tuple(blue))
+    check_quarters(read["scales"][:, :half], tuple(red), tuple(blue))
+    check_quarters(read["scales"][:, half:], tuple(blue), tuple(red))
+
+
+def test_a_map_of_nothing_is_drawn_without_colour() -> None:
+    picture = np.full((20, 30), 128, np.uint8)
+    for content in (overlay(picture, np.zeros((20, 30)), "title", "bans"), scales({"a": np.zeros((20, 30))}, "title")):
+        pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+        coloured = np.abs(pixels[..., 0] - pixels[..., 2]) > 40
+        assert 0 < coloured.mean() < 0.03, "the bar alone is coloured"
