@@ -1,6 +1,7 @@
 """Measurement reports: valid whatever the source, with the numbers of the prediction, and the same object when made again."""
 
 from copy import deepcopy
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
