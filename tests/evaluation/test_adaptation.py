@@ -17,6 +17,8 @@ from bayescope.metrics.bootstrap import Estimate
 from bayescope.runs.model_file import load_model
 from conftest import Call, stripes
 
+pytestmark = pytest.mark.slow
+
 
 def of_site(n: int, seed: int) -> ImageSet:
     """Two images of each patient; every sixth patient's label is wrong, so that no ratio can be large."""

@@ -19,6 +19,8 @@ from bayescope.json_values import finite
 from bayescope.runs.model_file import load_model
 from conftest import Call, stripes
 
+pytestmark = pytest.mark.slow
+
 PARTS = {0: ("test", "train", "train", "val"), 1: ("train", "test", "val", "train")}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -36,6 +36,9 @@ def alone(model: LikelihoodModel, tiny_data: Dataset) -> dict[float, list[Predic
 
 @settings(max_examples=12, deadline=None)
 @given(chosen=st.lists(st.integers(0, PIXELS_TRIED - 1), min_size=1, max_size=14), rate=st.sampled_from([0.0, 0.2]))
+@example(chosen=[0] * 7, rate=0.2)
+@example(chosen=[0] * 9, rate=0.2)
+@example(chosen=[0] * 11, rate=0.2)
 def test_an_image_is_predicted_the_same_in_every_batch(
     model: LikelihoodModel, tiny_data: Dataset, alone: dict[float, list[Predictions]], chosen: list[int], rate: float
 ) -> None:

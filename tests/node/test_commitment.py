@@ -20,6 +20,8 @@ from bayescope.node.receive import PROCESSING_FAILURE
 from dicom_files import item
 from nodes import calling, image_file, node_config, running, send, until
 
+pytestmark = pytest.mark.slow
+
 
 def ask(config: NodeConfig, *objects: tuple[str, str]) -> int:
     """Request the commitment of objects, by SOP class and instance; the status of the N-ACTION."""

@@ -16,6 +16,8 @@ from mammograms import SYNTAXES
 from nodes import FakeReader, image_file, node_config, running, until
 from services import Orthanc
 
+pytestmark = pytest.mark.slow
+
 
 def polling(folder: Path, url: str, **poll: Any) -> NodeConfig:
     """A node that fetches from, and sends to, a DICOMweb server."""

@@ -10,6 +10,8 @@ from bayescope.node.maintenance import node_status, requeue
 from nodes import archive_of, certificate, image_file, node_config, running, send, until
 from services import Orthanc, free_port
 
+pytestmark = pytest.mark.slow
+
 
 def deliveries(config: Any) -> dict[str, int]:
     return dict(node_status(config)["deliveries"])

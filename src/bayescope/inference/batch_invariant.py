@@ -6,7 +6,7 @@ it is given alone: one that does not is not used, in the worst case none but the
 has answered does not depend on the batch: see :mod:`bayescope.evidence.rowwise`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -87,21 +87,26 @@ def batch_invariant(model: LikelihoodModel) -> LikelihoodModel:
         The model with a :class:`BatchInvariantDenoiser`, for the device it is on.  Choosing its shapes takes a few hundred
         network passes.
     """
-    classes = range(1, len(model.class_names) + 1)
-    sizes = {k: _agreeing_sizes(model.denoiser, float(model.sigmas[0]), k) for k in classes}
+    classes, sigmas = range(1, len(model.class_names) + 1), model.sigmas.tolist()
+    sizes = {k: _agreeing_sizes(model.denoiser, sigmas, k) for k in classes}
     return replace(model, denoiser=BatchInvariantDenoiser(model.denoiser, sizes).eval())
 
 
 @torch.inference_mode()
-def _agreeing_sizes(denoiser: Denoiser, sigma: float, k: int) -> tuple[int, ...]:
-    """Numbers of images that ``denoiser`` gives the same under ``k`` classes each as it gives one alone, falling."""
+def _agreeing_sizes(denoiser: Denoiser, sigmas: Sequence[float], k: int) -> tuple[int, ...]:
+    """Numbers of images, powers of two, falling, that ``denoiser`` gives the same under ``k`` classes as it gives one alone.
+
+    At every level: at a single one, sizes that round otherwise may agree by chance.
+    """
     largest = max(1, min(_IMAGES, _PIXELS // (k * denoiser.mean.numel())))
+    sizes = [2**power for power in range(largest.bit_length() - 1, 0, -1)]
     generator = torch.Generator().manual_seed(0)
-    z = torch.randn((largest, *denoiser.image_shape), generator=generator).to(denoiser.mean.device)
-    level, label = denoiser.at_level(sigma), torch.arange(k, device=z.device)
-    alone = torch.cat([_called(level, image[None], label[None]) for image in z])
-    agreeing = (n for n in range(largest, 1, -1) if torch.equal(_called(level, z[:n], label.repeat(n, 1)), alone[: n * k]))
-    return (*agreeing, 1)
+    for sigma in sigmas:
+        z = sigma * torch.randn((largest, *denoiser.image_shape), generator=generator).to(denoiser.mean.device)
+        level, label = denoiser.at_level(sigma), torch.arange(k, device=z.device)
+        alone = torch.cat([_called(level, image[None], label[None]) for image in z])
+        sizes = [n for n in sizes if torch.equal(_called(level, z[:n], label.repeat(n, 1)), alone[: n * k])]
+    return (*sizes, 1)
 
 
 def _called(level: LevelDenoiser, z: Tensor, label: Tensor) -> Tensor:
