@@ -6,16 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from bayescope.data.dataset import ImageSet
 from bayescope.errors import RunError
 from bayescope.evaluation.adaptation_page import adaptation_page
 from bayescope.evaluation.progress import Progress, counting, no_progress
-from bayescope.evaluation.result import Evaluation, Scored, measured
+from bayescope.evaluation.result import Evaluation, Scored, class_frequencies_of, measured
 from bayescope.evaluation.selection import ChosenImages, unseen_images
 from bayescope.fitting.adapt import adapt
 from bayescope.inference.predictions import Predictions
+from bayescope.json_values import finite
 from bayescope.metrics.bootstrap import Estimate, bootstrap, means_of
 from bayescope.metrics.classification import surprise
 from bayescope.runs.files import write_atomically, write_text
@@ -136,14 +135,13 @@ def adapt_run(
     )
     known = None if record is None else record.with_validation(images)
     save_run(out, found.model, manifest | {"adapted_images": images.fingerprint()}, known, force=force)
-    write_atomically(out / MEASURES, json.dumps(result.to_dict(), indent=1).encode())
+    write_atomically(out / MEASURES, json.dumps(finite(result.to_dict()), indent=1).encode())
     write_text(out / PAGE, adaptation_page(result.before, result.after, result.difference, result.verdict, chosen))
     return result
 
 
 def _difference(before: Predictions, after: Predictions, images: ImageSet) -> Estimate:
-    frequencies = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1) / len(images)
-    prior = frequencies / frequencies.sum()
+    prior = class_frequencies_of(images)
 
     def loss(predictions: Predictions) -> Floats:
         return surprise(predictions.posterior_at(prior), images.labels)

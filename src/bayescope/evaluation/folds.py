@@ -87,7 +87,8 @@ def evaluate_folds(
     read, chosen = counting(progress, "reading images"), list[ChosenImages]()
     for fold, model in zip(folds, models, strict=True):
         chosen.append(unseen_images(model, fold.run, fold.data, split, read, normalise_labels, resize))
-    check_each_once([one.images for one in chosen])
+    if len(chosen) > 1:
+        check_each_once([one.images for one in chosen])
     warned(tuple(dict.fromkeys(text for one in chosen for text in one.warnings)))
     scored = progress("scoring images", sum(len(one.images) for one in chosen))
     parts = [

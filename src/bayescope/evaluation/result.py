@@ -188,14 +188,19 @@ def _aurc(predictions: Predictions, images: ImageSet) -> Estimate:
     return bootstrap(by_image(area), len(labels), images.groups, kind="basic")[0]
 
 
+def class_frequencies_of(images: ImageSet) -> Floats:
+    """Share of each class among ``images``, an absent class counted once: ``(classes,)``."""
+    counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
+    return np.asarray(counts / counts.sum())
+
+
 def _trust(predictions: Predictions, images: ImageSet) -> dict[str, dict[str, Trust]]:
     """Whether ratios and probabilities mean what they say: for each class against the rest, each measure.
 
     Probabilities are those at the class frequencies of these very images, so that a wrong prevalence does not count
     against the ratios.
     """
-    counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
-    posterior = predictions.posterior_at(counts / counts.sum())
+    posterior = predictions.posterior_at(class_frequencies_of(images))
     found = assess(predictions.log_likelihood_ratio, posterior, images.labels, images.groups)
     return {name: _beside_expected(found[k], posterior[:, k]) for k, name in enumerate(images.class_names)}
 
