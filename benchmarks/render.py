@@ -17,6 +17,7 @@ SECTIONS = (
     "evidence",
     "classes",
     "throughput",
+    "export",
     "serve",
     "trust",
     "novelty",

@@ -1,6 +1,7 @@
 """Shared fixtures: tiny data sets, a tiny trained run, and the folder of real data."""
 
 import os
+import shutil
 import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -140,6 +141,18 @@ def write_npz(path: Path, data: Dataset) -> Path:
         arrays[f"{name}_labels"] = split.labels[:, None].astype(np.uint8)
     np.savez(path, **arrays)
     return path
+
+
+@pytest.fixture(scope="session")
+def exported_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny run, exported in every format."""
+    from bayescope.export.export import export_run
+    from bayescope.export.formats import FORMATS
+
+    run = Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("exported") / "run"))
+    for kind in FORMATS:
+        export_run(run, kind)
+    return run
 
 
 @pytest.fixture(scope="session")

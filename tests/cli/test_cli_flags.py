@@ -42,6 +42,7 @@ FEWEST = {
     "prevalence": "{run} {unseen}",
     "report": "{run}",
     "sample": "{run}",
+    "export": "{run} --out {new}",
     "node run": "{run} --config {node}",
     "node status": "--config {node}",
     "node requeue": "--config {node}",
@@ -64,6 +65,8 @@ COMPARE = "evaluation.compare.folds:compare_folds"
 FLOW = "inference.likelihood:exact_likelihood"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
 SAMPLE = "inference.trained:TrainedModel.sample"
+EXPORT = "export.export:export_run"
+RUNTIME = "export.runtime:load_model_on"
 SERVE = "service.serve:serve"
 
 
@@ -171,7 +174,8 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--no-trust-tests": switch(CLASSIFY, "trust_tests", expected=False),
         "--no-novelty": switch(CLASSIFY, "trust_tests", expected=False),
         "--resize": switch(READ, "resize"),
-        "--device": passed("cpu", MODEL, "device"),
+        "--runtime": passed("onnx", RUNTIME, "runtime"),
+        "--device": passed("cpu", RUNTIME, "device"),
         "--out": written("classify"),
         "--sr": [Reaches("{new}", "cli.classify:write_reports_of", "folder", "{new}", fewest="{prepared_run} {dicom}")],
         "--codes": [
@@ -299,6 +303,14 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--seed": passed(3, SAMPLE, "seed"),
         "--device": passed("cpu", MODEL, "device"),
         "--force": replaced("sample", beside=""),
+    },
+    "export": {
+        "--format": passed("torch-export", EXPORT, "kind"),
+        "--out": passed("{new}", EXPORT, "out"),
+        "--half": switch(EXPORT, "half"),
+        "--data": passed("{npz}", EXPORT, "data"),
+        "--force": replaced("export"),
+        "--json": switch("cli.export:print_json", "", fewest="{run} --format torch-export --out {new}"),
     },
     "node run": NODE,
     "node status": NODE_AS_JSON,

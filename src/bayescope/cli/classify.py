@@ -76,6 +76,10 @@ def command(
         ),
     ] = False,
     resize: Resize = False,
+    runtime: Annotated[
+        str,
+        typer.Option(help="What runs the network: torch, or a graph of `bayescope export` on the CPU: onnx or torch-export."),
+    ] = "torch",
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Also write the JSON lines to this file.")] = None,
     sr: Annotated[
@@ -93,12 +97,12 @@ def command(
     """
     from bayescope.data.preparation.cache import is_cache
     from bayescope.evaluation.selection import images_of_cache, seen_splits
+    from bayescope.export.runtime import load_model_on
     from bayescope.runs.folder import read_record
-    from bayescope.runs.model_file import load_model
 
     if out is not None:
         check_free(out, force)
-    model = load_model(run, device)
+    model = load_model_on(run, runtime, device)
     record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
     is_one_cache = len(images) == 1 and is_cache(images[0])

@@ -15,6 +15,7 @@ from bayescope.cli import (
     demo,
     evaluate,
     explain,
+    export,
     likelihood,
     node,
     prepare,
@@ -49,6 +50,7 @@ for module in (
     prevalence,
     report,
     sample,
+    export,
 ):
     app.command(module.NAME)(module.command)
 app.add_typer(node.app, name=node.NAME)

@@ -3,7 +3,6 @@
 A UID is a name-based UUID (RFC 9562 version 5) as a decimal number under the root 2.25 (PS3.5 section B.2).
 """
 
-import hashlib
 import json
 import uuid
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ from typing import Any, Self
 from pydicom.uid import UID
 
 from bayescope import __version__
-from bayescope.errors import RunError, reading
-from bayescope.runs.files import CONFIG, MODEL
+from bayescope.runs.model_file import model_fingerprint
 
 MANUFACTURER = "Bayescope"
 _NAMESPACE = uuid.UUID("7f0b3c1e-61c5-5a0e-9a38-7d1f3f0c2b55")
@@ -54,9 +52,7 @@ class ModelIdentity:
         RunError
             If one of them cannot be read.
         """
-        with reading(run, RunError):
-            parts = [hashlib.sha256((run / name).read_bytes()).digest() for name in (MODEL, CONFIG)]
-        return cls(hashlib.sha256(b"".join(parts)).hexdigest())
+        return cls(model_fingerprint(run))
 
     def uid(self, kind: str, *about: Any) -> UID:
         """A UID that is the same whenever it is derived from the same values.

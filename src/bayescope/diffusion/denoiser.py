@@ -16,7 +16,6 @@ does; the network sees prewhitened images, and all of its capacity goes into wha
 The paper's network predicts the noise of a VP diffusion instead; :class:`EpsilonDenoiser` reads it as a denoiser over σ.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -88,8 +87,11 @@ class Denoiser(nn.Module, ABC):
         )
 
     @abstractmethod
-    def at_level(self, sigma: float) -> LevelDenoiser:
-        """The denoiser of one level, with all that depends on level and class alone worked out once."""
+    def at_level(self, sigma: float | Tensor) -> LevelDenoiser:
+        """The denoiser of one level, with all that depends on level and class alone worked out once.
+
+        A tensor ``()`` in the place of a number lets a graph take the level as its input.
+        """
 
     @abstractmethod
     def loss_weight(self, sigma: Tensor) -> Tensor:
@@ -128,10 +130,11 @@ class SpectralDenoiser(Denoiser):
         return match - (template * self.class_shift[: self.n_classes]).sum(dim=(1, 2, 3)) / 2
 
     @torch.inference_mode()
-    def at_level(self, sigma: float) -> LevelDenoiser:
+    def at_level(self, sigma: float | Tensor) -> LevelDenoiser:
         """The denoiser of one level, with all that depends on level and class alone worked out once."""
-        level = torch.full((self.n_classes,), math.log(sigma), device=self.mean.device)
-        modulation = self.net.modulate(level, torch.arange(self.n_classes, device=self.mean.device))
+        log_sigma = torch.as_tensor(sigma, dtype=torch.float64, device=self.mean.device).log().to(self.mean.dtype)
+        labels = torch.arange(self.n_classes, device=self.mean.device)
+        modulation = self.net.modulate(log_sigma.expand(labels.shape), labels)
         total = self.variance + sigma**2
         whitening, skip, gain = total.rsqrt(), self.variance / total, sigma * (self.variance / total).sqrt()
         class_mean = self.class_shift * (sigma**2 / total)
@@ -185,10 +188,10 @@ class EpsilonDenoiser(Denoiser):
         self.schedule = schedule
 
     @torch.inference_mode()
-    def at_level(self, sigma: float) -> LevelDenoiser:
+    def at_level(self, sigma: float | Tensor) -> LevelDenoiser:
         """The denoiser of one level, with all that depends on level and class alone worked out once."""
         labels = torch.arange(self.n_classes + 1, device=self.mean.device)
-        level = torch.full(labels.shape, sigma, device=self.mean.device)
+        level = torch.as_tensor(sigma, dtype=self.mean.dtype, device=self.mean.device).expand(labels.shape)
         alpha, modulation = self.schedule.scale(level[0]), self.net.modulate(self.schedule.time(level), labels)
 
         def denoise(z: Tensor, image: Tensor, label: Tensor) -> Tensor:

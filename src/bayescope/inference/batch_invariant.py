@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bayescope.diffusion.denoiser import Denoiser, LevelDenoiser
+from bayescope.diffusion.wrapped import WrappedDenoiser
 from bayescope.inference.model import LikelihoodModel
 
 _IMAGES = 32
@@ -20,7 +21,7 @@ _PIXELS = 1 << 16
 """Of all rows of a batch: beyond, larger batches are hardly faster."""
 
 
-class BatchInvariantDenoiser(Denoiser):
+class BatchInvariantDenoiser(WrappedDenoiser):
     """A denoiser that calls another with the same result for an image in every batch.
 
     Parameters
@@ -32,33 +33,20 @@ class BatchInvariantDenoiser(Denoiser):
     """
 
     def __init__(self, inner: Denoiser, sizes: dict[int, tuple[int, ...]]) -> None:
-        torch.nn.Module.__init__(self)
-        self.inner, self.sizes = inner, sizes
-        self.net, self.n_classes = inner.net, inner.n_classes
-        self.register_buffer("mean", inner.mean, persistent=False)
+        super().__init__(inner)
+        self.sizes = sizes
         self._levels: dict[float, LevelDenoiser] = {}
-
-    @property
-    def class_means(self) -> Tensor:
-        """Those of the denoiser."""
-        return self.inner.class_means
 
     def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
         """Of each image on its own: ``(n, classes)``."""
         return torch.cat([self.inner.gaussian_log_likelihood(image[None], sigma) for image in x])
 
-    def at_level(self, sigma: float) -> LevelDenoiser:
+    def at_level(self, sigma: float | Tensor) -> LevelDenoiser:
         """The denoiser of one level, prepared once."""
-        if sigma not in self._levels:
-            self._levels[sigma] = self._in_shapes(self.inner.at_level(sigma))
-        return self._levels[sigma]
-
-    def loss_weight(self, sigma: Tensor) -> Tensor:
-        """That of the denoiser."""
-        return self.inner.loss_weight(sigma)
-
-    def _denoise(self, z: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
-        return self.inner._denoise(z, sigma, labels)
+        key = float(sigma)
+        if key not in self._levels:
+            self._levels[key] = self._in_shapes(self.inner.at_level(key))
+        return self._levels[key]
 
     def _in_shapes(self, level: LevelDenoiser) -> LevelDenoiser:
         def denoise(z: Tensor, image: Tensor, label: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """A trained model as ``model.safetensors`` and ``config.toml``, loaded without importing training code."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,13 @@ def load_model(run: Path, device: str = "cpu") -> LikelihoodModel:
         model = _model(config, tensors, about)
     model.denoiser.to(place)
     return model
+
+
+def model_fingerprint(run: Path) -> str:
+    """SHA-256 of weights and configuration, 64 hexadecimal digits.  Raises RunError if they cannot be read."""
+    with reading(run, RunError):
+        parts = [hashlib.sha256((run / name).read_bytes()).digest() for name in (MODEL, CONFIG)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def read_class_names(run: Path) -> tuple[str, ...]:

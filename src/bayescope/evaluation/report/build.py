@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bayescope.data.labelled import whole
-from bayescope.evaluation.demo import ideal_observer, redraw
+from bayescope.evaluation.demo import ideal_observer
 from bayescope.evaluation.evaluate import Evaluation, check_class, evaluate_chosen
-from bayescope.evaluation.progress import Progress, counting, no_progress
+from bayescope.evaluation.progress import Progress, no_progress
 from bayescope.evaluation.report.context import Context, choose_cases
 from bayescope.evaluation.report.explained import explain_images
 from bayescope.evaluation.report.page import render
 from bayescope.evaluation.report.sections import SECTIONS, Section
-from bayescope.evaluation.selection import ChosenImages, choose_images, unseen_images
+from bayescope.evaluation.run_images import images_of_run
+from bayescope.evaluation.selection import ChosenImages
 from bayescope.inference.predictions import ClassPrior
 from bayescope.runs.files import METRICS, read_lines, write_text
-from bayescope.runs.folder import read_manifest, read_record, training_data
+from bayescope.runs.folder import read_manifest
 from bayescope.runs.model_file import load_model
 from bayescope.types import Floats
 
@@ -85,14 +85,9 @@ def write_report(
     """
     model = load_model(run, device)
     check_class(positive, model.class_names)
-    drawn = None if data else redraw(run, model.config.seed)
-    if drawn:
-        chosen = choose_images(whole(drawn), read_record(run), split)
-    else:
-        source, read = data or training_data(run), counting(progress, "reading images")
-        chosen = unseen_images(model, run, source, split, read, normalise_labels)
+    chosen, is_demo = images_of_run(model, run, data, split, progress, normalise_labels)
     found = evaluate_chosen(model, chosen, class_prior, positive=positive, warned=warned, progress=progress, trust_tests=True)
-    reference = ideal_observer(chosen.images) if drawn else None
+    reference = ideal_observer(chosen.images) if is_demo else None
     write_text(target, report_page(run, found, chosen, reference, progress, sections))
     return found
 

@@ -1,0 +1,42 @@
+"""Remedies of the errors of exports, model cards and loggers, followed."""
+
+from pathlib import Path
+
+from bayescope.export.runtime import graph_file
+from bayescope.runs.model_file import load_model, save_model
+from remedies import NOT_FOLLOWED, Place, remedy
+
+NOT_FOLLOWED[("export.formats:check_installed", "")] = "needs an installation without ONNX"
+
+
+@remedy("export.runtime:load_model_on", "has no {}; expected an exported graph")
+@remedy("export.runtime:load_model_on", "is of another model")
+@remedy("export.runtime:read_graph", "Write it again with --force")
+def graph(p: Place) -> None:
+    export, classify = (
+        ("export", p.run, "--format", "torch-export"),
+        ("classify", p.run, p.picture(), "--runtime", "torch-export"),
+    )
+    assert "`bayescope export" in p.refused(*classify)
+    p.works(*export)
+    p.works(*classify)
+    file: Path = graph_file(p.run, "torch-export")
+    file.write_bytes(file.read_bytes()[:1000])
+    p.refused(*classify)
+    p.works(*export, "--force")
+    p.works(*classify)
+    model = load_model(p.run)
+    save_model(p.run, model.__class__(**(vars(model) | {"class_prior": model.class_prior[::-1] * [0.4, 1.6]})))
+    p.refused(*classify)
+    p.works(*export, "--force")
+    p.works(*classify)
+
+
+@remedy("export.export:_check_half", "Export without --half")
+def half(p: Place) -> None:
+    model = load_model(p.run)
+    weights = model.level_weights
+    save_model(p.run, model.with_post_hoc(level_weights=weights.__class__(2000 * weights.weights, weights.class_bias)))
+    export = ("export", p.run, "--format", "torch-export", "--data", p.npz)
+    p.refused(*export, "--half")
+    p.works(*export)
