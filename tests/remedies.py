@@ -306,13 +306,6 @@ def report_without_data(p: Place) -> None:
     p.works("report", p.run, "--data", p.npz)
 
 
-@remedy("cli.events:tensorboard_log", "TensorBoard is not installed")
-def no_tensorboard(p: Place) -> None:
-    p.patch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    p.refused(*p.train(None, "--tensorboard"))
-    p.works(*p.train())
-
-
 @remedy("inference.explain:_class_number", "expected one of:")
 @remedy("inference.explain:explain", "that is the most probable class itself; expected one of:")
 def explain_against(p: Place) -> None:

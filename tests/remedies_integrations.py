@@ -1,12 +1,18 @@
 """Remedies of the errors of exports, model cards and loggers, followed."""
 
+import sys
 from pathlib import Path
 
 from bayescope.export.runtime import graph_file
 from bayescope.runs.model_file import load_model, save_model
 from remedies import NOT_FOLLOWED, Place, remedy
 
-NOT_FOLLOWED[("export.formats:check_installed", "")] = "needs an installation without ONNX"
+NOT_FOLLOWED.update(
+    {
+        ("export.formats:check_installed", ""): "needs an installation without ONNX",
+        ("evaluation.model_card:model_card", ""): "needs an installation without huggingface_hub",
+    }
+)
 
 
 @remedy("export.runtime:load_model_on", "has no {}; expected an exported graph")
@@ -40,3 +46,12 @@ def half(p: Place) -> None:
     export = ("export", p.run, "--format", "torch-export", "--data", p.npz)
     p.refused(*export, "--half")
     p.works(*export)
+
+
+@remedy("tracking.tensorboard:__init__", "leave the logger out")
+@remedy("tracking.mlflow:__init__", "leave the logger out")
+def no_logger(p: Place) -> None:
+    for word, module in (("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow")):
+        p.patch.setitem(sys.modules, module, None)
+        p.refused(*p.train(None, "--logger", word))
+    p.works(*p.train())

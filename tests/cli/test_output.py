@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,7 +202,7 @@ def test_an_interrupt_tells_what_is_kept_and_how_to_go_on(
 ) -> None:
     class Interrupting:
         def __enter__(self) -> Any:
-            return lambda progress: interrupt(progress.state.step)
+            return SimpleNamespace(watch=lambda progress: interrupt(progress.state.step))
 
         def __exit__(self, *_: object) -> None:
             return None
@@ -213,7 +214,7 @@ def test_an_interrupt_tells_what_is_kept_and_how_to_go_on(
     run = tmp_path / "run"
     command = ("train", tiny_npz, "--out", run, "--config", config_file, "--checkpoint-every", 5)
     with monkeypatch.context() as patch:
-        patch.setattr("bayescope.cli.train.tensorboard_log", lambda folder: Interrupting())
+        patch.setattr("bayescope.tracking.loggers.training_log", lambda words, config, run: Interrupting())
         result = cli(*command)
     assert result.code == 130
     option = "--resume" if step else "--force"

@@ -10,6 +10,7 @@ import typer.main
 from bayescope import __version__
 from bayescope.cli import (
     adapt,
+    card,
     classify,
     compare,
     demo,
@@ -51,6 +52,7 @@ for module in (
     report,
     sample,
     export,
+    card,
 ):
     app.command(module.NAME)(module.command)
 app.add_typer(node.app, name=node.NAME)

@@ -8,7 +8,7 @@ from typing import Any
 from bayescope.cli.output import warn
 from bayescope.errors import RenamedWarning
 
-OLD_OPTIONS = {"--error-rate": "--disagreement-rate"}
+OLD_OPTIONS = {"--error-rate": "--disagreement-rate", "--tensorboard": "--logger=tensorboard"}
 
 
 def with_new_names(arguments: Sequence[str]) -> list[str]:

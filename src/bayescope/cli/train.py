@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayescope.cli.events import tensorboard_log
 from bayescope.cli.options import NormaliseLabels, Strict, report_warnings
 from bayescope.cli.output import complain, resumable, say, warn
-from bayescope.cli.progress import counter, training_bars
+from bayescope.cli.progress import counter, stages, training_bars
 
 if TYPE_CHECKING:
     from bayescope.data.dataset import Dataset
@@ -56,7 +55,10 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run in --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 250,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")] = False,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(help="Log settings, losses, measures and a report to tensorboard or mlflow. Repeat for several."),
+    ] = None,
     normalise_labels: NormaliseLabels = False,
     strict: Strict = False,
 ) -> None:
@@ -71,6 +73,7 @@ def command(
     from bayescope.runs.files import CONFIG
     from bayescope.runs.folder import started_steps
     from bayescope.runs.model_file import load_model
+    from bayescope.tracking.loggers import training_log
 
     with reading(out, RunError):
         source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
@@ -81,18 +84,17 @@ def command(
     _warn_of_validation(dataset)
     begin = load_model(init) if init else None
     done = started_steps(out) if resume else 0
-    folder = out / "tensorboard" if tensorboard else None
-    with (
-        resumable(lambda: _kept(out)),
-        tensorboard_log(folder) as log,
-        training_bars(dataset, settings, done) as (step, scored),
-    ):
+    with resumable(lambda: _kept(out)), training_log(logger or [], settings, out) as log:
+        with training_bars(dataset, settings, done) as (step, scored):
 
-        def watch(progress: Progress) -> None:
-            step(progress)
-            log(progress)
+            def watch(progress: Progress) -> None:
+                step(progress)
+                log.watch(progress)
 
-        fit_run(dataset, settings, out, resume, checkpoint_every, watch, scored, data, force, begin)
+            fit_run(dataset, settings, out, resume, checkpoint_every, watch, scored, data, force, begin)
+        if logger:
+            with stages() as progress:
+                log.finish(dataset, data, normalise_labels, progress)
     more = "" if dataset.unlabelled is None else f" and {len(dataset.unlabelled)} without labels"
     say(f"Trained on {len(dataset.train)} images of {dataset.n_classes} classes{more}: {out}")
     say(f"Next: bayescope evaluate {out} {data}", style="dim")

@@ -47,7 +47,7 @@ class Exported:
 
     @classmethod
     def beside(cls, graph: Path, difference: float | None = None) -> Self:
-        """Files named after the graph's."""
+        """Files named after the graph's, and the ``difference`` measured."""
         return cls(graph, graph.with_name(f"{graph.name}.json"), graph.with_name(f"{graph.name}.npy"), difference)
 
     @property
@@ -56,7 +56,7 @@ class Exported:
         return self.graph, self.description, self.noise
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``bayescope export --json`` prints."""
+        """What ``bayescope export --json`` prints: paths and the difference."""
         return {name: str(path) for name, path in zip(_FILES, self.files, strict=True)} | {"difference": self.difference}
 
 

@@ -1,31 +1,20 @@
-"""The model card that the service gives, from a run folder."""
+"""The model card that the service gives: facts of the run, and limits of requests."""
 
 from pathlib import Path
 from typing import Any
 
-from bayescope import __version__
-from bayescope.dicom import ModelIdentity
+from bayescope.evaluation.run_facts import run_facts
 from bayescope.inference.model import LikelihoodModel
-from bayescope.runs.files import METRICS, read_json, read_lines
-from bayescope.runs.folder import read_manifest
 from bayescope.service.settings import ServiceSettings
-
-MEASURES = "measures.json"
-_OF_DATA = ("source", "fingerprint", "notes", "warnings", "files", "unlabelled", "init")
-_LIMITS = (
-    "For research; not a medical device.",
-    "The predictions apply to images like those of training: the same kind of device, view, preparation and patients.",
-    "A likelihood ratio compares the classes of the model with each other: an image of none of them is for the novelty test.",
-)
 
 
 def model_card(run: Path, model: LikelihoodModel, settings: ServiceSettings) -> dict[str, Any]:
-    """What whoever uses a model should know of it.
+    """What whoever uses a service should know of its model.
 
     Parameters
     ----------
     run : Path
-        Run folder; what was measured is taken from ``measures.json`` in it, as ``bayescope demo`` writes, if it is there.
+        Run folder.
     model : LikelihoodModel
         Its model.
     settings : ServiceSettings
@@ -34,43 +23,14 @@ def model_card(run: Path, model: LikelihoodModel, settings: ServiceSettings) -> 
     Returns
     -------
     dict
-        Plain numbers and words.
+        As :func:`bayescope.evaluation.run_facts.run_facts`, and ``"service"``.
 
     Raises
     ------
     RunError
         If a file of the folder is damaged.
     """
-    manifest, evidence = read_manifest(run), model.config.evidence
-    validations = read_lines(run / METRICS)
-    return {
-        "fingerprint": ModelIdentity.of(run).fingerprint,
-        "version": __version__,
-        "class_names": list(model.class_names),
-        "class_prior": model.by_class(model.class_prior),
-        "image_shape": list(model.image_shape),
-        "pixel_type": model.pixel_type,
-        "reads_dicom": model.preparation is not None,
-        "can_resize": model.preparation is None and model.sizing is not None,
-        "data": {key: manifest[key] for key in _OF_DATA if key in manifest},
-        "measures": read_json(run / MEASURES) if (run / MEASURES).is_file() else {},
-        "validation": validations[-1] if validations else {},
-        "scoring": {
-            "sigmas": model.sigmas.tolist(),
-            "noises": evidence.noises,
-            "disagreement_rate": evidence.disagreement_rate,
-            "max_passes": evidence.max_passes,
-            "stops_early": model.plan is not None and model.calibration.stopping_offset(model.class_prior) is not None,
-        },
-        "calibration": {
-            "kind": model.calibration.kind,
-            "calibrated": model.calibration.calibrated,
-            "images": model.by_class(model.calibration.images),
-            "warning": model.calibration.warning,
-        },
-        "decisions": _decisions(model),
-        "novelty": None if model.novelty is None else {"images": model.novelty.images},
-        "limits": [*_LIMITS, *filter(None, [model.calibration.warning])],
+    return run_facts(run, model) | {
         "service": {
             "max_upload": settings.max_upload,
             "max_pixels": settings.max_pixels,
@@ -78,17 +38,4 @@ def model_card(run: Path, model: LikelihoodModel, settings: ServiceSettings) -> 
             "dicomweb": settings.dicomweb is not None,
             "keeps_uploads": settings.keep is not None,
         },
-    }
-
-
-def _decisions(model: LikelihoodModel) -> dict[str, Any] | None:
-    if model.decisions is None:
-        return None
-    sets, abstention = model.decisions.sets, model.decisions.abstention
-    return {
-        "prior": model.by_class(model.decisions.prior),
-        "miscoverage": sets.miscoverage,
-        "risk": abstention.risk,
-        "coverage": abstention.coverage,
-        "warning": abstention.warning,
     }

@@ -95,7 +95,8 @@ class ModelCard(BaseModel):
     pixel_type: str
     reads_dicom: bool
     can_resize: bool = Field(description="Whether images of another size may be brought to the model's.")
-    data: dict[str, Any] = Field(description="Source, fingerprint and notes of the training data.")
+    data: dict[str, Any] = Field(description="Source, fingerprint, notes and number of images of the training data.")
+    training: dict[str, Any] = Field(description="Settings of training.")
     measures: dict[str, Any] = Field(description="As measured on images the model had not seen; empty if not recorded.")
     validation: dict[str, Any] = Field(description="The last validation of the training.")
     scoring: dict[str, Any] = Field(description="Noise levels and stopping.")
