@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES := $(shell nproc 2>/dev/null || echo 2)
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: demo test quick mutants check docs clean
+.PHONY: demo test quick mutants check docs tutorials wheel clean
 
 demo: $(VENV)/installed  ## train on the phantom, compare with the ideal observer, write a report
 	$(BIN)/bayescope demo --out demo-run --force
@@ -27,6 +27,12 @@ check: $(VENV)/installed  ## lint, formatting, types, layers
 
 docs: $(VENV)/installed  ## build the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
+
+tutorials: $(VENV)/installed  ## run the tutorials and keep what they show
+	$(BIN)/python docs/hooks/tutorials.py
+
+wheel: $(VENV)/installed  ## build wheel and sdist, and try the wheel in an environment without the repository
+	scripts/check-wheel.sh
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "found Python %d.%d; Bayescope needs 3.11 or newer: make PYTHON=python3.11 …" % sys.version_info[:2])'
