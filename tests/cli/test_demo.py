@@ -12,8 +12,7 @@ from bayescope.data.phantom import Phantom
 from bayescope.evaluation.demo import IdealObserver, demo_config, demo_dataset
 from bayescope.evaluation.report import build
 from bayescope.fitting.fit import fit_run
-from bayescope.runs.files import MANIFEST
-from bayescope.runs.folder import REPORT
+from bayescope.runs.files import MANIFEST, REPORT
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from bayescope.evaluation.model_card import measure_rows, model_card
-from bayescope.evaluation.run_facts import MEASURES, run_facts
+from bayescope.evaluation.run_facts import run_facts
+from bayescope.runs.files import MEASURES
 from bayescope.runs.model_file import load_model, model_fingerprint
 from conftest import Call
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bayescope.evaluation.run_facts import MEASURES, run_facts
+from bayescope.evaluation.run_facts import run_facts
+from bayescope.runs.files import MEASURES
 from bayescope.runs.model_file import load_model, model_fingerprint
 
 

@@ -15,8 +15,8 @@ from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.dataset import Dataset
 from bayescope.errors import ConfigError, RunError
 from bayescope.fitting.fit import fit_run
-from bayescope.runs.files import CONFIG, MANIFEST, METRICS, MODEL, RECORD, STATE
-from bayescope.runs.folder import REPORT, check_run, manifest_of, open_run, read_manifest
+from bayescope.runs.files import CONFIG, MANIFEST, METRICS, MODEL, RECORD, REPORT, STATE
+from bayescope.runs.folder import check_run, manifest_of, open_run, read_manifest
 from bayescope.runs.model_file import load_model
 from helpers import same_weights
 
@@ -159,17 +159,27 @@ def test_a_model_scored_with_old_settings_does_not_stay_beside_new_ones(
 
 
 @pytest.mark.slow
-def test_force_replaces_the_run_and_its_report_and_leaves_the_rest(
+def test_force_replaces_the_run_and_what_was_made_of_it_and_leaves_the_rest(
     tiny_data: Dataset, tiny_config: Config, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     fit_run(tiny_data, tiny_config, run)
-    (run / REPORT).write_text("of the old run")
+    made = [run / name for name in (REPORT, "measures.json", "model.onnx", "model.pt2.json", "README.md")]
+    for path in made:
+        path.write_text("library_name: bayescope")
     (run / "thesis.txt").write_text("precious")
     fit_run(tiny_data, tiny_config.model_copy(update={"seed": 1}), run, force=True)
-    assert not (run / REPORT).exists()
+    assert [path for path in made if path.exists()] == []
     assert (run / "thesis.txt").read_text() == "precious"
     assert load_model(run).config.seed == 1
+
+
+def test_force_leaves_a_readme_of_someone_else(tiny_data: Dataset, tiny_config: Config, tmp_path: Path) -> None:
+    manifest = manifest_of(tiny_data)
+    open_run(tmp_path, tiny_config, manifest)
+    (tmp_path / "README.md").write_text("my notes")
+    open_run(tmp_path, tiny_config, manifest, force=True)
+    assert (tmp_path / "README.md").read_text() == "my notes"
 
 
 class Killed(BaseException):

@@ -23,7 +23,8 @@ def command(
 
     Example: bayescope card runs/breast
     """
-    from bayescope.evaluation.model_card import CARD, write_model_card
+    from bayescope.evaluation.model_card import write_model_card
+    from bayescope.runs.files import CARD
 
     check_free(out or run / CARD, force)
     say(f"Model card: {write_model_card(run, out)}")

@@ -12,7 +12,6 @@ from bayescope.cli.progress import stages
 from bayescope.json_values import finite
 
 NAME = "demo"
-MEASURES = "measures.json"
 
 
 def command(
@@ -28,7 +27,7 @@ def command(
     Example: bayescope demo --out demo-run
     """
     from bayescope.evaluation.demo_run import run_demo
-    from bayescope.runs.files import write_atomically
+    from bayescope.runs.files import MEASURES, write_atomically
 
     with resumable(lambda: "the demo cannot be resumed; start again with --force"), stages() as progress:
         demo = run_demo(out, seed, steps, force=force, progress=progress)

@@ -32,7 +32,7 @@ def command(
     Example: bayescope report runs/breast --positive malignant
     """
     from bayescope.evaluation.report.build import write_report
-    from bayescope.runs.folder import REPORT
+    from bayescope.runs.files import REPORT
     from bayescope.runs.model_file import read_class_names
 
     target = out or run / REPORT

@@ -15,8 +15,8 @@ from bayescope.evaluation.selection import choose_images
 from bayescope.fitting.fit import fit_run, images_to_score
 from bayescope.metrics.bootstrap import Estimate
 from bayescope.metrics.classification import measure
-from bayescope.runs.files import write_text
-from bayescope.runs.folder import REPORT, read_record
+from bayescope.runs.files import REPORT, write_text
+from bayescope.runs.folder import read_record
 
 
 @dataclass(frozen=True)

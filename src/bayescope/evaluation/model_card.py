@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from bayescope.errors import ConfigError
-from bayescope.evaluation.run_facts import MEASURES, run_facts
-from bayescope.runs.files import write_text
+from bayescope.evaluation.run_facts import run_facts
+from bayescope.runs.files import CARD, MEASURES, write_text
 from bayescope.runs.model_file import load_model
 
-CARD = "README.md"
 _TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 _GROUPS = ("measures", "bayescope", "by_class", "trust")
 """Keys that say no more than what stands below them."""

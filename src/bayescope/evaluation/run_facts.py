@@ -6,12 +6,9 @@ from typing import Any
 
 from bayescope import __version__
 from bayescope.inference.model import LikelihoodModel
-from bayescope.runs.files import METRICS, read_json, read_lines
+from bayescope.runs.files import MEASURES, METRICS, read_json, read_lines
 from bayescope.runs.folder import read_manifest, read_record
 from bayescope.runs.model_file import model_fingerprint
-
-MEASURES = "measures.json"
-"""In a run folder: what ``bayescope demo`` measured, or ``bayescope evaluate --out`` was told to write there."""
 
 _OF_DATA = ("source", "fingerprint", "notes", "warnings", "files", "unlabelled", "init")
 _LIMITS = (

@@ -48,7 +48,7 @@ class HalfNetwork(nn.Module):
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.net: Backbone = copy.deepcopy(net).half()
+        self.net: Backbone = copy.deepcopy(net).half()  # type: ignore[assignment]
 
     def modulate(self, level: Tensor, label: Tensor) -> list[Tensor]:
         """That of the network, in half precision."""

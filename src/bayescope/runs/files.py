@@ -24,6 +24,9 @@ from torch import Tensor
 
 from bayescope.errors import RunError, writing
 
+MEASURES = "measures.json"
+"""What ``bayescope demo`` measured, or ``bayescope evaluate --out`` was told to write there."""
+REPORT, CARD = "report.html", "README.md"
 CONFIG, MODEL, STATE, MANIFEST, METRICS, RECORD = (
     "config.toml",
     "model.safetensors",

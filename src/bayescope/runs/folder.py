@@ -16,14 +16,28 @@ from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.dataset import Dataset
 from bayescope.errors import RunError, reading, writing
 from bayescope.inference.model import LikelihoodModel
-from bayescope.runs.files import CONFIG, MANIFEST, METRICS, MODEL, RECORD, STATE, load_tensors, read_json, write_atomically
+from bayescope.runs.files import (
+    CARD,
+    CONFIG,
+    MANIFEST,
+    MEASURES,
+    METRICS,
+    MODEL,
+    RECORD,
+    REPORT,
+    STATE,
+    load_tensors,
+    read_json,
+    write_atomically,
+)
 from bayescope.runs.model_file import FORMAT, check_format, save_model
 from bayescope.runs.training_record import TrainingRecord
 
-REPORT = "report.html"
 _FILES = (CONFIG, MODEL, STATE, MANIFEST, METRICS, RECORD)
 _PART = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\w{{8}}")
 """What `write_atomically` is writing, or was when killed."""
+_EXPORTED = tuple(f"model{suffix}{more}" for suffix in (".onnx", ".pt2") for more in ("", ".json", ".npy"))
+"""Files of `bayescope export`."""
 _TRAINED_BY = ("seed", "size", "precision", "net", "training")
 """What decides the weights; the rest says on what and how images are scored with them."""
 
@@ -157,12 +171,21 @@ def _is_run(run: Path) -> bool:
 
 
 def _clear(run: Path) -> None:
-    """Take away what was written of the run, its report too, and nothing else; configuration and manifest wait for the new."""
+    """Take away what was written of the run, report and exports too, and nothing else.
+
+    Configuration and manifest wait for the new.
+    """
     if _has(run, MODEL):
         _write_manifest(run, read_manifest(run))  # a lone model has none, and is known by it no more once it is gone
     shutil.rmtree(run / "tensorboard", ignore_errors=True)
-    for name in (REPORT, MODEL, STATE, METRICS, RECORD):
+    written = [REPORT, MEASURES, *_EXPORTED, MODEL, STATE, METRICS, RECORD, *[CARD] * _has_card(run)]
+    for name in written:
         (run / name).unlink(missing_ok=True)
+
+
+def _has_card(run: Path) -> bool:
+    """Whether there is a model card that Bayescope wrote, not a README of someone else's."""
+    return _has(run, CARD) and b"library_name: bayescope" in (run / CARD).read_bytes()
 
 
 def _write_manifest(run: Path, manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ from bayescope.errors import lookup
 from bayescope.evaluation.evaluate import Evaluation
 from bayescope.evaluation.progress import Progress, no_progress
 from bayescope.evaluation.report.build import write_report
-from bayescope.runs.folder import REPORT
+from bayescope.runs.files import REPORT
 from bayescope.tracking.logger import Logger
 from bayescope.tracking.mlflow import MlflowLogger
 from bayescope.tracking.tensorboard import TensorBoardLogger
