@@ -42,6 +42,11 @@ class Config(Section):
         None, ge=4, description="Side in pixels to which the images of a folder or table are brought; left out: as they are."
     )
     device: str = Field("auto", description="`auto` (a GPU if there is one), `cpu` or `cuda`.")
+    devices: int = Field(1, ge=1, description="Devices of each node that train together, each in a process of its own.")
+    nodes: int = Field(1, ge=1, description="Machines that train together, started by `torchrun` or SLURM.")
+    strategy: Literal["auto", "ddp"] = Field(
+        "auto", description="How processes train together. `auto`: `ddp` where there are several; `ddp`: the same for one."
+    )
     precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="Floating-point precision of training.")
     net: NetConfig = Field(NetConfig(), description="The network.")
     training: TrainingConfig = Field(TrainingConfig(), description="Training.")
