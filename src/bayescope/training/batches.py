@@ -22,6 +22,9 @@ from bayescope.training.losses import draw_levels
 from bayescope.training.sampler import BalancedSampler
 from bayescope.types import Labels, Pixels
 
+_LARGE = 2**33  # bytes
+_SHARD_IMAGES = 64
+
 
 class Batch(NamedTuple):
     """Clean images, the same with noise, its levels, the classes, and which images also train without a class.
@@ -118,9 +121,10 @@ class Sampler:
         self._pixels = _Joined([train_set] if unlabelled is None else [train_set, unlabelled])
         self._labels = torch.tensor(train_set.labels)
         self._augment = build_augmentation(settings.augmentation, len(train_set), settings.intensity)
-        self._labelled = BalancedSampler(train_set.labels, train_set.n_classes, settings.batch_size, config.seed)
+        shard = self._shard_images()
+        self._labelled = BalancedSampler(train_set.labels, train_set.n_classes, settings.batch_size, config.seed, shard)
         self._any, self._unlabelled = (
-            BalancedSampler(np.zeros(len(self._pixels), np.int64), 1, n, config.seed)
+            BalancedSampler(np.zeros(len(self._pixels), np.int64), 1, n, config.seed, shard)
             for n in (settings.batch_size, max(1, settings.batch_size // 2))
         )
         self._teaches_unlabelled = settings.generative_weight > 0 and (settings.generative_steps > 0 or unlabelled is not None)
@@ -137,6 +141,10 @@ class Sampler:
         evidence = self._at_evidence_levels(main, generator) if teaches_evidence else None
         unlabelled = self._without_classes(self._unlabelled(step), generator) if self._teaches_unlabelled else None
         return StepBatches(main, teaches_evidence, evidence, unlabelled)
+
+    def _shard_images(self) -> int:
+        chosen = self._settings.shard_images
+        return chosen if chosen is not None else _SHARD_IMAGES if self._pixels.nbytes > _LARGE else 0
 
     def _check_parts(self) -> None:
         settings = self._settings
@@ -179,6 +187,10 @@ class _Joined:
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in self._parts)
 
     def __getitem__(self, indices: Labels) -> Pixels:
         part = np.searchsorted(self._starts, indices, side="right") - 1
