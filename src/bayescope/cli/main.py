@@ -112,7 +112,8 @@ def run() -> None:
             if debug:
                 raise
             complain_at_end(
-                f"error: {error}; expected folders that exist, and free space. What was written before is kept", is_expected=True
+                f"error: {error}; expected folders that exist, and free space. What was written before is kept",
+                is_expected=True,
             )
             sys.exit(2)
         except KeyboardInterrupt:

@@ -7,6 +7,7 @@ import torch.distributed
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from bayescope.config import Config
 from bayescope.errors import ConfigError, RunError
@@ -35,11 +36,17 @@ def join_processes(config: Config) -> Fabric:
         return open_fabric(config)
     training = config.training
     is_always_used = training.evidence_weight > 0 == training.evidence_from == training.generative_steps
-    strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=not is_always_used)
+    strategy = DDPStrategy(find_unused_parameters=not is_always_used)
     try:
-        fabric = Fabric(config.device, strategy, config.devices, config.nodes, config.precision)
+        fabric = Fabric(
+            accelerator=config.device,
+            strategy=strategy,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            precision=config.precision,
+        )
         fabric.launch()
-    except (RuntimeError, ValueError) as error:
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"--devices {config.devices}, --nodes {config.nodes} of kind {config.device!r}: {_reason(error)}; expected devices "
             "that are there, one process for each from torchrun or SLURM, and none from an interactive session. Give other "

@@ -40,7 +40,8 @@ _STATISTICS_IMAGES = 20_000
 _STATISTICS_PIXELS = 2**27  # 512 MiB
 _VALIDATION_IMAGES = 256
 _VALIDATION_PIXELS = 2**22  # at a time
-_DRAWN_AHEAD = 4  # steps, while a GPU computes
+_DRAWN_AHEAD = {"cuda": 4}
+"""Steps whose batches are read and drawn while a device of this kind computes; on others, when they are needed."""
 _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS, _CLASSES = range(1, 6)
 
 
@@ -103,14 +104,13 @@ def train(
     step_loss = _step_loss(state, settings, fabric)
     sampler = Sampler(train_set, unlabelled, config, scale, fabric.global_rank, fabric.world_size)
     epoch_steps = len(train_set) / settings.batch_size
-    is_gpu = fabric.device.type == "cuda"
 
     def draw(step: int) -> list[StepBatches]:
         parts = sampler(step, seeded(config.seed, _NOISES, step)).split(settings.accumulate)
-        return [part.pinned() for part in parts] if is_gpu else parts
+        return [part.pinned() for part in parts] if fabric.device.type == "cuda" else parts
 
     state.denoiser.train()
-    for parts in ahead(draw, range(state.step, settings.steps), _DRAWN_AHEAD if is_gpu else 0):
+    for parts in ahead(draw, range(state.step, settings.steps), _DRAWN_AHEAD.get(fabric.device.type, 0)):
         if state.step == settings.generative_steps > 0:
             _begin_classes(state, seeded(config.seed, _CLASSES))
         seed = seeded(config.seed, _NOISES, state.step).initial_seed()
@@ -142,9 +142,7 @@ def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: Pix
     weight = loss_weight(config.training)
     loss = generative_loss if generative else partial(joint_loss, temperature=state.temperature)
     with fabric.autocast():
-        losses = [
-            loss(state.ema, x=p.x, z=p.z, sigma=p.sigma, label=p.label, weight=weight, total=len(chosen)) for p in parts
-        ]
+        losses = [loss(state.ema, x=p.x, z=p.z, sigma=p.sigma, label=p.label, weight=weight, total=len(chosen)) for p in parts]
     zero = torch.zeros((), device=fabric.device)
     return _over_processes(Losses.sum(losses or [Losses(zero, zero)]), fabric)
 
