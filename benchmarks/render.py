@@ -17,6 +17,7 @@ SECTIONS = (
     "evidence",
     "classes",
     "throughput",
+    "memory",
     "serve",
     "trust",
     "novelty",

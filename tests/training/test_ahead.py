@@ -26,12 +26,12 @@ def test_results_come_in_order_and_no_more_is_begun_than_threads_ahead(threads: 
 def test_an_error_comes_where_its_result_would() -> None:
     def work(step: int) -> int:
         if step == 2:
-            raise ValueError
+            raise ValueError("step 2")
         return step
 
     results = ahead(work, range(5), 3)
     assert [next(results), next(results)] == [0, 1]
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="step 2"):
         next(results)
 
 

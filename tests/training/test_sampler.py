@@ -1,7 +1,6 @@
 """Class-balanced drawing, a function of seed and step."""
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st

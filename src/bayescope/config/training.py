@@ -22,8 +22,8 @@ class TrainingConfig(Section):
     shard_images: int | None = Field(
         None,
         ge=0,
-        description="Images that are read from one stretch of a prepared cache, in an order that mixes 64 such stretches of each "
-        "class; 0: from anywhere, each time. Left out: 0, and 64 where the training images take more than 8 GiB.",
+        description="Images read from one stretch of a prepared cache, in an order that mixes 64 such stretches of each class; "
+        "0: each image from anywhere. Left out: 0, and 64 where the training images take more than 8 GiB.",
     )
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate after warm-up, before decay.")
     weight_decay: float = Field(1e-3, ge=0, description="Weight decay of the network's parameters.")

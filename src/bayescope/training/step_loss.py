@@ -21,7 +21,7 @@ class Contribution(NamedTuple):
 
 
 class StepLoss(nn.Module):
-    """The denoiser and the temperature with the loss that both are trained by; a module of its own to be shared by processes."""
+    """The denoiser and the temperature with the loss that trains both: one module, for processes to share."""
 
     def __init__(self, denoiser: Denoiser, temperature: Temperature, settings: TrainingConfig) -> None:
         super().__init__()
