@@ -10,7 +10,8 @@ one batch and after four.  Every row is measured by a process of its own, whose 
 channels_last, compiled.
 
 Training: images per second of whole steps of `bayescope train` with default settings, from a memory-mapped file to the average
-of the weights, and the FLOP/s of their network passes and gradients over the same rate.  Kept in benchmarks/results/throughput.jsonl, a row for each kind of device.
+of the weights, and the FLOP/s of their network passes and gradients over the same rate.  Kept in
+benchmarks/results/throughput.jsonl, a row for each kind of device.
 """
 
 import argparse
