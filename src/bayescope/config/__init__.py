@@ -6,7 +6,7 @@ a function is text here; the dictionary of what it may name stands next to these
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import tomli_w
 from pydantic import Field
@@ -53,6 +53,11 @@ class Config(Section):
     evidence: EvidenceConfig = Field(EvidenceConfig(), description="Scoring by denoising evidence.")
     flow: FlowConfig = Field(FlowConfig(), description="Likelihood by the probability flow.")
     dicom: DicomConfig = Field(DicomConfig(), description="Predictions as DICOM objects.")
+
+    @property
+    def on_one_device(self) -> Self:
+        """The same without other processes."""
+        return self.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"})
 
 
 def parse_config(values: dict[str, Any]) -> Config:

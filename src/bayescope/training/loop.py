@@ -138,7 +138,7 @@ def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: Pix
     generative = Phase.at(state.step - 1, config.training).generative
     label = torch.full_like(label, state.ema.n_classes) if generative else label
     batch = Batch.draw(x, label, config.training, generator).part(fabric.global_rank, fabric.world_size)
-    parts = fabric.to_device(batch).split(max(1, _VALIDATION_PIXELS // x[0].numel()))
+    parts = [fabric.to_device(part) for part in batch.split(max(1, _VALIDATION_PIXELS // x[0].numel()))]
     weight = loss_weight(config.training)
     loss = generative_loss if generative else partial(joint_loss, temperature=state.temperature)
     with fabric.autocast():
