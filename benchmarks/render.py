@@ -18,6 +18,7 @@ SECTIONS = (
     "classes",
     "throughput",
     "export",
+    "memory",
     "serve",
     "trust",
     "novelty",

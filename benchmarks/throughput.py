@@ -1,4 +1,4 @@
-"""How fast images are scored, how much of it inside convolutions and matrix products, and how much memory it takes.
+"""How fast images are scored and trained on, how much of it inside convolutions and products, and how much memory it takes.
 
     python -m benchmarks throughput                     # CPU, or the GPU when there is one
     python -m benchmarks throughput --sizes 28 --batches 64 256
@@ -7,12 +7,17 @@ Untrained default networks (speed does not depend on the weights).  Prints, per 
 second, images per second of a decision between two classes that stops early, the share of the time inside convolutions and
 matrix products, achieved FLOP/s over the device's own matrix product rate measured in the same run, and peak memory after
 one batch and after four.  Every row is measured by a process of its own, whose peak is that row's alone.  On a GPU: bf16,
-channels_last, compiled.  Kept in benchmarks/results/throughput.jsonl, a row for each kind of device.
+channels_last, compiled.
+
+Training: images per second of whole steps of `bayescope train` with default settings, from a memory-mapped file to the average
+of the weights, and the FLOP/s of their network passes and gradients over the same rate.  Kept in
+benchmarks/results/throughput.jsonl, a row for each kind of device.
 """
 
 import argparse
 import json
 import multiprocessing
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -20,19 +25,29 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from bayescope.config import NetConfig
+from bayescope.config import NetConfig, parse_config
+from bayescope.data.dataset import ImageSet
+from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.denoiser import Denoiser, LevelDenoiser
+from bayescope.diffusion.device import open_fabric
 from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.networks import build_denoiser
+from bayescope.training.batches import Sampler
+from bayescope.training.loop import Progress, start, train
+from bayescope.training.sampler import seeded
+from bayescope.training.step_loss import StepLoss
 from benchmarks.store import RESULTS, Store
 from benchmarks.tables.throughput import PASSES_PER_IMAGE
 
 Found = TypeVar("Found")
+STEPS_BEFORE = 5
+IMAGES = 256
 HEAVY = ("conv", "mm", "gemm", "bmm", "linear")
 
 
@@ -128,6 +143,57 @@ def measure(size: int, batch: int, device: torch.device, matmul: float, seconds:
     }
 
 
+class Enough(Exception):
+    """Measured for long enough."""
+
+
+def measure_training(size: int, batch: int, device: torch.device, matmul: float, seconds: float) -> dict[str, float]:
+    """Training of the default network on ``batch`` images a step, ``seconds`` of steps after the first few."""
+    is_gpu = device.type == "cuda"
+    config = parse_config(
+        {
+            "device": device.type,
+            "precision": "bf16-mixed" if is_gpu else "32-true",
+            "training": {"batch_size": batch, "compile": is_gpu, "augmentation": "light", "validate_every": 10**6},
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        images = mapped_images(Path(folder) / "images.npy", size)
+        scale, fabric = PixelScale.of(images.pixels), open_fabric(config)
+        state = start(config, images, scale, fabric)
+        began: list[float] = []
+
+        def watch(progress: Progress) -> None:
+            if progress.state.step >= STEPS_BEFORE:
+                began.append(time.perf_counter())
+                if began[-1] - began[0] > seconds and len(began) > 2:
+                    raise Enough
+
+        try:
+            train(state, config, images, images.subset([]), scale, fabric, watch)
+        except Enough:
+            steps_per_second = (len(began) - 1) / (began[-1] - began[0])
+        batches = fabric.to_device(Sampler(images, None, config, scale)(0, seeded(0)))
+    state.denoiser.get_submodule("net")._compiled_call_impl = None  # counted operator by operator
+    with FlopCounterMode(display=False) as counter:
+        StepLoss(state.denoiser, state.temperature, config.training)(lambda: batches).minimised.backward()
+    return {
+        "size": size,
+        "batch": batch,
+        "images_per_second": steps_per_second * batch,
+        "flops_over_matmul": steps_per_second * counter.get_total_flops() / matmul,
+        "peak_mib": peak_memory(device),
+    }
+
+
+def mapped_images(path: Path, size: int) -> ImageSet:
+    """Noise of 16 bits in a file, mapped, of two classes."""
+    rng = np.random.default_rng(0)
+    np.save(path, rng.integers(0, 65536, (IMAGES, 1, size, size), dtype=np.uint16))
+    names = tuple(map(str, range(IMAGES)))
+    return ImageSet(np.load(path, mmap_mode="r"), np.arange(IMAGES) % 2, ("a", "b"), names)
+
+
 def in_own_process(work: Callable[..., Found], *arguments: object) -> Found:
     """``work(*arguments)`` by a process that has done nothing else."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -145,11 +211,16 @@ def main() -> None:
     matmul = in_own_process(matmul_flops, device, args.seconds)
     largest = 256 * 28**2 if device.type == "cpu" else 64 * 384**2
     pairs = [(size, batch) for size in args.sizes for batch in args.batches if batch * size**2 <= largest]
+    smallest = {"cpu": 16, "cuda": 64}[device.type]
+    training_pairs = [(size, batch) for size, batch in pairs if batch >= smallest or batch * size**2 * 2 > largest]
     record = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "matmul_gflops": matmul / 1e9,
         "rows": [in_own_process(measure, size, batch, device, matmul, args.seconds) for size, batch in pairs],
+        "training": [
+            in_own_process(measure_training, size, batch, device, matmul, args.seconds) for size, batch in training_pairs
+        ],
     }
     Store("throughput", args.results).put(device.type, record)
     print(json.dumps(record, indent=1))

@@ -12,6 +12,7 @@ import remedies_data  # noqa: F401  registers more remedies
 import remedies_dicom  # noqa: F401
 import remedies_integrations  # noqa: F401
 import remedies_node  # noqa: F401
+import remedies_processes  # noqa: F401
 import remedies_service  # noqa: F401
 from bayescope import errors
 from bayescope.config import Config

@@ -15,6 +15,7 @@ HEADER = (
     "peak after one batch, MiB",
     "after four, MiB",
 )
+TRAINING_HEADER = ("side, px", "images a step", "images/s", "FLOP/s over matmul rate", "peak, MiB")
 
 
 def mebibytes(peak: float | None) -> str:
@@ -45,4 +46,19 @@ def section() -> list[str]:
             "",
         ]
         lines += table(HEADER, rows)
+        if training := record.get("training"):
+            lines += ["Training, with default settings:", ""]
+            lines += table(
+                TRAINING_HEADER,
+                (
+                    [
+                        r["size"],
+                        r["batch"],
+                        f"{r['images_per_second']:.1f}",
+                        f"{r['flops_over_matmul']:.2f}",
+                        f"{r['peak_mib']:.0f}",
+                    ]
+                    for r in training
+                ),
+            )
     return lines

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayescope.data.arrays import channels_first, check_array, stacked
 from bayescope.data.units import as_trained_on
+from bayescope.diffusion.device import is_first_process
 from bayescope.errors import UncalibratedWarning
 from bayescope.fitting import estimator as parts
 from bayescope.fitting.estimator_files import load_estimator, save_estimator
@@ -56,6 +57,9 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``(channel, height, width)`` of images given as rows, or of more channels than 1, 3 or 4.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    devices
+        Number of devices of this machine that ``fit`` trains on, each in a process of its own.  With several, the script is
+        started once for each, all come to the same model, and ``save`` writes in the first only; not for notebooks.
     random_state
         Seed, RandomState or None.
 
@@ -103,6 +107,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         class_prior: ArrayLike | None = None,
         image_shape: tuple[int, int, int] | None = None,
         device: str = "auto",
+        devices: int = 1,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.steps = steps
@@ -125,6 +130,7 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.class_prior = class_prior
         self.image_shape = image_shape
         self.device = device
+        self.devices = devices
         self.random_state = random_state
 
     def fit(
@@ -336,6 +342,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def save(self, path: str | Path, force: bool = False) -> None:
         """Write the fitted model as a run folder, with the current ``class_prior_`` and stopping rule.
 
+        Of several processes that trained together, the first writes and the others do nothing.
+
         Parameters
         ----------
         path : str or Path
@@ -351,7 +359,8 @@ class ScoreClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If ``class_prior_``, ``disagreement_rate`` or ``max_passes`` is not possible.
         """
         check_is_fitted(self)
-        save_estimator(self, Path(path), force)
+        if is_first_process():
+            save_estimator(self, Path(path), force)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> Self:

@@ -55,6 +55,7 @@ EVALUATE = "evaluation.folds:evaluate_folds"
 REPORT = "evaluation.report.build:write_report"
 PREPARE = "data.preparation.prepare:prepare_archive"
 FIT = "fitting.fit:fit_run"
+JOIN = "diffusion.device:join_processes"
 LOAD = "data.load:load_dataset"
 UNLABELLED = "data.unlabelled:with_unlabelled"
 READ = "inference.read:read_for_model"
@@ -144,6 +145,9 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         ],
         "--seed": [*passed(3, LOAD, "seed"), *passed(3, FIT, "config.seed")],
         "--device": passed("cpu", FIT, "config.device"),
+        "--devices": passed(2, JOIN, "config.devices"),
+        "--nodes": passed(2, JOIN, "config.nodes"),
+        "--strategy": passed("ddp", JOIN, "config.strategy"),
         "--resume": switch(FIT, "resume"),
         "--force": switch(FIT, "force"),
         "--checkpoint-every": passed(7, FIT, "checkpoint_every"),

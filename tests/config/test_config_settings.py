@@ -13,12 +13,13 @@ from test_config import FIELDS, SECTIONS
 from bayescope.config import Config, dump_toml, parse_config, read_config
 from bayescope.data.dataset import Dataset
 from bayescope.dicom.codes import class_codes, code_of_class
-from bayescope.diffusion.device import open_fabric
+from bayescope.diffusion.device import join_processes, open_fabric
 from bayescope.errors import ConfigError
 from bayescope.fitting.fit import fit
 from bayescope.inference.likelihood import exact_likelihood
 from bayescope.runs.model_file import load_model
 from bayescope.training.loop import Progress
+from bayescope.training.losses import joint_loss
 
 KEYS = [key for key in FIELDS if f"{key}." not in SECTIONS]
 Values = list[Any]
@@ -94,6 +95,26 @@ def precision(config: Config, given: Given) -> Values:
         return [str((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)]
 
 
+def processes(config: Config, given: Given) -> Values:
+    """How the processes of training are joined, of which none is started here."""
+    joined = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lightning_fabric.Fabric.launch", lambda fabric: joined.append(fabric.strategy.num_nodes))
+        fabric = join_processes(config)
+    return [type(fabric.strategy).__name__, joined]
+
+
+def parts(config: Config, given: Given) -> Values:
+    """Images that go through the network at a time in training."""
+    seen: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "bayescope.training.step_loss.joint_loss", lambda *batch: seen.append(len(batch[2])) or joint_loss(*batch)
+        )
+        training(config, given)
+    return [seen[0]]
+
+
 def codes(config: Config, given: Given) -> Values:
     """Code of each class."""
     return [
@@ -118,6 +139,9 @@ SETTINGS: dict[str, Notices | str] = {
     "seed": Notices(1),
     "size": "tests/cli/test_cli_flags.py, --config of train and compare",
     "device": Notices("cuda:7", device, {"device": "cpu"}),
+    "devices": "tests/training/test_training_processes.py, where two and three train as one",
+    "nodes": Notices(2, processes, {"device": "cpu", "strategy": "ddp"}),
+    "strategy": Notices("ddp", processes, {"device": "cpu"}),
     "precision": Notices("bf16-mixed", precision),
     "net.kind": Notices("paper"),
     "net.schedule": Notices("cosine", beside={"net.kind": "paper"}),
@@ -128,6 +152,9 @@ SETTINGS: dict[str, Notices | str] = {
     "net.fold": Notices(1),
     "training.steps": Notices(9),
     "training.batch_size": Notices(6),
+    "training.accumulate": Notices(2, parts),
+    "training.compile": "tests/training/test_loop.py, where the network is compiled",
+    "training.shard_images": Notices(2),
     "training.learning_rate": Notices(1e-4),
     "training.weight_decay": Notices(0.9),
     "training.warmup_steps": Notices(1),

@@ -9,6 +9,7 @@ import torch
 from bayescope.config import Config, parse_config
 from bayescope.data.dataset import ImageSet
 from bayescope.data.pixel_scale import PixelScale
+from bayescope.errors import ConfigError
 from bayescope.training.batches import Batch, Sampler, StepBatches
 from bayescope.training.losses import draw_levels
 from bayescope.training.sampler import seeded
@@ -82,26 +83,61 @@ def test_noise_is_standard_normal_at_the_level_and_labels_are_dropped_as_often_a
 def test_the_evidence_loss_sets_in_when_it_is_to_and_has_its_own_levels_if_set(tiny_config: Config) -> None:
     images, late = stripes(30, 1), {"steps": 10, "evidence_from": 0.5, "evidence_weight": 0.15}
     config = config_of(tiny_config, **late)
-    assert step_of(config, images, 4).evidence is None
+    assert not step_of(config, images, 4).teaches_evidence
     taught = step_of(config, images, 5)
-    assert taught.evidence is taught.main
+    assert taught.teaches_evidence
+    assert taught.evidence is None
     own = step_of(config_of(tiny_config, **late, evidence_noise_mean=3.0, evidence_noise_std=0.1), images, 5)
     assert own.evidence is not None
     assert torch.equal(own.evidence.x, own.main.x)
     assert torch.equal(own.evidence.label, own.main.label)
     assert float(own.evidence.sigma.log().mean()) == pytest.approx(3.0, abs=0.1)
     assert float(own.main.sigma.log().mean()) < 1
-    assert step_of(config_of(tiny_config, **late | {"evidence_weight": 0.0}), images, 9).evidence is None
+    assert not step_of(config_of(tiny_config, **late | {"evidence_weight": 0.0}), images, 9).teaches_evidence
 
 
 def test_a_batch_is_split_and_picked_from_with_all_that_belongs_to_an_image(tiny_config: Config) -> None:
-    batch = step_of(config_of(tiny_config), stripes(30, 1)).main
-    parts = batch.split(8)
-    assert [len(part.x) for part in parts] == [8, 8, 4]
-    chosen = torch.arange(20) % 3 == 1
+    batch = step_of(config_of(tiny_config, label_dropout=0.5), stripes(30, 1)).main
+    in_turn, shared, dropped = batch.split(8), [batch.part(i, 3) for i in range(3)], batch.only_dropped()
+    assert [len(part.x) for part in in_turn] == [8, 8, 4]
+    assert [len(part.x) for part in shared] == [6, 7, 7]
     for name in ("x", "z", "sigma", "label", "dropped"):
-        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
-        assert torch.equal(getattr(batch.only(chosen), name), getattr(batch, name)[chosen])
+        whole = getattr(batch, name)
+        for parts in (in_turn, shared):
+            assert torch.equal(torch.cat([getattr(part, name) for part in parts]), whole)
+            for part in parts:
+                assert torch.equal(getattr(part, name), whole[part.rows.slice])
+                assert torch.equal(getattr(part.only_dropped(), name), getattr(dropped, name)[part.dropped_rows.slice])
+        assert torch.equal(getattr(dropped, name), whole[batch.dropped])
+
+
+@pytest.mark.parametrize("settings", [{}, {"evidence_noise_mean": 0.5}, {"generative_steps": 9}, {"augmentation": "strong"}])
+@pytest.mark.parametrize("processes", [2, 3])
+def test_what_processes_draw_together_is_what_one_draws(tiny_config: Config, settings: dict[str, Any], processes: int) -> None:
+    images, config = stripes(30, 1), config_of(tiny_config, steps=20, evidence_weight=0.1, **settings)
+
+    def drawn(process: int, processes: int, step: int) -> list[Batch]:
+        sampler = Sampler(images, stripes(9, 2), config, PixelScale.of(images.pixels), process, processes)
+        return [part for part in sampler(step, seeded(0, step)) if isinstance(part, Batch)]
+
+    for step in (0, 12):
+        whole, shares = drawn(0, 1, step), [drawn(i, processes, step) for i in range(processes)]
+        assert len(whole) >= (1 if "generative_steps" in settings and step == 0 else 2)
+        for i, batch in enumerate(whole):
+            for name in ("x", "z", "sigma", "label", "dropped"):
+                assert torch.equal(torch.cat([getattr(share[i], name) for share in shares]), getattr(batch, name))
+
+
+def test_a_batch_is_not_divided_into_more_parts_than_it_has_images(tiny_config: Config) -> None:
+    images = stripes(30, 1)
+    scale = PixelScale.of(images.pixels)
+    for config, unlabelled, processes in (
+        (config_of(tiny_config, batch_size=4, accumulate=3), None, 2),
+        (config_of(tiny_config, batch_size=4, accumulate=3), stripes(9, 2), 1),
+    ):
+        with pytest.raises(ConfigError, match="an image or more in each"):
+            Sampler(images, unlabelled, config, scale, 0, processes)
+    Sampler(images, None, config_of(tiny_config, batch_size=4, accumulate=4), scale)
 
 
 def test_a_step_is_a_function_of_seed_and_step(tiny_config: Config) -> None:

@@ -6,18 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from bayescope.config import Config, TrainingConfig, dump_toml
 from bayescope.data.dataset import Dataset
 from bayescope.errors import RunError
-from bayescope.fitting.fit import fit_run
+from bayescope.fitting.fit import fit, fit_run
 from bayescope.metrics.classification import accuracy
 from bayescope.runs.files import METRICS, MODEL, STATE, load_tensors
 from bayescope.runs.model_file import load_model
+from bayescope.training import loop
 from bayescope.training.loop import Progress
 from conftest import stripes
 from helpers import same_weights
@@ -81,6 +84,65 @@ def test_killed_at_any_moment_resume_ends_bit_for_bit_the_same(tiny_npz: Path, t
 
 def _steps(run: Path) -> int:
     return int(load_tensors(run / STATE)[0]["step"]) if (run / STATE).exists() else 0
+
+
+def trained(data: Dataset, config: Config, **training: object) -> tuple[np.ndarray, torch.Tensor]:
+    """Losses of each of 20 steps, and the weights after them."""
+    losses: list[tuple[float, float]] = []
+    weights: list[torch.Tensor] = []
+
+    def watch(progress: Progress) -> None:
+        losses.append((progress.losses.denoising.item(), progress.losses.evidence.item()))
+        if progress.state.step == 20:
+            weights.extend(value.detach().flatten() for value in progress.state.denoiser.parameters())
+            raise _Stop
+
+    settings = config.training.model_copy(update={"steps": 20, "batch_size": 7, "label_dropout": 0.3, **training})
+    dropping = config.net.model_copy(update={"dropout": 0.3})
+    with pytest.raises(_Stop):
+        fit(data, config.model_copy(update={"training": settings, "net": dropping}), watch=watch)
+    return np.array(losses), torch.cat(weights)
+
+
+def close(found: tuple[np.ndarray, torch.Tensor], expected: tuple[np.ndarray, torch.Tensor]) -> None:
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[1], expected[1], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [{}, {"generative_steps": 5, "evidence_from": 0.5}, {"evidence_noise_mean": 0.5}])
+def test_a_batch_handled_in_parts_has_the_losses_and_weights_of_the_whole(
+    tiny_data: Dataset, tiny_config: Config, training: dict[str, object]
+) -> None:
+    """With dropout and images without labels; in parts of unequal numbers of images."""
+    data = replace(tiny_data, unlabelled=replace(stripes(25, 7), labels=np.full(25, -1)))
+    close(trained(data, tiny_config, accumulate=3, **training), trained(data, tiny_config, **training))
+
+
+def test_batches_drawn_ahead_are_those_drawn_in_turn(
+    tiny_data: Dataset, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = trained(tiny_data, tiny_config)
+    monkeypatch.setitem(loop._DRAWN_AHEAD, "cpu", 3)
+    found = trained(tiny_data, tiny_config)
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert torch.equal(found[1], expected[1])
+
+
+@pytest.mark.slow
+def test_the_network_is_compiled_if_asked_for(tiny_data: Dataset, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as its graph, without the minutes that machine code takes."""
+    compiled: list[object] = []
+    compile_graph = torch.compile
+
+    def spy(function: object, *arguments: object, **options: object) -> object:
+        compiled.append(function)
+        return compile_graph(function, backend="eager")  # type: ignore[call-overload]
+
+    expected = trained(tiny_data, tiny_config)
+    monkeypatch.setattr(torch, "compile", spy)
+    assert not compiled
+    close(trained(tiny_data, tiny_config, compile=True), expected)
+    assert len(compiled) == 1
 
 
 def test_existing_run_is_not_overwritten_and_other_data_cannot_resume(

@@ -27,7 +27,7 @@ from bayescope.cli import (
     train,
 )
 from bayescope.cli.old_names import report_old_names, with_new_names
-from bayescope.cli.output import INTERRUPTED, any_output, complain
+from bayescope.cli.output import INTERRUPTED, any_output, complain_at_end
 from bayescope.errors import BayescopeError, RunError
 
 app = typer.Typer(
@@ -110,17 +110,22 @@ def run() -> None:
         except BayescopeError as error:
             if debug:
                 raise
-            complain(f"error: {error}", style="")
+            complain_at_end(f"error: {error}", is_expected=True)
             sys.exit(2)
         except OSError as error:
             if debug:
                 raise
-            complain(f"error: {error}; expected folders that exist, and free space. What was written before is kept", style="")
+            complain_at_end(
+                f"error: {error}; expected folders that exist, and free space. What was written before is kept",
+                is_expected=True,
+            )
             sys.exit(2)
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
         except Exception as error:
             if debug:
                 raise
-            complain(f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", style="")
+            complain_at_end(
+                f"error: unexpected {type(error).__name__}: {error}\nRun again with --debug and report this", is_expected=False
+            )
             sys.exit(70)

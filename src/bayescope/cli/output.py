@@ -7,6 +7,7 @@ import codecs
 import errno
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,8 @@ console = Console()
 errors = Console(stderr=True)
 
 INTERRUPTED = 130
+told_of_errors = True
+"""Whether this process tells the user of errors to correct; else another one on the same machine does."""
 _IN_ASCII = "bayescope.in_ascii"
 _ASCII = {
     **{"±": "+/-", "×": "x", "÷": "/", "·": ".", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "−": "-", "→": "->", "←": "<-"},
@@ -123,6 +126,23 @@ def resumable(kept: Callable[[], str]) -> Iterator[None]:
     except KeyboardInterrupt:
         complain(f"interrupted: {kept()}", "yellow")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def leave_to_first_process(speaks_of_errors: bool) -> None:
+    """Print nothing more in a process that trains along with a first one, and leave Ctrl-C to it.
+
+    ``speaks_of_errors``: that a user can correct; unexpected ones are told in any case.
+    """
+    global told_of_errors
+    console.quiet = errors.quiet = True
+    told_of_errors = speaks_of_errors
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def complain_at_end(text: str, is_expected: bool) -> None:
+    """A line on standard error on why the command ends."""
+    errors.quiet = is_expected and not told_of_errors
+    complain(text, style="")
 
 
 @contextmanager

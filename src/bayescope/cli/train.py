@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayescope.cli.options import NormaliseLabels, Strict, report_warnings
-from bayescope.cli.output import complain, resumable, say, warn
+from bayescope.cli.output import complain, leave_to_first_process, resumable, say, warn
 from bayescope.cli.progress import counter, stages, training_bars
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ _OVERRIDES = {
     "size": "Side in pixels to which the images of a folder or table are brought; left out: as they are.",
     "seed": "Seed of split, weights and noise.",
     "device": "`auto` (a GPU if there is one), `cpu` or `cuda`.",
+    "devices": "Devices of each node that train together, each in a process of its own.",
+    "nodes": "Machines that train together, started by `torchrun` or SLURM.",
+    "strategy": "How processes train together. `auto`: `ddp` where there are several; `ddp`: the same for one.",
 }
 """The settings that options override, with their descriptions in :mod:`bayescope.config`, which --help is not to load."""
 
@@ -52,6 +55,9 @@ def command(
     size: Annotated[int | None, typer.Option(min=4, help=_overriding("size"))] = None,
     seed: Annotated[int | None, typer.Option(min=0, help=_overriding("seed"))] = None,
     device: Annotated[str | None, typer.Option(help=_overriding("device"))] = None,
+    devices: Annotated[int | None, typer.Option(min=1, help=_overriding("devices"))] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help=_overriding("nodes"))] = None,
+    strategy: Annotated[str | None, typer.Option(help=_overriding("strategy"))] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run in --out.")] = False,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 250,
@@ -65,8 +71,11 @@ def command(
     """Train a likelihood classifier.
 
     Example: bayescope train breastmnist.npz --out runs/breast --config recipes/medmnist/breastmnist.toml
+
+    On four GPUs: bayescope train caches/mass --out runs/mass --devices 4
     """
     from bayescope.config import Config, read_config
+    from bayescope.diffusion.device import check_started_alone, join_processes
     from bayescope.errors import RunError, reading
     from bayescope.fitting.fit import fit_run
     from bayescope.fitting.words import check_words
@@ -77,14 +86,20 @@ def command(
 
     with reading(out, RunError):
         source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
-    given = {"size": size, "seed": seed, "device": device, "training": {"steps": steps}, "evidence": {"levels": levels}}
+    given = {"size": size, "seed": seed, "device": device, "devices": devices, "nodes": nodes, "strategy": strategy}
+    given |= {"training": {"steps": steps}, "evidence": {"levels": levels}}
     settings = _override(read_config(source) if source else Config(), given)
     check_words(settings)
+    check_started_alone(settings)
+    fabric = join_processes(settings)
+    if not fabric.is_global_zero:
+        leave_to_first_process(speaks_of_errors=fabric.local_rank == 0)
     dataset = load(data, settings.size, settings.seed, normalise_labels, strict, unlabelled)
     _warn_of_validation(dataset)
     begin = load_model(init) if init else None
     done = started_steps(out) if resume else 0
-    with resumable(lambda: _kept(out)), training_log(logger or [], settings, out) as log:
+    loggers = logger or [] if fabric.is_global_zero else []
+    with resumable(lambda: _kept(out)), training_log(loggers, settings, out) as log:
         with training_bars(dataset, settings, done) as (step, scored):
 
             def watch(progress: Progress) -> None:
@@ -92,7 +107,7 @@ def command(
                 log.watch(progress)
 
             fit_run(dataset, settings, out, resume, checkpoint_every, watch, scored, data, force, begin)
-        if logger:
+        if loggers:
             with stages() as progress:
                 log.finish(dataset, data, normalise_labels, progress)
     more = "" if dataset.unlabelled is None else f" and {len(dataset.unlabelled)} without labels"

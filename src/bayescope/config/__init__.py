@@ -6,7 +6,7 @@ a function is text here; the dictionary of what it may name stands next to these
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import tomli_w
 from pydantic import Field
@@ -42,12 +42,22 @@ class Config(Section):
         None, ge=4, description="Side in pixels to which the images of a folder or table are brought; left out: as they are."
     )
     device: str = Field("auto", description="`auto` (a GPU if there is one), `cpu` or `cuda`.")
+    devices: int = Field(1, ge=1, description="Devices of each node that train together, each in a process of its own.")
+    nodes: int = Field(1, ge=1, description="Machines that train together, started by `torchrun` or SLURM.")
+    strategy: Literal["auto", "ddp"] = Field(
+        "auto", description="How processes train together. `auto`: `ddp` where there are several; `ddp`: the same for one."
+    )
     precision: Literal["32-true", "bf16-mixed"] = Field("32-true", description="Floating-point precision of training.")
     net: NetConfig = Field(NetConfig(), description="The network.")
     training: TrainingConfig = Field(TrainingConfig(), description="Training.")
     evidence: EvidenceConfig = Field(EvidenceConfig(), description="Scoring by denoising evidence.")
     flow: FlowConfig = Field(FlowConfig(), description="Likelihood by the probability flow.")
     dicom: DicomConfig = Field(DicomConfig(), description="Predictions as DICOM objects.")
+
+    @property
+    def on_one_device(self) -> Self:
+        """The same without other processes."""
+        return self.model_copy(update={"devices": 1, "nodes": 1, "strategy": "auto"})
 
 
 def parse_config(values: dict[str, Any]) -> Config:

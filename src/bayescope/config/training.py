@@ -12,6 +12,19 @@ class TrainingConfig(Section):
 
     steps: int = Field(3000, ge=1, description="Optimiser steps, those of `generative_steps` included.")
     batch_size: int = Field(64, ge=1, description="Images in a step, drawn with equal class frequencies.")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="Parts in which each process handles its images of a step, one after the other, to save memory; the "
+        "result is that of the whole.",
+    )
+    compile: bool = Field(False, description="Whether the network is compiled for training: slow to start, then faster.")
+    shard_images: int | None = Field(
+        None,
+        ge=0,
+        description="Images read from one stretch of a prepared cache, in an order that mixes 64 such stretches of each class; "
+        "0: each image from anywhere. Left out: 0, and 64 where the training images take more than 8 GiB.",
+    )
     learning_rate: float = Field(1e-3, gt=0, description="Learning rate after warm-up, before decay.")
     weight_decay: float = Field(1e-3, ge=0, description="Weight decay of the network's parameters.")
     warmup_steps: int = Field(50, ge=1, description="Steps over which the learning rate rises from zero.")

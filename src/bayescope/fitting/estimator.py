@@ -43,7 +43,7 @@ def configuration(parameters: Mapping[str, Any], is_table: bool) -> Config:
     if is_table and training["augmentation"] == "auto":
         training["augmentation"] = "none"
     net = {"widths": tuple(parameters["widths"])}
-    settings = {"seed": int(seed), "device": parameters["device"]}
+    settings = {"seed": int(seed), "device": parameters["device"], "devices": parameters["devices"]}
     return parse_config(settings | {"net": net, "training": training, "evidence": evidence})
 
 

@@ -13,7 +13,7 @@ from bayescope.calibration import NONE
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.dataset import Dataset
 from bayescope.data.pixel_scale import PixelScale
-from bayescope.diffusion.device import open_fabric
+from bayescope.diffusion.device import check_started_alone, join_processes, other_processes
 from bayescope.diffusion.schedules import log_spaced
 from bayescope.errors import lookup
 from bayescope.evidence.level_weights_fit import LEVEL_WEIGHTS
@@ -53,9 +53,11 @@ def fit(
     step, ConfigError if a word of the configuration does not exist, the device is not there, ``max_passes`` too few, ``init``
     of another network, or the network without what the configuration asks of it; RunError if training diverges.
     """
-    training = _Training.ready(data, config, init)
-    training.run(watch)
-    return training.model(class_prior, scored)
+    fabric = join_processes(config)
+    with other_processes(fabric):
+        training = _Training.ready(data, config, init, fabric)
+        training.run(watch)
+        return training.model(class_prior, scored)
 
 
 def calibration_augmentation(config: Config, n_train: int) -> Augment | None:
@@ -125,21 +127,28 @@ def fit_run(
     --------
     >>> fit_run(load_dataset(Path("breastmnist.npz")), Config(), Path("runs/breast"))  # doctest: +SKIP
     """
-    manifest = manifest_of(data, data_path, None if init is None else weights_fingerprint(init.denoiser))
-    check_run(run, config, manifest, resume, force)
-    training = _Training.ready(data, config, init)
-    open_run(run, config, manifest, TrainingRecord.of(data), resume, force)
-    checkpoints = _CheckpointWriter(run, checkpoint_every, config.training)
-    checkpoints.restore(training.state)
+    check_started_alone(config)
+    fabric = join_processes(config)
+    with other_processes(fabric):
+        manifest = manifest_of(data, data_path, None if init is None else weights_fingerprint(init.denoiser))
+        check_run(run, config, manifest, resume, force)
+        training = _Training.ready(data, config, init, fabric)
+        fabric.barrier()  # all have checked before anything is written
+        if not fabric.is_global_zero:
+            training.run(watch)
+            return training.model(None, scored)
+        open_run(run, config, manifest, TrainingRecord.of(data), resume, force)
+        checkpoints = _CheckpointWriter(run, checkpoint_every, config.training)
+        checkpoints.restore(training.state)
 
-    def after_step(progress: Progress) -> None:
-        checkpoints(progress)
-        watch(progress)
+        def after_step(progress: Progress) -> None:
+            checkpoints(progress)
+            watch(progress)
 
-    training.run(after_step)
-    model = training.model(None, scored)
-    save_model(run, model)
-    return model
+        training.run(after_step)
+        model = training.model(None, scored)
+        save_model(run, model)
+        return model
 
 
 @dataclass(frozen=True)
@@ -153,10 +162,10 @@ class _Training:
     state: TrainingState
 
     @classmethod
-    def ready(cls, data: Dataset, config: Config, init: LikelihoodModel | None) -> Self:
+    def ready(cls, data: Dataset, config: Config, init: LikelihoodModel | None, fabric: Fabric) -> Self:
         check_words(config)
         check_stopping_settings(config.evidence.disagreement_rate, config.evidence.max_passes, data.n_classes)
-        fabric, scale = open_fabric(config), PixelScale.of(data.train.pixels)
+        scale = PixelScale.of(data.train.pixels)
         state = start(config, data.train, scale, fabric)
         if init is not None:
             known = init.denoiser, init.class_names
@@ -166,6 +175,7 @@ class _Training:
 
     def run(self, callback: Watch) -> None:
         data = self.data
+        self.state.take_over_first(self.fabric)
         train(self.state, self.config, data.train, data.val, self.scale, self.fabric, callback, data.unlabelled)
 
     def model(self, class_prior: Floats | None, scored: Callable[[int], None]) -> LikelihoodModel:
@@ -182,7 +192,9 @@ class _Training:
             preparation=data.preparation,
             sizing=data.sizing,
         )
-        return calibrated(model, data.val, calibration_augmentation(self.config, len(data.train)), scored)
+        found = calibrated(model, data.val, calibration_augmentation(self.config, len(data.train)), scored)
+        self.fabric.barrier()  # no process ends while others compute
+        return found
 
 
 @dataclass(frozen=True)

@@ -216,11 +216,18 @@ def _check_same_run(run: Path, config: Config, manifest: Manifest) -> None:
                 f"give the same --{option}, or another --out"
             )
     begun = read_config(run / CONFIG)
-    if changed := [name for name in _TRAINED_BY if getattr(begun, name) != getattr(config, name)]:
+    if changed := [name for name in _TRAINED_BY if _deciding(begun, name) != _deciding(config, name)]:
         raise RunError(
             f"{run}: was started with another configuration of {', '.join(changed)}; continue with its {CONFIG}, where only "
-            "device, evidence and flow may change, or give another --out"
+            "device, devices, nodes, strategy, evidence, flow, training.accumulate and training.compile may change, or give "
+            "another --out"
         )
+
+
+def _deciding(config: Config, name: str) -> Any:
+    """A section or setting that decides the weights, without what makes no difference to them."""
+    found = getattr(config, name)
+    return found.model_copy(update={"accumulate": 1, "compile": False}) if name == "training" else found
 
 
 def _named(what: str, fingerprint: str | None) -> str:

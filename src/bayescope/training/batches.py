@@ -1,112 +1,181 @@
-"""The batches of a training step: images, their noise, and which of them train classes, evidence or p(x)."""
+"""The batches of a training step: images, their noise, and which of them train classes, evidence or p(x).
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+A batch may be shared between processes, and handled in parts. All that is random is drawn of the whole batch, so that it does
+not depend on how the batch is shared; images are read and augmented by the process that has them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Generator, Tensor
 
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.dataset import ImageSet
 from bayescope.data.pixel_scale import PixelScale
+from bayescope.diffusion.nets.dropout import Rows
+from bayescope.errors import ConfigError
 from bayescope.training.augmentation import build_augmentation
 from bayescope.training.learning_rate import Phase
 from bayescope.training.losses import draw_levels
 from bayescope.training.sampler import BalancedSampler
 from bayescope.types import Labels, Pixels
 
+_LARGE = 2**33  # bytes
+_SHARD_IMAGES = 64
 
-@dataclass(frozen=True)
-class Batch:
-    """Clean images, the same with noise, its levels, the classes, and which images also train without a class."""
+
+class Batch(NamedTuple):
+    """Clean images, the same with noise, its levels, the classes, and which images also train without a class.
+
+    ``rows``: of the whole batch; ``dropped_rows``: where those without a class are among all such of the whole batch.
+    """
 
     x: Tensor
     z: Tensor
     sigma: Tensor
     label: Tensor
     dropped: Tensor
+    rows: Rows
+    dropped_rows: Rows
 
     @classmethod
-    def draw(cls, x: Tensor, label: Tensor, settings: TrainingConfig, generator: Generator) -> "Batch":
-        n = len(x)
+    def draw(
+        cls, x: Tensor, label: Tensor, settings: TrainingConfig, generator: Generator, rows: Rows | None = None
+    ) -> "Batch":
+        """Noise, levels and dropped classes of a whole batch; of its images, ``x`` and ``label`` are those at ``rows``."""
+        rows = rows or Rows(0, len(x), len(x))
+        n, own = rows.total, rows.slice
         offset = torch.rand((), generator=generator).item()
-        sigma = draw_levels(settings, n, offset)[torch.randperm(n, generator=generator)]
-        noise = torch.randn(x.shape, generator=generator)
+        sigma = draw_levels(settings, n, offset)[torch.randperm(n, generator=generator)][own]
+        noise = torch.randn((n, *x.shape[1:]), generator=generator)[own]
         dropped = torch.rand(n, generator=generator) < settings.label_dropout
-        return cls(x, x + sigma[:, None, None, None] * noise, sigma, label, dropped)
+        z = x + sigma[:, None, None, None] * noise
+        return cls(x, z, sigma, label, dropped[own], rows, rows.among(dropped))
 
-    def to(self, fabric: Fabric) -> "Batch":
-        return Batch(*fabric.to_device(self._fields()))
+    def part(self, index: int, parts: int) -> "Batch":
+        """One of so many ``parts``, which differ by one image at most."""
+        return self._take(Rows.share(len(self.x), index, parts))
 
     def split(self, n: int) -> "list[Batch]":
         """Batches of at most ``n`` images."""
-        return [Batch(*part) for part in zip(*(field.split(n) for field in self._fields()), strict=True)]
+        whole = len(self.x)
+        return [self._take(Rows(first, min(n, whole - first), whole)) for first in range(0, whole, n)]
 
-    def only(self, chosen: Tensor) -> "Batch":
-        """The images ``chosen (batch,)`` is true of."""
-        return Batch(*(field[chosen] for field in self._fields()))
+    def only_dropped(self) -> "Batch":
+        """The images that also train without a class."""
+        return Batch(*(field[self.dropped] for field in self._tensors()), self.dropped_rows, self.dropped_rows)
 
-    def _fields(self) -> tuple[Tensor, ...]:
+    def pinned(self) -> "Batch":
+        """In memory from which a GPU copies while it computes."""
+        return Batch(*(field.pin_memory() for field in self._tensors()), self.rows, self.dropped_rows)
+
+    def _take(self, rows: Rows) -> "Batch":
+        dropped_rows = self.dropped_rows.within(rows.among(self.dropped))
+        return Batch(*(field[rows.slice] for field in self._tensors()), self.rows.within(rows), dropped_rows)
+
+    def _tensors(self) -> tuple[Tensor, ...]:
         return self.x, self.z, self.sigma, self.label, self.dropped
 
 
-@dataclass(frozen=True)
-class StepBatches:
-    """``main`` teaches denoising; ``evidence`` the evidence: ``main`` itself, the same images at other levels, or nothing yet.
+class StepBatches(NamedTuple):
+    """``main`` teaches denoising; and the evidence, if ``teaches_evidence``, unless ``evidence`` has other levels for that.
 
     ``unlabelled``: images of any or no class that teach p(x) in addition, if any.
     """
 
     main: Batch
+    teaches_evidence: bool = False
     evidence: Batch | None = None
     unlabelled: Batch | None = None
 
-    def to(self, fabric: Fabric) -> "StepBatches":
-        main = self.main.to(fabric)
-        evidence = main if self.evidence is self.main else self.evidence and self.evidence.to(fabric)
-        return StepBatches(main, evidence, self.unlabelled and self.unlabelled.to(fabric))
+    def split(self, parts: int) -> "list[StepBatches]":
+        """As many ``parts``, which differ by one image of each batch at most."""
+        return [self] if parts == 1 else [self._each(lambda batch, i=i: batch.part(i, parts)) for i in range(parts)]
+
+    def pinned(self) -> "StepBatches":
+        """In memory from which a GPU copies while it computes."""
+        return self._each(Batch.pinned)
+
+    def _each(self, change: Callable[[Batch], Batch]) -> "StepBatches":
+        evidence, unlabelled = (batch and change(batch) for batch in (self.evidence, self.unlabelled))
+        return StepBatches(change(self.main), self.teaches_evidence, evidence, unlabelled)
 
 
 class Sampler:
-    """Draws the batches of a step, as a function of the seed and the step alone."""
+    """Draws the batches of a step, as a function of the seed and the step alone; of these, the part of one process."""
 
-    def __init__(self, train_set: ImageSet, unlabelled: ImageSet | None, config: Config, scale: PixelScale) -> None:
+    def __init__(
+        self,
+        train_set: ImageSet,
+        unlabelled: ImageSet | None,
+        config: Config,
+        scale: PixelScale,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
         settings = config.training
         self._settings, self._scale, self._n_classes = settings, scale, train_set.n_classes
+        self._process, self._processes = process, processes
         self._pixels = _Joined([train_set] if unlabelled is None else [train_set, unlabelled])
         self._labels = torch.tensor(train_set.labels)
         self._augment = build_augmentation(settings.augmentation, len(train_set), settings.intensity)
-        self._labelled = BalancedSampler(train_set.labels, train_set.n_classes, settings.batch_size, config.seed)
+        shard = self._shard_images()
+        self._labelled = BalancedSampler(train_set.labels, train_set.n_classes, settings.batch_size, config.seed, shard)
         self._any, self._unlabelled = (
-            BalancedSampler(np.zeros(len(self._pixels), np.int64), 1, n, config.seed)
+            BalancedSampler(np.zeros(len(self._pixels), np.int64), 1, n, config.seed, shard)
             for n in (settings.batch_size, max(1, settings.batch_size // 2))
         )
         self._teaches_unlabelled = settings.generative_weight > 0 and (settings.generative_steps > 0 or unlabelled is not None)
+        self._check_parts()
 
     def __call__(self, step: int, generator: Generator) -> StepBatches:
         phase = Phase.at(step, self._settings)
         if phase.generative:
             return StepBatches(self._without_classes(self._any(step), generator))
-        indices = self._labelled(step)
-        x = self._images(indices, generator)
-        main = Batch.draw(x, self._labels[indices], self._settings, generator)
-        evidence = self._at_evidence_levels(main, generator) if phase.teaches_evidence(self._settings) else None
+        rows, indices = self._own(self._labelled(step))
+        x = self._images(indices, rows, generator)
+        main = Batch.draw(x, self._labels[indices], self._settings, generator, rows)
+        teaches_evidence = phase.teaches_evidence(self._settings)
+        evidence = self._at_evidence_levels(main, generator) if teaches_evidence else None
         unlabelled = self._without_classes(self._unlabelled(step), generator) if self._teaches_unlabelled else None
-        return StepBatches(main, evidence, unlabelled)
+        return StepBatches(main, teaches_evidence, evidence, unlabelled)
 
-    def _at_evidence_levels(self, main: Batch, generator: Generator) -> Batch:
+    def _shard_images(self) -> int:
+        chosen = self._settings.shard_images
+        return chosen if chosen is not None else _SHARD_IMAGES if self._pixels.nbytes > _LARGE else 0
+
+    def _check_parts(self) -> None:
+        settings = self._settings
+        fewest = settings.batch_size // (2 if self._teaches_unlabelled else 1)
+        if 1 < (parts := self._processes * settings.accumulate) > fewest:
+            half = f", or {fewest} without classes" if self._teaches_unlabelled else ""
+            raise ConfigError(
+                f"training.batch_size {settings.batch_size}{half}, in {parts} parts ({self._processes} processes, "
+                f"training.accumulate {settings.accumulate}); expected an image or more in each. Raise training.batch_size, or "
+                "lower --devices, --nodes or training.accumulate"
+            )
+
+    def _own(self, indices: Tensor) -> tuple[Rows, Tensor]:
+        """Where the images of this process are in a batch, and which of its ``indices`` they have."""
+        rows = Rows.share(len(indices), self._process, self._processes)
+        return rows, indices[rows.slice]
+
+    def _at_evidence_levels(self, main: Batch, generator: Generator) -> Batch | None:
         settings = self._settings.for_evidence
-        return main if settings == self._settings else Batch.draw(main.x, main.label, settings, generator)
+        return None if settings == self._settings else Batch.draw(main.x, main.label, settings, generator, main.rows)
 
     def _without_classes(self, indices: Tensor, generator: Generator) -> Batch:
-        label = torch.full((len(indices),), self._n_classes)
-        return Batch.draw(self._images(indices, generator), label, self._settings, generator)
+        rows, own = self._own(indices)
+        label = torch.full((len(own),), self._n_classes)
+        return Batch.draw(self._images(own, rows, generator), label, self._settings, generator, rows)
 
-    def _images(self, indices: Tensor, generator: Generator) -> Tensor:
+    def _images(self, indices: Tensor, rows: Rows, generator: Generator) -> Tensor:
         x = torch.from_numpy(self._scale.to_model(self._pixels[indices.numpy()]))
-        return self._augment(x, generator) if self._augment else x
+        if self._augment is None:
+            return x
+        return self._augment.apply(x, self._augment.draw(rows.total, generator)[:, rows.slice])
 
 
 class _Joined:
@@ -118,6 +187,10 @@ class _Joined:
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in self._parts)
 
     def __getitem__(self, indices: Labels) -> Pixels:
         part = np.searchsorted(self._starts, indices, side="right") - 1

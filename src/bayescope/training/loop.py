@@ -7,15 +7,16 @@ a file ends with the same weights, bit for bit, as a run that was never interrup
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from numpy.typing import NDArray
-from torch import Generator, Tensor
+from torch import Generator
 
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.dataset import ImageSet
@@ -24,19 +25,23 @@ from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.nets.backbone import class_embedding_of
 from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import RunError
+from bayescope.training.ahead import ahead
 from bayescope.training.augmentation import build_augmentation
 from bayescope.training.batches import Batch, Sampler, StepBatches
 from bayescope.training.initial import start_classes_from_none
 from bayescope.training.learning_rate import Phase, learning_rate
-from bayescope.training.losses import Losses, LossWeight, generative_loss, joint_loss, loss_weight
+from bayescope.training.losses import Losses, generative_loss, joint_loss, loss_weight
 from bayescope.training.sampler import seeded
 from bayescope.training.state import TrainingState
+from bayescope.training.step_loss import Contribution, StepLoss
 from bayescope.types import Labels
 
 _STATISTICS_IMAGES = 20_000
 _STATISTICS_PIXELS = 2**27  # 512 MiB
 _VALIDATION_IMAGES = 256
 _VALIDATION_PIXELS = 2**22  # at a time
+_DRAWN_AHEAD = {"cuda": 4}
+"""Steps whose batches are read and drawn while a device of this kind computes; on others, when they are needed."""
 _NOISES, _VALIDATION, _WEIGHTS, _STATISTICS, _CLASSES = range(1, 6)
 
 
@@ -96,17 +101,21 @@ def train(
     Raises RunError at a loss that is not finite, before the step is taken.
     """
     settings = config.training
-    sampler = Sampler(train_set, unlabelled, config, scale)
+    step_loss = _step_loss(state, settings, fabric)
+    sampler = Sampler(train_set, unlabelled, config, scale, fabric.global_rank, fabric.world_size)
     epoch_steps = len(train_set) / settings.batch_size
+
+    def draw(step: int) -> list[StepBatches]:
+        parts = sampler(step, seeded(config.seed, _NOISES, step)).split(settings.accumulate)
+        return [part.pinned() for part in parts] if fabric.device.type == "cuda" else parts
+
     state.denoiser.train()
-    while state.step < settings.steps:
+    for parts in ahead(draw, range(state.step, settings.steps), _DRAWN_AHEAD.get(fabric.device.type, 0)):
         if state.step == settings.generative_steps > 0:
             _begin_classes(state, seeded(config.seed, _CLASSES))
-        generator = seeded(config.seed, _NOISES, state.step)
-        batches = sampler(state.step, generator).to(fabric)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())
-            losses = _step(state, settings, batches, learning_rate(state.step, settings, epoch_steps), fabric)
+        seed = seeded(config.seed, _NOISES, state.step).initial_seed()
+        rate = learning_rate(state.step, settings, epoch_steps)
+        losses = _step(state, settings, step_loss, parts, seed, rate, fabric)
         validating = state.step % settings.validate_every == 0 or state.step == settings.steps
         validation = validate(state, config, val_set, scale, fabric) if validating else None
         if validation and len(val_set) and not torch.isfinite(validation.denoising):
@@ -128,13 +137,14 @@ def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: Pix
     label = torch.from_numpy(val_set.labels[chosen])
     generative = Phase.at(state.step - 1, config.training).generative
     label = torch.full_like(label, state.ema.n_classes) if generative else label
-    batch = Batch.draw(x, label, config.training, generator).to(fabric)
-    parts = batch.split(max(1, _VALIDATION_PIXELS // x[0].numel()))
+    batch = Batch.draw(x, label, config.training, generator).part(fabric.global_rank, fabric.world_size)
+    parts = [fabric.to_device(part) for part in batch.split(max(1, _VALIDATION_PIXELS // x[0].numel()))]
     weight = loss_weight(config.training)
     loss = generative_loss if generative else partial(joint_loss, temperature=state.temperature)
     with fabric.autocast():
-        losses = [loss(state.ema, x=p.x, z=p.z, sigma=p.sigma, label=p.label, weight=weight) for p in parts]
-    return Losses.mean(losses, [len(part.x) / len(x) for part in parts])
+        losses = [loss(state.ema, x=p.x, z=p.z, sigma=p.sigma, label=p.label, weight=weight, total=len(chosen)) for p in parts]
+    zero = torch.zeros((), device=fabric.device)
+    return _over_processes(Losses.sum(losses or [Losses(zero, zero)]), fabric)
 
 
 def _begin_classes(state: TrainingState, generator: Generator) -> None:
@@ -143,51 +153,51 @@ def _begin_classes(state: TrainingState, generator: Generator) -> None:
     state.average_from_here()
 
 
-def _step(state: TrainingState, settings: TrainingConfig, batches: StepBatches, rate: float, fabric: Fabric) -> Losses:
+def _step_loss(state: TrainingState, settings: TrainingConfig, fabric: Fabric) -> _FabricModule:
+    """The loss of a step, whose gradients are averaged over processes."""
+    if settings.compile:
+        state.denoiser.get_submodule("net").compile()
+    return fabric.setup_module(StepLoss(state.denoiser, state.temperature, settings), move_to_device=False)
+
+
+def _step(
+    state: TrainingState,
+    settings: TrainingConfig,
+    step_loss: _FabricModule,
+    parts: Sequence[StepBatches],
+    seed: int,
+    rate: float,
+    fabric: Fabric,
+) -> Losses:
     for optimizer in state.optimizers.values():
         optimizer.zero_grad(set_to_none=True)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-    with fabric.autocast():
-        losses, loss = _losses(state, settings, batches)
+    found = [_backward(step_loss, part, seed, fabric, is_last=i == len(parts) - 1) for i, part in enumerate(parts)]
+    minimised = torch.stack([part.minimised for part in found]).sum()
+    *losses, loss = fabric.all_reduce(torch.stack([*Losses.sum([part.losses for part in found]), minimised]), reduce_op="sum")
     if not torch.isfinite(loss):
         raise divergence_error(state.step + 1, f"loss {loss.item()}", settings)
-    fabric.backward(loss)
     for optimizer in state.optimizers.values():
         optimizer.step()
     taken = Phase.at(state.step, settings).done + 1
     state.step += 1
     state.update_ema(settings.ema_decay, taken)
-    return losses
+    return Losses(*losses)
 
 
-def _losses(state: TrainingState, settings: TrainingConfig, batches: StepBatches) -> tuple[Losses, Tensor]:
-    """What is reported of a step, and the loss to be stepped down."""
-    weight, main, evidence = loss_weight(settings), batches.main, batches.evidence
-    if evidence is main:
-        losses = _joint(state, main, weight)
-        loss = losses.denoising + settings.evidence_weight * losses.evidence
-        if main.dropped.any():
-            loss = loss + main.dropped.float().mean() * _without_class(state, main.only(main.dropped), weight)
-    else:
-        label = torch.where(main.dropped, state.denoiser.n_classes, main.label)
-        losses = generative_loss(state.denoiser, main.x, main.z, main.sigma, label, weight)
-        loss = losses.denoising
-        if evidence is not None:
-            losses = Losses(losses.denoising, _joint(state, evidence, weight).evidence)
-            loss = loss + settings.evidence_weight * losses.evidence
-    if batches.unlabelled is not None:
-        loss = loss + settings.generative_weight * _without_class(state, batches.unlabelled, weight)
-    return losses, loss
+def _backward(step_loss: _FabricModule, part: StepBatches, seed: int, fabric: Fabric, is_last: bool) -> Contribution:
+    """Add the gradients of one part of the images, and those of other processes with the last."""
+    with torch.random.fork_rng(devices=[]), fabric.no_backward_sync(step_loss, enabled=not is_last):
+        torch.manual_seed(seed)  # for every part alike, see diffusion/nets/dropout
+        on_device: StepBatches = fabric.to_device(part)
+        found: Contribution = step_loss(lambda: on_device)
+        fabric.backward(found.minimised * fabric.world_size)  # their mean is taken
+    return Contribution(found.losses, found.minimised.detach())
 
 
-def _joint(state: TrainingState, batch: Batch, weight: LossWeight) -> Losses:
-    return joint_loss(state.denoiser, state.temperature, batch.x, batch.z, batch.sigma, batch.label, weight)
-
-
-def _without_class(state: TrainingState, batch: Batch, weight: LossWeight) -> Tensor:
-    no_class = torch.full_like(batch.label, state.denoiser.n_classes)
-    return generative_loss(state.denoiser, batch.x, batch.z, batch.sigma, no_class, weight).denoising
+def _over_processes(losses: Losses, fabric: Fabric) -> Losses:
+    return Losses(*fabric.all_reduce(torch.stack(losses), reduce_op="sum"))
 
 
 def divergence_error(step: int, found: str, settings: TrainingConfig) -> RunError:

@@ -12,8 +12,7 @@ The weight λ, which the denoising loss leaves to choose, is a line of ``LOSS_WE
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -74,29 +73,34 @@ class Temperature(nn.Module):
         return torch.lerp(self.log_value[knot], self.log_value[knot + 1], place - knot).exp()
 
 
-@dataclass(frozen=True)
-class Losses:
+class Losses(NamedTuple):
     """Means over a batch: ``denoising`` relative to an untrained network, ``evidence`` in nats (NaN if not asked)."""
 
     denoising: Tensor
     evidence: Tensor
 
     @classmethod
-    def mean(cls, parts: Sequence[Self], shares: Sequence[float]) -> Self:
-        """Over batches with these ``shares`` of the images."""
-        pairs = list(zip(parts, shares, strict=True))
-        return cls(
-            torch.stack([part.denoising * share for part, share in pairs]).sum(),
-            torch.stack([part.evidence * share for part, share in pairs]).sum(),
-        )
+    def sum(cls, parts: Sequence["Losses"]) -> "Losses":
+        """Of what each part of a batch adds to the means."""
+        return cls(*(torch.stack(values).sum() for values in zip(*parts, strict=True)))
 
 
 def generative_loss(
-    denoiser: Denoiser, x: Tensor, z: Tensor, sigma: Tensor, label: Tensor, weight: LossWeight = LOSS_WEIGHTS["edm"]
+    denoiser: Denoiser,
+    x: Tensor,
+    z: Tensor,
+    sigma: Tensor,
+    label: Tensor,
+    weight: LossWeight = LOSS_WEIGHTS["edm"],
+    total: int | None = None,
 ) -> Losses:
-    """Denoising alone, one pass per image; ``label`` may be ``n_classes``, which means no class."""
+    """Denoising alone, one pass per image; ``label`` may be ``n_classes``, which means no class.
+
+    ``total``: images of the whole batch, if these are a part; the sum over its parts is the mean over the batch.
+    """
     error = (x - denoiser(z, sigma, label)).square().sum(dim=(1, 2, 3))
-    return Losses((error * weight(denoiser, sigma)).mean(), torch.full((), torch.nan))
+    loss = (error * weight(denoiser, sigma)).sum() / (total or len(x))
+    return Losses(loss, torch.full_like(loss, torch.nan))
 
 
 def joint_loss(
@@ -107,10 +111,13 @@ def joint_loss(
     sigma: Tensor,
     label: Tensor,
     weight: LossWeight = LOSS_WEIGHTS["edm"],
+    total: int | None = None,
 ) -> Losses:
-    """Both losses, one pass per image and class on the same noisy image."""
+    """Both losses, one pass per image and class on the same noisy image; ``total`` as of :func:`generative_loss`."""
+    total = total or len(x)
     denoised = denoiser.under_every_class(z, sigma)
     error = (x[:, None] - denoised).square().sum(dim=(2, 3, 4))
     true_error = error.gather(1, label[:, None])[:, 0]
     logits = -error * (temperature(sigma) / sigma**2)[:, None]
-    return Losses((true_error * weight(denoiser, sigma)).mean(), F.cross_entropy(logits, label))
+    evidence = F.cross_entropy(logits, label, reduction="sum") / total
+    return Losses((true_error * weight(denoiser, sigma)).sum() / total, evidence)

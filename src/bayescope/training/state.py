@@ -4,6 +4,7 @@ import copy
 from dataclasses import dataclass
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from bayescope.config import TrainingConfig
@@ -65,6 +66,11 @@ class TrainingState:
                 f"training state of another model ({error}); expected the one it was written by. Start the run again "
                 "with --force"
             ) from None
+
+    def take_over_first(self, fabric: Fabric) -> None:
+        """The state of the first process, in all of them."""
+        if fabric.world_size > 1:
+            self.restore(fabric.broadcast({key: value.cpu() for key, value in self.tensors().items()}))
 
     def _modules(self) -> list[tuple[str, torch.nn.Module]]:
         return [("denoiser", self.denoiser), ("ema", self.ema), ("temperature", self.temperature)]

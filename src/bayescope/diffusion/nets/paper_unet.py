@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bayescope.diffusion.nets.dropout import Dropout
+
 EMBEDDING = 256
 _FREQUENCY_SCALE = 30.0
 _GROUPS = 32
@@ -91,7 +93,7 @@ class PaperUNet(nn.Module):
         coarser = list(pairwise(widths))
         self.enter = Stage(channels, widths[0], blocks)
         self.down = nn.ModuleList(Stage(fine, coarse, blocks, stride=2) for fine, coarse in coarser)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.up = nn.ModuleList(Stage(coarse + fine, fine, blocks) for fine, coarse in reversed(coarser))
         self.head = nn.Conv2d(widths[0], channels, 3, padding=1)
         for parameter in self.head.parameters():

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bayescope.diffusion.nets.dropout import Dropout
+
 _GROUPS = 8
 _FREQUENCIES = 32
 _PLACE = 4
@@ -142,7 +144,7 @@ class UNet(nn.Module):
             self.down.append(Stage(stage))
             width = wide
         self.middle = Block(width, width, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for wide in reversed(widths):
             stage = [Block(width + wide if i == 0 else wide, wide, dim) for i in range(blocks)]
             self.up.append(Stage(stage))

@@ -232,7 +232,7 @@ Predict = Callable[[ImageSet], tuple[Floats, float]]
 
 
 def _bayescope(data: Dataset, config: Config, cell: Cell) -> tuple[Predict, int, int]:
-    model = fit(data, config.model_copy(update={"seed": cell.seed}))
+    model = fit(data, config.on_one_device.model_copy(update={"seed": cell.seed}))
 
     def predict(images: ImageSet) -> tuple[Floats, float]:
         predictions = model.classify(images.pixels)

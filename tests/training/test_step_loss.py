@@ -1,7 +1,5 @@
 """What a step minimises, term by term, of images of which some lose their class."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -11,9 +9,11 @@ from bayescope.data.dataset import Dataset
 from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.device import open_fabric
 from bayescope.training.batches import Batch, StepBatches
-from bayescope.training.loop import _losses, start
+from bayescope.training.loop import start
+from bayescope.training.losses import Losses
 from bayescope.training.sampler import seeded
 from bayescope.training.state import TrainingState
+from bayescope.training.step_loss import StepLoss
 
 WEIGHTS = {"evidence_weight": 0.3, "generative_weight": 0.7, "label_dropout": 0.25}
 
@@ -38,7 +38,13 @@ def batch(tiny_data: Dataset, settings: TrainingConfig, first: int, n: int) -> B
     images = tiny_data.train
     x = torch.from_numpy(PixelScale.of(images.pixels).to_model(images.pixels[first : first + n]))
     drawn = Batch.draw(x, torch.from_numpy(images.labels[first : first + n]), settings, seeded(0, first))
-    return replace(drawn, dropped=torch.arange(n) % 4 == 1)
+    dropped = torch.arange(n) % 4 == 1
+    return drawn._replace(dropped=dropped, dropped_rows=drawn.rows.among(dropped))
+
+
+def step_loss(state: TrainingState, settings: TrainingConfig, batches: StepBatches) -> tuple[Losses, Tensor]:
+    found = StepLoss(state.denoiser, state.temperature, settings)(lambda: batches)
+    return found.losses, found.minimised
 
 
 def denoising(state: TrainingState, of: Batch, label: Tensor) -> Tensor:
@@ -62,7 +68,7 @@ def test_dropped_images_are_shown_without_class_too_and_count_by_their_share(
     state: TrainingState, tiny_data: Dataset, settings: TrainingConfig
 ) -> None:
     main = batch(tiny_data, settings, 0, 8)
-    told, loss = _losses(state, settings, StepBatches(main, main))
+    told, loss = step_loss(state, settings, StepBatches(main, teaches_evidence=True))
     check(told.denoising, denoising(state, main, main.label).mean())
     check(told.evidence, evidence(state, main).mean())
     without = denoising(state, main, torch.full_like(main.label, 2))[main.dropped].sum() / 8
@@ -73,7 +79,7 @@ def test_before_the_evidence_loss_dropped_images_have_no_class(
     state: TrainingState, tiny_data: Dataset, settings: TrainingConfig
 ) -> None:
     main = batch(tiny_data, settings, 0, 8)
-    told, loss = _losses(state, settings, StepBatches(main))
+    told, loss = step_loss(state, settings, StepBatches(main))
     check(loss, denoising(state, main, torch.where(main.dropped, 2, main.label)).mean())
     check(loss, told.denoising)
     assert told.evidence.isnan()
@@ -83,7 +89,7 @@ def test_the_evidence_loss_may_have_levels_of_its_own(
     state: TrainingState, tiny_data: Dataset, settings: TrainingConfig
 ) -> None:
     main, other = batch(tiny_data, settings, 0, 8), batch(tiny_data, settings, 20, 8)
-    told, loss = _losses(state, settings, StepBatches(main, other))
+    told, loss = step_loss(state, settings, StepBatches(main, True, other))
     check(told.evidence, evidence(state, other).mean())
     check(loss, denoising(state, main, torch.where(main.dropped, 2, main.label)).mean() + 0.3 * told.evidence)
 
@@ -92,6 +98,31 @@ def test_images_without_labels_count_by_the_generative_weight(
     state: TrainingState, tiny_data: Dataset, settings: TrainingConfig
 ) -> None:
     main, unlabelled = batch(tiny_data, settings, 0, 8), batch(tiny_data, settings, 20, 4)
-    _, plain = _losses(state, settings, StepBatches(main))
-    _, loss = _losses(state, settings, StepBatches(main, None, unlabelled))
+    _, plain = step_loss(state, settings, StepBatches(main))
+    _, loss = step_loss(state, settings, StepBatches(main, unlabelled=unlabelled))
     check(loss - plain, 0.7 * denoising(state, unlabelled, torch.full_like(unlabelled.label, 2)).mean())
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])
+def test_parts_of_a_batch_add_up_to_the_whole_in_losses_and_gradients(
+    state: TrainingState, tiny_data: Dataset, settings: TrainingConfig, parts: int
+) -> None:
+    """Of nine images and nine without labels; two of the nine are dropped, so that most parts have none of these."""
+    main, unlabelled = batch(tiny_data, settings, 0, 9), batch(tiny_data, settings, 20, 9)
+    for batches in (
+        StepBatches(main, teaches_evidence=True, unlabelled=unlabelled),
+        StepBatches(main, True, batch(tiny_data, settings, 0, 9), unlabelled),
+        StepBatches(main),
+    ):
+        found = []
+        for several in ([batches], batches.split(parts)):
+            each = [step_loss(state, settings, part) for part in several]
+            loss = torch.stack([loss for _, loss in each]).sum()
+            gradients = torch.autograd.grad(loss, list(state.denoiser.parameters()))
+            told = Losses.sum([losses for losses, _ in each])
+            found.append([loss, told.denoising, told.evidence.nan_to_num(-1), *gradients])
+        assert [len(part.main.x) for part in batches.split(parts)] == [
+            9 * (i + 1) // parts - 9 * i // parts for i in range(parts)
+        ]
+        for whole, added in zip(*found, strict=True):
+            torch.testing.assert_close(added, whole, rtol=1e-4, atol=1e-5)

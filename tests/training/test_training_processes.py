@@ -1,0 +1,144 @@
+"""Several processes train as one: the same losses and weights, one writer, and an end with a clear error if one is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bayescope.config import Config, dump_toml, parse_config
+from bayescope.data.dataset import Dataset
+from bayescope.runs.files import METRICS, MODEL, STATE, load_tensors
+from conftest import stripes, write_npz
+
+Start = Callable[..., "subprocess.Popen[str]"]
+STEPS = 20
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", "--master-port=29533")
+
+
+@pytest.fixture(scope="module")
+def start(tiny_npz: Path, tiny_data: Dataset, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts ``bayescope train`` on as many devices, with all that draws random numbers, and a batch of no even shares."""
+    folder = tmp_path_factory.mktemp("processes")
+    more = write_npz(folder / "more.npz", replace(tiny_data, train=stripes(25, 7)))
+    training = {"batch_size": 7, "validate_every": 1, "label_dropout": 0.3, "generative_steps": 4}
+    training |= {"evidence_from": 0.2, "augmentation": "strong"}
+
+    def begin(run: Path, devices: int, *options: object, before: tuple[str, ...] = (), **settings: object) -> Any:
+        values: dict[str, Any] = tiny_config.model_dump(exclude_none=True)
+        values |= {"training": values["training"] | training | settings, "net": values["net"] | {"dropout": 0.3}}
+        toml = folder / f"{run.name}.toml"
+        toml.write_text(dump_toml(parse_config(values)))
+        command = ["train", tiny_npz, "--unlabelled", more, "--out", run, "--config", toml, "--device", "cpu", *options]
+        line = [sys.executable, *before, "-m", "bayescope", *command, "--devices", devices]
+        return subprocess.Popen(list(map(str, line)), env=ENVIRONMENT, text=True, stdout=-1, stderr=-1)
+
+    return begin
+
+
+def ended(process: "subprocess.Popen[str]") -> str:
+    """What a process that went well said."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out + err
+
+
+def losses(run: Path) -> Mapping[str, np.ndarray]:
+    lines = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    return {key: np.array([line[key] for line in lines], dtype=float) for key in lines[0]}
+
+
+def check_same(run: Path, expected: Path) -> None:
+    """Losses after every step, and all of the state, up to the order of sums."""
+    found, whole = losses(run), losses(expected)
+    assert found["step"].tolist() == whole["step"].tolist() == list(range(1, STEPS + 1))
+    for key, values in whole.items():
+        np.testing.assert_allclose(found[key], values, rtol=1e-4, atol=1e-5, err_msg=key)
+    state, of_whole = (load_tensors(folder / STATE)[0] for folder in (run, expected))
+    for key, value in of_whole.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(state[key], value, rtol=1e-3, atol=2e-5, msg=key)
+
+
+@pytest.fixture(scope="module")
+def alone(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process trained."""
+    run = tmp_path_factory.mktemp("alone") / "alone"
+    ended(start(run, 1, steps=STEPS))
+    return run
+
+
+@pytest.mark.slow
+def test_two_and_three_processes_train_as_one(start: Start, alone: Path, tmp_path: Path) -> None:
+    for devices in (2, 3):
+        run = tmp_path / str(devices)
+        told = ended(start(run, devices, steps=STEPS))
+        assert told.count("Trained on 60 images") == 1
+        check_same(run, alone)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_processes_as_torchrun_starts_them(
+    start: Start, alone: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start(run, 1, "--checkpoint-every", 1, steps=STEPS)
+    wait_for_step(run, 5, process)
+    process.kill()
+    process.communicate()
+    assert not (run / MODEL).exists()
+    ended(start(run, 2, "--resume", before=TORCHRUN, steps=STEPS))
+    check_same(run, alone)
+
+
+def step_of(run: Path) -> int:
+    return int(load_tensors(run / STATE)[0]["step"]) if (run / STATE).exists() else 0
+
+
+def wait_for_step(run: Path, step: int, process: "subprocess.Popen[str]") -> None:
+    while step_of(run) < step:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes by /proc")
+def test_a_killed_process_ends_the_others_with_a_clear_error_and_the_checkpoint_is_whole(start: Start, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(run, 3, "--checkpoint-every", 1, steps=300)
+    wait_for_step(run, 5, process)
+    killed, other = children(process.pid)
+    os.kill(killed, signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2, err
+    assert "process 1 of 3: another one ended" in " ".join(err.split())
+    assert err.count("error:") == 1
+    while Path(f"/proc/{other}").exists():
+        time.sleep(0.01)
+    reached = step_of(run)
+    assert reached >= 5
+    ended(start(run, 1, "--resume", steps=300))
+    assert step_of(run) == 300
+
+
+@pytest.mark.slow
+def test_processes_that_were_not_asked_for_are_refused(start: Start, tmp_path: Path) -> None:
+    process = start(tmp_path / "run", 1, before=TORCHRUN)
+    err = " ".join(process.communicate(timeout=60)[1].split())
+    assert process.returncode
+    assert "--devices 1, --nodes 1 in one of 2 processes" in err
+    assert not (tmp_path / "run").exists()
