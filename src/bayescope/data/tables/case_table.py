@@ -1,6 +1,7 @@
 """Reads and checks case tables ``path,label[,patient][,split][,frame]`` written by spreadsheets; errors give the row.
 
-Rows are numbered as a spreadsheet shows them, the header being row 1.  What would be guessed is refused by name.
+A column ``side`` names the breast, left or right, and ``study`` the examination; both may be blank in some rows.  Rows are
+numbered as a spreadsheet shows them, the header being row 1.  What would be guessed is refused by name.
 """
 
 import csv
@@ -13,7 +14,15 @@ import pandas as pd
 
 from bayescope.data.filesystem.names import existing, printable
 from bayescope.data.tables.spelling import describe_rows, unify
-from bayescope.data.tables.table_columns import OPTIONAL, REQUIRED, check_columns, check_frames, check_words, resembling_columns
+from bayescope.data.tables.table_columns import (
+    MAY_BE_BLANK,
+    OPTIONAL,
+    REQUIRED,
+    check_columns,
+    check_frames,
+    check_words,
+    resembling_columns,
+)
 from bayescope.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -181,7 +190,7 @@ def _without_blank_columns(path: Path, table: pd.DataFrame, rows: Sequence[int])
     table, blank = table.drop(columns=empty), blank.drop(columns=empty)
     if "split" in blank.columns:
         blank["split"] &= ~blank["label"]
-    needed = [name for name in table.columns if name not in ("label", "frame")]
+    needed = [name for name in table.columns if name not in MAY_BE_BLANK]
     partly = {name: [rows[i] for i in blank.index[blank[name]]] for name in needed if blank[name].any()}
     if partly:
         n_rows = len({row for found in partly.values() for row in found})
