@@ -11,7 +11,7 @@ from bayescope.types import Labels
 
 GROUPS = {"patient": "groups", "breast": "breasts", "study": "studies"}
 """What images may have in common, and the field of :class:`~bayescope.data.dataset.ImageSet` that tells."""
-_NEEDS = {"patient": "a column patient", "breast": "columns patient and side", "study": "a column study"}
+NEEDS = {"patient": "a column patient", "breast": "columns patient and side", "study": "a column study"}
 
 
 def keys_of(images: ImageSet, by: str) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def keys_of(images: ImageSet, by: str) -> tuple[str, ...]:
     found: tuple[str, ...] | None = getattr(images, lookup(GROUPS, by, "by"))
     if found is None or not any(found):
         raise DataError(
-            f"{len(images)} images, none with its {by}; expected some. Give a table or a cache with {_NEEDS[by]}, or DICOM "
+            f"{len(images)} images, none with its {by}; expected some. Give a table or a cache with {NEEDS[by]}, or DICOM "
             "files that name it"
         )
     return found
@@ -76,16 +76,24 @@ def patients_of(table: pd.DataFrame) -> tuple[str, ...] | None:
 
 
 def breasts_of(table: pd.DataFrame) -> tuple[str, ...] | None:
-    """The breast of each case, ``"patient side"``, blank where its side is not known; None if the table names no side."""
-    patients, sides = patients_of(table), _first_given(table, "side", "header_side")
+    """The breast of each case, ``"patient side"``, blank where one of both is not known; None if the table names no side."""
+    patients, sides = _first_given(table, "patient"), _first_given(table, "side", "header_side")
     if patients is None or sides is None:
         return None
-    return tuple(f"{patient} {side}" if side else "" for patient, side in zip(patients, sides, strict=True))
+    return tuple(f"{patient} {side}" if patient and side else "" for patient, side in zip(patients, sides, strict=True))
 
 
 def studies_of(table: pd.DataFrame) -> tuple[str, ...] | None:
     """The study of each case, blank where it is not known; None if the table names none."""
     return _first_given(table, "study", "header_study")
+
+
+def keys_of_table(table: pd.DataFrame, by: str) -> tuple[str, ...] | None:
+    """Patient, breast or study of each row, blank where it is not known.  Raises ConfigError for another ``by``."""
+    lookup(GROUPS, by, "by")
+    if by == "patient":
+        return _first_given(table, "patient")
+    return breasts_of(table) if by == "breast" else studies_of(table)
 
 
 def _first_given(table: pd.DataFrame, *columns: str) -> tuple[str, ...] | None:

@@ -73,8 +73,8 @@ def read_case_table(path: Path, normalise_labels: bool = False) -> CaseTable:
     return CaseTable(cases, unlabelled, tuple(warnings), tuple(notes))
 
 
-def read_path_table(path: Path) -> pd.DataFrame:
-    """Columns ``path``, absolute, and ``split``, blank where there is none, of a table that needs no labels.
+def read_path_table(path: Path, columns: Sequence[str] = ("split",)) -> pd.DataFrame:
+    """Columns ``path``, absolute, and ``columns``, blank where there is none, of a table that needs no labels.
 
     Each file once.  Raises DataError if there is no column path, or a blank field in it.
     """
@@ -85,7 +85,8 @@ def read_path_table(path: Path) -> pd.DataFrame:
     if blank := [row for row, text in zip(rows, table["path"], strict=True) if not text]:
         raise DataError(f"{path}: {len(blank)} rows with a blank path: {describe_rows(blank)}; expected none. Remove them")
     located = [_located(path, text, row) for text, row in zip(table["path"], rows, strict=True)]
-    found = pd.DataFrame({"path": path_column(located), "split": table["split"] if "split" in table.columns else ""})
+    others = {name: table[name] if name in table.columns else "" for name in columns}
+    found = pd.DataFrame({"path": path_column(located), **others})
     check_files(found, str(path))
     return found.drop_duplicates("path")
 
