@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from bayescope.inference.explain import explain
     from bayescope.inference.read import read_for_model
     from bayescope.runs.model_file import load_model
+    from bayescope.study_classifier import StudyClassifier
 
 __version__ = "0.1.0"
 __all__ = [
     "ScoreClassifier",
+    "StudyClassifier",
     "__version__",
     "evaluate_run",
     "explain",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 _MODULES = {
     "ScoreClassifier": "bayescope.classifier",
+    "StudyClassifier": "bayescope.study_classifier",
     "evaluate_run": "bayescope.evaluation.evaluate",
     "explain": "bayescope.inference.explain",
     "load_dataset": "bayescope.data.load",

@@ -66,6 +66,7 @@ EXPLAIN = "inference.explain:explain"
 COMPARE = "evaluation.compare.folds:compare_folds"
 FLOW = "inference.likelihood:exact_likelihood"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
+GROUP_KEYS = "inference.group_keys:group_keys"
 SAMPLE = "inference.trained:TrainedModel.sample"
 EXPORT = "export.export:export_run"
 RUNTIME = "export.runtime:load_model_on"
@@ -156,6 +157,8 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--strict": switch("cli.train:report_warnings", "strict"),
     },
     "evaluate": {
+        "--by": passed("patient", "evaluation.group_evaluation:evaluate_groups", "by"),
+        "--any": [Reaches("lower", "evaluation.group_evaluation:evaluate_groups", "positive", "lower", "--by patient")],
         "--pool": [Reaches("{run}", "evaluation.folds:Fold.of", "run", "{run}")],
         "--split": passed("val", EVALUATE, "split"),
         "--positive": passed("lower", EVALUATE, "positive"),
@@ -171,6 +174,9 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--json": printed_as_json("evaluate"),
     },
     "classify": {
+        "--by": passed("breast", GROUP_KEYS, "by"),
+        "--any": [Reaches("lower", "inference.groups:combine", "positive", "lower", "--by patient --groups {groups}")],
+        "--groups": [Reaches("{groups}", GROUP_KEYS, "table", "{groups}", "--by patient")],
         "--frame": passed(2, READ, "frame"),
         "--split": [Reaches("val", "evaluation.selection:images_of_cache", "split", "val", fewest="{run} {cache}")],
         "--prevalence": passed(PRIOR, CLASSIFY, "class_prior", (0.25, 0.75)),
@@ -345,6 +351,7 @@ def paths(
     for i, pixels in enumerate(tiny_data.train.pixels[:40]):
         Image.fromarray(pixels[0]).save(folder / "classes" / tiny_data.class_names[tiny_data.train.labels[i]] / f"{i}.png")
     Image.fromarray(tiny_data.test.pixels[0, 0]).save(folder / "image.png")
+    (folder / "groups.csv").write_text("path,patient\nimage.png,1\n")
     (folder / "unseen").mkdir()
     for i, pixels in enumerate(tiny_data.test.pixels):
         Image.fromarray(pixels[0]).save(folder / "unseen" / f"{i}.png")

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from bayescope.cli.dicom_objects import Codes, codes_of_objects, write_reports_of
+from bayescope.cli.groups import AnyOf, By, Groups, check_grouping, group_table, scoring_rate
 from bayescope.cli.options import (
     Device,
     DisagreementRate,
@@ -64,6 +65,9 @@ def command(
     ],
     frame: Frame = None,
     split: Annotated[str, typer.Option(help="Of a cache: train, val, test or all.")] = "test",
+    by: By = None,
+    any_of: AnyOf = None,
+    groups: Groups = None,
     prevalence: Prevalence = None,
     disagreement_rate: DisagreementRate = None,
     max_passes: MaxPasses = None,
@@ -94,32 +98,44 @@ def command(
     Example: bayescope classify runs/breast a.png b.png --prevalence "malignant=0.01,normal or benign=0.99" --json
 
     Example: bayescope classify runs/mammography study/ --sr reports
+
+    Example: bayescope classify runs/mammography study/ --by breast
     """
     from bayescope.data.preparation.cache import is_cache
+    from bayescope.evaluation.evaluate import check_class
     from bayescope.evaluation.selection import images_of_cache, seen_splits
     from bayescope.export.runtime import load_model_on
+    from bayescope.inference.group_keys import group_keys
+    from bayescope.inference.groups import combine
     from bayescope.runs.folder import read_record
 
     if out is not None:
         check_free(out, force)
+    check_grouping(by, any=any_of, groups=groups)
     model = load_model_on(run, runtime, device)
+    check_class(any_of, model.class_names, "--any")
     record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
     is_one_cache = len(images) == 1 and is_cache(images[0])
     class_codes = codes_of_objects(model, sr, codes, "--sr", is_one_cache)
     found = images_of_cache(model, images[0], split) if is_one_cache else read_images(model, images, frame, resize)
-    records = []
+    keys = group_keys(found, by, groups) if by is not None and found.names else ()
+    records, of_groups = [], None
     if found.names:
         with bar("scoring images", len(found), quiet=len(found) < 4) as advance:
             predictions = model.classify(
-                found.pixels, prior, disagreement_rate, max_passes, advance, trust_tests=not no_trust_tests
+                found.pixels, prior, scoring_rate(by, disagreement_rate), max_passes, advance, trust_tests=not no_trust_tests
             )
         if no_trust_tests:
             predictions = replace(predictions, trust={})
         seen = seen_splits(record, found.pixels)
         _warn(model, predictions, seen, no_trust_tests)
         records = list(predictions.records(model, found.names, found.remarks, seen))
-    lines = [*records, *found.left_out_records()]
+        if by is not None:
+            of_groups = combine(model, predictions, keys, by, any_of)
+            warn(of_groups.pooling.warning)
+    summaries = [] if of_groups is None else of_groups.records(found.names, [model.calibration.warning])
+    lines = [*records, *summaries, *found.left_out_records()]
     if out is not None:
         write_json_lines(out, lines)
     if as_json:
@@ -127,6 +143,8 @@ def command(
             print_json(line)
     elif found.names:
         show(_table(found.names, model, predictions, seen))
+        if of_groups is not None:
+            show(group_table(of_groups, found.names))
     has_reports = sr is None or write_reports_of(run, found, records, class_codes, sr, force)
     if found.failed or not has_reports:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bayescope.cli.groups import AnyOf, By, check_grouping, scoring_rate
 from bayescope.cli.options import (
     Device,
     DisagreementRate,
@@ -37,7 +38,8 @@ from bayescope.cli.progress import stages
 from bayescope.cli.tables import Column, Table
 
 if TYPE_CHECKING:
-    from bayescope.evaluation.evaluate import Evaluation, Trust
+    from bayescope.evaluation.evaluate import Evaluation, Trust, check_class
+    from bayescope.evaluation.group_evaluation import GroupEvaluation
     from bayescope.evaluation.selection import ChosenImages
     from bayescope.metrics.bootstrap import Estimate
 
@@ -61,6 +63,8 @@ def command(
             "for each fold."
         ),
     ] = None,
+    by: By = None,
+    any_of: AnyOf = None,
     positive: Positive = None,
     prevalence: Prevalence = None,
     disagreement_rate: DisagreementRate = None,
@@ -79,20 +83,24 @@ def command(
 
     Example: bayescope evaluate runs/breast other-hospital --prevalence "malignant=0.01,normal or benign=0.99" --json
 
-    Example: bayescope evaluate runs/mias-0 caches/mias-0 --pool runs/mias-1 --pool runs/mias-2
+    Example: bayescope evaluate runs/mias-0 caches/mias-0 --pool runs/mias-1 --pool runs/mias-2 --by patient --any abnormal
     """
+    from bayescope.evaluation.evaluate import check_class
     from bayescope.evaluation.folds import Fold, evaluate_folds
+    from bayescope.evaluation.group_evaluation import evaluate_groups
     from bayescope.runs.model_file import read_class_names
 
     if out is not None:
         check_free(out, force)
+    check_grouping(by, any=any_of)
+    check_class(any_of, read_class_names(run), "--any")
     prior = prior_from_text(prevalence, read_class_names(run)) if prevalence is not None else None
     with stages() as progress:
         found, chosen = evaluate_folds(
             [Fold(run, data), *map(Fold.of, pool or [])],
             split=split,
             class_prior=prior,
-            disagreement_rate=disagreement_rate,
+            disagreement_rate=scoring_rate(by, disagreement_rate),
             max_passes=max_passes,
             positive=positive,
             normalise_labels=normalise_labels,
@@ -106,13 +114,16 @@ def command(
             complain(f"{one.data.source}: {files}", "yellow" if files.left_out else "dim")
     for text in found.calibration_warnings:
         warn(text)
-    record = found.to_dict(*chosen)
+    grouped = None if by is None else evaluate_groups(found, [len(one.images) for one in chosen], by, any_of)
+    record = found.to_dict(*chosen) | ({} if grouped is None else {"groups": grouped.to_dict()})
     if out is not None:
         write_json_lines(out, [record])
     if as_json:
         print_json(record)
     else:
         _print_tables(found, chosen)
+        if grouped is not None:
+            _print_groups(grouped)
 
 
 def measures_table(title: str, measures: Mapping[str, Estimate], **others: Mapping[str, Estimate]) -> Table:
@@ -164,6 +175,19 @@ def _print_tables(found: Evaluation, chosen: Sequence[ChosenImages]) -> None:
         for row in decision_rows(found.decisions):
             add_row(table, *row)
         show(table)
+
+
+def _print_groups(found: GroupEvaluation) -> None:
+    pooling = found.parts[0].pooling
+    counts = ", ".join(f"{count} {name}" for name, count in found.class_counts.items())
+    sizes = ", ".join(f"{count} of {size} images" for size, count in found.sizes.items())
+    show(measures_table(f"By {pooling.by}: {counts}; {sizes}", found.measures, **found.others))
+    for name, rows in found.trust.items():
+        show(_trust_table(f"by {pooling.by}, {name}", rows, all(part.calibrated for part in found.parts)))
+    correlations = ", ".join(f"{part.pooling.correlation:.2f}" for part in found.parts)
+    say(f"Rule: {found.parts[0].rule}. Correlation of its images' evidence: {correlations}")
+    for text in found.warnings:
+        warn(text)
 
 
 def _confusion_table(found: Evaluation) -> Table:

@@ -13,6 +13,8 @@ from bayescope.data.preparation.mammogram import Preparation
 from bayescope.errors import DataError
 from bayescope.types import Labels, Pixels
 
+_GROUPINGS = ("groups", "breasts", "studies")
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -30,6 +32,8 @@ class ImageSet:
         Name of each image.
     groups : tuple of str, optional
         Patient of each image; images of one patient are not independent.
+    breasts, studies : tuple of str, optional
+        Breast and study (examination) of each image, blank where it is not known.
     """
 
     pixels: Pixels
@@ -37,6 +41,8 @@ class ImageSet:
     class_names: tuple[str, ...]
     names: tuple[str, ...]
     groups: tuple[str, ...] | None = None
+    breasts: tuple[str, ...] | None = None
+    studies: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,17 +68,20 @@ class ImageSet:
         Returns
         -------
         ImageSet
-            All images; patients are known only if they are in every set.
+            All images; patients, breasts and studies are known only if they are in every set.
         """
         if len(parts) == 1:
             return parts[0]
-        groups = [group for part in parts for group in part.groups or ()]
+        known: dict[str, tuple[str, ...] | None] = {}
+        for what in _GROUPINGS:
+            of_parts = [getattr(part, what) for part in parts]
+            known[what] = None if any(one is None for one in of_parts) else tuple(key for one in of_parts for key in one)
         return cls(
             np.concatenate([part.pixels for part in parts]),
             np.concatenate([part.labels for part in parts]),
             parts[0].class_names,
             tuple(name for part in parts for name in part.names),
-            tuple(groups) if all(part.groups is not None for part in parts) else None,
+            **known,
         )
 
     def subset(self, indices: NDArray[np.integer] | Sequence[int]) -> "ImageSet":
@@ -92,8 +101,9 @@ class ImageSet:
         is_stretch = len(chosen) > 0 and (np.diff(chosen) == 1).all()
         pixels = self.pixels[chosen[0] : chosen[-1] + 1] if is_stretch else self.pixels[chosen]
         names = tuple(self.names[i] for i in chosen)
-        groups = None if self.groups is None else tuple(self.groups[i] for i in chosen)
-        return ImageSet(pixels, self.labels[chosen], self.class_names, names, groups)
+        of_all = {what: getattr(self, what) for what in _GROUPINGS}
+        known = {what: None if keys is None else tuple(keys[i] for i in chosen) for what, keys in of_all.items()}
+        return ImageSet(pixels, self.labels[chosen], self.class_names, names, **known)
 
     def fingerprint(self) -> str:
         """SHA-256 of pixels, shape, type and labels."""

@@ -50,16 +50,8 @@ class LabelledImages:
 def whole(data: Dataset) -> LabelledImages:
     """The three splits of a data set as one."""
     parts = [(name, getattr(data, name)) for name in SPLITS]
-    several = [part for _, part in parts]
-    groups = None if any(part.groups is None for part in several) else tuple(g for part in several for g in part.groups or ())
-    images = ImageSet(
-        np.concatenate([part.pixels for part in several]),
-        np.concatenate([part.labels for part in several]),
-        data.class_names,
-        tuple(name for part in several for name in part.names),
-        groups,
-    )
-    split = np.repeat([name for name, _ in parts], [len(part) for part in several])
+    images = ImageSet.joined([part for _, part in parts])
+    split = np.repeat([name for name, _ in parts], [len(part) for _, part in parts])
     return LabelledImages(images, split, data.source, data.notes, data.warnings, data.preparation, data.files, data.sizing)
 
 

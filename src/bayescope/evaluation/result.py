@@ -1,11 +1,12 @@
 """What is measured of a model's predictions to labelled images: discrimination, calibration, prediction sets and abstention."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from bayescope.data.dataset import ImageSet
 from bayescope.evaluation.selection import ChosenImages
@@ -190,19 +191,34 @@ def _aurc(predictions: Predictions, images: ImageSet) -> Estimate:
 
 def class_frequencies_of(images: ImageSet) -> Floats:
     """Share of each class among ``images``, an absent class counted once: ``(classes,)``."""
-    counts = np.maximum(np.bincount(images.labels, minlength=images.n_classes), 1)
+    return _frequencies(images.labels, images.n_classes)
+
+
+def _frequencies(labels: Labels, n_classes: int) -> Floats:
+    counts = np.maximum(np.bincount(labels, minlength=n_classes), 1)
     return np.asarray(counts / counts.sum())
 
 
 def _trust(predictions: Predictions, images: ImageSet) -> dict[str, dict[str, Trust]]:
+    log_likelihood = predictions.log_posterior - np.log(predictions.class_prior)
+    return trust_of(log_likelihood, predictions.log_likelihood_ratio, images.labels, images.class_names, images.groups)
+
+
+def trust_of(
+    log_likelihood: Floats,
+    log_ratio: Floats,
+    labels: Labels,
+    class_names: Sequence[str],
+    patients: Sequence[Hashable] | None,
+) -> dict[str, dict[str, Trust]]:
     """Whether ratios and probabilities mean what they say: for each class against the rest, each measure.
 
-    Probabilities are those at the class frequencies of these very images, so that a wrong prevalence does not count
-    against the ratios.
+    ``log_likelihood`` and ``log_ratio``, nats, ``(n, classes)``.  Probabilities are those at the class frequencies of these
+    very images, or groups of images, so that a wrong prevalence does not count against the ratios.
     """
-    posterior = predictions.posterior_at(class_frequencies_of(images))
-    found = assess(predictions.log_likelihood_ratio, posterior, images.labels, images.groups)
-    return {name: _beside_expected(found[k], posterior[:, k]) for k, name in enumerate(images.class_names)}
+    posterior = softmax(log_likelihood + np.log(_frequencies(labels, len(class_names))), axis=1)
+    found = assess(log_ratio, posterior, labels, patients)
+    return {name: _beside_expected(found[k], posterior[:, k]) for k, name in enumerate(class_names)}
 
 
 def _beside_expected(found: dict[str, Estimate], probability: Floats) -> dict[str, Trust]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bayescope.data.dataset import ImageSet
 from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.names import printable
+from bayescope.data.groups import GROUPS
 from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.tables.cases import Callback
 from bayescope.errors import ConfigError, DataError
@@ -129,7 +130,8 @@ def images_of_cache(model: LikelihoodModel, cache: Path, split: str = "test") ->
     found, n = data.images.subset(chosen), len(chosen)
     paths = tuple(cache / name for name in found.names)
     names, nothing, files = tuple(map(printable, paths)), ((),) * n, FileSummary.of(n, ())
-    return ModelInput(names, paths, found.pixels, np.ones(n), nothing, (), False, (), files, (None,) * n, (None,) * n)
+    keys = {by: known for by, field in GROUPS.items() if (known := getattr(found, field)) is not None}
+    return ModelInput(names, paths, found.pixels, np.ones(n), nothing, (), False, (), files, (None,) * n, (None,) * n, keys)
 
 
 def seen_splits(record: TrainingRecord | None, pixels: Pixels) -> list[str]:

@@ -13,6 +13,7 @@ from bayescope.calibration.cross_fit import FitWeights, cross_fitted_calibration
 from bayescope.data.dataset import ImageSet
 from bayescope.evidence.denoising import LevelEvidence, gaussian_evidence
 from bayescope.evidence.plan_fit import fit_level_statistics
+from bayescope.fitting.pooling import fit_poolings
 from bayescope.inference.decisions import Decisions, fit_decisions
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.post_hoc import PostHoc
@@ -63,12 +64,14 @@ def fitted_to(
     offset = calibration.stopping_offset(equal)
     deciding = level_weights if offset is None else replace(level_weights, class_bias=level_weights.class_bias + offset)
     tests = {name: test.fit(features[name], labels, patients) for name, test in TRUST_TESTS.items()}
+    predicted = _out_of_fold(model, copies, held_out, fit) if calibration.calibrated else None
     fitted = PostHoc(
         level_weights=level_weights,
         calibration=calibration,
         statistics=fit_level_statistics(levels, gaussian, labels, deciding),
-        decisions=_decisions(model, copies, held_out, fit) if calibration.calibrated else None,
+        decisions=None if predicted is None else _decisions(model, predicted, held_out),
         tests={name: test for name, test in tests.items() if test is not None},
+        poolings=() if predicted is None else fit_poolings(predicted, model.class_prior, held_out),
     )
     return replace(model, post_hoc=fitted)
 
@@ -90,21 +93,27 @@ def _of_images(
     return np.concatenate(gaussian), {name: np.concatenate(parts) for name, parts in features.items()}
 
 
-def _decisions(
+def _out_of_fold(
     model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet, fit_weights: FitWeights
-) -> Decisions | None:
-    """Fitted on out-of-fold predictions, by weights and a calibration fitted on other patients; one image per patient counts.
-
-    None with too few images of a class, or too few patients for folds within folds.
-    """
-    settings, labels, prior = model.config.evidence, held_out.labels, model.class_prior
-    patients = np.arange(len(labels)) if held_out.groups is None else np.array(held_out.groups)
-    if np.bincount(labels, minlength=len(prior)).min() < _FEWEST_OF_A_CLASS or len(np.unique(patients)) < _FEWEST_PATIENTS:
+) -> Floats | None:
+    """:func:`out_of_fold_posterior`; None with too few images of a class, or too few patients for folds within folds."""
+    labels, patients = held_out.labels, _patients_of(held_out)
+    fewest = np.bincount(labels, minlength=len(model.class_names)).min()
+    if fewest < _FEWEST_OF_A_CLASS or len(np.unique(patients)) < _FEWEST_PATIENTS:
         return None
+    return out_of_fold_posterior(model, copies, held_out, fit_weights)
 
-    predicted = out_of_fold_posterior(model, copies, held_out, fit_weights)
-    one_each = np.unique(patients, return_index=True)[1]
-    return fit_decisions(predicted[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)
+
+def _decisions(model: LikelihoodModel, predicted: Floats, held_out: ImageSet) -> Decisions:
+    """Fitted on predictions by weights and a calibration fitted on other patients; one image per patient counts."""
+    settings, one_each = model.config.evidence, np.unique(_patients_of(held_out), return_index=True)[1]
+    labels = held_out.labels[one_each]
+    return fit_decisions(predicted[one_each], labels, settings.miscoverage, settings.risk, model.class_prior)
+
+
+def _patients_of(held_out: ImageSet) -> np.ndarray:
+    """Patient of each image ``(n,)``; without patients each image is another's."""
+    return np.arange(len(held_out)) if held_out.groups is None else np.array(held_out.groups)
 
 
 def out_of_fold_posterior(
@@ -116,7 +125,7 @@ def out_of_fold_posterior(
     """
     settings, labels, prior = model.config.evidence, held_out.labels, model.class_prior
     fit = fit_weights or partial(level_weights_of_copies, settings)
-    patients = np.arange(len(labels)) if held_out.groups is None else np.array(held_out.groups)
+    patients = _patients_of(held_out)
 
     def posterior(fitting: Labels, asked: Labels) -> Floats:
         known, of_known = [copy.subset(fitting) for copy in copies], labels[fitting]

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayescope.calibration import Calibration, calibration_from_dict
 from bayescope.calibration.affine import identity_calibration
+from bayescope.calibration.pooling import GroupPooling
 from bayescope.errors import RunError
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.evidence.plan import LevelStatistics
@@ -23,8 +24,9 @@ class PostHoc:
 
     ``level_weights``: weights of the noise levels; ``calibration`` of the likelihood ratios; ``statistics``: how evidence
     varies over levels, noises and images, which scoring sequentially needs; ``decisions``: prediction sets and abstention;
-    ``tests``: the trust tests by their names in :data:`bayescope.inference.trust_tests.TRUST_TESTS`.  None, or not among the
-    tests: there were too few held-out images.
+    ``tests``: the trust tests by their names in :data:`bayescope.inference.trust_tests.TRUST_TESTS`; ``poolings``: how the
+    evidence of several images of a patient, breast or study is added up.  None, or not among the tests or poolings: there were
+    too few held-out images.
     """
 
     level_weights: LevelWeights
@@ -32,6 +34,7 @@ class PostHoc:
     statistics: LevelStatistics | None = None
     decisions: Decisions | None = None
     tests: Mapping[str, TrustTest] = field(default_factory=dict)
+    poolings: tuple[GroupPooling, ...] = ()
 
     @classmethod
     def unfitted(cls, sigmas: Floats, n_classes: int, warning: str = "") -> Self:
@@ -48,10 +51,16 @@ class PostHoc:
         """Apply every trust test to ``scored`` images; results by name."""
         return {name: test(test.features(scored)) for name, test in self.tests.items()}
 
+    def pooling_of(self, by: str, positive: str | None, n_classes: int) -> GroupPooling:
+        """The pooling that was fitted for groups ``by`` patient, breast or study, or else the mean of the images."""
+        found = (one for one in self.poolings if (one.by, one.positive) == (by, positive))
+        return next(found, GroupPooling.mean(by, positive, (0,) * n_classes))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and words, fit for JSON."""
         parts = {name: getattr(self, name) for name in _READERS} | {name: self.tests.get(name) for name in TRUST_TESTS}
-        return {name: None if part is None else part.to_dict() for name, part in parts.items()}
+        found: dict[str, Any] = {name: None if part is None else part.to_dict() for name, part in parts.items()}
+        return found | {"poolings": [one.to_dict() for one in self.poolings]}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
@@ -59,13 +68,16 @@ class PostHoc:
         parts: dict[str, Any] = {
             name: None if content[name] is None else read(content[name]) for name, read in _READERS.items()
         }
-        fitted = {name: part for name, part in content.items() if name not in _READERS and part is not None}
+        poolings = tuple(map(GroupPooling.from_dict, content.get("poolings", ())))  # absent in runs of earlier versions
+        others = {name: part for name, part in content.items() if name not in (*_READERS, "poolings")}
+        fitted = {name: part for name, part in others.items() if part is not None}
         if unknown := sorted(set(fitted) - set(TRUST_TESTS)):
             raise RunError(
                 f"trust tests {', '.join(unknown)} cannot be read; expected of {', '.join(TRUST_TESTS)}. Register them in "
                 "bayescope.inference.trust_tests.TRUST_TESTS before the model is loaded, or train it again with --force"
             )
-        return cls(**parts, tests={name: TRUST_TESTS[name].from_dict(part) for name, part in fitted.items()})
+        tests = {name: TRUST_TESTS[name].from_dict(part) for name, part in fitted.items()}
+        return cls(**parts, tests=tests, poolings=poolings)
 
 
 _NO_IMAGES = "uncalibrated likelihood ratios: no images were held out to calibrate them on, and raw ratios overstate"

@@ -4,7 +4,7 @@ log p(y|x) = log p(x|y) + log p(y) - log Σ_y' p(x|y') p(y')
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,12 +18,21 @@ from bayescope.evidence.level_weights import log_likelihood_ratio
 from bayescope.inference.novelty import NoveltyResult
 from bayescope.inference.trust import Finding, TrustResult
 from bayescope.inference.trust_tests import TRUST_TESTS
-from bayescope.types import Floats
+from bayescope.types import Floats, Labels
 
 if TYPE_CHECKING:
     from bayescope.inference.model import LikelihoodModel
 
 _PRIOR_TOLERANCE = 1e-3
+_OF_IMAGES = (
+    "evidence",
+    "log_posterior",
+    "log_likelihood_ratio",
+    "standard_error",
+    "posterior_error",
+    "raw_log_likelihood_ratio",
+    "passes",
+)
 
 
 @dataclass(frozen=True)
@@ -80,14 +89,27 @@ class Predictions:
         Predictions
             Predictions of all images.
         """
-        stacked = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error")
-        names = (*stacked, "raw_log_likelihood_ratio", "passes")
         return cls(
-            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _OF_IMAGES},
             class_prior=parts[0].class_prior,
             calibrated=parts[0].calibrated,
             trust={name: type(first).joined([part.trust[name] for part in parts]) for name, first in parts[0].trust.items()},
         )
+
+    def subset(self, indices: Labels) -> Self:
+        """Predictions of some of the images, without the results of trust tests.
+
+        Parameters
+        ----------
+        indices : ndarray of shape (m,)
+            Positions of the images.
+
+        Returns
+        -------
+        Predictions
+            Those at ``indices``, in this order.
+        """
+        return replace(self, **{name: getattr(self, name)[indices] for name in _OF_IMAGES}, trust={})
 
     @property
     def mean_passes(self) -> float:

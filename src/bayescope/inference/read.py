@@ -1,7 +1,7 @@
 """Reads image files or DICOM for a model: prepared, resized and converted as its training images were."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +63,8 @@ class ModelInput:
         Number of the frame read of each file, from 1; None where none was asked for.
     preparations
         What was done to prepare each image, enough to lead positions back to its file; None for one that is not prepared here.
+    keys
+        Patient, breast and study of each image, by what it is, as far as a cache names them.
     """
 
     names: tuple[str, ...]
@@ -76,6 +78,7 @@ class ModelInput:
     files: FileSummary
     frames: tuple[int | None, ...]
     preparations: tuple[Record | None, ...]
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -4,7 +4,7 @@ The case table has the columns ``COLUMNS``, one row for each image.  ``path`` is
 L or R; ``view`` CC, MLO, ...; ``split`` train, val or test; ``lesion`` what is to be seen, in the archive's words, or None;
 ``kind`` full (a whole mammogram) or roi (a lesion cut out).  The box, in pixels of the file, is the smallest around all
 findings of the image, NaN where there is none; of a ``roi`` it is the region still to be cut out of the file.  ``frame`` is
-the number of a frame in its file, from 0, NaN for a file of one.
+the number of a frame in its file, from 0, NaN for a file of one.  A column ``study`` is there where the archive names studies.
 """
 
 import re
@@ -183,7 +183,8 @@ def account(
     ``files``: what was found in the folder that the images come from.
     """
     kept = check_kept(archive, task, table)
-    cases = table.loc[kept].reindex(columns=list(COLUMNS)).reset_index(drop=True)
+    columns = [*COLUMNS, *(["study"] if "study" in table else [])]
+    cases = table.loc[kept].reindex(columns=columns).reset_index(drop=True)
     cases = cases.astype(dict.fromkeys((*BOX, "frame"), float)).assign(path=path_column(cases["path"]))
     summary = Summary(
         archive=archive,

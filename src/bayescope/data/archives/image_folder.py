@@ -36,7 +36,8 @@ def read_image_folder(
         divided, how = table.assign(split="test"), "all for testing"
     else:
         divided, how = divide(table, str(source), seed)
-    blank = divided.reindex(columns=[*COLUMNS, "left_out"]).astype({"left_out": object})
+    columns = [*COLUMNS, *(["study"] if "study" in divided else []), "left_out"]
+    blank = divided.reindex(columns=columns).astype({"left_out": object})
     blank["left_out"] = [_why_left_out(Path(path)) for path in blank["path"]]
     blank = blank.replace({np.nan: None})
     remarks = (*cases.notes, *cases.warnings, *notes)

@@ -15,7 +15,8 @@ class Shown:
 
     ``spacing`` is (row, column) in mm, in the detector's plane where the patient's is not given; ``presentation`` is the
     presentation intent, one of ``INTENTS``; ``applied`` names the steps from stored to shown pixels; ``pixel_aspect`` is the
-    height of a pixel over its width; ``notes`` name declarations of the file that could not be followed.
+    height of a pixel over its width; ``notes`` name declarations of the file that could not be followed; ``study`` is the same
+    for files of one study, and does not tell which.
     """
 
     bits_stored: int
@@ -26,6 +27,7 @@ class Shown:
     applied: tuple[str, ...] = ()
     pixel_aspect: float = 1.0
     notes: tuple[str, ...] = ()
+    study: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from numpy.lib.format import open_memmap
 
 from bayescope.data.archives.base import BOX
 from bayescope.data.dataset import ImageSet
+from bayescope.data.groups import breasts_of, patients_of, studies_of
 from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.preparation.manifest import MANIFEST, PENDING, read_manifest
 from bayescope.data.tables.cases import class_indices
@@ -63,7 +64,7 @@ def read_cache(folder: Path) -> LabelledImages:
     """The prepared images, mapped from the file.  Raises DataError if the cache is unfinished or its parts do not agree."""
     manifest = read_manifest(folder)
     try:
-        table = pd.read_parquet(folder / CASES, columns=["path", "label", "patient", "split", "frame"])
+        table = pd.read_parquet(folder / CASES)
         pixels = np.load(folder / IMAGES, mmap_mode="r")
     except Exception as error:
         raise DataError(
@@ -77,7 +78,9 @@ def read_cache(folder: Path) -> LabelledImages:
             class_indices(table, manifest.class_names),
             manifest.class_names,
             _names(table),
-            None if table["patient"].isna().any() else tuple(table["patient"].astype(str)),
+            patients_of(table),
+            breasts_of(table),
+            studies_of(table),
         ),
         table["split"].to_numpy(dtype=str),
         folder.name,

@@ -82,6 +82,7 @@ def _table_of(cases: pd.DataFrame, done: list[Done], source: Path) -> pd.DataFra
         column_spacing=[column for _, column in spacing],
         header_side=shown["laterality"],
         header_view=shown["view"],
+        header_study=shown["study"],
         record=[json.dumps(outcome.record.to_dict()) for outcome in done],
     )
 

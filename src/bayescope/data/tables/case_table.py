@@ -1,6 +1,7 @@
 """Reads and checks case tables ``path,label[,patient][,split][,frame]`` written by spreadsheets; errors give the row.
 
-Rows are numbered as a spreadsheet shows them, the header being row 1.  What would be guessed is refused by name.
+A column ``side`` names the breast, left or right, and ``study`` the examination; both may be blank in some rows.  Rows are
+numbered as a spreadsheet shows them, the header being row 1.  What would be guessed is refused by name.
 """
 
 import csv
@@ -13,7 +14,15 @@ import pandas as pd
 
 from bayescope.data.filesystem.names import existing, printable
 from bayescope.data.tables.spelling import describe_rows, unify
-from bayescope.data.tables.table_columns import OPTIONAL, REQUIRED, check_columns, check_frames, check_words, resembling_columns
+from bayescope.data.tables.table_columns import (
+    MAY_BE_BLANK,
+    OPTIONAL,
+    REQUIRED,
+    check_columns,
+    check_frames,
+    check_words,
+    resembling_columns,
+)
 from bayescope.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -64,8 +73,8 @@ def read_case_table(path: Path, normalise_labels: bool = False) -> CaseTable:
     return CaseTable(cases, unlabelled, tuple(warnings), tuple(notes))
 
 
-def read_path_table(path: Path) -> pd.DataFrame:
-    """Columns ``path``, absolute, and ``split``, blank where there is none, of a table that needs no labels.
+def read_path_table(path: Path, columns: Sequence[str] = ("split",)) -> pd.DataFrame:
+    """Columns ``path``, absolute, and ``columns``, blank where there is none, of a table that needs no labels.
 
     Each file once.  Raises DataError if there is no column path, or a blank field in it.
     """
@@ -76,7 +85,8 @@ def read_path_table(path: Path) -> pd.DataFrame:
     if blank := [row for row, text in zip(rows, table["path"], strict=True) if not text]:
         raise DataError(f"{path}: {len(blank)} rows with a blank path: {describe_rows(blank)}; expected none. Remove them")
     located = [_located(path, text, row) for text, row in zip(table["path"], rows, strict=True)]
-    found = pd.DataFrame({"path": path_column(located), "split": table["split"] if "split" in table.columns else ""})
+    others = {name: table[name] if name in table.columns else "" for name in columns}
+    found = pd.DataFrame({"path": path_column(located), **others})
     check_files(found, str(path))
     return found.drop_duplicates("path")
 
@@ -181,7 +191,7 @@ def _without_blank_columns(path: Path, table: pd.DataFrame, rows: Sequence[int])
     table, blank = table.drop(columns=empty), blank.drop(columns=empty)
     if "split" in blank.columns:
         blank["split"] &= ~blank["label"]
-    needed = [name for name in table.columns if name not in ("label", "frame")]
+    needed = [name for name in table.columns if name not in MAY_BE_BLANK]
     partly = {name: [rows[i] for i in blank.index[blank[name]]] for name in needed if blank[name].any()}
     if partly:
         n_rows = len({row for found in partly.values() for row in found})

@@ -18,6 +18,7 @@ from bayescope.data.dataset import Dataset, ImageSet, check_labels
 from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.filesystem.image_files import read_images
 from bayescope.data.filesystem.names import printable
+from bayescope.data.groups import breasts_of, patients_of, studies_of
 from bayescope.data.labelled import SPLITS, LabelledImages, split_of
 from bayescope.data.tables.case_table import check_files, read_case_table
 from bayescope.data.tables.class_names import sort_class_names
@@ -95,7 +96,9 @@ def read_cases(cases: Cases, size: int | None, callback: Callback) -> LabelledIm
             class_indices(table, class_names),
             class_names,
             tuple(printable(Path(path).name) for path in table["path"]),
-            tuple(map(str, table["patient"])) if "patient" in table.columns else None,
+            patients_of(table),
+            breasts_of(table),
+            studies_of(table),
         ),
         _known_split(table, cases.source) if "split" in table.columns else None,
         printable(cases.source),

@@ -9,7 +9,9 @@ import pandas as pd
 from bayescope.data.tables.spelling import describe_rows
 from bayescope.errors import DataError
 
-REQUIRED, OPTIONAL = ("path", "label"), ("patient", "split", "frame")
+REQUIRED, OPTIONAL = ("path", "label"), ("patient", "split", "frame", "side", "study")
+MAY_BE_BLANK = ("label", "frame", "side", "study")
+"""Columns with blank fields in some rows."""
 _MISSING = frozenset({"nan", "<na>", "nat", "#n/a", "#null!", "#value!"})
 _DOUBTFUL = frozenset({"na", "n/a", "none", "null", "nil", "-", "?", "unknown"})
 _RESEMBLING = {

@@ -4,6 +4,7 @@
 displayed values.
 """
 
+import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ def read_dicom(path: Path, *, frame: int | None = None, window: int = 0) -> Fram
             presentation=first_word(header, ("PresentationIntentType",), among=INTENTS),
             applied=shown.applied,
             notes=shown.notes,
+            study=_hash_of(str(header.get("StudyInstanceUID") or "")),
         )
 
 
@@ -102,6 +104,11 @@ def frame_count(path: Path) -> int:
     """Number of frames of the file, from its header; no pixels are read.  Raises DataError if it is damaged or no DICOM."""
     with _refusing(path):
         return frames_in(_read_header(path, "NumberOfFrames"), path.name)
+
+
+def _hash_of(identifier: str) -> str | None:
+    """The same for equal identifiers; None for a blank one."""
+    return hashlib.sha256(identifier.encode()).hexdigest()[:16] if identifier else None
 
 
 def _read_header(path: Path, *keywords: str) -> Dataset:
