@@ -1,12 +1,13 @@
-"""How fast networks learn, and from how many labels: AUC against steps and processor time, next to a ResNet-18.
+"""How fast networks learn, and from how many labels: AUC against steps and processor time, next to two networks.
 
     python -m benchmarks learning --data FOLDER                     # everything that is not measured yet
     python -m benchmarks learning --data FOLDER --only pneumoniamnist --ways muon resnet18 --shares 100 --seeds 0
+    python -m benchmarks learning --data FOLDER --chest kermany_cxr/table.csv --only chest --shares 1 5    # at 64 px
 
 Each (data set, share of labels, way of training, seed) is trained once and kept as a row in
 benchmarks/results/learning.jsonl.  A share keeps that percentage of each class's training labels; the other training images
 have none, and only the ways that say so see them.  Level weights are fitted to the same percentage of validation labels.  The
-ResNet-18 is stopped by all validation labels, whatever the share, which is in its favour.
+networks are stopped by all validation labels, whatever the share, which is in their favour.
 
 Images are scored at 10 levels and 2 noises.  Ways are chosen by the AUC of the plain bound, which no validation label has
 changed, on validation images as they are and moved and stretched at random (``val_shifted``); the test split is read once,
@@ -17,6 +18,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,6 +76,15 @@ _CHEST = SHARED | {"augmentation": "light", "intensity": 0.2}
 _CHEST_STRONG = SHARED | {"augmentation": "strong", "intensity": 0.2}
 _BREAST = SHARED | {"augmentation": "strong", "evidence_from": 0.25}
 _DROPOUT = {"dropout": 0.3}
+_FOLD = {"fold": 4}
+_CHEST_64 = {
+    "batch_size": 32,
+    "evidence_weight": 0.15,
+    "augmentation": "strong",
+    "intensity": 0.2,
+    "noise_mean": -1.4,
+    "noise_std": 1.0,
+} | MUON
 
 WAYS: dict[str, dict[str, Way]] = {
     "pneumoniamnist": {
@@ -104,8 +115,16 @@ WAYS: dict[str, dict[str, Way]] = {
             "Muon, the first 100 steps p(x)", _BREAST | MUON | _steps(400, generative=100) | {"evidence_from": 0.0}, _DROPOUT
         ),
     },
+    "chest": {
+        "muon": Way("Muon", _CHEST_64 | _steps(200), _FOLD),
+        "muon-generative": Way(
+            "Muon, the first 300 steps p(x)", _CHEST_64 | _steps(500, generative=300), _FOLD, unlabelled=True
+        ),
+    },
 }
-NETWORK = "resnet18"
+NETWORK_STEPS = {"pneumoniamnist": 300, "breastmnist": 400, "chest": 300}
+CHEST_PIXELS = 64
+NETWORKS = ("resnet18", "efficientnet-b0")
 PSEUDO = "resnet18-pseudo"
 SURE = 0.95
 
@@ -187,22 +206,22 @@ def _checks(config: Config) -> set[int]:
     return {first + (last - first) * part // CHECKS for part in range(1, CHECKS + 1)}
 
 
-def run_network(data: Dataset, name: str, seed: int, parts: Sequence[str]) -> dict[str, Any]:
+def run_network(data: Dataset, network_name: str, steps: int, seed: int, parts: Sequence[str]) -> dict[str, Any]:
     """With images without labels: trained twice, the second time also on those it was sure of, as it took them to be."""
-    recipe = Recipe(WAYS[name]["adamw"].training["steps"], checks=20, patience=20)
+    recipe = Recipe(steps, checks=20, patience=20)
     curve: list[dict[str, float]] = []
     began = time.process_time()
 
     def checked(step: int, reached: float) -> None:
         curve.append({"step": step, "seconds": round(time.process_time() - began, 1), "val_auc": round(reached, 5)})
 
-    network: TrainedNetwork = train_network(NETWORK, data, seed, recipe, checked=checked)
+    network: TrainedNetwork = train_network(network_name, data, seed, recipe, checked=checked)
     row: dict[str, Any] = {"labels": len(data.train)}
     if data.unlabelled is not None:
         more = with_pseudo_labels(data, network.predict(data.unlabelled.pixels))
         row["pseudo_labels"] = len(more.train) - len(data.train)
         curve.clear()
-        network = train_network(NETWORK, more, seed, replace(recipe, augmentation="strong"), checked=checked)
+        network = train_network(network_name, more, seed, replace(recipe, augmentation="strong"), checked=checked)
     row |= {"steps": network.steps, "seconds": round(time.process_time() - began, 1)}
     for part in parts:
         split: ImageSet = getattr(data, part)
@@ -226,8 +245,11 @@ def measure(data: Dataset, name: str, percent: int, way: str, seed: int, parts: 
     """What trains and measures one row."""
 
     def run() -> dict[str, Any]:
-        if way in (NETWORK, PSEUDO):
-            return run_network(with_share(data, percent, seed, way == PSEUDO)[0], name, seed, parts)
+        if way in (*NETWORKS, PSEUDO):
+            network_name = NETWORKS[0] if way == PSEUDO else way
+            return run_network(
+                with_share(data, percent, seed, way == PSEUDO)[0], network_name, NETWORK_STEPS[name], seed, parts
+            )
         chosen = WAYS[name][way]
         labelled, val_labelled = with_share(data, percent, seed, chosen.unlabelled)
         return run_bayescope(labelled, val_labelled, chosen, seed, parts)
@@ -236,8 +258,9 @@ def measure(data: Dataset, name: str, percent: int, way: str, seed: int, parts: 
 
 
 def main() -> None:
-    options: argparse.ArgumentParser = parser(__doc__)
-    ways = sorted({way for chosen in WAYS.values() for way in chosen} | {NETWORK, PSEUDO})
+    options: argparse.ArgumentParser = parser(__doc__, sets=tuple(WAYS))
+    options.add_argument("--chest", type=Path, help="table of the chest X-rays that PneumoniaMNIST was made of, read at 64 px")
+    ways = sorted({way for chosen in WAYS.values() for way in chosen} | {*NETWORKS, PSEUDO})
     options.add_argument("--ways", choices=ways, nargs="+", default=ways)
     options.add_argument("--shares", type=int, nargs="+", default=[100], help="percent of the training labels")
     options.add_argument("--without-test", action="store_true", help="to choose; keep such rows elsewhere by --results")
@@ -245,11 +268,11 @@ def main() -> None:
     parts = ("val",) if args.without_test else ("val", "test")
     torch.set_num_threads(1)
     store = Store("learning", args.results)
-    for name in [args.only] if args.only else FILES:
-        data = load_dataset(args.data / FILES[name])
+    for name in [args.only] if args.only else [*FILES, *(["chest"] if args.chest else [])]:
+        data = load_dataset(args.chest, size=CHEST_PIXELS) if name == "chest" else load_dataset(args.data / FILES[name])
         for seed in args.seeds:
             for percent in args.shares:
-                for way in [way for way in args.ways if way in (*WAYS[name], NETWORK) or (way == PSEUDO and percent < 100)]:
+                for way in [way for way in args.ways if way in (*WAYS[name], *NETWORKS) or (way == PSEUDO and percent < 100)]:
                     row = f"{name}-{percent}-{way}-{seed}"
                     store.keep(row, measure(data, name, percent, way, seed, parts))
                     print(store.rows()[row], flush=True)

@@ -11,8 +11,8 @@ nor another film of the patient.  ``bayescope-from-chest`` starts from the netwo
 ``python -m benchmarks sizes``.  The ResNet-18 takes as many steps as fit into the processor time of Bayescope's training.
 
 Recipes are chosen by the AUC of the plain bound over all folds' validation images; the test folds are read once.  On the test
-films of a fold it is also measured how many are called novel, beside chest X-rays and breast ultrasound of the same size; and
-how often the maximum of the smoothed evidence map of an abnormal film lies in the circle that is given for its finding.
+films of a fold it is also measured how many are called novel, and of chest X-rays and breast ultrasound of the same size; and
+how often the maximum of the smoothed evidence map of an abnormal film is inside the circle annotated for its finding.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def novelty(model: LikelihoodModel, usual: Floats, others: dict[str, Pixels]) ->
 
 
 def pointing(model: LikelihoodModel, images: ImageSet, cases: pd.DataFrame) -> dict[str, Any]:
-    """Of each abnormal film with one circle: whether the map's maximum lies inside, and the circle's share of the breast."""
+    """Of each abnormal film with one circle: whether the map's maximum is inside, and the circle's share of the breast."""
     chosen = np.flatnonzero((images.labels == images.class_names.index("abnormal")) & cases["x_min"].notna())
     abnormal = images.class_names.index("abnormal")
     maps = model.evidence_maps(images.pixels[chosen]).between(abnormal, 1 - abnormal).levels.sum(axis=1)
@@ -153,7 +153,7 @@ def others_of(folder: Path) -> dict[str, Pixels]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds mias, kermany_cxr and breast_ultrasound")
+    parser.add_argument("--data", type=Path, required=True, help="folder with mias, kermany_cxr and breast_ultrasound")
     parser.add_argument("--only", choices=TASKS, help="one task")
     parser.add_argument("--folds", type=int, nargs="+", default=range(FOLDS))
     parser.add_argument("--methods", choices=METHODS, nargs="+", default=METHODS)

@@ -12,6 +12,8 @@ SECTIONS = (
     "medmnist",
     "learning",
     "sizes",
+    "paper",
+    "mias",
     "demo",
     "phantom",
     "evidence",

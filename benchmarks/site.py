@@ -5,8 +5,10 @@
 
 PneumoniaMNIST's test images are unlike its training and validation images: on them, calibration fitted on validation images is
 off.  They are halved at random, ten times, stratified by class: adapted to one half, or to 40, 80 or 160 images of it, and
-measured on the other.  The ResNet-18's temperature is fitted on the same images; before, on the validation images.  The
-networks are those of benchmarks/fast/pneumoniamnist.toml and a ResNet-18 given as much processor time, kept in runs/site.
+measured on the other; to a whole half also with isotonic calibration in place of affine.  Labels drawn with the adapted
+model's own probabilities show what calibration loss so few images have at best.  The ResNet-18's temperature is fitted on the
+same images; before, on the validation images.  The networks are those of benchmarks/fast/pneumoniamnist.toml and a ResNet-18
+given as much processor time, kept in runs/site.
 
 Class frequencies: 300 images are drawn with replacement from the half that was not adapted to, 1, 10 and 50 % of them with
 pneumonia, ten times for each halving, and their share is estimated by the model before and after it was adapted; and 300
@@ -16,11 +18,13 @@ in benchmarks/results/site.jsonl; remove a line to measure it again.
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 from sklearn.model_selection import train_test_split
 
 from bayescope.config import read_config
@@ -82,6 +86,17 @@ def scores(ratio: Floats, labels: Labels) -> dict[str, float]:
     }
 
 
+def scores_if_right(model: LikelihoodModel, levels: LevelEvidence, seed: int) -> dict[str, float]:
+    """Were labels drawn with the probabilities that the model gives: what calibration loss so few images show at best."""
+    ratio = ratio_of(model, levels)
+    return scores(ratio, np.random.default_rng(seed).binomial(1, expit(ratio)))
+
+
+def with_calibration(model: LikelihoodModel, kind: str) -> LikelihoodModel:
+    evidence = model.config.evidence.model_copy(update={"calibration": kind})
+    return replace(model, config=model.config.model_copy(update={"evidence": evidence}))
+
+
 def ratio_of(model: LikelihoodModel, levels: LevelEvidence) -> Floats:
     return model.predict_from_levels(levels).log_likelihood_ratio[:, -1]
 
@@ -103,6 +118,14 @@ def measure(data: Dataset, seed: int, folder: Path) -> dict[str, Any]:
             chosen = half if n == len(half) else few_of(half, labels, n, k)
             adapted = adapt_to(model, levels.subset(chosen), data.test.subset(chosen)).model
             _add(rows, f"adapted to {n}", scores(ratio_of(adapted, levels.subset(asked)), labels[asked]))
+            if n == len(half):
+                _add(rows, f"adapted to {n}, were it right", scores_if_right(adapted, levels.subset(asked), seed=k))
+                isotonic = adapt_to(with_calibration(model, "isotonic"), levels.subset(chosen), data.test.subset(chosen)).model
+                _add(
+                    rows,
+                    f"adapted to {n}, isotonic calibration",
+                    scores(ratio_of(isotonic, levels.subset(asked)), labels[asked]),
+                )
             fitted = fit_temperature(logits[chosen], labels[chosen])
             _add(rows, f"ResNet-18, temperature of {n}", scores(theirs / fitted, labels[asked]))
         for name, one in (("before", model), ("adapted", adapted)):

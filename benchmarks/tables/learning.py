@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.learning import NETWORK, PSEUDO, SHARES, WAYS
+from benchmarks.learning import NETWORKS, PSEUDO, SHARES, WAYS
 from benchmarks.tables.markdown import DATA_SETS, read, spread, table
 
 SPEED = (
@@ -17,11 +17,18 @@ SPEED = (
     "processor time of training, s",
     "seeds",
 )
-NETWORKS = {NETWORK: "MONAI ResNet-18", PSEUDO: "MONAI ResNet-18, trained again with its own labels where it was sure"}
+TITLES = {
+    "resnet18": "MONAI ResNet-18",
+    "efficientnet-b0": "MONAI EfficientNet-B0",
+    PSEUDO: "MONAI ResNet-18, trained again with its own labels where it was sure",
+}
+
+
+TITLE_OF = DATA_SETS | {"chest": "Chest X-rays (Kermany 2018), 64 px"}
 
 
 def _title(name: str, way: str) -> str:
-    return NETWORKS[way] if way in NETWORKS else WAYS[name][way].title
+    return TITLES[way] if way in TITLES else WAYS[name][way].title
 
 
 def _values(records: list[dict[str, Any]], part: str, measure: str) -> list[float]:
@@ -60,7 +67,7 @@ def _speed(name: str, way: str) -> list[object] | None:
 
 def _shares(name: str) -> list[str]:
     rows = []
-    for way in (*WAYS[name], *NETWORKS):
+    for way in (*WAYS[name], *TITLES):
         cells = []
         for share in SHARES:
             records = read("learning", f"{name}-{share}-{way}-[0-9]*")
@@ -88,11 +95,13 @@ def section() -> list[str]:
         "",
     ]
     for name in WAYS:
-        rows = [row for way in (*WAYS[name], NETWORK) if (row := _speed(name, way))]
-        lines += [f"### {DATA_SETS[name]}, all labels", "", *table(SPEED, rows)]
+        rows = [row for way in (*WAYS[name], *NETWORKS) if (row := _speed(name, way))]
+        if not rows:
+            continue
+        lines += [f"### {TITLE_OF[name]}, all labels", "", *table(SPEED, rows)]
         if shares := _shares(name):
             lines += [
-                f"### {DATA_SETS[name]}, a share of the labels: test AUC / accuracy (seeds)",
+                f"### {TITLE_OF[name]}, a share of the labels: test AUC / accuracy (seeds)",
                 "",
                 "Of the bound, and of the ResNet-18. The other training images have no labels here; only ways that start from",
                 "p(x) see them.",
