@@ -29,7 +29,9 @@ def section() -> list[str]:
 def _about(name: str, record: dict[str, Any]) -> str:
     channels, height, width = record["shape"]
     images = f"{height}×{width} px{', colour' if channels > 1 else ''}"
-    return f"{name}, {images}, {record['classes']} classes, {record['threads']} threads; ratios of {record['images']} test images:"
+    return (
+        f"{name}, {images}, {record['classes']} classes, {record['threads']} threads; ratios of {record['images']} test images:"
+    )
 
 
 def _cells(row: dict[str, Any]) -> list[object]:
