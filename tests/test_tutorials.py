@@ -1,9 +1,12 @@
 """The tutorials run from beginning to end on small settings, and what is kept of their outputs is small and whole."""
 
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from docs.hooks.notebooks import on_page_content
 from docs.hooks.tutorials import TUTORIALS, run
 
 SETTINGS = {"steps": 6, "n_images": 240}
@@ -31,3 +34,21 @@ def test_tutorials_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     sources = "\n".join(cell.source for cell in notebook.cells)
     assert all(f"\n{name} = {value}" in sources for name, value in SETTINGS.items())
     assert path.read_bytes() == before
+
+
+def test_pages_of_notebooks_link_to_pages_and_fetch_nothing() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="tutorials/a.ipynb"))
+    html = '<script type="module">\nimport "https://cdn"\n</script><a href="../method.md#x"></a><a href="b.ipynb"></a>'
+    assert on_page_content(html, page) == '<a href="../method.html#x"></a><a href="b.html"></a>'
+    outside = '<a href="https://a.org/b.md"></a>'
+    assert on_page_content(outside, page) == outside
+    page.file.src_uri = "a.md"
+    assert on_page_content(html, page) == html
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_links_lead_to_files(path: Path) -> None:
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+    targets = re.findall(r"\]\((?!http)([^)#]+)", text)
+    assert targets
+    assert [target for target in targets if not (path.parent / target).is_file()] == []

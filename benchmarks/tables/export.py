@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from benchmarks.tables.markdown import read, table
+from benchmarks.store import Store
+from benchmarks.tables.markdown import table
 
 HEADER = (
     "runtime",
@@ -20,15 +21,17 @@ HEADER = (
 def section() -> list[str]:
     """Every run measured."""
     lines = ["## Exported graphs", "", "    python -m benchmarks export --run RUN --data DATA", ""]
-    for record in read("export"):
-        lines += [_about(record), "", *table(HEADER, map(_cells, record["rows"]))]
+    for name, record in Store("export").rows().items():
+        lines += [_about(name, record), "", *table(HEADER, map(_cells, record["rows"]))]
     return lines
 
 
-def _about(record: dict[str, Any]) -> str:
+def _about(name: str, record: dict[str, Any]) -> str:
     channels, height, width = record["shape"]
     images = f"{height}×{width} px{', colour' if channels > 1 else ''}"
-    return f"{images}, {record['classes']} classes, {record['threads']} threads; ratios of {record['images']} test images:"
+    return (
+        f"{name}, {images}, {record['classes']} classes, {record['threads']} threads; ratios of {record['images']} test images:"
+    )
 
 
 def _cells(row: dict[str, Any]) -> list[object]:

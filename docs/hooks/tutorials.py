@@ -28,6 +28,6 @@ def run(path: Path, **settings: int) -> NotebookNode:
 if __name__ == "__main__":
     for tutorial in TUTORIALS:
         found = run(tutorial)
-        found.metadata = {key: found.metadata[key] for key in ("kernelspec",)} | {"language_info": {"name": "python"}}
+        found.metadata["language_info"] = {"name": "python"}  # whichever version it was
         nbformat.write(found, tutorial)
         print(tutorial)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from benchmarks.export import differences, in_turns
 from benchmarks.tables import export as table
 

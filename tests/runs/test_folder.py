@@ -208,9 +208,9 @@ def kill_at(number: int, patch: pytest.MonkeyPatch) -> None:
 def test_a_run_killed_as_it_is_replaced_is_still_a_run(
     tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path, absent: tuple[str, ...]
 ) -> None:
-    others = {"measures.json": "measured", "thesis.txt": "precious"}
+    others = {"notes.json": "written down", "thesis.txt": "precious"}
     config, manifest = tiny_config.model_copy(update={"seed": 1}), manifest_of(tiny_data, tmp_path)
-    for number in range(1, 30):
+    for number in range(1, 50):
         run = Path(shutil.copytree(tiny_run, tmp_path / str(number)))
         for name in absent:
             (run / name).unlink()
