@@ -14,8 +14,9 @@ from functools import partial
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from numpy.typing import NDArray
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.dataset import ImageSet
@@ -152,12 +153,11 @@ def _begin_classes(state: TrainingState, generator: Generator) -> None:
     state.average_from_here()
 
 
-def _step_loss(state: TrainingState, settings: TrainingConfig, fabric: Fabric) -> nn.Module:
+def _step_loss(state: TrainingState, settings: TrainingConfig, fabric: Fabric) -> _FabricModule:
     """The loss of a step, whose gradients are averaged over processes."""
     if settings.compile:
         state.denoiser.get_submodule("net").compile()
-    loss: nn.Module = fabric.setup_module(StepLoss(state.denoiser, state.temperature, settings), move_to_device=False)
-    return loss
+    return fabric.setup_module(StepLoss(state.denoiser, state.temperature, settings), move_to_device=False)
 
 
 def _step(state: TrainingState, settings: TrainingConfig, rate: float, backward: Callable[[], Contribution]) -> Losses:
@@ -176,7 +176,7 @@ def _step(state: TrainingState, settings: TrainingConfig, rate: float, backward:
     return losses
 
 
-def _backward(step_loss: nn.Module, parts: Sequence[StepBatches], seed: int, fabric: Fabric) -> Contribution:
+def _backward(step_loss: _FabricModule, parts: Sequence[StepBatches], seed: int, fabric: Fabric) -> Contribution:
     """Gradients of a whole batch, of which ``parts`` are handled here one by one; and its losses."""
     added = []
     for i, part in enumerate(parts):
@@ -193,8 +193,7 @@ def _backward(step_loss: nn.Module, parts: Sequence[StepBatches], seed: int, fab
 
 def _over_processes(sums: Tensor, fabric: Fabric) -> Tensor:
     """Sums of all processes."""
-    total: Tensor = fabric.all_reduce(sums, reduce_op="sum")
-    return total
+    return torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum"))
 
 
 def divergence_error(step: int, found: str, settings: TrainingConfig) -> RunError:
