@@ -115,6 +115,15 @@ def parts(config: Config, given: Given) -> Values:
     return [seen[0]]
 
 
+def compiled(config: Config, given: Given) -> Values:
+    """Networks that are compiled for training."""
+    found: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.nn.Module.compile", lambda module: found.append(type(module).__name__))
+        training(config, given)
+    return found
+
+
 def codes(config: Config, given: Given) -> Values:
     """Code of each class."""
     return [
@@ -153,7 +162,7 @@ SETTINGS: dict[str, Notices | str] = {
     "training.steps": Notices(9),
     "training.batch_size": Notices(6),
     "training.accumulate": Notices(2, parts),
-    "training.compile": "tests/training/test_loop.py, where the network is compiled",
+    "training.compile": Notices(True, compiled),
     "training.shard_images": Notices(2),
     "training.learning_rate": Notices(1e-4),
     "training.weight_decay": Notices(0.9),

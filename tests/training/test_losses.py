@@ -71,10 +71,13 @@ def test_temperature_is_piecewise_linear_in_log_sigma_and_constant_outside() -> 
     torch.testing.assert_close(temperature(torch.tensor([-9.0, 7.0]).exp()).log(), torch.tensor([0.0, 8.0]), atol=1e-3, rtol=0)
 
 
-def test_means_over_parts_count_images() -> None:
-    parts = [Losses(torch.tensor(1.0), torch.tensor(4.0)), Losses(torch.tensor(3.0), torch.tensor(0.0))]
-    mean = Losses.mean(parts, [0.25, 0.75])
-    assert (mean.denoising.item(), mean.evidence.item()) == (2.5, 1.0)
+def test_what_parts_add_is_the_mean_over_the_batch(denoiser: Denoiser, images: tuple[torch.Tensor, torch.Tensor]) -> None:
+    x, z = images
+    whole = joint_loss(denoiser, Temperature(), x, z, SIGMA, LABEL)
+    parts = [joint_loss(denoiser, Temperature(), x[i], z[i], SIGMA[i], LABEL[i], total=2) for i in ([0], [1])]
+    torch.testing.assert_close(Losses.sum(parts), whole)
+    alone = [generative_loss(denoiser, x[i], z[i], SIGMA[i], LABEL[i], total=2) for i in ([0], [1])]
+    torch.testing.assert_close(Losses.sum(alone).denoising, generative_loss(denoiser, x, z, SIGMA, LABEL).denoising)
 
 
 def test_levels_come_from_the_density_named() -> None:

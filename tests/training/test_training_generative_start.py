@@ -59,7 +59,8 @@ def test_labelled_steps_show_labelled_images_with_their_classes_and_half_a_batch
     draw = sampler(config, shown(20, 255, 0), replace(shown(300, 0, 0), labels=np.full(300, -1)))
     step = draw(3, seeded(0))
     assert (step.main.x > 0.9).all()
-    assert step.evidence is step.main
+    assert step.teaches_evidence
+    assert step.evidence is None
     assert torch.bincount(step.main.label).tolist() == [4, 4]
     assert step.unlabelled is not None
     assert len(step.unlabelled.x) == 4

@@ -34,14 +34,21 @@ def start(tiny_npz: Path, tiny_data: Dataset, tiny_config: Config, tmp_path_fact
     training = {"batch_size": 7, "validate_every": 1, "label_dropout": 0.3, "generative_steps": 4}
     training |= {"evidence_from": 0.2, "augmentation": "strong"}
 
-    def begin(run: Path, devices: int, *options: object, before: tuple[str, ...] = (), **settings: object) -> Any:
+    def begin(
+        run: Path,
+        devices: int,
+        *options: object,
+        before: tuple[str, ...] = (),
+        under: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> Any:
         values: dict[str, Any] = tiny_config.model_dump(exclude_none=True)
         values |= {"training": values["training"] | training | settings, "net": values["net"] | {"dropout": 0.3}}
         toml = folder / f"{run.name}.toml"
         toml.write_text(dump_toml(parse_config(values)))
         command = ["train", tiny_npz, "--unlabelled", more, "--out", run, "--config", toml, "--device", "cpu", *options]
         line = [sys.executable, *before, "-m", "bayescope", *command, "--devices", devices]
-        return subprocess.Popen(list(map(str, line)), env=ENVIRONMENT, text=True, stdout=-1, stderr=-1)
+        return subprocess.Popen(list(map(str, line)), env={**ENVIRONMENT, **(under or {})}, text=True, stdout=-1, stderr=-1)
 
     return begin
 
@@ -99,6 +106,19 @@ def test_a_run_goes_on_with_another_number_of_processes_as_torchrun_starts_them(
     assert not (run / MODEL).exists()
     ended(start(run, 2, "--resume", before=TORCHRUN, steps=STEPS))
     check_same(run, alone)
+
+
+@pytest.mark.slow
+def test_processes_that_slurm_starts_train_as_one(start: Start, alone: Path, tmp_path: Path) -> None:
+    """As far as the environment of its tasks goes."""
+    job = {"SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "7001", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
+    job |= {"SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "127.0.0.1"}
+    tasks = [{"SLURM_PROCID": task, "SLURM_LOCALID": task} for task in "01"]
+    processes = [start(tmp_path / "run", 2, under=job | task, steps=STEPS) for task in tasks]
+    first, second = map(ended, processes)
+    assert "Trained on 60 images" in first
+    assert "Trained" not in second
+    check_same(tmp_path / "run", alone)
 
 
 def step_of(run: Path) -> int:

@@ -86,8 +86,8 @@ def command(
 
     with reading(out, RunError):
         source = config or (out / CONFIG if resume and (out / CONFIG).is_file() else None)
-    given = {"size": size, "seed": seed, "device": device, "devices": devices, "nodes": nodes, "strategy": strategy}
-    given |= {"training": {"steps": steps}, "evidence": {"levels": levels}}
+    given: dict[str, Any] = {"training": {"steps": steps}, "evidence": {"levels": levels}}
+    given |= {"size": size, "seed": seed, "device": device, "devices": devices, "nodes": nodes, "strategy": strategy}
     settings = _override(read_config(source) if source else Config(), given)
     check_words(settings)
     check_started_alone(settings)

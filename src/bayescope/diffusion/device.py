@@ -1,12 +1,14 @@
 """Device, precision and processes of training, by Lightning Fabric."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch.distributed
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from bayescope.config import Config
@@ -57,8 +59,8 @@ def join_processes(config: Config) -> Fabric:
 
 def check_started_alone(config: Config) -> None:
     """Raise ConfigError if `torchrun` or SLURM started several processes, of which the configuration has only one."""
-    for environment in (TorchElasticEnvironment, SLURMEnvironment):
-        if config.devices == config.nodes == 1 and environment.detect() and (n := environment().world_size()) > 1:
+    for environment, number in ((TorchElasticEnvironment, "WORLD_SIZE"), (SLURMEnvironment, "SLURM_NTASKS")):
+        if config.devices == config.nodes == 1 and environment.detect() and (n := int(os.environ[number])) > 1:
             raise ConfigError(
                 f"--devices 1, --nodes 1 in one of {n} processes; expected as many. Give --devices N --nodes M, N processes on "
                 "each of M machines, or start one process"

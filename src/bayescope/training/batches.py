@@ -5,6 +5,7 @@ not depend on how the batch is shared; images are read and augmented by the proc
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -65,18 +66,19 @@ class Batch(NamedTuple):
 
     def only_dropped(self) -> "Batch":
         """The images that also train without a class."""
-        return Batch(*(field[self.dropped] for field in self._tensors()), self.dropped_rows, self.dropped_rows)
+        return self._changed(lambda field: field[self.dropped], self.dropped_rows, self.dropped_rows)
 
     def pinned(self) -> "Batch":
         """In memory from which a GPU copies while it computes."""
-        return Batch(*(field.pin_memory() for field in self._tensors()), self.rows, self.dropped_rows)
+        return self._changed(torch.Tensor.pin_memory, self.rows, self.dropped_rows)
 
     def _take(self, rows: Rows) -> "Batch":
         dropped_rows = self.dropped_rows.within(rows.among(self.dropped))
-        return Batch(*(field[rows.slice] for field in self._tensors()), self.rows.within(rows), dropped_rows)
+        return self._changed(lambda field: field[rows.slice], self.rows.within(rows), dropped_rows)
 
-    def _tensors(self) -> tuple[Tensor, ...]:
-        return self.x, self.z, self.sigma, self.label, self.dropped
+    def _changed(self, change: Callable[[Tensor], Tensor], rows: Rows, dropped_rows: Rows) -> "Batch":
+        x, z, sigma, label, dropped = map(change, (self.x, self.z, self.sigma, self.label, self.dropped))
+        return Batch(x, z, sigma, label, dropped, rows, dropped_rows)
 
 
 class StepBatches(NamedTuple):
@@ -92,7 +94,7 @@ class StepBatches(NamedTuple):
 
     def split(self, parts: int) -> "list[StepBatches]":
         """As many ``parts``, which differ by one image of each batch at most."""
-        return [self] if parts == 1 else [self._each(lambda batch, i=i: batch.part(i, parts)) for i in range(parts)]
+        return [self] if parts == 1 else [self._each(partial(Batch.part, index=i, parts=parts)) for i in range(parts)]
 
     def pinned(self) -> "StepBatches":
         """In memory from which a GPU copies while it computes."""

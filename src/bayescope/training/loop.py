@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from numpy.typing import NDArray
-from torch import Generator
+from torch import Generator, Tensor
 
 from bayescope.config import Config, TrainingConfig
 from bayescope.data.dataset import ImageSet
@@ -115,7 +115,7 @@ def train(
             _begin_classes(state, seeded(config.seed, _CLASSES))
         seed = seeded(config.seed, _NOISES, state.step).initial_seed()
         rate = learning_rate(state.step, settings, epoch_steps)
-        losses = _step(state, settings, step_loss, parts, seed, rate, fabric)
+        losses = _step(state, settings, rate, partial(_backward, step_loss, parts, seed, fabric))
         validating = state.step % settings.validate_every == 0 or state.step == settings.steps
         validation = validate(state, config, val_set, scale, fabric) if validating else None
         if validation and len(val_set) and not torch.isfinite(validation.denoising):
@@ -144,7 +144,7 @@ def validate(state: TrainingState, config: Config, val_set: ImageSet, scale: Pix
     with fabric.autocast():
         losses = [loss(state.ema, x=p.x, z=p.z, sigma=p.sigma, label=p.label, weight=weight, total=len(chosen)) for p in parts]
     zero = torch.zeros((), device=fabric.device)
-    return _over_processes(Losses.sum(losses or [Losses(zero, zero)]), fabric)
+    return Losses(*_over_processes(torch.stack(Losses.sum(losses or [Losses(zero, zero)])), fabric))
 
 
 def _begin_classes(state: TrainingState, generator: Generator) -> None:
@@ -160,44 +160,40 @@ def _step_loss(state: TrainingState, settings: TrainingConfig, fabric: Fabric) -
     return fabric.setup_module(StepLoss(state.denoiser, state.temperature, settings), move_to_device=False)
 
 
-def _step(
-    state: TrainingState,
-    settings: TrainingConfig,
-    step_loss: _FabricModule,
-    parts: Sequence[StepBatches],
-    seed: int,
-    rate: float,
-    fabric: Fabric,
-) -> Losses:
+def _step(state: TrainingState, settings: TrainingConfig, rate: float, backward: Callable[[], Contribution]) -> Losses:
     for optimizer in state.optimizers.values():
         optimizer.zero_grad(set_to_none=True)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-    found = [_backward(step_loss, part, seed, fabric, is_last=i == len(parts) - 1) for i, part in enumerate(parts)]
-    minimised = torch.stack([part.minimised for part in found]).sum()
-    *losses, loss = fabric.all_reduce(torch.stack([*Losses.sum([part.losses for part in found]), minimised]), reduce_op="sum")
-    if not torch.isfinite(loss):
-        raise divergence_error(state.step + 1, f"loss {loss.item()}", settings)
+    losses, minimised = backward()
+    if not torch.isfinite(minimised):
+        raise divergence_error(state.step + 1, f"loss {minimised.item()}", settings)
     for optimizer in state.optimizers.values():
         optimizer.step()
     taken = Phase.at(state.step, settings).done + 1
     state.step += 1
     state.update_ema(settings.ema_decay, taken)
-    return Losses(*losses)
+    return losses
 
 
-def _backward(step_loss: _FabricModule, part: StepBatches, seed: int, fabric: Fabric, is_last: bool) -> Contribution:
-    """Add the gradients of one part of the images, and those of other processes with the last."""
-    with torch.random.fork_rng(devices=[]), fabric.no_backward_sync(step_loss, enabled=not is_last):
-        torch.manual_seed(seed)  # for every part alike, see diffusion/nets/dropout
-        on_device: StepBatches = fabric.to_device(part)
-        found: Contribution = step_loss(lambda: on_device)
-        fabric.backward(found.minimised * fabric.world_size)  # their mean is taken
-    return Contribution(found.losses, found.minimised.detach())
+def _backward(step_loss: _FabricModule, parts: Sequence[StepBatches], seed: int, fabric: Fabric) -> Contribution:
+    """Gradients of a whole batch, of which ``parts`` are handled here one by one; and its losses."""
+    added = []
+    for i, part in enumerate(parts):
+        is_last = i == len(parts) - 1
+        with torch.random.fork_rng(devices=[]), fabric.no_backward_sync(step_loss, enabled=not is_last):
+            torch.manual_seed(seed)  # for every part alike, see diffusion/nets/dropout
+            on_device = fabric.to_device(part)
+            losses, minimised = step_loss(lambda on_device=on_device: on_device)
+            fabric.backward(minimised * fabric.world_size)  # their mean is taken
+        added.append(torch.stack([*losses, minimised.detach()]))
+    denoising, evidence, minimised = _over_processes(torch.stack(added).sum(dim=0), fabric)
+    return Contribution(Losses(denoising, evidence), minimised)
 
 
-def _over_processes(losses: Losses, fabric: Fabric) -> Losses:
-    return Losses(*fabric.all_reduce(torch.stack(losses), reduce_op="sum"))
+def _over_processes(sums: Tensor, fabric: Fabric) -> Tensor:
+    """Sums of all processes."""
+    return torch.as_tensor(fabric.all_reduce(sums, reduce_op="sum"))
 
 
 def divergence_error(step: int, found: str, settings: TrainingConfig) -> RunError:

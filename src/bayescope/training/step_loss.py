@@ -61,7 +61,7 @@ class StepLoss(nn.Module):
 
     def _of_dropped(self, batch: Batch) -> Tensor:
         """Where none is dropped here, of one image and for nothing: dropout draws in every process alike."""
-        if batch.dropped_rows.count:
+        if batch.dropped_rows.size:
             return self._without_class(batch.only_dropped())
-        stand_in = batch.part(0, batch.rows.count)
-        return 0 * self._without_class(stand_in._replace(rows=batch.dropped_rows._replace(first=0, count=1)))
+        stand_in = batch.part(0, batch.rows.size)
+        return 0 * self._without_class(stand_in._replace(rows=batch.dropped_rows._replace(first=0, size=1)))

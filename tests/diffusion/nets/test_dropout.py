@@ -39,4 +39,4 @@ def test_shares_cover_a_batch_and_differ_by_one_image_at_most() -> None:
         for parts in range(1, total + 1):
             shares = [Rows.share(total, i, parts) for i in range(parts)]
             assert [i for rows in shares for i in range(total)[rows.slice]] == list(range(total))
-            assert max(rows.count for rows in shares) - min(rows.count for rows in shares) <= 1
+            assert max(rows.size for rows in shares) - min(rows.size for rows in shares) <= 1

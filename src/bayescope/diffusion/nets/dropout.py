@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 
 class Rows(NamedTuple):
-    """Consecutive images of a batch: ``count`` from ``first`` on, of ``total``."""
+    """Consecutive images of a batch: ``size`` of them from ``first`` on, of ``total``."""
 
     first: int
-    count: int
+    size: int
     total: int
 
     @classmethod
@@ -26,11 +26,11 @@ class Rows(NamedTuple):
     @property
     def slice(self) -> slice:
         """To index the batch with."""
-        return slice(self.first, self.first + self.count)
+        return slice(self.first, self.first + self.size)
 
     def within(self, part: "Rows") -> "Rows":
         """Where the ``part`` of these rows is in the batch."""
-        return Rows(self.first + part.first, part.count, self.total)
+        return Rows(self.first + part.first, part.size, self.total)
 
     def among(self, chosen: Tensor) -> "Rows":
         """Where those ``chosen`` of these rows are among all that are ``chosen (total,)``."""
@@ -56,9 +56,9 @@ class Dropout(nn.Dropout):
     def forward(self, h: Tensor) -> Tensor:
         """``h (k * rows, channel, height, width)``, the rows under each of k labels in turn."""
         rows = _ROWS.get()
-        if not (self.training and self.p) or rows is None or rows.count == rows.total:
+        if not (self.training and self.p) or rows is None or rows.size == rows.total:
             return super().forward(h)
-        repeats = len(h) // rows.count
+        repeats = len(h) // rows.size
         of_batch = torch.ones_like(h[:1]).expand(repeats * rows.total, -1, -1, -1)
         kept = F.dropout(of_batch.contiguous(memory_format=_memory_format(h)), self.p)
         return h * kept.unflatten(0, (repeats, rows.total))[:, rows.slice].flatten(0, 1)
