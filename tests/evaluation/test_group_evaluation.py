@@ -1,5 +1,6 @@
 """Evaluation by patient, breast and study: known by tables, learned in training, measured beside mean and product."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def test_the_command_prints_both(run: Path, table: Path, cli: Callable[..., Any]
     told = cli("evaluate", run, table, "--by", "breast")
     assert "By breast: 10 lower, 10 upper; 20 of 2 images" in told.out, told.err
     assert "Rule: all images of a breast show the same class" in told.out
-    groups = cli("evaluate", run, table, "--by", "patient", "--any", "upper", "--json").json["groups"]
+    groups = json.loads(cli("evaluate", run, table, "--by", "patient", "--any", "upper", "--json").out)["groups"]
     assert groups["rule"] == "a patient is upper if any image is"
 
 
