@@ -22,6 +22,7 @@ SECTIONS = (
     "novelty",
     "shift",
     "site",
+    "study",
     "robustness",
     "maps",
     "prepare",

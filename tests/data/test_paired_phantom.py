@@ -38,9 +38,9 @@ def test_the_joint_likelihood_equals_brute_force() -> None:
 
 
 def test_views_have_the_covariance_they_claim() -> None:
-    pairs, labels = TINY.sample_pairs(40_000, seed=1)
+    pairs, labels = TINY.sample_pairs(30_000, seed=1)
     normal = pairs[labels == 0].reshape(-1, 72)
-    np.testing.assert_allclose(np.cov(normal.T), joint_covariance(TINY), atol=0.05)
+    np.testing.assert_allclose(np.cov(normal.T), joint_covariance(TINY), atol=0.09)
 
 
 def test_lesions_come_in_every_contrast() -> None:
