@@ -55,8 +55,8 @@ def _trained(records: list[dict[str, Any]]) -> list[str]:
     of_images, of_pairs = (spread([100 * record["coverage"][name] for record in records], 0) for name in ("images", "pairs"))
     return [
         f"A small network trained on single views of pairs (texture correlation 0.6), {len(records)} seeds; 600 test pairs.",
-        f"The correlation learned on 200 validation pairs is {learned}. Error bars of 90 % contain the ratio from four times the",
-        f"noises for {of_images} % of the images and {of_pairs} % of the pairs.",
+        f"The correlation learned on 200 validation pairs is {learned}. Error bars of 90 % contain the ratio from four times",
+        f"the noises for {of_images} % of the images and {of_pairs} % of the pairs.",
         "",
         *table(("evidence of the pair", *_KEYS), rows),
     ]
