@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("exact", "trained", "mias"))
     parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
-    parser.add_argument("--steps", type=int, default=400, help="of the trained network")
+    parser.add_argument("--steps", type=int, default=400, help="training steps of the network")
     parser.add_argument("--data", type=Path, help="folder that holds mias")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder of caches and runs (default: runs/mias)")
     parser.add_argument("--folds", type=int, nargs="+", default=range(FOLDS))

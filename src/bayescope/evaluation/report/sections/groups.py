@@ -20,7 +20,8 @@ _TEMPLATE = """
 {%- endfor %}
 </table>
 <p class="soft">Groups of each class:
-{%- for name, n in groups.class_counts.items() %} {{ n }} {{ name }}{{ "," if not loop.last }}{% endfor %}. Rule: {{ groups.parts[0].rule }}.{% for text in groups.warnings %} Caution: {{ text }}.{% endfor %}</p>
+{%- for name, n in groups.class_counts.items() %} {{ n }} {{ name }}{{ "," if not loop.last }}{% endfor %}.
+Rule: {{ groups.parts[0].rule }}.{% for text in groups.warnings %} Caution: {{ text }}.{% endfor %}</p>
 {% endfor %}</section>
 """
 
