@@ -831,6 +831,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.unlabelled", ""): "tests/data/test_unlabelled.py",
     ("data.tables.case_table:read_path_table", ""): "tests/data/test_unlabelled.py",
     ("evaluation.adaptation:adapt_run", ""): "tests/evaluation/test_adaptation.py",
+    ("evaluation.compare.groups:_labels", ""): "tests/evaluation/compare/test_compare_groups.py",
     ("data.groups:keys_of", ""): "tests/evaluation/test_group_evaluation.py",
     ("inference.group_keys:group_keys", ""): "tests/inference/test_group_keys.py",
     ("inference.groups", ""): "tests/inference/test_groups.py",
