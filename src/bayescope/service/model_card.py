@@ -68,6 +68,7 @@ def model_card(run: Path, model: LikelihoodModel, settings: ServiceSettings) -> 
             "images": model.by_class(model.calibration.images),
             "warning": model.calibration.warning,
         },
+        "poolings": [one.to_dict() for one in model.post_hoc.poolings],
         "decisions": _decisions(model),
         "novelty": None if model.novelty is None else {"images": model.novelty.images},
         "limits": [*_LIMITS, *filter(None, [model.calibration.warning])],
