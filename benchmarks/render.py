@@ -26,6 +26,7 @@ SECTIONS = (
     "novelty",
     "shift",
     "site",
+    "study",
     "robustness",
     "maps",
     "prepare",

@@ -118,6 +118,7 @@ NODE = {"--config": passed("{other_node}", "node.config:read_node_config", "path
 NODE_AS_JSON = NODE | {"--json": printed_as_json("node")}
 WRITE = "dicom:write_objects"
 DICOM = "{prepared_run} {dicom} --out {new}"
+GROUPED = "{patients} --out {new} --config {config} --networks '' --seeds 0"
 PRIOR = "upper=0.25,lower=0.75"
 FLAGS: dict[str, dict[str, list[Reaches]]] = {
     "demo": {
@@ -226,6 +227,8 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--device": passed("cpu", SERVE, "device"),
     },
     "compare": {
+        "--by": [Reaches("patient", COMPARE, "by", "patient", fewest=GROUPED)],
+        "--any": [Reaches("upper", COMPARE, "any_of", "upper", "--by patient", fewest=GROUPED)],
         "--pool": [Reaches("{classes}", "evaluation.compare.folds:pooled_data", "folds.1.source", "classes")],
         "--out": passed("{other}", COMPARE, "folder"),
         "--config": [
@@ -351,6 +354,8 @@ def paths(
     for i, pixels in enumerate(tiny_data.train.pixels[:40]):
         Image.fromarray(pixels[0]).save(folder / "classes" / tiny_data.class_names[tiny_data.train.labels[i]] / f"{i}.png")
     Image.fromarray(tiny_data.test.pixels[0, 0]).save(folder / "image.png")
+    rows = [f"{path.relative_to(folder)},{path.parent.name},{path.stem}" for path in (folder / "classes").rglob("*.png")]
+    (folder / "patients.csv").write_text("\n".join(["path,label,patient", *rows]))
     (folder / "groups.csv").write_text("path,patient\nimage.png,1\n")
     (folder / "unseen").mkdir()
     for i, pixels in enumerate(tiny_data.test.pixels):
@@ -382,6 +387,8 @@ def paths(
         "cache": str(folder / "cache"),
         "image": str(folder / "image.png"),
         "unseen": str(folder / "unseen"),
+        "groups": str(folder / "groups.csv"),
+        "patients": str(folder / "patients.csv"),
         "local": str(write_npz(folder / "local.npz", replace(tiny_data, test=stripes(48, 9)))),
         "config": str(folder / "quick.toml"),
         "other_config": str(folder / "other.toml"),

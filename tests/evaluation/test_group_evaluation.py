@@ -1,8 +1,10 @@
 """Evaluation by patient, breast and study: known by tables, learned in training, measured beside mean and product."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.load import load_dataset
 from bayescope.errors import ConfigError, DataError
 from bayescope.evaluation.folds import Fold, evaluate_folds
-from bayescope.evaluation.group_evaluation import GroupEvaluation, evaluate_groups
+from bayescope.evaluation.group_evaluation import GroupEvaluation, evaluate_groups, evaluations_of_groups
+from bayescope.evaluation.report.context import Context
+from bayescope.evaluation.report.sections.groups import section
 from bayescope.fitting.fit import fit_run
 from bayescope.runs.model_file import load_model
 
@@ -75,6 +79,21 @@ def test_patients_need_a_rule(run: Path, table: Path) -> None:
     assert found.class_counts == {"no lower": 0, "lower": 10}
 
 
+def test_a_report_shows_every_way_to_group(run: Path, table: Path) -> None:
+    """Studies are the same images as breasts; patients differ in class, and are shown for the positive class."""
+    found, _ = evaluate_folds([Fold(run, table)])
+    assert [one.parts[0].pooling.by for one in evaluations_of_groups(found)] == ["breast"]
+    asked = replace(found, positive="lower")
+    assert [one.parts[0].pooling.positive for one in evaluations_of_groups(asked)] == ["lower", None]
+    page = section(asked, cast(Context, None))
+    assert page is not None
+    assert "By breast" in page
+    assert "a patient is lower if any image is" in page
+    assert (
+        section(replace(found, images=replace(found.images, groups=None, breasts=None, studies=None)), cast(Any, None)) is None
+    )
+
+
 def test_what_is_not_known_is_refused(run: Path, tiny_npz: Path) -> None:
     found, chosen = evaluate_folds([Fold(run, tiny_npz)], split="all")
     with pytest.raises(DataError, match="none with its breast"):
@@ -87,7 +106,7 @@ def test_the_command_prints_both(run: Path, table: Path, cli: Callable[..., Any]
     told = cli("evaluate", run, table, "--by", "breast")
     assert "By breast: 10 lower, 10 upper; 20 of 2 images" in told.out, told.err
     assert "Rule: all images of a breast show the same class" in told.out
-    groups = cli("evaluate", run, table, "--by", "patient", "--any", "upper", "--json").json["groups"]
+    groups = json.loads(cli("evaluate", run, table, "--by", "patient", "--any", "upper", "--json").out)["groups"]
     assert groups["rule"] == "a patient is upper if any image is"
 
 

@@ -11,6 +11,8 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -20,7 +22,11 @@ from pydicom import dcmread
 
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.base import no_error
+from bayescope.calibration.pooling import GroupPooling
 from bayescope.dicom import to_bytes
+from bayescope.inference.groups import combine
+from bayescope.inference.model import LikelihoodModel
+from bayescope.inference.predictions import predict_from_evidence
 from bayescope.service.settings import ServiceSettings
 from dicom_sources import SOURCES, written
 from services import program
@@ -223,6 +229,31 @@ def test_rows_move_as_bayes_rule_has_it(page: Page, url: str, n_classes: int) ->
             at_new.log_likelihood_ratio[i], rel=1e-7, abs=1e-7
         )
         assert record["class"] == names[int(at_new.log_posterior[i].argmax())]
+
+
+def test_images_of_a_patient_are_added_up_as_in_python(page: Page, url: str) -> None:
+    rng, names = np.random.default_rng(5), ["class 0", "class 1", "class 2"]
+    calibration = BiasCorrectedTemperatureScaling(1.0, (0.0,) * 3, (9,) * 3, True)
+    prior = rng.dirichlet(np.full(3, 2.0))
+    of_images = predict_from_evidence(
+        rng.normal(0, 3, (3, 3)), prior, lambda gradient: np.full(len(gradient), 0.2), np.ones(3, int), calibration
+    )
+    pooling = GroupPooling("patient", None, 0.3, (0.2, -0.3, 0.1), (9,) * 3, True)
+    model = SimpleNamespace(class_names=tuple(names), calibration=calibration)
+    expected = combine(cast(LikelihoodModel, model), of_images, ["a"] * 3, "patient", pooling=pooling)
+    named = lambda values: dict(zip(names, values.tolist(), strict=True))  # noqa: E731
+    records = [
+        {"prevalence": named(prior), "log_likelihood_ratio": named(ratio), "standard_error": dict.fromkeys(names, 0.2)}
+        for ratio in of_images.log_likelihood_ratio
+    ]
+    opened(page, url)
+    found = page.evaluate(
+        """async ([records, poolings, prevalence]) => { const { combined } = await import("/js/groups.js");
+        return combined(records, poolings, prevalence); }""",
+        [records, [pooling.to_dict()], named(prior)],
+    )
+    for what in ("posterior", "log_likelihood_ratio", "standard_error"):
+        assert list(found[what].values()) == pytest.approx(getattr(expected, what)[0], rel=1e-7)
 
 
 def test_an_image_is_opened_with_map_levels_window_and_counterfactual(page: Page, url: str, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from bayescope.cli.dicom_objects import Codes, codes_of_objects, write_reports_of
+from bayescope.cli.dicom_objects import Codes, codes_of_objects, write_group_reports_of, write_reports_of
 from bayescope.cli.groups import AnyOf, By, Groups, check_grouping, group_table, scoring_rate
 from bayescope.cli.options import (
     Device,
@@ -134,7 +134,7 @@ def command(
         if by is not None:
             of_groups = combine(model, predictions, keys, by, any_of)
             warn(of_groups.pooling.warning)
-    summaries = [] if of_groups is None else of_groups.records(found.names, [model.calibration.warning])
+    summaries = [] if of_groups is None else list(of_groups.records(found.names, [model.calibration.warning]))
     lines = [*records, *summaries, *found.left_out_records()]
     if out is not None:
         write_json_lines(out, lines)
@@ -146,6 +146,8 @@ def command(
         if of_groups is not None:
             show(group_table(of_groups, found.names))
     has_reports = sr is None or write_reports_of(run, found, records, class_codes, sr, force)
+    if sr is not None and of_groups is not None:
+        has_reports &= write_group_reports_of(run, found, of_groups, summaries, class_codes, sr, force)
     if found.failed or not has_reports:
         raise typer.Exit(1)
 

@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from bayescope.cli.groups import AnyOf, By, check_grouping
 from bayescope.cli.options import NormaliseLabels, Positive, Strict, report_warnings
 from bayescope.cli.output import add_row, new_table, print_json, resumable, say, show
 from bayescope.cli.progress import bar
@@ -39,6 +40,8 @@ def command(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Training steps of every method (overrides the configuration).")
     ] = None,
+    by: By = None,
+    any_of: AnyOf = None,
     positive: Positive = None,
     normalise_labels: NormaliseLabels = False,
     strict: Strict = False,
@@ -51,19 +54,21 @@ def command(
 
     Example: bayescope compare breastmnist.npz --out runs/breast-compared --networks resnet18,vit --fractions 0.1,0.25,0.5,1
 
-    Example: bayescope compare caches/mias-0 --pool caches/mias-1 --pool caches/mias-2 --out runs/mias-compared
+    Example: bayescope compare caches/mias-0 --pool caches/mias-1 --out runs/mias-compared --by patient --any abnormal
     """
     from dataclasses import asdict
 
     from bayescope.config import Config, read_config
     from bayescope.data.copies import unseen_test
     from bayescope.evaluation.compare.folds import compare_folds, pooled_data
+    from bayescope.evaluation.compare.groups import PLURALS, grouped_data
     from bayescope.evaluation.compare.page import cells, columns, conclusions, markdown, render
     from bayescope.evaluation.compare.run import plan
     from bayescope.evaluation.compare.summary import summarise
     from bayescope.evaluation.evaluate import check_class
     from bayescope.runs.files import write_text
 
+    check_grouping(by, any=any_of)
     settings = read_config(config) if config else Config()
     if steps is not None:
         settings = settings.model_copy(update={"training": settings.training.model_copy(update={"steps": steps})})
@@ -75,18 +80,19 @@ def command(
         loaded = load(path, settings.size, settings.seed, normalise_labels, strict)
         folds.append(unseen_test(loaded))
         report_warnings(folds[-1].warnings[len(loaded.warnings) :], strict)
-    dataset = pooled_data(folds)
+    check_class(any_of, folds[0].class_names, "--any")
+    dataset = pooled_data(folds if by is None else [grouped_data(fold, by, any_of) for fold in folds])
     check_class(positive, dataset.class_names)
     kept = resumable(lambda: f"{out} has what was measured; continue with the same command")
     with kept, bar("training and measuring", n_cells) as done:
-        results = compare_folds(folds, settings, *wanted, out, force, done)
-    found = summarise(dataset, settings, results, positive)
+        results = compare_folds(folds, settings, *wanted, out, force, done, by, any_of)
+    found = summarise(dataset, settings, results, positive, "images" if by is None else PLURALS[by])
     write_text(out / PAGE, render(found))
     write_text(out / TABLE, markdown(found))
     if as_json:
         print_json(asdict(found))
         return
-    table = new_table(*columns(found), title=f"{found.source}: {found.test_images} test images")
+    table = new_table(*columns(found), title=f"{found.source}: {found.test_images} test {found.unit}")
     for row in found.rows:
         add_row(table, *cells(row))
     show(table)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pydicom.sr.coding import Code
 
     from bayescope.inference.explain import Explanation
+    from bayescope.inference.groups import GroupPredictions
     from bayescope.inference.model import LikelihoodModel
     from bayescope.inference.read import ModelInput
 
@@ -61,6 +62,24 @@ def write_reports_of(
 
     with bar("writing reports", len(found), quiet=len(found) < _QUIET) as advance:
         missing = list(write_reports(found, records, ModelIdentity.of(run), codes, folder, force, advance))
+    for reason in missing:
+        complain(f"no report: {reason}")
+    return not missing
+
+
+def write_group_reports_of(
+    run: Path,
+    found: ModelInput,
+    groups: GroupPredictions,
+    records: list[dict[str, Any]],
+    codes: Mapping[str, Code],
+    folder: Path,
+    force: bool,
+) -> bool:
+    """Write a report of each group of several images; says of which there is none and why.  Whether there is one of each."""
+    from bayescope.dicom import ModelIdentity, write_group_reports
+
+    missing = list(write_group_reports(found, groups, records, ModelIdentity.of(run), codes, folder, force))
     for reason in missing:
         complain(f"no report: {reason}")
     return not missing

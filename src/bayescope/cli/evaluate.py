@@ -38,7 +38,7 @@ from bayescope.cli.progress import stages
 from bayescope.cli.tables import Column, Table
 
 if TYPE_CHECKING:
-    from bayescope.evaluation.evaluate import Evaluation, Trust, check_class
+    from bayescope.evaluation.evaluate import Evaluation, Trust
     from bayescope.evaluation.group_evaluation import GroupEvaluation
     from bayescope.evaluation.selection import ChosenImages
     from bayescope.metrics.bootstrap import Estimate

@@ -13,12 +13,13 @@ except ImportError as error:
 from bayescope.dicom.capture import evidence_capture
 from bayescope.dicom.codes import class_codes, read_codes
 from bayescope.dicom.evidence import SourceEvidence, evidence_on_source
+from bayescope.dicom.group_report import group_report
 from bayescope.dicom.identity import ModelIdentity
 from bayescope.dicom.objects import evidence_objects, result_objects
 from bayescope.dicom.report import measurement_report
 from bayescope.dicom.segmentation import evidence_segmentation
 from bayescope.dicom.source import read_source
-from bayescope.dicom.write import check_takes_dicom, to_bytes, write_objects, write_reports
+from bayescope.dicom.write import check_takes_dicom, to_bytes, write_group_reports, write_objects, write_reports
 
 __all__ = [
     "ModelIdentity",
@@ -29,11 +30,13 @@ __all__ = [
     "evidence_objects",
     "evidence_on_source",
     "evidence_segmentation",
+    "group_report",
     "measurement_report",
     "read_codes",
     "read_source",
     "result_objects",
     "to_bytes",
+    "write_group_reports",
     "write_objects",
     "write_reports",
 ]

@@ -62,7 +62,7 @@ def measurement_report(
     key = [*read.key, record["prevalence"], record["passes"], record["novelty_p_value"] is not None]
     key += [sorted((name, code.scheme_designator, code.value, code.meaning) for name, code in codes.items())]
     report = sr.MeasurementReport(
-        observation_context=sr.ObservationContext(observer_device_context=_observer(identity)),
+        observation_context=sr.ObservationContext(observer_device_context=observer(identity)),
         procedure_reported=c.PROCEDURES.get(read.header.get("Modality", ""), c.IMAGING),
         imaging_measurements=[_measurement_group(read, record, identity, codes, key)],
     )
@@ -76,7 +76,19 @@ def measurement_report(
     return read.finish(made)
 
 
-def _observer(identity: ModelIdentity) -> sr.ObserverContext:
+def algorithm(identity: ModelIdentity, *parameters: str) -> sr.AlgorithmIdentification:
+    """What made a prediction."""
+    return sr.AlgorithmIdentification(
+        name=MANUFACTURER,
+        version=identity.version,
+        parameters=[f"model fingerprint (SHA-256): {identity.fingerprint}", *parameters],
+        family=dicom_codes.DCM.ArtificialIntelligence,
+        manufacturer=MANUFACTURER,
+    )
+
+
+def observer(identity: ModelIdentity) -> sr.ObserverContext:
+    """The model as the observer of a report."""
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=identity.uid("device"),
         name=MANUFACTURER,
@@ -94,19 +106,13 @@ def _measurement_group(
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(identity.uid("tracking", *key), "Classification of the image"),
         finding_type=c.code_of_class(record["class"], codes),
-        algorithm_id=sr.AlgorithmIdentification(
-            name=MANUFACTURER,
-            version=identity.version,
-            parameters=[f"model fingerprint (SHA-256): {identity.fingerprint}", f"network passes: {record['passes']}"],
-            family=dicom_codes.DCM.ArtificialIntelligence,
-            manufacturer=MANUFACTURER,
-        ),
+        algorithm_id=algorithm(identity, f"network passes: {record['passes']}"),
         finding_sites=_finding_sites(read),
-        measurements=list(_measurements(record)),
+        measurements=list(measurements_of(record)),
         qualitative_evaluations=list(_evaluations(record, codes)),
         source_images=[sr.SourceImageForMeasurementGroup(read.stand_in.SOPClassUID, read.uid, frames)],
     )
-    group[0].ContentSequence.extend(_comment(text) for text in _comments(record))
+    group[0].ContentSequence.extend(comment(text) for text in _comments(record))
     return group
 
 
@@ -118,7 +124,7 @@ def _finding_sites(read: Source) -> list[sr.FindingSite]:
     return [sr.FindingSite(dicom_codes.SCT.Breast, laterality=side)]
 
 
-def _measurements(record: Mapping[str, Any]) -> Iterator[sr.Measurement]:
+def measurements_of(record: Mapping[str, Any]) -> Iterator[sr.Measurement]:
     """Those of the finding first; what could not be estimated is left out."""
     found = record["class"]
     names = (found, *(name for name in record["posterior"] if name != found))
@@ -135,7 +141,7 @@ def _measurements(record: Mapping[str, Any]) -> Iterator[sr.Measurement]:
         ):
             if _is_number(value):
                 yield sr.Measurement(code, float(value), unit, properties=_uncertainty(error))
-    if _is_number(record["novelty_p_value"]):
+    if _is_number(record.get("novelty_p_value")):
         yield sr.Measurement(c.NOVELTY, float(record["novelty_p_value"]), c.NO_UNITS)
 
 
@@ -166,5 +172,6 @@ def _comments(record: Mapping[str, Any]) -> Iterator[str]:
     yield from record["warnings"]
 
 
-def _comment(text: str) -> TextContentItem:
+def comment(text: str) -> TextContentItem:
+    """A comment in a measurement group."""
     return TextContentItem(dicom_codes.DCM.Comment, c.text_of(text), relationship_type=RelationshipTypeValues.CONTAINS)

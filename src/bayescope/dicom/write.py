@@ -10,10 +10,12 @@ from pydicom.sr.coding import Code
 
 from bayescope.data.filesystem.names import printable
 from bayescope.data.formats.dicom import is_dicom
+from bayescope.dicom.group_report import group_report
 from bayescope.dicom.identity import ModelIdentity
 from bayescope.dicom.report import measurement_report
 from bayescope.dicom.source import read_source
 from bayescope.errors import ConfigError, DataError, RunError, writing
+from bayescope.inference.groups import GroupPredictions
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.read import ModelInput
 from bayescope.runs.files import write_atomically
@@ -74,6 +76,54 @@ def write_reports(
         except DataError as error:
             yield printable(f"{name}: {error}")
         callback(1)
+
+
+def write_group_reports(
+    found: ModelInput,
+    groups: GroupPredictions,
+    records: Iterable[Mapping[str, Any]],
+    identity: ModelIdentity,
+    codes: Mapping[str, Code],
+    folder: Path,
+    force: bool = False,
+) -> Iterator[str]:
+    """Write a measurement report of each patient, breast or study with several images that were read from DICOM.
+
+    Parameters
+    ----------
+    found : ModelInput
+        The images, as read for the model.
+    groups : GroupPredictions
+        Their groups.
+    records : iterable of mapping
+        The prediction of each group, from :meth:`bayescope.inference.groups.GroupPredictions.records`.
+    identity : ModelIdentity
+        Of the model.
+    codes : mapping of str to Code
+        Codes of the classes by name.
+    folder : Path
+        Made if need be; see :func:`write_objects`.
+    force : bool, default False
+        Whether files of other content are replaced.
+
+    Yields
+    ------
+    str
+        Why there is no report of a group.
+
+    Raises
+    ------
+    RunError
+        As :func:`write_objects`.
+    """
+    for positions, record in zip(groups.members, records, strict=True):
+        if len(positions) > 1:
+            try:
+                sources = [read_source(found.paths[i]) for i in positions]
+                frames = [found.frames[i] for i in positions]
+                write_objects([group_report(sources, record, identity, codes, frames)], folder, force)
+            except DataError as error:
+                yield printable(f"{found.names[positions[0]]} and {len(positions) - 1} more: {error}")
 
 
 def write_objects(objects: Iterable[Dataset], folder: Path, force: bool = False) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayescope.calibration.pooling import GroupPooling
-from bayescope.data.groups import keys_of
+from bayescope.data.groups import GROUPS, keys_of, members_of
 from bayescope.evaluation.result import Evaluation, Trust, trust_of
 from bayescope.inference.groups import GroupPredictions, combine
 from bayescope.metrics.bootstrap import Estimate
@@ -142,6 +142,32 @@ def evaluate_groups(found: Evaluation, sizes: Sequence[int], by: str, positive: 
         trust_of(log_posterior - np.log(prior), ratio, truth, names, patients),
         {name: measure(np.concatenate(posterior), truth, patients) for name, posterior in others.items()},
     )
+
+
+def evaluations_of_groups(found: Evaluation) -> list[GroupEvaluation]:
+    """Every way to group the images of an evaluation by one model that can be measured.
+
+    Parameters
+    ----------
+    found : Evaluation
+        The evaluation of the images.
+
+    Returns
+    -------
+    list of GroupEvaluation
+        By patient, breast and study, as far as some images have one in common, the same groups once.  Where the images of a
+        group differ in class, for the class ``found.positive``, of which one image is enough, or not at all without one.
+    """
+    labels, measured, evaluations = found.images.labels, list[str](), list[GroupEvaluation]()
+    for by, field in GROUPS.items():
+        keys = getattr(found.images, field)
+        _, members = members_of(keys or [""] * len(labels))
+        agree = all(len(set(labels[positions].tolist())) == 1 for positions in members)
+        partition = str([positions.tolist() for positions in members])
+        if len(members) < len(labels) and partition not in measured and (agree or found.positive):
+            measured.append(partition)
+            evaluations.append(evaluate_groups(found, [len(labels)], by, None if agree else found.positive))
+    return evaluations
 
 
 def _patients(part: GroupPredictions, patients: Sequence[str] | None, fold: int) -> list[str]:

@@ -67,6 +67,7 @@ def run_facts(run: Path, model: LikelihoodModel) -> dict[str, Any]:
             "images": model.by_class(model.calibration.images),
             "warning": model.calibration.warning,
         },
+        "poolings": [one.to_dict() for one in model.post_hoc.poolings],
         "decisions": _decisions(model),
         "novelty": None if model.novelty is None else {"images": model.novelty.images},
         "limits": [*_LIMITS, *filter(None, [model.calibration.warning])],

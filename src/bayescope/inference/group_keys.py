@@ -59,8 +59,8 @@ def _rows_of(paths: Sequence[Path], table: Path | None) -> pd.DataFrame:
     if table is None:
         return pd.DataFrame([_in_header(path) for path in paths], columns=list(_COLUMNS))
     given = read_path_table(table, _COLUMNS)
-    by_path = given.assign(path=[Path(path).resolve() for path in given["path"]]).set_index("path")
-    return by_path.reindex([path.resolve() for path in paths]).fillna("")
+    by_path = given.assign(path=[str(Path(path).resolve()) for path in given["path"]]).set_index("path")
+    return by_path.reindex([str(path.resolve()) for path in paths]).fillna("")
 
 
 def _in_header(path: Path) -> tuple[str, str, str]:

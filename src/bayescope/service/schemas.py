@@ -101,6 +101,7 @@ class ModelCard(BaseModel):
     validation: dict[str, Any] = Field(description="The last validation of the training.")
     scoring: dict[str, Any] = Field(description="Noise levels and stopping.")
     calibration: dict[str, Any]
+    poolings: list[dict[str, Any]] = Field(description="How evidence of several images of a patient is added up, as learned.")
     decisions: dict[str, Any] | None = Field(description="What prediction sets and abstention promise; null if not fitted.")
     novelty: dict[str, Any] | None = Field(description="The test for unfamiliar images; null if not fitted.")
     limits: list[str]

@@ -9,6 +9,7 @@ import numpy as np
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.errors import DataError
+from bayescope.evaluation.compare.groups import grouped_results
 from bayescope.evaluation.compare.run import Result, compare
 from bayescope.evaluation.folds import check_each_once
 
@@ -58,6 +59,8 @@ def compare_folds(
     folder: Path,
     force: bool = False,
     done: Callable[[int], None] = lambda cells: None,
+    by: str | None = None,
+    any_of: str | None = None,
 ) -> list[Result]:
     """Compare on each fold as :func:`bayescope.evaluation.compare.run.compare` does, and pool the results.
 
@@ -69,6 +72,9 @@ def compare_folds(
         As of :func:`~bayescope.evaluation.compare.run.compare`.
     folder : Path
         Folder of the results; each of several folds has a folder ``fold-0``, ``fold-1``, … in it.
+    by, any_of : str, optional
+        Predictions of patients, breasts or studies in place of images, as of
+        :func:`bayescope.evaluation.compare.groups.grouped_data`.
 
     Returns
     -------
@@ -81,10 +87,12 @@ def compare_folds(
         As of :func:`~bayescope.evaluation.compare.run.compare`.
     """
     wanted = config, networks, seeds, fractions
-    if len(folds) == 1:
-        return compare(folds[0], *wanted, folder, force, done)
-    by_fold = [compare(fold, *wanted, folder / f"fold-{k}", force, done) for k, fold in enumerate(folds)]
-    return [_pooled(results) for results in zip(*by_fold, strict=True)]
+    folders = [folder] if len(folds) == 1 else [folder / f"fold-{k}" for k in range(len(folds))]
+    by_fold = [compare(fold, *wanted, place, force, done) for fold, place in zip(folds, folders, strict=True)]
+    if by is not None:
+        pairs = zip(by_fold, folds, strict=True)
+        by_fold = [grouped_results(results, fold.test, by, any_of) for results, fold in pairs]
+    return by_fold[0] if len(folds) == 1 else [_pooled(results) for results in zip(*by_fold, strict=True)]
 
 
 def _pooled(results: Sequence[Result]) -> Result:

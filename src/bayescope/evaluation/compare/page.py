@@ -90,8 +90,8 @@ def protocol(comparison: Comparison) -> list[str]:
     unit = "images" if c.test_patients is None else f"{c.test_patients} patients"
     seeds = ", ".join(map(str, c.seeds))
     return [
-        f"Same splits for all: {c.test_images} test and {c.val_images} validation images, the latter whole at every share of "
-        f"the training images; classes {', '.join(c.class_names)}. Seeds {seeds}: of weights, draws and shares.",
+        f"Same splits for all: {c.test_images} test {c.unit} and {c.val_images} validation images, the latter whole at "
+        f"every share of the training images; classes {', '.join(c.class_names)}. Seeds {seeds}: of weights, draws and shares.",
         f"Same augmentation and budget: at most {c.steps} steps of {c.batch_size} images. Networks start from random weights, "
         "weight classes by their frequency, and stop early by the validation AUC. Bayescope draws classes evenly.",
         "Images of fewer than 64 pixels a side are enlarged to 64 for DenseNet-121 and EfficientNet-B0; ResNets keep their "

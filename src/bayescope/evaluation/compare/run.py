@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class Result:
     parameters: int
     device: str
     threads: int
+    poolings: list[dict[str, Any]] = field(default_factory=list)
+    """How Bayescope adds up the evidence of several images, as :class:`~bayescope.calibration.pooling.GroupPooling` has it."""
 
 
 def compare(
@@ -209,7 +211,7 @@ def _measure(data: Dataset, config: Config, cell: Cell, key: str) -> Result:
             f"{cell.seed}; expected some of each. Give a larger fraction"
         )
     began = time.perf_counter()
-    predict, steps, parameters = (_bayescope if cell.method == BAYESCOPE else _network)(part, config, cell)
+    predict, steps, parameters, poolings = (_bayescope if cell.method == BAYESCOPE else _network)(part, config, cell)
     trained = time.perf_counter()
     posterior, passes = predict(data.test)
     return Result(
@@ -224,23 +226,27 @@ def _measure(data: Dataset, config: Config, cell: Cell, key: str) -> Result:
         parameters=parameters,
         device=str(open_fabric(config).device.type),
         threads=torch.get_num_threads(),
+        poolings=poolings,
     )
 
 
 Predict = Callable[[ImageSet], tuple[Floats, float]]
 """Images to their posterior ``(n, classes)`` and the network passes spent on each."""
+Trained = tuple[Predict, int, int, list[dict[str, Any]]]
+"""Predictions, steps, parameters, and how several images are added up."""
 
 
-def _bayescope(data: Dataset, config: Config, cell: Cell) -> tuple[Predict, int, int]:
+def _bayescope(data: Dataset, config: Config, cell: Cell) -> Trained:
     model = fit(data, config.on_one_device.model_copy(update={"seed": cell.seed}))
 
     def predict(images: ImageSet) -> tuple[Floats, float]:
         predictions = model.classify(images.pixels)
         return predictions.posterior, predictions.mean_passes
 
-    return predict, config.training.steps, sum(p.numel() for p in model.denoiser.parameters())
+    poolings = [one.to_dict() for one in model.post_hoc.poolings]
+    return predict, config.training.steps, sum(p.numel() for p in model.denoiser.parameters()), poolings
 
 
-def _network(data: Dataset, config: Config, cell: Cell) -> tuple[Predict, int, int]:
+def _network(data: Dataset, config: Config, cell: Cell) -> Trained:
     trained = train_network(cell.method, data, cell.seed, _recipe(config), open_fabric(config).device)
-    return lambda images: (trained.predict(images.pixels), 1.0), trained.steps, trained.parameters
+    return lambda images: (trained.predict(images.pixels), 1.0), trained.steps, trained.parameters, []

@@ -48,6 +48,8 @@ class Comparison:
     files: FileSummary = field(default_factory=FileSummary)
     positive: str | None = None
     """The class whose sensitivity is reported, if one was named."""
+    unit: str = "images"
+    """What is predicted: images, or patients, breasts or studies."""
 
     @property
     def fractions(self) -> tuple[float, ...]:
@@ -55,7 +57,9 @@ class Comparison:
         return tuple(dict.fromkeys(row.fraction for row in self.rows))
 
 
-def summarise(data: Dataset, config: Config, results: Sequence[Result], positive: str | None = None) -> Comparison:
+def summarise(
+    data: Dataset, config: Config, results: Sequence[Result], positive: str | None = None, unit: str = "images"
+) -> Comparison:
     """Measures with intervals over patients, the differences of Bayescope to each network, and costs.
 
     Parameters
@@ -68,6 +72,8 @@ def summarise(data: Dataset, config: Config, results: Sequence[Result], positive
         Results of :func:`bayescope.evaluation.compare.run.compare`.
     positive : str, optional
         The class whose sensitivity is reported (default: each of two classes, or the mean of more).
+    unit : str, default "images"
+        What the results are predictions of.
 
     Returns
     -------
@@ -101,6 +107,7 @@ def summarise(data: Dataset, config: Config, results: Sequence[Result], positive
         data.warnings,
         data.files,
         positive,
+        unit,
     )
 
 

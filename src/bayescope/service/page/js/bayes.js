@@ -19,7 +19,12 @@ export function evidence(record) {
 export function atPrevalence(record, prevalence) {
   const names = Object.keys(record.prevalence);
   if (names.every((name) => prevalence[name] === record.prevalence[name])) return record;
-  const found = evidence(record);
+  return { ...record, ...fromEvidence(evidence(record), prevalence, record.standard_error) };
+}
+
+/** Answer, posterior and ratios from the evidence of each class, in the order of the prevalences. */
+export function fromEvidence(found, prevalence, deviations) {
+  const names = Object.keys(prevalence);
   const joint = names.map((name, k) => found[k] + Math.log(prevalence[name]));
   const total = logSumExp(joint);
   const posterior = {},
@@ -30,11 +35,11 @@ export function atPrevalence(record, prevalence) {
     const mass = rest.reduce((sum, j) => sum + prevalence[names[j]], 0);
     posterior[name] = Math.exp(joint[k] - total);
     ratio[name] = found[k] - (logSumExp(rest.map((j) => joint[j])) - Math.log(mass));
-    const deviation = record.standard_error[name];
+    const deviation = deviations[name];
     error[name] = deviation === null ? null : posterior[name] * (1 - posterior[name]) * deviation;
   });
   const answer = names.reduce((best, name) => (posterior[name] > posterior[best] ? name : best));
-  return { ...record, class: answer, prevalence, posterior, posterior_error: error, log_likelihood_ratio: ratio };
+  return { class: answer, prevalence, posterior, posterior_error: error, log_likelihood_ratio: ratio };
 }
 
 /** Prevalences with that of one class changed, the others keeping their proportions. */

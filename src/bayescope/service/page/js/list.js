@@ -3,6 +3,7 @@
 import { atPrevalence, percent } from "./bayes.js";
 import { element, probabilityBar, ratioScale, ratioText } from "./chart.js";
 import { groupOf } from "./files.js";
+import { summary } from "./groups.js";
 
 /** A row is {id, name, source, frame, patient, preview, warnings, progress, record, error}. */
 export class List {
@@ -10,9 +11,10 @@ export class List {
     this.body = body;
     this.open = open;
     this.rows = [];
-    this.view = { finding: "", grouping: "auto", prevalence: null };
+    this.view = { finding: "", grouping: "auto", prevalence: null, poolings: [] };
     this.selected = null;
     this.drawn = new Map();
+    this.headings = [];
     body.addEventListener("keydown", (event) => this.#key(event));
     body.addEventListener("click", (event) => this.#pick(event.target.closest("tr[data-id]")));
   }
@@ -37,16 +39,13 @@ export class List {
   draw() {
     const hadFocus = this.body.contains(document.activeElement);
     this.drawn.clear();
+    this.headings = [];
     const parts = [];
     for (const { name, rows } of this.#groups()) {
       if (name) {
-        const count = rows.length === 1 ? "1 image" : `${rows.length} images`;
-        const heading = element(
-          "th",
-          { colspan: 4, scope: "rowgroup" },
-          name,
-          element("span", { class: "soft" }, ` · ${count}`),
-        );
+        const text = element("span", { class: "soft" });
+        const heading = element("th", { colspan: 4, scope: "rowgroup" }, name, text);
+        this.headings.push({ text, rows });
         parts.push(element("tr", { class: "group" }, heading));
       }
       for (const row of rows) {
@@ -56,7 +55,15 @@ export class List {
       }
     }
     this.body.replaceChildren(...parts);
+    this.headings.forEach((heading) => this.#describe(heading));
     this.#markSelected(hadFocus);
+  }
+
+  /** How many images a heading stands over, and their answer together. */
+  #describe({ text, rows }) {
+    const { poolings, prevalence, finding, grouping } = this.view;
+    const together = grouping === "folder" ? "" : summary(rows, poolings, prevalence, finding);
+    text.textContent = ` · ${rows.length === 1 ? "1 image" : `${rows.length} images`}${together}`;
   }
 
   /** Draw one row anew. */
@@ -67,6 +74,7 @@ export class List {
     const hadFocus = document.activeElement === old;
     old.replaceWith(line);
     this.drawn.set(row.id, line);
+    this.headings.filter(({ rows }) => rows.includes(row)).forEach((heading) => this.#describe(heading));
     this.#markSelected(hadFocus);
   }
 

@@ -191,6 +191,7 @@ async function start() {
   list.view.prevalence = { ...card.class_prior };
   get("model-line").textContent =
     `${card.class_names.join(" · ")} — ${card.data.source ?? "model"} ${card.fingerprint.slice(0, 8)}`;
+  list.view.poolings = card.poolings;
   get("card-body").replaceChildren(...cardView(card));
   get("by-reference").hidden = !card.service.dicomweb;
   get("prevalence-note").textContent =
