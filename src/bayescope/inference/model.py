@@ -25,6 +25,9 @@ from bayescope.inference.trained import TrainedModel
 from bayescope.inference.trust import ScoredImages
 from bayescope.types import Floats, Pixels
 
+Watch = Callable[[Predictions, int], None]
+"""Takes predictions of images that are still being scored, and the index of the first of them."""
+
 
 @dataclass(frozen=True)
 class LikelihoodModel(TrainedModel):
@@ -83,7 +86,7 @@ class LikelihoodModel(TrainedModel):
         max_passes: int | None = None,
         callback: Callable[[int], None] = lambda images: None,
         trust_tests: bool = False,
-        watch: Callable[[Predictions], None] | None = None,
+        watch: Watch | None = None,
     ) -> Predictions:
         """Score stored images until the predicted class is determined, and apply Bayes' rule.
 
@@ -105,8 +108,8 @@ class LikelihoodModel(TrainedModel):
             Whether to run the trust tests, such as the novelty test, after an early stop too, at one more pass for every level
             at which the predicted class was not scored.  After a full evaluation they are always run.
         watch : callable, optional
-            Called after each round of draws with the predictions so far, of the images scored together; not in a full
-            evaluation.
+            Called while images are scored with the predictions so far of those scored together, and the index of the first of
+            them: after each round of draws, in a full evaluation after each noise.
 
         Returns
         -------
@@ -133,12 +136,15 @@ class LikelihoodModel(TrainedModel):
         if self.plan is None or offset is None:
             _refuse_budget(max_passes)
             offset = None
-        if offset is None or (disagreement_rate == 0 and max_passes is None):
-            parts = [self.predict_from_levels(self.level_evidence(part, callback), prior, part) for part in self.parts(pixels)]
-        else:
-            rest = offset, disagreement_rate, max_passes, callback, trust_tests, watch
-            parts = [self._classify_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
-        return Predictions.joined(parts)
+        found = list[Predictions]()
+        for part in self.parts(pixels):
+            seen = _watched_from(watch, sum(len(done.passes) for done in found))
+            if offset is None or (disagreement_rate == 0 and max_passes is None):
+                found.append(self._classify_in_full(part, prior, callback, seen))
+            else:
+                rest = disagreement_rate, max_passes, callback, trust_tests, seen
+                found.append(self._classify_early(self.checked(part), prior, offset, *rest))
+        return Predictions.joined(found)
 
     def predict_from_levels(
         self, levels: LevelEvidence, class_prior: ClassPrior | None = None, pixels: Pixels | None = None
@@ -172,6 +178,15 @@ class LikelihoodModel(TrainedModel):
         error = partial(self.level_weights.standard_error, levels)
         return predict_from_evidence(evidence, self._prior(class_prior), error, passes, self.calibration, trust)
 
+    def _classify_in_full(
+        self, pixels: Pixels, prior: Floats, callback: Callable[[int], None], watch: Watch | None
+    ) -> Predictions:
+        def seen(levels: LevelEvidence, first: int) -> None:
+            assert watch is not None
+            watch(self.predict_from_levels(levels, prior), first)
+
+        return self.predict_from_levels(self.level_evidence(pixels, callback, watch=seen if watch else None), prior, pixels)
+
     def _classify_early(
         self,
         x: Tensor,
@@ -181,15 +196,15 @@ class LikelihoodModel(TrainedModel):
         max_passes: int | None,
         callback: Callable[[int], None],
         trust_tests: bool,
-        watch: Callable[[Predictions], None] | None,
+        watch: Watch | None,
     ) -> Predictions:
         assert self.plan is not None
         (sigmas, noise), bias = self.draws(), self.level_weights.class_bias
 
-        def seen(found: SequentialEvidence) -> None:
+        def seen(found: SequentialEvidence, first: int) -> None:
             assert watch is not None
             error = found.standard_error
-            watch(predict_from_evidence(found.values + bias, prior, error, found.passes, self.calibration))
+            watch(predict_from_evidence(found.values + bias, prior, error, found.passes, self.calibration), first)
 
         found = score_sequentially(
             *(self.denoiser, x, sigmas, noise, self.plan, bias + offset, disagreement_rate, max_passes),
@@ -253,6 +268,11 @@ class LikelihoodModel(TrainedModel):
 
     def _prior(self, class_prior: ClassPrior | None) -> Floats:
         return self.class_prior if class_prior is None else check_prior(class_prior, self.class_names)
+
+
+def _watched_from(watch: Watch | None, first: int) -> Watch | None:
+    """``watch`` of images whose indices begin at ``first``."""
+    return None if watch is None else lambda found, index: watch(found, first + index)
 
 
 def _refuse_budget(max_passes: int | None) -> None:

@@ -1,5 +1,7 @@
 """Measurements of the service for Prometheus."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -28,6 +30,10 @@ class Metrics:
         self._passes = Counter("bayescope_network_passes", "Network passes", registry=self.registry)
         self.waiting = Gauge("bayescope_waiting_jobs", "Images and explanations that wait", registry=self.registry)
         Gauge("bayescope_info", "Version", ("version",), registry=self.registry).labels(__version__).set(1)
+
+    def add_process(self, name: str, pid: Callable[[], int | None]) -> None:
+        """Also measure memory and processor time of another process, under names that begin with ``name``."""
+        ProcessCollector(namespace=name, pid=lambda: pid() or -1, registry=self.registry)
 
     def count_request(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request under the ``path`` of its route."""

@@ -12,7 +12,9 @@ from typing import TypeVar
 from pydicom.dataset import Dataset
 from starlette.concurrency import run_in_threadpool
 
+from bayescope.config import Config
 from bayescope.dicom import ModelIdentity, class_codes, measurement_report, read_source, to_bytes
+from bayescope.diffusion.device import open_fabric
 from bayescope.errors import ConfigError, DataError, writing
 from bayescope.evaluation.explanation_files import explanation_files
 from bayescope.inference.explain import Explanation, explain
@@ -28,6 +30,7 @@ from bayescope.service.dicomweb import retrieve
 from bayescope.service.metrics import Metrics
 from bayescope.service.model_card import model_card
 from bayescope.service.scheduler import ImageJob, OtherJob, Record, Scheduler, Scoring
+from bayescope.service.scorers import LocalScorer, ProcessScorer, Scorer, Tell
 from bayescope.service.settings import ServiceSettings
 from bayescope.service.uploads import Copy, Reader, ReadImage, Upload, private_copies
 
@@ -68,10 +71,15 @@ class Service:
     """
 
     def __init__(self, run: Path, settings: ServiceSettings, device: str) -> None:
-        self.settings, self.model = settings, load_model(run, device)
+        open_fabric(Config(device=device))
+        self.settings, self.model = settings, load_model(run, "cpu" if settings.scoring_process else device)
         self.card = model_card(run, self.model, settings)
         self.metrics = Metrics()
-        self.scheduler = Scheduler(self.model, self.metrics, settings.max_waiting, settings.batch_wait)
+        scorer: Scorer = LocalScorer(self.model)
+        if settings.scoring_process:
+            scorer = apart = ProcessScorer(run, device)
+            self.metrics.add_process("scoring", lambda: apart.pid)
+        self.scheduler = Scheduler(scorer, self.metrics, settings.max_waiting, settings.batch_wait)
         self._reader = Reader(self.model, read_record(run), settings.max_pixels)
         self._identity, self._codes = ModelIdentity.of(run), class_codes(self.model.config.dicom, self.model.class_names)
         if settings.keep is not None:
@@ -148,21 +156,13 @@ class Service:
 
     async def explain(self, uploads: Sequence[Upload], asked: ExplanationRequest) -> Record:
         """The explanation of one image as JSON."""
-
-        def describe(model: LikelihoodModel, found: Explanation, image: ReadImage) -> Record:
-            return explanation.explanation_record(model, found, image.name, image.remarks)
-
-        return await self._explained(uploads, asked, describe)
+        return await self._explained(uploads, asked, _described)
 
     async def explanation_picture(self, uploads: Sequence[Upload], asked: ExplanationRequest, picture: str) -> bytes:
         """A drawing of the explanation of one image: PNG.  Raises ConfigError for a counterfactual that was not asked for."""
         if picture == "counterfactual" and asked.counterfactual_sigma is None:
             raise ConfigError("no counterfactual to draw; expected `counterfactual=true`. Send that too")
-
-        def draw(model: LikelihoodModel, found: Explanation, image: ReadImage) -> bytes:
-            return explanation_files(model, found)[f"{picture}.png"]
-
-        return await self._explained(uploads, asked, draw)
+        return await self._explained(uploads, asked, partial(_drawn, picture))
 
     async def report(self, uploads: Sequence[Upload], scoring: Scoring, frame: Frames) -> bytes:
         """The prediction of one DICOM image as a structured report."""
@@ -185,12 +185,7 @@ class Service:
         describe: Callable[[LikelihoodModel, Explanation, ReadImage], Found],
     ) -> Found:
         image = await run_in_threadpool(self._read_one, uploads, asked.frame, asked.resize)
-
-        def work(model: LikelihoodModel) -> Found:
-            found = explain(model, image.pixels, asked.class_prior, asked.against, asked.counterfactual_sigma)
-            return describe(model, found, image)
-
-        job = OtherJob(work)
+        job = OtherJob(partial(_explain, image, asked, describe))
         self.scheduler.submit([job])
         found: Found = await asyncio.wrap_future(job.future)
         return found
@@ -255,3 +250,21 @@ def _job(image: ReadImage, scoring: Scoring, watch: Callable[[Record], None] | N
 
 def _event(kind: str, content: Record) -> Event:
     return {"event": kind, "data": json.dumps(finite(content))}
+
+
+def _explain(
+    image: ReadImage,
+    asked: ExplanationRequest,
+    describe: Callable[[LikelihoodModel, Explanation, ReadImage], Found],
+    model: LikelihoodModel,
+    tell: Tell,
+) -> Found:
+    return describe(model, explain(model, image.pixels, asked.class_prior, asked.against, asked.counterfactual_sigma), image)
+
+
+def _described(model: LikelihoodModel, found: Explanation, image: ReadImage) -> Record:
+    return explanation.explanation_record(model, found, image.name, image.remarks)
+
+
+def _drawn(picture: str, model: LikelihoodModel, found: Explanation, image: ReadImage) -> bytes:
+    return explanation_files(model, found)[f"{picture}.png"]

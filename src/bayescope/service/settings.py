@@ -31,6 +31,8 @@ class ServiceSettings:
         Folder in which uploads and their answers are kept (default: nothing is).
     dicomweb : str, optional
         URL of the DICOMweb server that references are resolved at.
+    scoring_process : bool, default False
+        Whether images are scored in a process of its own, as ``bayescope serve`` does.
     """
 
     token: str | None = None
@@ -41,6 +43,7 @@ class ServiceSettings:
     batch_wait: float = 0.004
     keep: Path | None = None
     dicomweb: str | None = None
+    scoring_process: bool = False
 
 
 def read_token(path: Path) -> str:
