@@ -1,19 +1,24 @@
 """Post-hoc fitting on held-out images: level weights, calibration, stopping rule, trust tests and decisions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 
+from bayescope.calibration import Calibration
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.base import no_error
 from bayescope.calibration.cross_fit import FitWeights, cross_fitted_calibration, level_weights_of_copies, out_of_fold
 from bayescope.data.dataset import ImageSet
 from bayescope.evidence.denoising import LevelEvidence, gaussian_evidence
+from bayescope.evidence.level_weights import LevelWeights
+from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.plan_fit import fit_level_statistics
+from bayescope.evidence.stopping import simulate
 from bayescope.inference.decisions import Decisions, fit_decisions
+from bayescope.inference.drift import Reference
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.post_hoc import PostHoc
 from bayescope.inference.predictions import predict_from_evidence
@@ -63,11 +68,16 @@ def fitted_to(
     offset = calibration.stopping_offset(equal)
     deciding = level_weights if offset is None else replace(level_weights, class_bias=level_weights.class_bias + offset)
     tests = {name: test.fit(features[name], labels, patients) for name, test in TRUST_TESTS.items()}
+    statistics = fit_level_statistics(levels, gaussian, labels, deciding)
+    decisions = reference = None
+    if calibration.calibrated:
+        decisions, reference = _decisions(model, copies, held_out, fit, _Replay(model, statistics, levels, gaussian))
     fitted = PostHoc(
         level_weights=level_weights,
         calibration=calibration,
-        statistics=fit_level_statistics(levels, gaussian, labels, deciding),
-        decisions=_decisions(model, copies, held_out, fit) if calibration.calibrated else None,
+        statistics=statistics,
+        decisions=decisions,
+        reference=reference,
         tests={name: test for name, test in tests.items() if test is not None},
     )
     return replace(model, post_hoc=fitted)
@@ -90,9 +100,35 @@ def _of_images(
     return np.concatenate(gaussian), {name: np.concatenate(parts) for name, parts in features.items()}
 
 
+@dataclass(frozen=True)
+class _Replay:
+    """Held-out images scored as :meth:`LikelihoodModel.classify` scores new ones, from draws of a full evaluation."""
+
+    model: LikelihoodModel
+    statistics: LevelStatistics | None
+    levels: LevelEvidence
+    gaussian: Floats
+
+    def __call__(self, level_weights: LevelWeights, calibration: Calibration, asked: Labels) -> Floats:
+        """Evidence of the images ``asked``: ``(m, classes)``."""
+        settings, levels = self.model.config.evidence, self.levels.subset(asked)
+        offset = calibration.stopping_offset(self.model.class_prior)
+        in_full = settings.disagreement_rate == 0 and settings.max_passes is None
+        if self.statistics is None or offset is None or in_full:
+            return level_weights.evidence(levels)
+        plan, bias = Plan(self.statistics, level_weights.weights), level_weights.class_bias
+        share = self.statistics.share(settings.disagreement_rate)
+
+        def draw(level: int, j: int, image: Labels, label: Labels) -> Floats:
+            return levels.values[image, label, level, j]
+
+        trace = simulate(plan, self.gaussian[asked], draw, bias + offset, share, settings.max_passes)
+        return trace.values(plan) + bias
+
+
 def _decisions(
-    model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet, fit_weights: FitWeights
-) -> Decisions | None:
+    model: LikelihoodModel, copies: Sequence[LevelEvidence], held_out: ImageSet, fit_weights: FitWeights, replay: _Replay
+) -> tuple[Decisions | None, Reference | None]:
     """Fitted on out-of-fold predictions, by weights and a calibration fitted on other patients; one image per patient counts.
 
     None with too few images of a class, or too few patients for folds within folds.
@@ -100,11 +136,12 @@ def _decisions(
     settings, labels, prior = model.config.evidence, held_out.labels, model.class_prior
     patients = np.arange(len(labels)) if held_out.groups is None else np.array(held_out.groups)
     if np.bincount(labels, minlength=len(prior)).min() < _FEWEST_OF_A_CLASS or len(np.unique(patients)) < _FEWEST_PATIENTS:
-        return None
+        return None, None
 
-    predicted = out_of_fold_posterior(model, copies, held_out, fit_weights)
     one_each = np.unique(patients, return_index=True)[1]
-    return fit_decisions(predicted[one_each], labels[one_each], settings.miscoverage, settings.risk, prior)
+    in_full, as_scored = _out_of_fold_log_posterior(model, copies, held_out, fit_weights, replay)[one_each].swapaxes(0, 1)
+    decisions = fit_decisions(np.exp(in_full), labels[one_each], settings.miscoverage, settings.risk, prior)
+    return decisions, Reference(as_scored - np.log(prior))
 
 
 def out_of_fold_posterior(
@@ -112,16 +149,31 @@ def out_of_fold_posterior(
 ) -> Floats:
     """Posterior of the ``held_out`` images ``(n, classes)`` by weights and a calibration fitted on those of other patients.
 
-    ``copies`` and ``fit_weights`` as of :func:`fitted_to`; at the model's prior.
+    ``copies`` and ``fit_weights`` as of :func:`fitted_to`; at the model's prior, of images scored in full.
     """
+    return np.exp(_out_of_fold_log_posterior(model, copies, held_out, fit_weights)[:, 0])
+
+
+def _out_of_fold_log_posterior(
+    model: LikelihoodModel,
+    copies: Sequence[LevelEvidence],
+    held_out: ImageSet,
+    fit_weights: FitWeights | None = None,
+    replay: _Replay | None = None,
+) -> Floats:
+    """Of images scored in full, and of the same as scored by ``replay``, if given: ``(n, 1 or 2, classes)``."""
     settings, labels, prior = model.config.evidence, held_out.labels, model.class_prior
     fit = fit_weights or partial(level_weights_of_copies, settings)
     patients = np.arange(len(labels)) if held_out.groups is None else np.array(held_out.groups)
 
-    def posterior(fitting: Labels, asked: Labels) -> Floats:
+    def log_posterior(fitting: Labels, asked: Labels) -> Floats:
         known, of_known = [copy.subset(fitting) for copy in copies], labels[fitting]
         calibration = cross_fitted_calibration(settings, known, of_known, prior, patients[fitting].tolist(), fit)
-        evidence = fit(known, of_known).evidence(copies[0].subset(asked))
-        return predict_from_evidence(evidence, prior, no_error, np.full(len(asked), copies[0].passes), calibration).posterior
+        level_weights = fit(known, of_known)
+        evidence = [level_weights.evidence(copies[0].subset(asked))]
+        evidence += [replay(level_weights, calibration, asked)] if replay else []
+        passes = np.full(len(asked), copies[0].passes)
+        found = [predict_from_evidence(each, prior, no_error, passes, calibration).log_posterior for each in evidence]
+        return np.stack(found, axis=1)
 
-    return out_of_fold(posterior, labels, held_out.groups)
+    return out_of_fold(log_posterior, labels, held_out.groups)

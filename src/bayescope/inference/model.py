@@ -17,6 +17,7 @@ from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import SequentialEvidence, check_stopping_settings, score_sequentially
 from bayescope.inference.decisions import Decision, Decisions
+from bayescope.inference.drift import DriftTest
 from bayescope.inference.evidence_maps import ClassMaps, class_maps
 from bayescope.inference.novelty import NoveltyTest
 from bayescope.inference.post_hoc import PostHoc
@@ -68,6 +69,11 @@ class LikelihoodModel(TrainedModel):
     def decisions(self) -> Decisions | None:
         """Prediction sets and abstention; None if there were too few held-out images to fit them on."""
         return self.post_hoc.decisions
+
+    def drift_test(self, class_prior: Floats, window: int, alpha: float) -> DriftTest:
+        """The test of :mod:`bayescope.inference.drift`, for images whose ratios are given at ``class_prior``."""
+        images = 0 if self.novelty is None else self.novelty.images
+        return DriftTest.against(self.post_hoc.reference, images, class_prior, window, alpha)
 
     def with_post_hoc(self, **parts: Any) -> Self:
         """A copy of the model with other ``parts`` of its :class:`PostHoc`."""

@@ -1,6 +1,7 @@
 """Measurements of the service for Prometheus."""
 
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
@@ -34,6 +35,14 @@ class Metrics:
     def add_process(self, name: str, pid: Callable[[], int | None]) -> None:
         """Also measure memory and processor time of another process, under names that begin with ``name``."""
         ProcessCollector(namespace=name, pid=lambda: pid() or -1, registry=self.registry)
+
+    def watch_drift(self, summary: Callable[[], dict[str, Any]]) -> None:
+        """Tell whether there is drift, by :meth:`bayescope.inference.drift.DriftWatch.summary`."""
+        alarm = Gauge(
+            "bayescope_drift_alarm", "1 if the last images differ from the validation images", ("of",), registry=self.registry
+        )
+        for of in ("novelty", "ratio"):
+            alarm.labels(of).set_function(lambda of=of: float(summary()[f"{of}_alarm"]))
 
     def count_request(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request under the ``path`` of its route."""

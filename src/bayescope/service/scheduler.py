@@ -3,6 +3,7 @@
 Predictions do not depend on what an image is scored with: see :mod:`bayescope.inference.batch_invariant`.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -96,7 +97,7 @@ class Scheduler:
         self._max_waiting, self._batch_wait = max_waiting, batch_wait
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed, self._started = False, 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
         metrics.waiting.set_function(lambda: len(self._jobs))
@@ -152,16 +153,19 @@ class Scheduler:
         self._ready.set()
         while jobs := self._next():
             running = [job for job in jobs if job.future.set_running_or_notify_cancel()]
-            try:
-                self._do(running)
-            except Exception as error:
-                _fail(running, error)
+            if running:
+                self._start(running)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._started)
         self._scorer.close()
 
     def _next(self) -> list[Job]:
-        """Jobs to do together; none when the service is shutting down."""
+        """Jobs to do together; none when the service is shutting down.
+
+        While others are being done, only a full batch: it is sent ahead, so that the scorer does not wait for it.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closed)
+            self._changed.wait_for(lambda: self._closed or len(self._jobs) >= (1, _BATCH, math.inf)[self._started])
             if self._jobs and isinstance(self._jobs[0], ImageJob):
                 self._changed.wait_for(lambda: len(self._jobs) >= _BATCH or self._closed, self._batch_wait)
             return self._take()
@@ -179,26 +183,47 @@ class Scheduler:
             taken += others
         return taken
 
-    def _do(self, jobs: list[Job]) -> None:
-        for job in jobs:
-            if isinstance(job, OtherJob):
-                job.future.set_result(self._scorer(job.work, lambda told: None))
-        if images := [job for job in jobs if isinstance(job, ImageJob)]:
-            self._score(images)
+    def _start(self, jobs: list[Job]) -> None:
+        with self._changed:
+            self._started += 1
+        try:
+            future = self._scorer.submit(*_work(jobs))
+        except Exception as error:
+            future = Future()
+            future.set_exception(error)
+        future.add_done_callback(partial(self._finish, jobs))
 
-    def _score(self, jobs: list[ImageJob]) -> None:
-        def tell(told: tuple[int, Record]) -> None:
-            i, progress = told
-            if (watch := jobs[i].watch) is not None:
-                watch(progress)
+    def _finish(self, jobs: list[Job], done: Future[list[Any]]) -> None:
+        with self._changed:
+            self._started -= 1
+            self._changed.notify_all()
+        if error := done.exception():
+            _fail(jobs, error)
+            return
+        if isinstance(jobs[0], ImageJob):
+            self._metrics.count_batch(len(jobs), sum(record["passes"] for record in done.result()))
+        for job, result in zip(jobs, done.result(), strict=True):
+            job.future.set_result(result)
 
-        pixels = np.concatenate([job.pixels for job in jobs])
-        described = [(job.name, job.remarks, job.seen) for job in jobs]
-        watched = any(job.watch for job in jobs)
-        records = self._scorer(partial(_records, pixels, jobs[0].scoring, described, watched), tell)
-        self._metrics.count_batch(len(jobs), sum(record["passes"] for record in records))
-        for job, record in zip(jobs, records, strict=True):
-            job.future.set_result(record)
+
+def _work(jobs: list[Job]) -> tuple[Work, Tell]:
+    """What gives the results of jobs, and what takes that which it tells: progress of the job of an index."""
+    images = [job for job in jobs if isinstance(job, ImageJob)]
+    if not images:
+        return partial(_others, [job.work for job in jobs if isinstance(job, OtherJob)]), lambda told: None
+
+    def tell(told: tuple[int, Record]) -> None:
+        i, progress = told
+        if (watch := images[i].watch) is not None:
+            watch(progress)
+
+    pixels, watched = np.concatenate([job.pixels for job in images]), any(job.watch for job in images)
+    described = [(job.name, job.remarks, job.seen) for job in images]
+    return partial(_records, pixels, images[0].scoring, described, watched), tell
+
+
+def _others(works: list[Work], model: LikelihoodModel, tell: Tell) -> list[Any]:
+    return [work(model, tell) for work in works]
 
 
 def _records(
@@ -236,7 +261,7 @@ def _progress(model: LikelihoodModel, found: Predictions, i: int) -> Record:
     }
 
 
-def _fail(jobs: Sequence[Job], error: Exception) -> None:
+def _fail(jobs: Sequence[Job], error: BaseException) -> None:
     for job in jobs:
         if not job.future.done():
             job.future.set_exception(error)

@@ -104,6 +104,7 @@ class ModelCard(BaseModel):
     novelty: dict[str, Any] | None = Field(description="The test for unfamiliar images; null if not fitted.")
     limits: list[str]
     service: dict[str, Any] = Field(description="Limits of requests.")
+    drift: dict[str, Any] = Field(description="Comparison of the last images with the validation images.")
 
 
 class State(BaseModel):

@@ -6,8 +6,13 @@ requests; in a process of its own it does not.
 
 import multiprocessing
 import signal
+import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,18 +30,18 @@ class Unavailable(Exception):
 
 
 class Scorer(Protocol):
-    """Does work with a batch-invariant model, one piece at a time."""
+    """Does work with a batch-invariant model, one piece after the other."""
 
     def start(self) -> None:
         """Make the model ready."""
         ...
 
-    def __call__(self, work: Work, tell: Tell) -> Any:
-        """The result of ``work``; ``tell`` is called with what it tells."""
+    def submit(self, work: Work, tell: Tell) -> Future[Any]:
+        """The result of ``work``, as soon as there is one; ``tell`` is called with what it tells."""
         ...
 
     def close(self) -> None:
-        """No more is asked of it."""
+        """No more is asked of it, and nothing is left to do."""
         ...
 
 
@@ -56,9 +61,14 @@ class LocalScorer:
         """Make the model batch-invariant."""
         self._model = batch_invariant(self._model)
 
-    def __call__(self, work: Work, tell: Tell) -> Any:
-        """The result of ``work``."""
-        return work(self._model, tell)
+    def submit(self, work: Work, tell: Tell) -> Future[Any]:
+        """The result of ``work``, which is done."""
+        future = Future[Any]()
+        try:
+            future.set_result(work(self._model, tell))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -77,8 +87,10 @@ class ProcessScorer:
 
     def __init__(self, run: Path, device: str) -> None:
         self._run, self._device = run, device
+        self._asked: deque[tuple[Future[Any], Tell]] = deque()
         self._connection: Connection | None = None
-        self._process: multiprocessing.process.BaseProcess | None = None
+        self._process: BaseProcess | None = None
+        self._receiver: threading.Thread | None = None
 
     @property
     def pid(self) -> int | None:
@@ -89,66 +101,73 @@ class ProcessScorer:
         """Start the process, and wait until its model is ready.  Raises Unavailable if it ends before."""
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_answer, args=(theirs, self._run, self._device), name="scoring", daemon=True)
+        self._process = context.Process(target=_work, args=(theirs, self._run, self._device), name="scoring", daemon=True)
         self._process.start()
         theirs.close()
-        self._result(lambda told: None)
-
-    def __call__(self, work: Work, tell: Tell) -> Any:
-        """The result of ``work``.  Raises Unavailable if the process ended, and starts another."""
-        assert self._connection is not None
         try:
-            try:
-                self._connection.send(work)
-            except OSError:
-                raise Unavailable(_ENDED) from None
-            return self._result(tell)
-        except Unavailable:
-            self.close()
+            self._connection.recv()
+        except (EOFError, OSError):
+            raise Unavailable(_ENDED) from None
+        self._receiver = threading.Thread(target=self._receive, args=(self._connection,), name="results", daemon=True)
+        self._receiver.start()
+
+    def submit(self, work: Work, tell: Tell) -> Future[Any]:
+        """The result of ``work``, when it comes; Unavailable if the process ends before."""
+        if self._receiver is None or not self._receiver.is_alive():
             self.start()
-            raise
+        assert self._connection is not None
+        future = Future[Any]()
+        self._asked.append((future, tell))
+        try:
+            self._connection.send(work)
+        except OSError:
+            self._give_up()
+        return future
 
     def close(self) -> None:
         """End the process."""
-        if self._connection is not None:
-            self._connection.close()
-        if self._process is not None:
+        if self._process is not None and self._process.is_alive() and self._connection is not None:
+            self._connection.send(None)
             self._process.join()
 
-    def _result(self, tell: Tell) -> Any:
-        assert self._connection is not None
+    def _receive(self, connection: Connection) -> None:
         while True:
             try:
-                kind, content = self._connection.recv()
+                kind, content = connection.recv()
             except (EOFError, OSError):
-                raise Unavailable(_ENDED) from None
-            if kind == "told":
-                tell(content)
-            elif kind == "failed":
-                raise content
+                self._give_up()
+                return
+            if kind == _TOLD:
+                self._asked[0][1](content)
+                continue
+            future, _ = self._asked.popleft()
+            if kind == _FAILED:
+                future.set_exception(content)
             else:
-                return content
+                future.set_result(content)
+
+    def _give_up(self) -> None:
+        while self._asked:
+            self._asked.popleft()[0].set_exception(Unavailable(_ENDED))
 
 
-_ENDED = "the process that scores images ended unexpectedly, and another is started"
+_TOLD, _DONE, _FAILED = range(3)
+_ENDED = "the process that scores images ended unexpectedly, and is started again"
 
 
-def _answer(connection: Connection, run: Path, device: str) -> None:
-    """Do the work that comes over ``connection`` until its other end is closed."""
+def _work(connection: Connection, run: Path, device: str) -> None:
+    """Do the work that comes over ``connection`` until None comes, or its other end is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     model = batch_invariant(load_model(run, device))
 
     def tell(content: Any) -> None:
-        connection.send(("told", content))
+        connection.send((_TOLD, content))
 
-    connection.send(("done", None))
-    while True:
-        try:
-            work: Work = connection.recv()
-        except EOFError:
-            return
-        try:
-            answer = "done", work(model, tell)
-        except Exception as error:
-            answer = "failed", error
-        connection.send(answer)
+    connection.send((_DONE, None))
+    with suppress(EOFError):
+        while (work := connection.recv()) is not None:
+            try:
+                answer = _DONE, work(model, tell)
+            except Exception as error:
+                answer = _FAILED, error
+            connection.send(answer)

@@ -17,6 +17,7 @@ from bayescope.dicom import ModelIdentity, class_codes, measurement_report, read
 from bayescope.diffusion.device import open_fabric
 from bayescope.errors import ConfigError, DataError, writing
 from bayescope.evaluation.explanation_files import explanation_files
+from bayescope.inference.drift import Observation
 from bayescope.inference.explain import Explanation, explain
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import check_prior
@@ -73,13 +74,15 @@ class Service:
     def __init__(self, run: Path, settings: ServiceSettings, device: str) -> None:
         open_fabric(Config(device=device))
         self.settings, self.model = settings, load_model(run, "cpu" if settings.scoring_process else device)
-        self.card = model_card(run, self.model, settings)
+        self._card = model_card(run, self.model, settings)
         self.metrics = Metrics()
         scorer: Scorer = LocalScorer(self.model)
         if settings.scoring_process:
             scorer = apart = ProcessScorer(run, device)
             self.metrics.add_process("scoring", lambda: apart.pid)
         self.scheduler = Scheduler(scorer, self.metrics, settings.max_waiting, settings.batch_wait)
+        self._drift = self.model.drift_test(self.model.class_prior, settings.drift_window, settings.drift_alpha).watch()
+        self.metrics.watch_drift(lambda: self._drift.summary())
         self._reader = Reader(self.model, read_record(run), settings.max_pixels)
         self._identity, self._codes = ModelIdentity.of(run), class_codes(self.model.config.dicom, self.model.class_names)
         if settings.keep is not None:
@@ -90,6 +93,11 @@ class Service:
     def fingerprint(self) -> str:
         """Of the model."""
         return self._identity.fingerprint
+
+    @property
+    def card(self) -> Record:
+        """The model card, with what is known of drift."""
+        return {**self._card, "drift": self._drift.summary()}
 
     def prior(self, prevalence: Mapping[str, float] | None) -> tuple[float, ...] | None:
         """Probabilities in the order of the classes.  Raises ConfigError if they are no distribution over them."""
@@ -112,6 +120,8 @@ class Service:
         """Records of the images that could be read, then of the files that could not."""
         read = await run_in_threadpool(self._read, uploads, frame, resize)
         records = await self._scored([_job(image, scoring) for image in read.images])
+        for image, record in zip(read.images, records, strict=True):
+            self._watch_drift(image, scoring, record)
         return [*records, *read.failed]
 
     async def classify_events(
@@ -134,7 +144,9 @@ class Service:
         async def finish() -> None:
             for i, job in enumerate(jobs):
                 try:
-                    tell("record", i, {"record": await asyncio.wrap_future(job.future)})
+                    record = await asyncio.wrap_future(job.future)
+                    self._watch_drift(read.images[i], scoring, record)
+                    tell("record", i, {"record": record})
                 except Exception as error:
                     tell("error", i, {"image": job.name, "error": str(error)})
             for record in read.failed:
@@ -236,6 +248,12 @@ class Service:
             "preview": explanation.preview(self.model, image.pixels),
             "warnings": list(image.remarks),
         }
+
+    def _watch_drift(self, image: ReadImage, scoring: Scoring, record: Record) -> None:
+        """Take an image into account that the run had not seen and that was scored as it is by default."""
+        if scoring == Scoring() and not image.seen:
+            source = image.patient or hashlib.sha256(image.pixels.tobytes()).hexdigest()
+            self._drift = self._drift.with_image(Observation.of(record, source))
 
     def _keep(self, copy: Copy) -> None:
         """Keep an upload, named after its content, if so asked at the start."""
