@@ -225,6 +225,29 @@ def test_rows_move_as_bayes_rule_has_it(page: Page, url: str, n_classes: int) ->
         assert record["class"] == names[int(at_new.log_posterior[i].argmax())]
 
 
+@pytest.mark.parametrize("is_dicom", [False, True])
+def test_an_opened_image_shows_the_detail_of_its_file(
+    page: Page, url: str, dicom_url: str, tmp_path: Path, tiny_data: Dataset, is_dicom: bool
+) -> None:
+    side = tiny_data.test.pixels.shape[-1]
+    if is_dicom:
+        side = 8
+        file = tmp_path / "a.dcm"
+        write_mammogram(file, mammogram(24, 16, seed=3))
+    else:
+        file = tmp_path / "a.png"
+        Image.fromarray(np.kron(tiny_data.test.pixels[0, 0], np.ones((3, 3), np.uint8))).save(file)
+    opened(page, dicom_url if is_dicom else url)
+    page.set_input_files("#files", file)
+    rows(page).first.click()
+    image = page.locator("#panes canvas.layer").first
+    expect(image).to_have_attribute("width", f"{3 * side}")
+    kept(page, f"detail-{file.suffix[1:]}")
+    page.keyboard.press("d")
+    expect(image).to_have_attribute("width", f"{side}")
+    expect(page.locator("#panes canvas.layer").nth(1)).to_have_attribute("width", f"{side}")
+
+
 def test_an_image_is_opened_with_map_levels_window_and_counterfactual(page: Page, url: str, folder: Path) -> None:
     scored(opened(page, url), folder)
     rows(page).filter(has_text="P1_left.png").click()

@@ -75,6 +75,9 @@ class ExplanationRecord(BaseModel):
     is_raw: bool = Field(description="Whether that ratio is uncalibrated.")
     title: str
     image: Array = Field(description="The image as the model takes it, stored pixels (channel, height, width).")
+    detail: Array | None = Field(
+        description="The same in more detail (channel, k height, k width); null if not asked for, or the file has no more."
+    )
     low: float = Field(description="Stored value shown black by default.")
     high: float = Field(description="Stored value shown white by default.")
     evidence: Array = Field(description="Share of each pixel, nats (height, width).")

@@ -48,6 +48,7 @@ class ExplanationRequest:
     counterfactual_sigma: float | None = None
     frame: Frames = None
     resize: bool = False
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class Service:
         asked: ExplanationRequest,
         describe: Callable[[LikelihoodModel, Explanation, ReadImage], Found],
     ) -> Found:
-        image = await run_in_threadpool(self._read_one, uploads, asked.frame, asked.resize)
+        image = await run_in_threadpool(self._read_one, uploads, asked)
         job = OtherJob(partial(_explain, image, asked, describe))
         self.scheduler.submit([job])
         found: Found = await asyncio.wrap_future(job.future)
@@ -219,9 +220,10 @@ class Service:
         self.metrics.count_unreadable(len(read.failed))
         return read
 
-    def _read_one(self, uploads: Sequence[Upload], frame: Frames, resize: bool) -> ReadImage:
+    def _read_one(self, uploads: Sequence[Upload], asked: ExplanationRequest) -> ReadImage:
         with private_copies(uploads) as copies:
-            return self._only_image(copies, frame, resize)
+            image = self._only_image(copies, asked.frame, asked.resize)
+            return self._reader.with_detail(image) if asked.detail else image
 
     def _with_source(self, uploads: Sequence[Upload], frame: Frames) -> tuple[ReadImage, Dataset]:
         """The one image, and the header of its DICOM file.  Raises DataError if it is none."""
@@ -281,7 +283,7 @@ def _explain(
 
 
 def _described(model: LikelihoodModel, found: Explanation, image: ReadImage) -> Record:
-    return explanation.explanation_record(model, found, image.name, image.remarks)
+    return explanation.explanation_record(model, found, image.name, image.remarks, image.detail)
 
 
 def _drawn(picture: str, model: LikelihoodModel, found: Explanation, image: ReadImage) -> bytes:

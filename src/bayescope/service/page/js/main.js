@@ -20,7 +20,13 @@ let running = 0,
   card = null;
 
 const viewer = new Viewer((row, counterfactual) =>
-  explain(row.source, { prevalence: list.view.prevalence, counterfactual, frame: row.frame, resize: row.resize }),
+  explain(row.source, {
+    prevalence: list.view.prevalence,
+    counterfactual,
+    frame: row.frame,
+    resize: card.can_resize,
+    detail: true,
+  }),
 );
 const list = new List(get("rows"), { open: openRow });
 
