@@ -3,11 +3,12 @@
     python -m benchmarks serve                          # trains a phantom model first, two minutes, kept in runs/serve
     python -m benchmarks serve --screenshot docs/images/page.png
 
-``bayescope serve`` is asked over loopback by 1, 8 and 64 clients at once, each sending one image a request and the next once it has
-its answer.  In turn with these, while the service is idle, the bare model classifies the same images, 64 at a time, in one
+``bayescope serve`` is asked over loopback by 1, 8 and 64 clients at once, each sending one image a request and the next once it
+has its answer.  In turn with these, while the service is idle, the bare model classifies the same images, 64 at a time, in one
 process with as many threads for the network.  The service has a second process for requests, and the clients are a third: on a
 machine with fewer cores these take from the network what it has in the bare run.  What each of the three spends on an image is
-recorded.  Then memory of both processes of the service is read while it answers 10,000 requests of 64 clients.  Rows are kept in benchmarks/results/serve.jsonl.
+recorded.  Then memory of both processes of the service is read while it answers 10,000 requests of 64 clients.  Rows are kept
+in benchmarks/results/serve.jsonl.
 """
 
 import argparse
