@@ -20,9 +20,11 @@ from pydicom import dcmread
 
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.base import no_error
+from bayescope.data.dataset import Dataset
 from bayescope.dicom import to_bytes
 from bayescope.service.settings import ServiceSettings
 from dicom_sources import SOURCES, written
+from mammograms import mammogram, write_mammogram
 from services import program
 from serving import listening
 

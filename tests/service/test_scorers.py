@@ -47,9 +47,7 @@ def scorer(tiny_run: Path) -> Iterator[ProcessScorer]:
     assert found._process.exitcode == 0
 
 
-def test_results_are_those_of_this_process_in_the_order_asked(
-    scorer: ProcessScorer, tiny_run: Path, tiny_data: Dataset
-) -> None:
+def test_results_are_those_of_this_process_in_order(scorer: ProcessScorer, tiny_run: Path, tiny_data: Dataset) -> None:
     here: Scorer = LocalScorer(load_model(tiny_run))
     here.start()
     works = [partial(evidence, tiny_data.test.pixels[i : i + 3]) for i in range(3)]
