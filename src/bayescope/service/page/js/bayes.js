@@ -1,5 +1,7 @@
 // Bayes' rule on records: what the service answers at one prevalence, at another.
 
+import { errorsAt } from "./errors.js";
+
 const logit = (p) => Math.log(p) - Math.log1p(-p);
 
 function logSumExp(values) {
@@ -20,22 +22,41 @@ export function atPrevalence(record, prevalence) {
   const names = Object.keys(record.prevalence);
   if (names.every((name) => prevalence[name] === record.prevalence[name])) return record;
   const found = evidence(record);
-  const joint = names.map((name, k) => found[k] + Math.log(prevalence[name]));
+  const jointAt = (prior) => names.map((name, k) => found[k] + Math.log(prior[name]));
+  const joint = jointAt(prevalence);
   const total = logSumExp(joint);
+  const known = names.map((name) => record.standard_error[name]);
+  const deviations = errorsAt(known, shares(jointAt(record.prevalence)), shares(joint));
   const posterior = {},
     ratio = {},
+    standard = {},
     error = {};
   names.forEach((name, k) => {
     const rest = names.map((_, j) => j).filter((j) => j !== k);
     const mass = rest.reduce((sum, j) => sum + prevalence[names[j]], 0);
     posterior[name] = Math.exp(joint[k] - total);
     ratio[name] = found[k] - (logSumExp(rest.map((j) => joint[j])) - Math.log(mass));
-    const deviation = record.standard_error[name];
+    const deviation = (standard[name] = deviations[k]);
     error[name] = deviation === null ? null : posterior[name] * (1 - posterior[name]) * deviation;
   });
   const answer = names.reduce((best, name) => (posterior[name] > posterior[best] ? name : best));
-  return { ...record, class: answer, prevalence, posterior, posterior_error: error, log_likelihood_ratio: ratio };
+  return {
+    ...record,
+    class: answer,
+    prevalence,
+    posterior,
+    posterior_error: error,
+    log_likelihood_ratio: ratio,
+    standard_error: standard,
+  };
 }
+
+/** The share of each class j in the rest against which class k is compared, 1 for k itself. */
+const shares = (joint) =>
+  joint.map((_, k) => {
+    const rest = logSumExp(joint.filter((_, j) => j !== k));
+    return joint.map((value, j) => (j === k ? 1 : Math.exp(value - rest)));
+  });
 
 /** Prevalences with that of one class changed, the others keeping their proportions. */
 export function withPrevalence(prevalence, name, value) {
