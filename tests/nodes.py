@@ -19,14 +19,16 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 
 from bayescope.config.toml_file import parse_section
-from bayescope.node.config import NodeConfig
+from bayescope.inference.drift import DriftTest
+from bayescope.node.config import DriftConfig, NodeConfig
 from bayescope.node.queue import Instance, Queue
-from bayescope.node.readers import Outcome, Unread
+from bayescope.node.readers import Answered, Outcome, Unread
 from bayescope.node.service import Node
 from mammograms import mammogram, write_mammogram
 from services import free_port
 
 RUN = Path("run")
+RECORD = {"novelty_p_value": 0.01, "log_likelihood_ratio": {"sick": 1.0, "well": -1.0}, "seen": None}
 UIDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
@@ -86,7 +88,12 @@ class FakeReader:
         if any(source.SOPInstanceUID in self.bad for source in sources):
             raise ValueError("Doe^Jane")
         self.read += [source.SOPInstanceUID for source in sources]
-        return [[result_of(source, self.model)] if source.Rows > 1 else Unread("too small") for source in sources]
+        return [
+            Answered([result_of(source, self.model)], RECORD) if source.Rows > 1 else Unread("too small") for source in sources
+        ]
+
+    def drift_test(self, config: DriftConfig) -> DriftTest:
+        return DriftTest(99, None, config.window, config.alpha)
 
 
 def node_config(folder: Path, **settings: Any) -> NodeConfig:

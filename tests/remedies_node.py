@@ -131,3 +131,15 @@ def packages_missing(p: Place) -> None:
         p.refused("node", "status", "--config", toml(p, config))
     p.works("node", "status", "--config", toml(p, config))
     assert node_status(config)["instances"] == {}
+
+
+@remedy("inference.drift:from_dict", "Give the node another folder")
+def drift_damaged(p: Place) -> None:
+    config = node_config(p.folder / "node")
+    runs(p, config)
+    database = Database(config.folder / "queue.sqlite")
+    with database.transaction() as connection:
+        connection.execute("INSERT INTO drift VALUES (?, '{}', '{}')", (FakeReader().model,))
+    database.close()
+    p.raises(lambda: runs(p, config))
+    runs(p, node_config(p.folder / "other"))

@@ -13,7 +13,9 @@ HEADER = (
     "median, ms",
     "p99, ms",
     "images scored together",
-    "processor time an image, ms",
+    "network process, ms an image",
+    "request process",
+    "clients",
     "refused",
 )
 
@@ -36,7 +38,9 @@ def _of(record: dict[str, Any]) -> list[str]:
             f"{found['p50_ms']:.0f}",
             f"{found['p99_ms']:.0f}",
             f"{found['images_per_batch']:.1f}",
-            f"{found['ms_per_image']:.1f}",
+            f"{found['network_ms']:.1f}",
+            f"{found['requests_ms']:.1f}",
+            f"{found['client_ms']:.2f}",
             f"{found['refused']:.0f}",
         ]
         for clients, found in record["clients"].items()
@@ -47,7 +51,8 @@ def _of(record: dict[str, Any]) -> list[str]:
         f"A phantom of three classes, 32 px, one image a request over loopback, {record['threads']} thread(s) of "
         f"{record['cores']} cores for the network. The bare model, 64 images at a time in one process, in turn with these "
         f"loads: {bare:.1f} images/s ({rates}), {bare_ms:.1f} ms of processor "
-        f"time an image. Load average of the machine meanwhile: {record['load']:.1f}.",
+        "time an image. The service scores in one process and answers requests in another, and the clients are a third; the "
+        f"table has the processor time of each. Load average of the machine meanwhile: {record['load']:.1f}.",
         "",
         *table(HEADER, rows),
         f"Memory of the service: {memory} requests.",

@@ -10,11 +10,12 @@ from bayescope.calibration import cross_fit
 from bayescope.calibration.cross_fit import level_weights_of_copies, out_of_fold
 from bayescope.config import Config, EvidenceConfig
 from bayescope.data.dataset import Dataset
-from bayescope.evidence.denoising import LevelEvidence
+from bayescope.evidence.denoising import LevelEvidence, gaussian_evidence
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.fitting import post_hoc
 from bayescope.fitting.fit import fit, images_to_score
 from bayescope.inference.novelty import fit_novelty
+from bayescope.inference.post_hoc import PostHoc
 from bayescope.inference.predictions import predict_from_evidence
 from bayescope.metrics.classification import measure
 from bayescope.runs.model_file import load_model, save_model
@@ -160,3 +161,34 @@ def test_a_class_without_validation_images_is_warned_of_before_training(cli, tin
 def _pictures(data: Dataset, folder) -> list:
     Image.fromarray(data.test.pixels[0, 0]).save(folder / "case.png")
     return [folder / "case.png"]
+
+
+def test_held_out_images_are_kept_as_new_ones_are_scored(tiny_data: Dataset, tiny_config: Config, tmp_path) -> None:
+    """Replayed from the draws of a full evaluation, the evidence is that of :meth:`classify`, early stops included."""
+    config = short(tiny_config)
+    evidence = config.evidence.model_copy(update={"disagreement_rate": 0.2})
+    model = fit(tiny_data, config.model_copy(update={"evidence": evidence}))
+    levels = model.level_evidence(tiny_data.val.pixels)
+    gaussian = gaussian_evidence(model.denoiser, model.checked(tiny_data.val.pixels), levels.sigmas)
+    replay = post_hoc._Replay(model, model.statistics, levels, gaussian)
+    everything = np.arange(len(tiny_data.val))
+    expected = model.classify(tiny_data.val.pixels)
+    assert expected.passes.min() < levels.passes
+    np.testing.assert_allclose(replay(model.level_weights, model.calibration, everything), expected.evidence, rtol=1e-6)
+    in_full = replace(replay, model=replace(model, config=config))
+    np.testing.assert_array_equal(
+        in_full(model.level_weights, model.calibration, everything), model.level_weights.evidence(levels)
+    )
+    assert model.post_hoc.reference is not None
+    save_model(tmp_path / "run", model)
+    kept = load_model(tmp_path / "run").post_hoc.reference
+    assert kept is not None
+    assert kept.log_likelihood.shape == (len(tiny_data.val), 2)
+    np.testing.assert_array_equal(kept.log_likelihood, model.post_hoc.reference.log_likelihood)
+
+
+def test_a_run_of_before_held_out_images_were_kept_is_read(tiny_data: Dataset, tiny_config: Config) -> None:
+    fitted = fit(tiny_data, short(tiny_config)).post_hoc
+    old = {name: part for name, part in fitted.to_dict().items() if name != "reference"}
+    assert PostHoc.from_dict(old).reference is None
+    assert PostHoc.from_dict(old).decisions == fitted.decisions

@@ -23,7 +23,7 @@ from bayescope.evidence.denoising import LevelEvidence
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.fitting.post_hoc import calibrated
 from bayescope.inference.model import LikelihoodModel
-from bayescope.inference.predictions import predict_from_evidence
+from bayescope.inference.predictions import Predictions, predict_from_evidence
 from bayescope.metrics.calibration import cllr
 from bayescope.runs.model_file import load_model, save_model
 
@@ -332,3 +332,19 @@ def test_isotonic_calibration_scores_in_full(model: LikelihoodModel, tiny_data: 
     assert (predictions.passes == 16).all()
     with pytest.raises(ConfigError, match="isotonic"):
         isotonic.classify(tiny_data.test.pixels[:4], max_passes=4)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_what_is_known_of_images_is_told_while_they_are_scored(
+    tiny_run: Path, tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch, rate: float
+) -> None:
+    """Under the images' own indices, though they are scored three at a time; in the end it is the answer."""
+    monkeypatch.setattr("bayescope.inference.model_units._NUMBERS_AT_ONCE", 3 * tiny_data.test.pixels[0].size)
+    model, told = load_model(tiny_run), dict[int, np.ndarray]()
+
+    def watch(found: Predictions, first: int) -> None:
+        told.update({first + i: ratio for i, ratio in enumerate(found.log_likelihood_ratio)})
+
+    answer = model.classify(tiny_data.test.pixels[:8], disagreement_rate=rate, watch=watch)
+    assert sorted(told) == list(range(8))
+    np.testing.assert_allclose(np.stack([told[i] for i in range(8)]), answer.log_likelihood_ratio)

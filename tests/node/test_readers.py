@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from bayescope.errors import ConfigError
 from bayescope.inference.read import read_for_model
 from bayescope.node.config import ReadingConfig
-from bayescope.node.readers import Unread, load_reader
+from bayescope.node.readers import Answered, Unread, load_reader
 from bayescope.runs.model_file import load_model
 from nodes import image_file
 
@@ -27,22 +27,26 @@ def test_a_report_says_what_the_model_says(prepared_run: Path, tmp_path: Path) -
     posterior = model.classify(read_for_model(model, files).pixels, trust_tests=True).posterior
     outcomes = load_reader(prepared_run, CONFIG)(files)
     for i, (file, outcome) in enumerate(zip(files, outcomes, strict=True)):
-        assert isinstance(outcome, list)
-        (report,) = outcome
+        assert isinstance(outcome, Answered)
+        (report,) = outcome.objects
+        assert outcome.record["posterior"]["ill"] == pytest.approx(posterior[i][list(model.class_names).index("ill")], abs=1e-6)
         assert report.StudyInstanceUID == dcmread(file).StudyInstanceUID
         assert probability(report) == pytest.approx(posterior[i].max(), abs=1e-6)
 
 
 def test_results_are_the_same_objects_whatever_is_read_beside(prepared_run: Path, tmp_path: Path) -> None:
     files, reader = [image_file(tmp_path / f"{i}.dcm", seed=i) for i in range(3)], load_reader(prepared_run, CONFIG)
-    together, alone = reader(files), [reader([file])[0] for file in files]
-    assert together == alone
+
+    def objects(*paths: Path) -> list[Dataset]:
+        return [made for outcome in reader(paths) if isinstance(outcome, Answered) for made in outcome.objects]
+
+    assert objects(*files) == [made for file in files for made in objects(file)]
 
 
 def test_evidence_maps_are_made_beside_the_report(prepared_run: Path, tmp_path: Path) -> None:
     (outcome,) = load_reader(prepared_run, ReadingConfig(device="cpu"))([image_file(tmp_path / "a.dcm")])
-    assert isinstance(outcome, list)
-    assert [made.Modality for made in outcome] == ["SR", "OT", "SEG"]
+    assert isinstance(outcome, Answered)
+    assert [made.Modality for made in outcome.objects] == ["SR", "OT", "SEG"]
 
 
 def test_an_image_that_cannot_be_read_is_told_and_the_others_are_read(prepared_run: Path, tmp_path: Path) -> None:
@@ -58,8 +62,8 @@ def test_prevalence_is_of_the_models_classes(prepared_run: Path, tmp_path: Path)
     for share in (0.01, 0.4):
         config = CONFIG.model_copy(update={"prevalence": {"ill": share, "well": 1 - share}})
         (outcome,) = load_reader(prepared_run, config)([file])
-        assert isinstance(outcome, list)
-        assert f"{share:.2g}" in str(outcome[0])
+        assert isinstance(outcome, Answered)
+        assert f"{share:.2g}" in str(outcome.objects[0])
     with pytest.raises(ConfigError, match="expected one for each of: ill, well"):
         load_reader(prepared_run, CONFIG.model_copy(update={"prevalence": {"sick": 0.5, "well": 0.5}}))
 

@@ -125,6 +125,29 @@ def test_progress_is_told_while_passes_accumulate(client: TestClient, pictures: 
     assert progress[-1]["log_likelihood_ratio"] == pytest.approx(record["log_likelihood_ratio"])
 
 
+def test_progress_is_told_of_an_image_that_is_scored_in_full(client: TestClient, pictures: list[bytes]) -> None:
+    told = events(client.post("/v1/classify/events", files=files(pictures[0]), data={"disagreement_rate": "0"}).text)
+    first, last = [content for kind, content in told if kind == "progress"]
+    record = next(content["record"] for kind, content in told if kind == "record")
+    assert (first["passes"], last["passes"], record["passes"]) == (8, 16, 16)
+    assert first["standard_error"]["upper"] is None
+    for key in ("posterior", "log_likelihood_ratio", "standard_error"):
+        assert last[key] == record[key]
+
+
+def test_drift_is_watched_of_images_by_their_content(tiny_run: Path, pictures: list[bytes]) -> None:
+    settings = ServiceSettings(drift_window=len(pictures))
+    with client_of(tiny_run, settings) as client:
+        for sent in (pictures[:1], pictures[:1], pictures[:-1]):
+            client.post("/v1/classify", files=files(*sent))
+        client.post("/v1/classify", files=files(pictures[-1]), data={"prevalence": '{"upper": 0.1, "lower": 0.9}'})
+        assert client.get("/v1/model").json()["drift"]["images"] == len(pictures) - 1
+        client.post("/v1/classify/events", files=files(pictures[-1]))
+        found = client.get("/v1/model").json()["drift"]
+        assert (found["images"], found["looks"], found["window"]) == (len(pictures), 1, len(pictures))
+        assert 'bayescope_drift_alarm{of="novelty"} 0.0' in client.get("/metrics").text
+
+
 def test_the_map_adds_up_to_the_ratio_that_is_reported(
     client: TestClient, pictures: list[bytes], tiny_run: Path, tiny_data: Dataset
 ) -> None:

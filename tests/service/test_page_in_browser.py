@@ -21,14 +21,15 @@ from playwright.sync_api import Browser, Download, Locator, Page, expect, sync_p
 from pydicom import dcmread
 
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
-from bayescope.calibration.base import no_error
 from bayescope.calibration.pooling import GroupPooling
+from bayescope.data.dataset import Dataset
 from bayescope.dicom import to_bytes
 from bayescope.inference.groups import combine
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import predict_from_evidence
 from bayescope.service.settings import ServiceSettings
 from dicom_sources import SOURCES, written
+from mammograms import mammogram, write_mammogram
 from services import program
 from serving import listening
 
@@ -201,21 +202,26 @@ def test_the_prevalence_slider_moves_every_row_at_once(page: Page, url: str, fol
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_rows_move_as_bayes_rule_has_it(page: Page, url: str, n_classes: int) -> None:
-    """The page's closed form against the calibration that the service uses."""
+    """The page's closed form against the calibration that the service uses, the errors of the classes being independent."""
     rng = np.random.default_rng(n_classes)
-    evidence, names = rng.normal(0, 6, (20, n_classes)), [f"class {k}" for k in range(n_classes)]
+    evidence, names = rng.normal(0, 2, (20, n_classes)), [f"class {k}" for k in range(n_classes)]
     calibration = BiasCorrectedTemperatureScaling(0.7, tuple(rng.normal(size=n_classes)), (9,) * n_classes, True)
     old, new = (rng.dirichlet(np.full(n_classes, 2.0)) for _ in range(2))
-    at_old, at_new = (calibration.calibrate(evidence, prior, no_error) for prior in (old, new))
+    variances = rng.uniform(0.1, 2, n_classes)
+
+    def error(gradient: np.ndarray) -> np.ndarray:
+        return np.sqrt(gradient**2 @ variances)
+
+    at_old, at_new = (calibration.calibrate(evidence, prior, error) for prior in (old, new))
     named = lambda values: dict(zip(names, values.tolist(), strict=True))  # noqa: E731
     records = [
         {
             "class": "",
             "prevalence": named(old),
             "log_likelihood_ratio": named(ratio),
-            "standard_error": dict.fromkeys(names, 0.1),
+            "standard_error": named(deviation),
         }
-        for ratio in at_old.log_likelihood_ratio
+        for ratio, deviation in zip(at_old.log_likelihood_ratio, at_old.standard_error, strict=True)
     ]
     opened(page, url)
     found = page.evaluate(
@@ -229,6 +235,31 @@ def test_rows_move_as_bayes_rule_has_it(page: Page, url: str, n_classes: int) ->
             at_new.log_likelihood_ratio[i], rel=1e-7, abs=1e-7
         )
         assert record["class"] == names[int(at_new.log_posterior[i].argmax())]
+        for key, expected in (("standard_error", at_new.standard_error), ("posterior_error", at_new.posterior_error)):
+            assert list(record[key].values()) == pytest.approx(expected[i], rel=0.01)
+
+
+@pytest.mark.parametrize("is_dicom", [False, True])
+def test_an_opened_image_shows_the_detail_of_its_file(
+    page: Page, url: str, dicom_url: str, tmp_path: Path, tiny_data: Dataset, is_dicom: bool
+) -> None:
+    side = tiny_data.test.pixels.shape[-1]
+    if is_dicom:
+        side = 8
+        file = tmp_path / "a.dcm"
+        write_mammogram(file, mammogram(24, 16, seed=3))
+    else:
+        file = tmp_path / "a.png"
+        Image.fromarray(np.kron(tiny_data.test.pixels[0, 0], np.ones((3, 3), np.uint8))).save(file)
+    opened(page, dicom_url if is_dicom else url)
+    page.set_input_files("#files", file)
+    rows(page).first.click()
+    image = page.locator("#panes canvas.layer").first
+    expect(image).to_have_attribute("width", f"{3 * side}")
+    kept(page, f"detail-{file.suffix[1:]}")
+    page.keyboard.press("d")
+    expect(image).to_have_attribute("width", f"{side}")
+    expect(page.locator("#panes canvas.layer").nth(1)).to_have_attribute("width", f"{side}")
 
 
 def test_images_of_a_patient_are_added_up_as_in_python(page: Page, url: str) -> None:

@@ -12,6 +12,7 @@ from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model
 from bayescope.service.metrics import Metrics
 from bayescope.service.scheduler import Busy, Closed, ImageJob, OtherJob, Scheduler, Scoring
+from bayescope.service.scorers import LocalScorer, Tell
 from bayescope.service.settings import ServiceSettings
 from serving import client_of, files, listening, wait_until
 
@@ -24,14 +25,14 @@ class Gate:
     def __init__(self) -> None:
         self.entered, self.opened = threading.Event(), threading.Event()
 
-    def __call__(self, model: LikelihoodModel) -> None:
+    def __call__(self, model: LikelihoodModel, tell: Tell) -> None:
         self.entered.set()
         assert self.opened.wait(60)
 
 
 @pytest.fixture
 def scheduler(tiny_run: Path) -> Iterator[Scheduler]:
-    found = Scheduler(load_model(tiny_run), Metrics(), max_waiting=8, batch_wait=0.002)
+    found = Scheduler(LocalScorer(load_model(tiny_run)), Metrics(), max_waiting=8, batch_wait=0.002)
     found.start()
     wait_until(lambda: found.state == "ok")
     yield found
@@ -161,7 +162,7 @@ def test_answers_while_starting(tiny_run: Path, monkeypatch: pytest.MonkeyPatch)
         assert gate.wait(60)
         return model
 
-    monkeypatch.setattr("bayescope.service.scheduler.batch_invariant", slowly)
+    monkeypatch.setattr("bayescope.service.scorers.batch_invariant", slowly)
     with client_of(tiny_run) as client:
         assert (client.get("/readyz").status_code, client.get("/healthz").status_code) == (503, 200)
         gate.set()

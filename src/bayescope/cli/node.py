@@ -75,6 +75,8 @@ def status_command(config: Config, as_json: AsJson = False) -> None:
     show(table)
     say(f"Answers: {found['answered_last_hour']} in the last hour, {found['answered_last_day']} in the last day")
     say(f"Longest wait: {found['longest_wait_s']:.0f} s; on disk: {found['bytes'] / 1e6:.1f} MB")
+    for model, drift in found["drift"].items():
+        say(f"Drift, model {model[:12]}: {drift['finding']} ({drift['looks']} looks at {drift['images']} images)")
     for reason, count in found["skipped"].items():
         say(f"Skipped: {count}, {reason}")
     for dead in found["dead_letters"]:

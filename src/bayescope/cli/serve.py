@@ -54,6 +54,7 @@ def command(
         max_waiting=max_waiting,
         keep=keep,
         dicomweb=dicomweb,
+        scoring_process=True,
     )
 
     def started(url: str) -> None:

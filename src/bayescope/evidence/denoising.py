@@ -99,6 +99,7 @@ def level_evidence(
     noise: Tensor,
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
+    watch: Callable[[LevelEvidence, int], None] | None = None,
 ) -> LevelEvidence:
     """Score images at every level and noise, under every class.
 
@@ -116,6 +117,9 @@ def level_evidence(
         Images per batch, which bounds memory (default: as allowed by :func:`rows_per_batch`).
     callback : callable, optional
         Called with the number of images of each finished batch.
+    watch : callable, optional
+        Called after every noise with the evidence so far of the images of a batch, at all levels, and the index of the first of
+        them.
 
     Returns
     -------
@@ -135,10 +139,12 @@ def level_evidence(
         batch = x[start : start + batch_size]
         image = np.arange(len(batch)).repeat(denoiser.n_classes)
         label = np.tile(np.arange(denoiser.n_classes), len(batch))
-        for k, (level, sigma) in enumerate(zip(levels, sigmas, strict=True)):
-            for j, n in enumerate(noise[k]):
-                rows = draw_errors(level, batch, float(sigma), n, image, label, len(image))
+        for j in range(noise.shape[1]):
+            for k, (level, sigma) in enumerate(zip(levels, sigmas, strict=True)):
+                rows = draw_errors(level, batch, float(sigma), noise[k, j], image, label, len(image))
                 values[start : start + len(batch), :, k, j] = rows.reshape(len(batch), -1)
+            if watch is not None:
+                watch(LevelEvidence(values[start : start + len(batch), ..., : j + 1], sigmas), start)
         callback(len(batch))
     return LevelEvidence(values, sigmas)
 

@@ -141,7 +141,7 @@ def score_sequentially(
     max_passes: int | None = None,
     batch_size: int | None = None,
     callback: Callable[[int], None] = lambda images: None,
-    watch: Callable[[SequentialEvidence], None] | None = None,
+    watch: Callable[[SequentialEvidence, int], None] | None = None,
 ) -> SequentialEvidence:
     """Score images until the predicted class is determined.
 
@@ -168,7 +168,8 @@ def score_sequentially(
     callback : callable, optional
         Called with the number of images decided in each round.
     watch : callable, optional
-        Called after each round with the evidence so far of the images scored together, at most 1024.
+        Called after each round with the evidence so far of the images scored together, at most 1024, and the index of the
+        first of them.
 
     Returns
     -------
@@ -186,12 +187,12 @@ def score_sequentially(
     levels = [denoiser.at_level(float(sigma)) for sigma in sigmas]
     share = plan.statistics.share(disagreement_rate)
 
-    def score(chunk: Tensor) -> SequentialEvidence:
+    def score(chunk: Tensor, first: int) -> SequentialEvidence:
         def draw(level: int, j: int, image: Labels, label: Labels) -> Floats:
             return draw_errors(levels[level], chunk, float(sigmas[level]), noise[level, j], image, label, batch_size)
 
         gaussian = gaussian_evidence(denoiser, chunk, sigmas)
-        seen = (lambda trace: watch(SequentialEvidence.of(plan, trace))) if watch else lambda trace: None
+        seen = (lambda trace: watch(SequentialEvidence.of(plan, trace), first)) if watch else lambda trace: None
         return SequentialEvidence.of(plan, simulate(plan, gaussian, draw, offset, share, max_passes, callback, seen))
 
-    return SequentialEvidence.joined([score(chunk) for chunk in x.split(_CHUNK)])
+    return SequentialEvidence.joined([score(chunk, i * _CHUNK) for i, chunk in enumerate(x.split(_CHUNK))])

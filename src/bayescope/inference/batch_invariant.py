@@ -16,7 +16,8 @@ from bayescope.diffusion.denoiser import Denoiser, LevelDenoiser
 from bayescope.diffusion.wrapped import WrappedDenoiser
 from bayescope.inference.model import LikelihoodModel
 
-_IMAGES = 32
+_SIZES = (*range(2, 9), *range(10, 17, 2), *range(20, 33, 4))
+"""Numbers of images that are tried, close enough together that two or three calls make up any number."""
 _PIXELS = 1 << 16
 """Of all rows of a batch: beyond, larger batches are hardly faster."""
 
@@ -82,12 +83,12 @@ def batch_invariant(model: LikelihoodModel) -> LikelihoodModel:
 
 @torch.inference_mode()
 def _agreeing_sizes(denoiser: Denoiser, sigmas: Sequence[float], k: int) -> tuple[int, ...]:
-    """Numbers of images, powers of two, falling, that ``denoiser`` gives the same under ``k`` classes as it gives one alone.
+    """Numbers of images, falling, that ``denoiser`` gives the same under ``k`` classes as it gives one alone.
 
     At every level: at a single one, sizes that round otherwise may agree by chance.
     """
-    largest = max(1, min(_IMAGES, _PIXELS // (k * denoiser.mean.numel())))
-    sizes = [2**power for power in range(largest.bit_length() - 1, 0, -1)]
+    largest = max(1, min(_SIZES[-1], _PIXELS // (k * denoiser.mean.numel())))
+    sizes = [n for n in reversed(_SIZES) if n <= largest]
     generator = torch.Generator().manual_seed(0)
     for sigma in sigmas:
         z = sigma * torch.randn((largest, *denoiser.image_shape), generator=generator).to(denoiser.mean.device)

@@ -17,6 +17,7 @@ from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.plan import LevelStatistics, Plan
 from bayescope.evidence.sequential import SequentialEvidence, check_stopping_settings, score_sequentially
 from bayescope.inference.decisions import Decision, Decisions
+from bayescope.inference.drift import DriftTest
 from bayescope.inference.evidence_maps import ClassMaps, class_maps
 from bayescope.inference.novelty import NoveltyTest
 from bayescope.inference.post_hoc import PostHoc
@@ -24,6 +25,9 @@ from bayescope.inference.predictions import ClassPrior, Predictions, check_prior
 from bayescope.inference.trained import TrainedModel
 from bayescope.inference.trust import ScoredImages
 from bayescope.types import Floats, Pixels
+
+Watch = Callable[[Predictions, int], None]
+"""Takes predictions of images that are still being scored, and the index of the first of them."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class LikelihoodModel(TrainedModel):
         """Prediction sets and abstention; None if there were too few held-out images to fit them on."""
         return self.post_hoc.decisions
 
+    def drift_test(self, class_prior: Floats, window: int, alpha: float) -> DriftTest:
+        """The test of :mod:`bayescope.inference.drift`, for images whose ratios are given at ``class_prior``."""
+        images = 0 if self.novelty is None else self.novelty.images
+        return DriftTest.against(self.post_hoc.reference, images, class_prior, window, alpha)
+
     def with_post_hoc(self, **parts: Any) -> Self:
         """A copy of the model with other ``parts`` of its :class:`PostHoc`."""
         return replace(self, post_hoc=replace(self.post_hoc, **parts))
@@ -83,7 +92,7 @@ class LikelihoodModel(TrainedModel):
         max_passes: int | None = None,
         callback: Callable[[int], None] = lambda images: None,
         trust_tests: bool = False,
-        watch: Callable[[Predictions], None] | None = None,
+        watch: Watch | None = None,
     ) -> Predictions:
         """Score stored images until the predicted class is determined, and apply Bayes' rule.
 
@@ -105,8 +114,8 @@ class LikelihoodModel(TrainedModel):
             Whether to run the trust tests, such as the novelty test, after an early stop too, at one more pass for every level
             at which the predicted class was not scored.  After a full evaluation they are always run.
         watch : callable, optional
-            Called after each round of draws with the predictions so far, of the images scored together; not in a full
-            evaluation.
+            Called while images are scored with the predictions so far of those scored together, and the index of the first of
+            them: after each round of draws, in a full evaluation after each noise.
 
         Returns
         -------
@@ -133,12 +142,15 @@ class LikelihoodModel(TrainedModel):
         if self.plan is None or offset is None:
             _refuse_budget(max_passes)
             offset = None
-        if offset is None or (disagreement_rate == 0 and max_passes is None):
-            parts = [self.predict_from_levels(self.level_evidence(part, callback), prior, part) for part in self.parts(pixels)]
-        else:
-            rest = offset, disagreement_rate, max_passes, callback, trust_tests, watch
-            parts = [self._classify_early(self.checked(part), prior, *rest) for part in self.parts(pixels)]
-        return Predictions.joined(parts)
+        found = list[Predictions]()
+        for part in self.parts(pixels):
+            seen = _watched_from(watch, sum(len(done.passes) for done in found))
+            if offset is None or (disagreement_rate == 0 and max_passes is None):
+                found.append(self._classify_in_full(part, prior, callback, seen))
+            else:
+                rest = disagreement_rate, max_passes, callback, trust_tests, seen
+                found.append(self._classify_early(self.checked(part), prior, offset, *rest))
+        return Predictions.joined(found)
 
     def predict_from_levels(
         self, levels: LevelEvidence, class_prior: ClassPrior | None = None, pixels: Pixels | None = None
@@ -172,6 +184,15 @@ class LikelihoodModel(TrainedModel):
         error = partial(self.level_weights.standard_error, levels)
         return predict_from_evidence(evidence, self._prior(class_prior), error, passes, self.calibration, trust)
 
+    def _classify_in_full(
+        self, pixels: Pixels, prior: Floats, callback: Callable[[int], None], watch: Watch | None
+    ) -> Predictions:
+        def seen(levels: LevelEvidence, first: int) -> None:
+            assert watch is not None
+            watch(self.predict_from_levels(levels, prior), first)
+
+        return self.predict_from_levels(self.level_evidence(pixels, callback, watch=seen if watch else None), prior, pixels)
+
     def _classify_early(
         self,
         x: Tensor,
@@ -181,15 +202,15 @@ class LikelihoodModel(TrainedModel):
         max_passes: int | None,
         callback: Callable[[int], None],
         trust_tests: bool,
-        watch: Callable[[Predictions], None] | None,
+        watch: Watch | None,
     ) -> Predictions:
         assert self.plan is not None
         (sigmas, noise), bias = self.draws(), self.level_weights.class_bias
 
-        def seen(found: SequentialEvidence) -> None:
+        def seen(found: SequentialEvidence, first: int) -> None:
             assert watch is not None
             error = found.standard_error
-            watch(predict_from_evidence(found.values + bias, prior, error, found.passes, self.calibration))
+            watch(predict_from_evidence(found.values + bias, prior, error, found.passes, self.calibration), first)
 
         found = score_sequentially(
             *(self.denoiser, x, sigmas, noise, self.plan, bias + offset, disagreement_rate, max_passes),
@@ -253,6 +274,11 @@ class LikelihoodModel(TrainedModel):
 
     def _prior(self, class_prior: ClassPrior | None) -> Floats:
         return self.class_prior if class_prior is None else check_prior(class_prior, self.class_names)
+
+
+def _watched_from(watch: Watch | None, first: int) -> Watch | None:
+    """``watch`` of images whose indices begin at ``first``."""
+    return None if watch is None else lambda found, index: watch(found, first + index)
 
 
 def _refuse_budget(max_passes: int | None) -> None:

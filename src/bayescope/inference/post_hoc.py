@@ -13,6 +13,7 @@ from bayescope.errors import RunError
 from bayescope.evidence.level_weights import LevelWeights, level_spacing
 from bayescope.evidence.plan import LevelStatistics
 from bayescope.inference.decisions import Decisions
+from bayescope.inference.drift import Reference
 from bayescope.inference.trust import ScoredImages, TrustResult, TrustTest
 from bayescope.inference.trust_tests import TRUST_TESTS
 from bayescope.types import Floats
@@ -24,15 +25,16 @@ class PostHoc:
 
     ``level_weights``: weights of the noise levels; ``calibration`` of the likelihood ratios; ``statistics``: how evidence
     varies over levels, noises and images, which scoring sequentially needs; ``decisions``: prediction sets and abstention;
-    ``tests``: the trust tests by their names in :data:`bayescope.inference.trust_tests.TRUST_TESTS`; ``poolings``: how the
-    evidence of several images of a patient, breast or study is added up.  None, or not among the tests or poolings: there were
-    too few held-out images.
+    ``reference``: what images of a site are compared with; ``tests``: the trust tests by their names in
+    :data:`bayescope.inference.trust_tests.TRUST_TESTS`; ``poolings``: how the evidence of several images of a patient, breast
+    or study is added up.  None, or not among the tests or poolings: there were too few held-out images.
     """
 
     level_weights: LevelWeights
     calibration: Calibration
     statistics: LevelStatistics | None = None
     decisions: Decisions | None = None
+    reference: Reference | None = None
     tests: Mapping[str, TrustTest] = field(default_factory=dict)
     poolings: tuple[GroupPooling, ...] = ()
 
@@ -65,6 +67,7 @@ class PostHoc:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`.  Raises KeyError, TypeError, ValueError or RunError for anything else."""
+        content = {"reference": None} | content  # runs of before it was kept
         parts: dict[str, Any] = {
             name: None if content[name] is None else read(content[name]) for name, read in _READERS.items()
         }
@@ -86,4 +89,5 @@ _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "calibration": calibration_from_dict,
     "statistics": LevelStatistics.from_dict,
     "decisions": Decisions.from_dict,
+    "reference": Reference.from_dict,
 }

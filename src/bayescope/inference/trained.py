@@ -87,6 +87,7 @@ class TrainedModel:
         callback: Callable[[int], None] = lambda images: None,
         batch_size: int | None = None,
         change: Callable[[Tensor], Tensor] = lambda x: x,
+        watch: Callable[[LevelEvidence, int], None] | None = None,
     ) -> LevelEvidence:
         """Evidence of stored images at each noise level.
 
@@ -100,6 +101,8 @@ class TrainedModel:
             Images per batch (default: as many as memory bounds allow).
         change : callable, optional
             Applied first to the images in model units.
+        watch : callable, optional
+            As of :func:`bayescope.evidence.denoising.level_evidence`, of the images of one of :meth:`parts`.
 
         Returns
         -------
@@ -113,7 +116,9 @@ class TrainedModel:
         """
         sigmas, noise = self.draws()
         parts = (change(self.checked(part)) for part in self.parts(pixels))
-        return LevelEvidence.joined([level_evidence(self.denoiser, x, sigmas, noise, batch_size, callback) for x in parts])
+        return LevelEvidence.joined(
+            [level_evidence(self.denoiser, x, sigmas, noise, batch_size, callback, watch) for x in parts]
+        )
 
     def sample(self, per_class: int, steps: int = 24, seed: int = 0) -> Floats:
         """Draw samples of every class.

@@ -181,6 +181,13 @@ class MetricsConfig(Section):
     port: Port = Field(9464, description="Port to listen on.")
 
 
+class DriftConfig(Section):
+    """Comparison of the last images with the validation images."""
+
+    window: int = Field(200, ge=20, description="Number of images that are compared, of each study the first.")
+    alpha: float = Field(0.05, gt=0, lt=1, description="Chance of any false alarm, however long the node runs.")
+
+
 class RetentionConfig(Section):
     """How long the node keeps what it is done with."""
 
@@ -202,6 +209,7 @@ class NodeConfig(Section):
     delivery: DeliveryConfig = Field(DeliveryConfig(), description="Repetition of what could not be sent.")
     reading: ReadingConfig = Field(ReadingConfig(), description="Classification.")
     metrics: MetricsConfig | None = Field(None, description="Metrics; left out: none.")
+    drift: DriftConfig = Field(DriftConfig(), description="Drift.")
     retention: RetentionConfig = Field(RetentionConfig(), description="How long everything is kept.")
 
     @model_validator(mode="after")

@@ -12,7 +12,14 @@ from typing import Any
 
 from bayescope.errors import RunError
 
-VERSION = 1
+VERSION = 2
+_DRIFT = """
+CREATE TABLE drift (
+    model TEXT PRIMARY KEY,          -- fingerprint
+    state TEXT NOT NULL,             -- JSON of DriftWatch.to_dict: numbers and pseudonyms
+    summary TEXT NOT NULL            -- JSON of DriftWatch.summary
+);
+"""
 _SCHEMA = """
 CREATE TABLE instances (
     id INTEGER PRIMARY KEY,
@@ -75,6 +82,8 @@ CREATE INDEX answers_by_instance ON answers (instance_id);
 CREATE INDEX results_by_answer ON results (answer_id);
 CREATE INDEX deliveries_by_state ON deliveries (destination, state, due);
 """
+_MISSING = {0: _SCHEMA + _DRIFT, 1: _DRIFT, VERSION: ""}
+"""What a file of each version lacks, 0 being a new one."""
 
 
 class Database:
@@ -92,16 +101,16 @@ class Database:
                 self._connection.execute(f"PRAGMA {setting}")
             with self.transaction() as connection:
                 found = connection.execute("PRAGMA user_version").fetchone()[0]
-                if not found:
-                    for statement in _SCHEMA.split(";\n"):
-                        connection.execute(statement)
+                for statement in _MISSING.get(found, "").split(";\n"):
+                    connection.execute(statement)
+                if found in _MISSING:
                     connection.execute(f"PRAGMA user_version = {VERSION}")
         except sqlite3.Error as error:
             raise RunError(
                 f"{path}: cannot be used as the queue of a node ({error}); expected a SQLite file. Restore it from a copy, or "
                 "give another folder"
             ) from None
-        if found not in (0, VERSION):
+        if found not in _MISSING:
             raise RunError(
                 f"{path}: queue of version {found}; this version of Bayescope reads version {VERSION}. Give another folder, or "
                 "let the version that wrote it finish"

@@ -9,6 +9,7 @@ from typing import Any
 from bayescope.errors import RunError
 from bayescope.node.config import NodeConfig
 from bayescope.node.database import Database
+from bayescope.node.drift import drift_summaries
 from bayescope.node.journal import Journal, Pseudonyms
 from bayescope.node.storage import OBJECTS, RESULTS, Storage
 
@@ -79,8 +80,8 @@ def node_status(config: NodeConfig, clock: Callable[[], float] = time.time) -> d
     -------
     dict
         Entries by table and state; requests of Storage Commitment to be answered; skipped images by reason; answers in the last
-        hour and day; for how long something has waited to be read, s; bytes on disk; dead letters; and the last errors, newest
-        first.  Images and results are named by their pseudonyms.
+        hour and day; for how long something has waited to be read, s; bytes on disk; drift by model; dead letters; and the last
+        errors, newest first.  Images and results are named by their pseudonyms.
 
     Raises
     ------
@@ -106,6 +107,7 @@ def node_status(config: NodeConfig, clock: Callable[[], float] = time.time) -> d
             "answered_last_day": number(_ANSWERED, now - _DAY),
             "longest_wait_s": 0.0 if oldest is None else now - oldest,
             "bytes": Storage(config.folder).used_bytes(),
+            "drift": drift_summaries(database),
             "dead_letters": named(database.rows(_DEAD)),
             "last_errors": named(database.rows(_ERRORS, (_LAST_ERRORS,))),
         }

@@ -1,6 +1,7 @@
 """Prometheus metrics of a node, in a registry of their own."""
 
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily
@@ -15,12 +16,15 @@ _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 class Metrics:
     """Counters of a node, and the state of its queue at the time of asking.
 
-    ``states`` counts, by table and state, what is in the queue.
+    ``states`` counts, by table and state, what is in the queue; ``drift`` tells what is known of it, by model.
     """
 
-    def __init__(self, states: Callable[[], dict[str, dict[str, int]]]) -> None:
+    def __init__(
+        self, states: Callable[[], dict[str, dict[str, int]]], drift: Callable[[], dict[str, dict[str, Any]]] = dict
+    ) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_States(states))
+        self.registry.register(_Drift(drift))
         self.associations = self._counter("associations", "Associations requested, by outcome", "outcome")
         self.stored = self._counter("stored_objects", "C-STORE requests, by status in hexadecimal", "status")
         self.stored_bytes = self._counter("stored_bytes", "Bytes of the objects accepted")
@@ -57,3 +61,17 @@ class _States(Collector):
             for state, count in states.items():
                 gauge.add_metric((table, state), count)
         return [gauge]
+
+
+class _Drift(Collector):
+    def __init__(self, drift: Callable[[], dict[str, dict[str, Any]]]) -> None:
+        self._drift = drift
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        alarm = GaugeMetricFamily(
+            "bayescope_node_drift_alarm", "1 if the last images differ from the validation images", labels=("model", "of")
+        )
+        for model, summary in self._drift().items():
+            for of in ("novelty", "ratio"):
+                alarm.add_metric((model, of), summary[f"{of}_alarm"])
+        return [alarm]

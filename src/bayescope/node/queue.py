@@ -42,6 +42,7 @@ class Task:
     """An image that a model is to read; ``attempts``: at which the node was killed before."""
 
     id: int
+    model: str
     instance: Instance
     attempts: int
 
@@ -130,7 +131,7 @@ class Queue:
                 "UPDATE answers SET state = 'working', attempts = attempts + 1, changed = ? WHERE id = ?",
                 [(self._clock(), row["answer"]) for row in fresh],
             )
-        return [Task(row["answer"], Instance.of(row), row["attempts"]) for row in fresh]
+        return [Task(row["answer"], model, Instance.of(row), row["attempts"]) for row in fresh]
 
     def answer(self, task: Task, results: Sequence[Result], destinations: Iterable[str]) -> None:
         """Record the results of an image, and that they are to be sent."""

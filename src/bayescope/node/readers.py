@@ -11,11 +11,12 @@ from pydicom.sr.coding import Code
 from bayescope.dicom import ModelIdentity, check_takes_dicom, class_codes, result_objects
 from bayescope.errors import DataError
 from bayescope.evaluation.selection import seen_splits
+from bayescope.inference.drift import DriftTest
 from bayescope.inference.explain import explain
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import check_prior
 from bayescope.inference.read import ModelInput, read_for_model
-from bayescope.node.config import ReadingConfig
+from bayescope.node.config import DriftConfig, ReadingConfig
 from bayescope.node.journal import describe
 from bayescope.runs.folder import read_record
 from bayescope.runs.model_file import load_model
@@ -29,8 +30,16 @@ class Unread:
     reason: str
 
 
-Outcome = list[Dataset] | Unread
-"""The DICOM objects made of an image, or why there are none."""
+@dataclass(frozen=True)
+class Answered:
+    """The DICOM objects made of an image, and its ``record`` of :meth:`bayescope.inference.predictions.Predictions.records`."""
+
+    objects: list[Dataset]
+    record: Mapping[str, Any]
+
+
+Outcome = Answered | Unread
+"""What came of an image."""
 
 
 class Reader(Protocol):
@@ -38,6 +47,8 @@ class Reader(Protocol):
 
     @property
     def model(self) -> str: ...
+
+    def drift_test(self, config: DriftConfig) -> DriftTest: ...
 
     def __call__(self, files: Sequence[Path]) -> list[Outcome]: ...
 
@@ -55,6 +66,11 @@ class RunReader:
     @property
     def model(self) -> str:
         return self.identity.fingerprint
+
+    def drift_test(self, config: DriftConfig) -> DriftTest:
+        model, prevalence = self.likelihood_model, self.config.prevalence
+        prior = model.class_prior if prevalence is None else check_prior(prevalence, model.class_names)
+        return model.drift_test(prior, config.window, config.alpha)
 
     def __call__(self, files: Sequence[Path]) -> list[Outcome]:
         model = self.likelihood_model
@@ -75,9 +91,10 @@ class RunReader:
             explanation = explain(self.likelihood_model, images.pixels[i : i + 1], self.config.prevalence)
             window = self.likelihood_model.preparation.window
         try:
-            return result_objects(path, record, self.identity, self.codes, None, explanation, preparation, window)
+            objects = result_objects(path, record, self.identity, self.codes, None, explanation, preparation, window)
         except DataError as error:
             return Unread(describe(error))
+        return Answered(objects, record)
 
 
 def load_reader(run: Path, config: ReadingConfig) -> RunReader:

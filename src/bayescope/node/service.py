@@ -14,6 +14,7 @@ from bayescope.errors import RunError, writing
 from bayescope.node.commitment import Commitments
 from bayescope.node.config import NodeConfig
 from bayescope.node.database import Database
+from bayescope.node.drift import DriftWatches, drift_summaries
 from bayescope.node.intake import Intake
 from bayescope.node.journal import Journal, Pseudonyms
 from bayescope.node.loops import Loop
@@ -53,9 +54,12 @@ class Node:
         self._storage = Storage(folder, config.keep_free_mb * _MIB)
         self._queue, outbox = Queue(self.database), Outbox(self.database, config.delivery)
         self._journal = journal = Journal(folder, ae_title, pseudonyms)
-        self.metrics = metrics = Metrics(partial(counts, self.database))
+        self.metrics = metrics = Metrics(partial(counts, self.database), partial(drift_summaries, self.database))
+        drift = DriftWatches(
+            self.database, {reader.model: reader.drift_test(config.drift) for reader in readers.values()}, journal
+        )
         intake = Intake(self._storage, self._queue, pseudonyms)
-        self._worker = Worker(config, run, readers, self._queue, self._storage, pseudonyms, journal, metrics)
+        self._worker = Worker(config, run, readers, self._queue, self._storage, pseudonyms, journal, metrics, drift)
         work = Loop("work", self._work, _IDLE_S, journal)
         self._senders = []
         for to in config.destinations:

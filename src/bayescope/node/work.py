@@ -4,13 +4,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
 
 from bayescope.data.formats.dicom import read_whole_header
 from bayescope.dicom import to_bytes
 from bayescope.errors import BayescopeError, RunError
+from bayescope.inference.drift import Observation
 from bayescope.node.config import NodeConfig
+from bayescope.node.drift import DriftWatches
 from bayescope.node.journal import Journal, Pseudonyms, describe
 from bayescope.node.metrics import Metrics
 from bayescope.node.queue import Queue, Result, Task
@@ -33,6 +36,7 @@ class Worker:
     pseudonyms: Pseudonyms
     journal: Journal
     metrics: Metrics
+    drift: DriftWatches
 
     def step(self) -> int:
         """Route what has come, and have every model read a batch; the number of images that were worked on."""
@@ -98,11 +102,20 @@ class Worker:
             self.metrics.read.labels("failed").inc()
             self.journal.event("image not read", "error", instance=uid, error=outcome.reason)
             return
-        results = [self._write(found) for found in outcome]
+        results = [self._write(found) for found in outcome.objects]
         self.queue.answer(task, results, [destination.name for destination in self.config.destinations])
         self.metrics.read.labels("answered").inc()
         self.metrics.reading_seconds.observe(seconds)
         self.journal.event("image read", instance=uid, results=len(results), seconds=round(seconds, 4))
+        if outcome.record["seen"] is None:
+            self._watch_drift(task, outcome.record)
+
+    def _watch_drift(self, task: Task, record: Mapping[str, Any]) -> None:
+        study = self.pseudonyms(task.instance.study_instance_uid)
+        try:
+            self.drift.add(task.model, Observation.of(record, study))
+        except RunError as error:
+            self.journal.event("drift not recorded", "error", error=describe(error))
 
     def _write(self, found: Dataset) -> Result:
         name = f"{self.pseudonyms(found.SOPInstanceUID)}.dcm"

@@ -92,9 +92,12 @@ async def explanation_of(
     sigma: Annotated[float, Form(gt=0.01, le=100, description="How much the counterfactual may change.")] = 1.0,
     frame: Frame = None,
     resize: Resize = False,
+    detail: Annotated[bool, Form(description="Also the image in more detail than the model takes it, in JSON.")] = False,
 ) -> ExplanationRequest:
     """How a request wants an image to be explained."""
-    return ExplanationRequest(service.prior(prevalence), against, sigma if counterfactual else None, _frame(frame), resize)
+    return ExplanationRequest(
+        service.prior(prevalence), against, sigma if counterfactual else None, _frame(frame), resize, detail
+    )
 
 
 Uploads = Annotated[list[Upload], Depends(uploads_of)]

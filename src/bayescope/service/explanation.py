@@ -31,7 +31,9 @@ def preview(model: LikelihoodModel, pixels: Pixels) -> str:
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def explanation_record(model: LikelihoodModel, found: Explanation, name: str, remarks: tuple[str, ...]) -> dict[str, Any]:
+def explanation_record(
+    model: LikelihoodModel, found: Explanation, name: str, remarks: tuple[str, ...], detail: Pixels | None = None
+) -> dict[str, Any]:
     """An explanation as :class:`bayescope.service.schemas.ExplanationRecord`, but for the fingerprint of the model.
 
     Parameters
@@ -44,6 +46,8 @@ def explanation_record(model: LikelihoodModel, found: Explanation, name: str, re
         Of the image.
     remarks : tuple of str
         Warnings of the image.
+    detail : ndarray of shape (channel, k * height, k * width), optional
+        The image in more detail.
 
     Returns
     -------
@@ -59,6 +63,7 @@ def explanation_record(model: LikelihoodModel, found: Explanation, name: str, re
         "is_raw": found.is_raw,
         "title": found.title(),
         "image": array(found.pixels[0]),
+        "detail": None if detail is None else array(detail),
         "low": model.scale.low,
         "high": model.scale.high,
         "evidence": array(evidence.total[0]),

@@ -1,5 +1,8 @@
 """Measurements of the service for Prometheus."""
 
+from collections.abc import Callable
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -28,6 +31,18 @@ class Metrics:
         self._passes = Counter("bayescope_network_passes", "Network passes", registry=self.registry)
         self.waiting = Gauge("bayescope_waiting_jobs", "Images and explanations that wait", registry=self.registry)
         Gauge("bayescope_info", "Version", ("version",), registry=self.registry).labels(__version__).set(1)
+
+    def add_process(self, name: str, pid: Callable[[], int | None]) -> None:
+        """Also measure memory and processor time of another process, under names that begin with ``name``."""
+        ProcessCollector(namespace=name, pid=lambda: pid() or -1, registry=self.registry)
+
+    def watch_drift(self, summary: Callable[[], dict[str, Any]]) -> None:
+        """Tell whether there is drift, by :meth:`bayescope.inference.drift.DriftWatch.summary`."""
+        alarm = Gauge(
+            "bayescope_drift_alarm", "1 if the last images differ from the validation images", ("of",), registry=self.registry
+        )
+        for of in ("novelty", "ratio"):
+            alarm.labels(of).set_function(lambda of=of: float(summary()[f"{of}_alarm"]))
 
     def count_request(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request under the ``path`` of its route."""

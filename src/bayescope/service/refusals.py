@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from bayescope.errors import BayescopeError
-from bayescope.service.scheduler import Busy, Closed
 from bayescope.service.schemas import Problem
+from bayescope.service.scorers import Unavailable
 
 _RETRY_AFTER = 1
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -46,8 +46,7 @@ async def _http(request: Request, error: Exception) -> Response:
 ANSWERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
     BayescopeError: _refused,
     RequestValidationError: _invalid,
-    Busy: _busy,
-    Closed: _busy,
+    Unavailable: _busy,
     HTTPException: _http,
 }
 """How errors are answered, by their kind."""

@@ -1,21 +1,23 @@
-"""The queue of images to score: what waits is scored together, by one thread.
+"""The queue of images to score: what waits is scored together, one batch at a time.
 
 Predictions do not depend on what an image is scored with: see :mod:`bayescope.inference.batch_invariant`.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
-from bayescope.inference.batch_invariant import batch_invariant
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import Predictions
 from bayescope.service.metrics import Metrics
+from bayescope.service.scorers import Scorer, Tell, Unavailable, Work
 from bayescope.types import Pixels
 
 _BATCH = 32
@@ -24,11 +26,11 @@ Record = dict[str, Any]
 Watch = Callable[[Record], None]
 
 
-class Busy(Exception):
+class Busy(Unavailable):
     """The queue is full."""
 
 
-class Closed(Exception):
+class Closed(Unavailable):
     """The service is shutting down."""
 
 
@@ -68,7 +70,7 @@ class ImageJob:
 class OtherJob:
     """Anything else that needs the network, done between two batches."""
 
-    work: Callable[[LikelihoodModel], Any]
+    work: Work
     future: Future[Any] = field(default_factory=Future)
 
 
@@ -80,8 +82,8 @@ class Scheduler:
 
     Parameters
     ----------
-    model : LikelihoodModel
-        A trained model.
+    scorer : Scorer
+        Calls the network.
     metrics : Metrics
         Counts batches and images.
     max_waiting : int
@@ -90,12 +92,12 @@ class Scheduler:
         Seconds that a batch waits to be filled.
     """
 
-    def __init__(self, model: LikelihoodModel, metrics: Metrics, max_waiting: int, batch_wait: float) -> None:
-        self._model, self._metrics = model, metrics
+    def __init__(self, scorer: Scorer, metrics: Metrics, max_waiting: int, batch_wait: float) -> None:
+        self._scorer, self._metrics = scorer, metrics
         self._max_waiting, self._batch_wait = max_waiting, batch_wait
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed, self._started = False, 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
         metrics.waiting.set_function(lambda: len(self._jobs))
@@ -103,7 +105,7 @@ class Scheduler:
     @property
     def state(self) -> Literal["ok", "starting", "stopped"]:
         """Whether images are being scored."""
-        if self._closed or (self._ready.is_set() and not self._thread.is_alive()):
+        if self._closed or (self._thread.ident is not None and not self._thread.is_alive()):
             return "stopped"
         return "ok" if self._ready.is_set() else "starting"
 
@@ -147,19 +149,23 @@ class Scheduler:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        model = batch_invariant(self._model)
+        self._scorer.start()
         self._ready.set()
         while jobs := self._next():
             running = [job for job in jobs if job.future.set_running_or_notify_cancel()]
-            try:
-                self._do(model, running)
-            except Exception as error:
-                _fail(running, error)
+            if running:
+                self._start(running)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._started)
+        self._scorer.close()
 
     def _next(self) -> list[Job]:
-        """Jobs to do together; none when the service is shutting down."""
+        """Jobs to do together; none when the service is shutting down.
+
+        While others are being done, only a full batch: it is sent ahead, so that the scorer does not wait for it.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closed)
+            self._changed.wait_for(lambda: self._closed or len(self._jobs) >= (1, _BATCH, math.inf)[self._started])
             if self._jobs and isinstance(self._jobs[0], ImageJob):
                 self._changed.wait_for(lambda: len(self._jobs) >= _BATCH or self._closed, self._batch_wait)
             return self._take()
@@ -177,48 +183,85 @@ class Scheduler:
             taken += others
         return taken
 
-    def _do(self, model: LikelihoodModel, jobs: list[Job]) -> None:
-        for job in jobs:
-            if isinstance(job, OtherJob):
-                job.future.set_result(job.work(model))
-        if images := [job for job in jobs if isinstance(job, ImageJob)]:
-            self._score(model, images)
+    def _start(self, jobs: list[Job]) -> None:
+        with self._changed:
+            self._started += 1
+        try:
+            future = self._scorer.submit(*_work(jobs))
+        except Exception as error:
+            future = Future()
+            future.set_exception(error)
+        future.add_done_callback(partial(self._finish, jobs))
 
-    def _score(self, model: LikelihoodModel, jobs: list[ImageJob]) -> None:
-        scoring = jobs[0].scoring
-        predictions = model.classify(
-            np.concatenate([job.pixels for job in jobs]),
-            scoring.class_prior,
-            scoring.disagreement_rate,
-            scoring.max_passes,
-            trust_tests=True,
-            watch=_watch(model, jobs) if any(job.watch for job in jobs) else None,
-        )
-        self._metrics.count_batch(len(jobs), int(predictions.passes.sum()))
-        names, remarks, seen = zip(*((job.name, job.remarks, job.seen) for job in jobs), strict=True)
-        for job, record in zip(jobs, predictions.records(model, names, remarks, seen), strict=True):
-            job.future.set_result(record)
-
-
-def _watch(model: LikelihoodModel, jobs: Sequence[ImageJob]) -> Callable[[Predictions], None]:
-    """Tells each of the jobs that wants to know what is known so far."""
-
-    def tell(found: Predictions) -> None:
-        for i, job in enumerate(jobs):
-            if job.watch is not None:
-                job.watch(
-                    {
-                        "passes": int(found.passes[i]),
-                        "posterior": model.by_class(found.posterior[i]),
-                        "log_likelihood_ratio": model.by_class(found.log_likelihood_ratio[i]),
-                        "standard_error": model.by_class(found.standard_error[i]),
-                    }
-                )
-
-    return tell
+    def _finish(self, jobs: list[Job], done: Future[list[Any]]) -> None:
+        with self._changed:
+            self._started -= 1
+            self._changed.notify_all()
+        if error := done.exception():
+            _fail(jobs, error)
+            return
+        if isinstance(jobs[0], ImageJob):
+            self._metrics.count_batch(len(jobs), sum(record["passes"] for record in done.result()))
+        for job, result in zip(jobs, done.result(), strict=True):
+            job.future.set_result(result)
 
 
-def _fail(jobs: Sequence[Job], error: Exception) -> None:
+def _work(jobs: list[Job]) -> tuple[Work, Tell]:
+    """What gives the results of jobs, and what takes that which it tells: progress of the job of an index."""
+    images = [job for job in jobs if isinstance(job, ImageJob)]
+    if not images:
+        return partial(_others, [job.work for job in jobs if isinstance(job, OtherJob)]), lambda told: None
+
+    def tell(told: tuple[int, Record]) -> None:
+        i, progress = told
+        if (watch := images[i].watch) is not None:
+            watch(progress)
+
+    pixels, watched = np.concatenate([job.pixels for job in images]), any(job.watch for job in images)
+    described = [(job.name, job.remarks, job.seen) for job in images]
+    return partial(_records, pixels, images[0].scoring, described, watched), tell
+
+
+def _others(works: list[Work], model: LikelihoodModel, tell: Tell) -> list[Any]:
+    return [work(model, tell) for work in works]
+
+
+def _records(
+    pixels: Pixels,
+    scoring: Scoring,
+    described: Sequence[tuple[str, tuple[str, ...], str]],
+    watched: bool,
+    model: LikelihoodModel,
+    tell: Tell,
+) -> list[Record]:
+    """Records of images by their names, remarks and splits; if ``watched``, what is known of each so far is told."""
+
+    def watch(found: Predictions, first: int) -> None:
+        for i in range(len(found.passes)):
+            tell((first + i, _progress(model, found, i)))
+
+    predictions = model.classify(
+        pixels,
+        scoring.class_prior,
+        scoring.disagreement_rate,
+        scoring.max_passes,
+        trust_tests=True,
+        watch=watch if watched else None,
+    )
+    names, remarks, seen = zip(*described, strict=True)
+    return list(predictions.records(model, names, remarks, seen))
+
+
+def _progress(model: LikelihoodModel, found: Predictions, i: int) -> Record:
+    return {
+        "passes": int(found.passes[i]),
+        "posterior": model.by_class(found.posterior[i]),
+        "log_likelihood_ratio": model.by_class(found.log_likelihood_ratio[i]),
+        "standard_error": model.by_class(found.standard_error[i]),
+    }
+
+
+def _fail(jobs: Sequence[Job], error: BaseException) -> None:
     for job in jobs:
         if not job.future.done():
             job.future.set_exception(error)

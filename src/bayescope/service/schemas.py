@@ -75,6 +75,9 @@ class ExplanationRecord(BaseModel):
     is_raw: bool = Field(description="Whether that ratio is uncalibrated.")
     title: str
     image: Array = Field(description="The image as the model takes it, stored pixels (channel, height, width).")
+    detail: Array | None = Field(
+        description="The same in more detail (channel, k height, k width); null if not asked for, or the file has no more."
+    )
     low: float = Field(description="Stored value shown black by default.")
     high: float = Field(description="Stored value shown white by default.")
     evidence: Array = Field(description="Share of each pixel, nats (height, width).")
@@ -106,6 +109,7 @@ class ModelCard(BaseModel):
     novelty: dict[str, Any] | None = Field(description="The test for unfamiliar images; null if not fitted.")
     limits: list[str]
     service: dict[str, Any] = Field(description="Limits of requests.")
+    drift: dict[str, Any] = Field(description="Comparison of the last images with the validation images.")
 
 
 class State(BaseModel):

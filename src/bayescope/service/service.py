@@ -12,9 +12,12 @@ from typing import TypeVar
 from pydicom.dataset import Dataset
 from starlette.concurrency import run_in_threadpool
 
+from bayescope.config import Config
 from bayescope.dicom import ModelIdentity, class_codes, measurement_report, read_source, to_bytes
+from bayescope.diffusion.device import open_fabric
 from bayescope.errors import ConfigError, DataError, writing
 from bayescope.evaluation.explanation_files import explanation_files
+from bayescope.inference.drift import Observation
 from bayescope.inference.explain import Explanation, explain
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import check_prior
@@ -28,6 +31,7 @@ from bayescope.service.dicomweb import retrieve
 from bayescope.service.metrics import Metrics
 from bayescope.service.model_card import model_card
 from bayescope.service.scheduler import ImageJob, OtherJob, Record, Scheduler, Scoring
+from bayescope.service.scorers import LocalScorer, ProcessScorer, Scorer, Tell
 from bayescope.service.settings import ServiceSettings
 from bayescope.service.uploads import Copy, Reader, ReadImage, Upload, private_copies
 
@@ -44,6 +48,7 @@ class ExplanationRequest:
     counterfactual_sigma: float | None = None
     frame: Frames = None
     resize: bool = False
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,17 @@ class Service:
     """
 
     def __init__(self, run: Path, settings: ServiceSettings, device: str) -> None:
-        self.settings, self.model = settings, load_model(run, device)
-        self.card = model_card(run, self.model, settings)
+        open_fabric(Config(device=device))
+        self.settings, self.model = settings, load_model(run, "cpu" if settings.scoring_process else device)
+        self._card = model_card(run, self.model, settings)
         self.metrics = Metrics()
-        self.scheduler = Scheduler(self.model, self.metrics, settings.max_waiting, settings.batch_wait)
+        scorer: Scorer = LocalScorer(self.model)
+        if settings.scoring_process:
+            scorer = apart = ProcessScorer(run, device)
+            self.metrics.add_process("scoring", lambda: apart.pid)
+        self.scheduler = Scheduler(scorer, self.metrics, settings.max_waiting, settings.batch_wait)
+        self._drift = self.model.drift_test(self.model.class_prior, settings.drift_window, settings.drift_alpha).watch()
+        self.metrics.watch_drift(lambda: self._drift.summary())
         self._reader = Reader(self.model, read_record(run), settings.max_pixels)
         self._identity, self._codes = ModelIdentity.of(run), class_codes(self.model.config.dicom, self.model.class_names)
         if settings.keep is not None:
@@ -82,6 +94,11 @@ class Service:
     def fingerprint(self) -> str:
         """Of the model."""
         return self._identity.fingerprint
+
+    @property
+    def card(self) -> Record:
+        """The model card, with what is known of drift."""
+        return {**self._card, "drift": self._drift.summary()}
 
     def prior(self, prevalence: Mapping[str, float] | None) -> tuple[float, ...] | None:
         """Probabilities in the order of the classes.  Raises ConfigError if they are no distribution over them."""
@@ -104,6 +121,8 @@ class Service:
         """Records of the images that could be read, then of the files that could not."""
         read = await run_in_threadpool(self._read, uploads, frame, resize)
         records = await self._scored([_job(image, scoring) for image in read.images])
+        for image, record in zip(read.images, records, strict=True):
+            self._watch_drift(image, scoring, record)
         return [*records, *read.failed]
 
     async def classify_events(
@@ -126,7 +145,9 @@ class Service:
         async def finish() -> None:
             for i, job in enumerate(jobs):
                 try:
-                    tell("record", i, {"record": await asyncio.wrap_future(job.future)})
+                    record = await asyncio.wrap_future(job.future)
+                    self._watch_drift(read.images[i], scoring, record)
+                    tell("record", i, {"record": record})
                 except Exception as error:
                     tell("error", i, {"image": job.name, "error": str(error)})
             for record in read.failed:
@@ -148,21 +169,13 @@ class Service:
 
     async def explain(self, uploads: Sequence[Upload], asked: ExplanationRequest) -> Record:
         """The explanation of one image as JSON."""
-
-        def describe(model: LikelihoodModel, found: Explanation, image: ReadImage) -> Record:
-            return explanation.explanation_record(model, found, image.name, image.remarks)
-
-        return await self._explained(uploads, asked, describe)
+        return await self._explained(uploads, asked, _described)
 
     async def explanation_picture(self, uploads: Sequence[Upload], asked: ExplanationRequest, picture: str) -> bytes:
         """A drawing of the explanation of one image: PNG.  Raises ConfigError for a counterfactual that was not asked for."""
         if picture == "counterfactual" and asked.counterfactual_sigma is None:
             raise ConfigError("no counterfactual to draw; expected `counterfactual=true`. Send that too")
-
-        def draw(model: LikelihoodModel, found: Explanation, image: ReadImage) -> bytes:
-            return explanation_files(model, found)[f"{picture}.png"]
-
-        return await self._explained(uploads, asked, draw)
+        return await self._explained(uploads, asked, partial(_drawn, picture))
 
     async def report(self, uploads: Sequence[Upload], scoring: Scoring, frame: Frames) -> bytes:
         """The prediction of one DICOM image as a structured report."""
@@ -184,13 +197,8 @@ class Service:
         asked: ExplanationRequest,
         describe: Callable[[LikelihoodModel, Explanation, ReadImage], Found],
     ) -> Found:
-        image = await run_in_threadpool(self._read_one, uploads, asked.frame, asked.resize)
-
-        def work(model: LikelihoodModel) -> Found:
-            found = explain(model, image.pixels, asked.class_prior, asked.against, asked.counterfactual_sigma)
-            return describe(model, found, image)
-
-        job = OtherJob(work)
+        image = await run_in_threadpool(self._read_one, uploads, asked)
+        job = OtherJob(partial(_explain, image, asked, describe))
         self.scheduler.submit([job])
         found: Found = await asyncio.wrap_future(job.future)
         return found
@@ -212,9 +220,10 @@ class Service:
         self.metrics.count_unreadable(len(read.failed))
         return read
 
-    def _read_one(self, uploads: Sequence[Upload], frame: Frames, resize: bool) -> ReadImage:
+    def _read_one(self, uploads: Sequence[Upload], asked: ExplanationRequest) -> ReadImage:
         with private_copies(uploads) as copies:
-            return self._only_image(copies, frame, resize)
+            image = self._only_image(copies, asked.frame, asked.resize)
+            return self._reader.with_detail(image) if asked.detail else image
 
     def _with_source(self, uploads: Sequence[Upload], frame: Frames) -> tuple[ReadImage, Dataset]:
         """The one image, and the header of its DICOM file.  Raises DataError if it is none."""
@@ -242,6 +251,12 @@ class Service:
             "warnings": list(image.remarks),
         }
 
+    def _watch_drift(self, image: ReadImage, scoring: Scoring, record: Record) -> None:
+        """Take an image into account that the run had not seen and that was scored as it is by default."""
+        if scoring == Scoring() and not image.seen:
+            source = image.patient or hashlib.sha256(image.pixels.tobytes()).hexdigest()
+            self._drift = self._drift.with_image(Observation.of(record, source))
+
     def _keep(self, copy: Copy) -> None:
         """Keep an upload, named after its content, if so asked at the start."""
         if self.settings.keep is not None:
@@ -255,3 +270,21 @@ def _job(image: ReadImage, scoring: Scoring, watch: Callable[[Record], None] | N
 
 def _event(kind: str, content: Record) -> Event:
     return {"event": kind, "data": json.dumps(finite(content))}
+
+
+def _explain(
+    image: ReadImage,
+    asked: ExplanationRequest,
+    describe: Callable[[LikelihoodModel, Explanation, ReadImage], Found],
+    model: LikelihoodModel,
+    tell: Tell,
+) -> Found:
+    return describe(model, explain(model, image.pixels, asked.class_prior, asked.against, asked.counterfactual_sigma), image)
+
+
+def _described(model: LikelihoodModel, found: Explanation, image: ReadImage) -> Record:
+    return explanation.explanation_record(model, found, image.name, image.remarks, image.detail)
+
+
+def _drawn(picture: str, model: LikelihoodModel, found: Explanation, image: ReadImage) -> bytes:
+    return explanation_files(model, found)[f"{picture}.png"]

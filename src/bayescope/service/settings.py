@@ -31,6 +31,12 @@ class ServiceSettings:
         Folder in which uploads and their answers are kept (default: nothing is).
     dicomweb : str, optional
         URL of the DICOMweb server that references are resolved at.
+    scoring_process : bool, default False
+        Whether images are scored in a process of its own, as ``bayescope serve`` does.
+    drift_window : int, default 200
+        Number of images that are compared with the validation images.
+    drift_alpha : float, default 0.05
+        Chance of any false alarm.
     """
 
     token: str | None = None
@@ -41,6 +47,9 @@ class ServiceSettings:
     batch_wait: float = 0.004
     keep: Path | None = None
     dicomweb: str | None = None
+    scoring_process: bool = False
+    drift_window: int = 200
+    drift_alpha: float = 0.05
 
 
 def read_token(path: Path) -> str:

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,14 +20,17 @@ from PIL import Image
 
 from bayescope.data.filesystem.names import printable
 from bayescope.data.formats.dicom import has_dicom_content, read_header
+from bayescope.data.preparation.mammogram import Record
 from bayescope.errors import BayescopeError, DataError
 from bayescope.evaluation.selection import seen_splits
+from bayescope.inference.detail import detailed_image
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.read import Frames, read_for_model
 from bayescope.runs.training_record import TrainingRecord
 from bayescope.types import Pixels
 
 _LONGEST_NAME = 200
+_LONGEST_SIDE = 1536
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PSEUDONYM_DIGITS = 12
@@ -58,7 +61,8 @@ class Copy:
 class ReadImage:
     """An image as the model takes it, ``pixels (1, channel, height, width)``, and its ``frame`` of ``copy``, from 1.
 
-    ``patient``: a pseudonym, or None.
+    ``patient``: a pseudonym, or None; ``preparation``: what was done to prepare it, or None; ``detail``: see
+    :func:`bayescope.inference.detail.detailed_image`, if it was asked for.
     """
 
     name: str
@@ -68,6 +72,8 @@ class ReadImage:
     copy: Copy
     frame: int | None
     patient: str | None
+    preparation: Record | None
+    detail: Pixels | None = None
 
 
 @contextmanager
@@ -147,9 +153,17 @@ class Reader:
             raise DataError(copy.named(file.reason))
         seen, patient = seen_splits(self.record, found.pixels), self._patient(copy)
         return [
-            ReadImage(copy.named(name), found.pixels[i : i + 1], found.remarks[i], seen[i], copy, found.frames[i], patient)
+            ReadImage(
+                *(copy.named(name), found.pixels[i : i + 1], found.remarks[i], seen[i], copy, found.frames[i], patient),
+                found.preparations[i],
+            )
             for i, name in enumerate(found.names)
         ]
+
+    def with_detail(self, image: ReadImage) -> ReadImage:
+        """An image of :meth:`read` with its ``detail``."""
+        found = detailed_image(self.model, image.copy.path, image.frame, image.preparation, _LONGEST_SIDE)
+        return replace(image, detail=found)
 
     def _patient(self, copy: Copy) -> str | None:
         """A pseudonym of the patient of a DICOM file, the same for all files while the service runs; None if it names none."""

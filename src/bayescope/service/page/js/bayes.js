@@ -1,5 +1,7 @@
 // Bayes' rule on records: what the service answers at one prevalence, at another.
 
+import { errorsAt } from "./errors.js";
+
 const logit = (p) => Math.log(p) - Math.log1p(-p);
 
 function logSumExp(values) {
@@ -19,28 +21,50 @@ export function evidence(record) {
 export function atPrevalence(record, prevalence) {
   const names = Object.keys(record.prevalence);
   if (names.every((name) => prevalence[name] === record.prevalence[name])) return record;
-  return { ...record, ...fromEvidence(evidence(record), prevalence, record.standard_error) };
+  const found = evidence(record);
+  const known = names.map((name) => record.standard_error[name]);
+  const errors = errorsAt(known, shares(jointOf(found, record.prevalence)), shares(jointOf(found, prevalence)));
+  return { ...record, ...fromEvidence(found, prevalence, errors) };
 }
 
-/** Answer, posterior and ratios from the evidence of each class, in the order of the prevalences. */
-export function fromEvidence(found, prevalence, deviations) {
+/** Answer, posterior and ratios from the evidence of each class and the standard errors of the ratios, in the order of the
+ * prevalences. */
+export function fromEvidence(found, prevalence, errors) {
   const names = Object.keys(prevalence);
-  const joint = names.map((name, k) => found[k] + Math.log(prevalence[name]));
+  const joint = jointOf(found, prevalence);
   const total = logSumExp(joint);
   const posterior = {},
     ratio = {},
+    standard = {},
     error = {};
   names.forEach((name, k) => {
     const rest = names.map((_, j) => j).filter((j) => j !== k);
     const mass = rest.reduce((sum, j) => sum + prevalence[names[j]], 0);
     posterior[name] = Math.exp(joint[k] - total);
     ratio[name] = found[k] - (logSumExp(rest.map((j) => joint[j])) - Math.log(mass));
-    const deviation = deviations[name];
+    const deviation = (standard[name] = errors[k]);
     error[name] = deviation === null ? null : posterior[name] * (1 - posterior[name]) * deviation;
   });
   const answer = names.reduce((best, name) => (posterior[name] > posterior[best] ? name : best));
-  return { class: answer, prevalence, posterior, posterior_error: error, log_likelihood_ratio: ratio };
+  return {
+    class: answer,
+    prevalence,
+    posterior,
+    posterior_error: error,
+    log_likelihood_ratio: ratio,
+    standard_error: standard,
+  };
 }
+
+/** Evidence plus log prevalence of each class. */
+const jointOf = (found, prevalence) => Object.values(prevalence).map((prior, k) => found[k] + Math.log(prior));
+
+/** The share of each class j in the rest against which class k is compared, 1 for k itself. */
+const shares = (joint) =>
+  joint.map((_, k) => {
+    const rest = logSumExp(joint.filter((_, j) => j !== k));
+    return joint.map((value, j) => (j === k ? 1 : Math.exp(value - rest)));
+  });
 
 /** Prevalences with that of one class changed, the others keeping their proportions. */
 export function withPrevalence(prevalence, name, value) {

@@ -26,6 +26,7 @@ export function cardView(card) {
         : "not fitted",
     ],
     ["Novelty test", card.novelty ? `against ${card.novelty.images} held-out images` : "not fitted"],
+    ["Drift", `${card.drift.finding} (${card.drift.looks} looks, at the last ${card.drift.images} images)`],
     ...measures(card.measures),
     ["Model", `${card.fingerprint.slice(0, 16)} · Bayescope ${card.version}`],
   ];

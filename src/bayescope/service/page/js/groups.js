@@ -1,6 +1,6 @@
 // One answer for the images of a patient, added up as the model learned to; see docs/studies.md.
 
-import { evidence, fromEvidence, percent } from "./bayes.js";
+import { atPrevalence, evidence, fromEvidence, percent } from "./bayes.js";
 import { ratioText } from "./chart.js";
 
 /** The pooling by patient of images that all show one class; the mean of the images where none was learned. */
@@ -19,12 +19,12 @@ export function combined(records, poolings, prevalence) {
   const total = names.map(
     (_, k) => weight * (ofImages.reduce((sum, found) => sum + found[k], 0) + (n - 1) * offset[k]),
   );
-  const standard_error = {};
-  for (const name of names) {
-    const errors = records.map((record) => record.standard_error[name]);
-    standard_error[name] = errors.includes(null) ? null : weight * Math.hypot(...errors);
-  }
-  return { ...fromEvidence(total, prevalence, standard_error), standard_error, fitted };
+  const moved = records.map((record) => atPrevalence(record, prevalence).standard_error);
+  const errors = names.map((name) => {
+    const ofName = moved.map((standard) => standard[name]);
+    return ofName.includes(null) ? null : weight * Math.hypot(...ofName);
+  });
+  return { ...fromEvidence(total, prevalence, errors), fitted };
 }
 
 /** What a heading says of the rows below it; blank until all are scored, or for one. */

@@ -26,6 +26,7 @@ export function listenToKeys({ list, viewer, openRow, closeViewer }) {
     Escape: closeViewer,
     m: () => toggle("show-map"),
     c: () => toggle("show-counterfactual"),
+    d: () => toggle("show-detail"),
     "[": () => slide("opacity", -0.1),
     "]": () => slide("opacity", 0.1),
     w: () => slide("window-width", -5),

@@ -20,7 +20,13 @@ let running = 0,
   card = null;
 
 const viewer = new Viewer((row, counterfactual) =>
-  explain(row.source, { prevalence: list.view.prevalence, counterfactual, frame: row.frame, resize: row.resize }),
+  explain(row.source, {
+    prevalence: list.view.prevalence,
+    counterfactual,
+    frame: row.frame,
+    resize: card.can_resize,
+    detail: true,
+  }),
 );
 const list = new List(get("rows"), { open: openRow });
 
@@ -128,6 +134,11 @@ async function exportReports() {
   }
 }
 
+async function showCard() {
+  get("card-body").replaceChildren(...cardView(await modelCard()));
+  get("card").showModal();
+}
+
 function clear() {
   waiting.length = 0;
   list.rows = [];
@@ -167,7 +178,7 @@ function connect() {
   get("export-sr").addEventListener("click", exportReports);
   get("clear").addEventListener("click", clear);
   get("close-viewer").addEventListener("click", closeViewer);
-  get("show-model").addEventListener("click", () => get("card").showModal());
+  get("show-model").addEventListener("click", showCard);
   get("show-keys").addEventListener("click", () => get("keys").showModal());
   get("open-reference").addEventListener("click", () => get("reference").showModal());
   get("reference").addEventListener("close", () => {
@@ -192,7 +203,8 @@ async function start() {
   get("model-line").textContent =
     `${card.class_names.join(" · ")} — ${card.data.source ?? "model"} ${card.fingerprint.slice(0, 8)}`;
   list.view.poolings = card.poolings;
-  get("card-body").replaceChildren(...cardView(card));
+  get("drift").hidden = !card.drift.novelty_alarm && !card.drift.ratio_alarm;
+  get("drift").textContent = `Drift: ${card.drift.finding}`;
   get("by-reference").hidden = !card.service.dicomweb;
   get("prevalence-note").textContent =
     "The likelihood ratio stays what it is; the probabilities follow by Bayes' rule." +

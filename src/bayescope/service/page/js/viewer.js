@@ -13,7 +13,7 @@ export class Viewer {
     this.fetchExplanation = fetchExplanation;
     this.panes = [];
     this.row = null;
-    for (const id of ["show-map", "opacity", "levels", "window-width", "window-level"])
+    for (const id of ["show-map", "show-detail", "opacity", "levels", "window-width", "window-level"])
       get(id).addEventListener("input", () => this.#draw());
     get("show-counterfactual").addEventListener("input", () => this.open(this.row));
     get("reset-view").addEventListener("click", () => this.reset());
@@ -122,6 +122,7 @@ export class Viewer {
     });
     get("panes").dataset.count = this.panes.length;
     this.#fillLevels(found);
+    get("show-detail").disabled = !found.detail;
     const constant =
       Math.abs(found.constant) > 0.005 ? ` ${signed(found.constant)} nats belong to no pixel and are spread evenly.` : "";
     get("viewer-notes").textContent = `${found.title}, the image scored in full.${constant}`;
@@ -153,7 +154,8 @@ export class Viewer {
       level = Number(get("window-level").value) / 100;
     const span = found.high - found.low,
       centre = found.low + level * span;
-    drawImage(this.image, found.image, centre - (width * span) / 2, centre + (width * span) / 2);
+    const shown = (get("show-detail").checked && found.detail) || found.image;
+    drawImage(this.image, shown, centre - (width * span) / 2, centre + (width * span) / 2);
     const chosen = get("levels").value;
     const map = chosen === "all" ? found.evidence : summed(found.levels, ...chosen.split("-").map(Number));
     const reach = reachOf(map);
@@ -189,6 +191,7 @@ function prepared(found) {
   return {
     ...found,
     image: decoded(found.image),
+    detail: found.detail && decoded(found.detail),
     evidence: decoded(found.evidence),
     levels: decoded(found.levels),
     counterfactual: counterfactual && {
