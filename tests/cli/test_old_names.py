@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bayescope.cli.old_names import with_new_names
 from bayescope.config import EvidenceConfig, NetConfig, parse_config
 from bayescope.errors import ConfigError, RenamedWarning
 from conftest import Call
@@ -51,3 +52,8 @@ def test_an_old_key_in_a_file(cli: Call, tiny_npz: Path, config_file: Path, tmp_
     told = cli("train", tiny_npz, "--out", tmp_path / "run", "--config", config_file)
     assert told.code == 0
     assert "error_rate is now called disagreement_rate" in " ".join(told.err.split())
+
+
+def test_tensorboard_is_one_of_the_loggers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert with_new_names(["train", "--tensorboard"]) == ["train", "--logger=tensorboard"]
+    assert "--tensorboard is now called --logger=tensorboard" in " ".join(capsys.readouterr().err.split())

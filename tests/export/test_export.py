@@ -31,6 +31,7 @@ def test_the_plan_is_that_of_the_model(tiny_run: Path) -> None:
     found = describe(model, "abc")
     assert model.plan is not None
     assert found["plan"] == {"level": model.plan.order.tolist(), "noise": model.plan.noise_index.tolist()}
+    assert found["half_precision"] is None
     assert found["sigmas"] == model.sigmas.tolist()
     assert found["calibration"]["kind"] == model.calibration.kind
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -69,6 +70,7 @@ def test_half_precision_that_keeps_the_ratios(tiny_run: Path, tiny_npz: Path, tm
     assert full.difference is None
     assert half.difference is not None
     assert 0 < half.difference <= 0.05
+    assert json.loads(half.description.read_text())["half_precision"] == {"largest_change_of_a_ratio": half.difference}
     assert half.graph.stat().st_size < full.graph.stat().st_size
 
 

@@ -10,14 +10,18 @@ from bayescope.json_values import finite
 FORMAT = 1
 
 
-def describe(model: LikelihoodModel, fingerprint: str) -> dict[str, Any]:
-    """Plain numbers and words, strict JSON; ``fingerprint``: of the model."""
+def describe(model: LikelihoodModel, fingerprint: str, difference: float | None = None) -> dict[str, Any]:
+    """Plain numbers and words, strict JSON.
+
+    ``fingerprint``: of the model; ``difference``: that half precision makes to a ratio, nats, None in single precision.
+    """
     evidence = model.config.evidence
     return finite(
         {
             "format": FORMAT,
             "version": __version__,
             "fingerprint": fingerprint,
+            "half_precision": None if difference is None else {"largest_change_of_a_ratio": difference},
             "class_names": list(model.class_names),
             "class_prior": model.class_prior.tolist(),
             "images": {

@@ -117,7 +117,7 @@ def export_run(
     noise = io.BytesIO()
     np.save(noise, model.draws()[1].numpy(), allow_pickle=False)
     write_atomically(files.noise, noise.getvalue())
-    write_text(files.description, json.dumps(describe(model, fingerprint), indent=1) + "\n")
+    write_text(files.description, json.dumps(describe(model, fingerprint, files.difference), indent=1) + "\n")
     write_atomically(files.graph, content)
     return files
 
