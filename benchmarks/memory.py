@@ -84,7 +84,7 @@ class Peaks:
 
 
 def measure(cache: Path, run: Path, steps: int) -> dict[str, float]:
-    """Train on ``cache``; peaks of anonymous memory, MiB, and seconds, by stage."""
+    """Train on ``cache``; peaks of anonymous memory, MiB, by stage."""
     config = parse_config(
         {
             "device": "cpu",
@@ -93,21 +93,19 @@ def measure(cache: Path, run: Path, steps: int) -> dict[str, float]:
             "evidence": {"levels": 2, "noises": 1, "level_weights": "bound", "calibration": "none"},
         }
     )
-    peaks, began = Peaks(), [time.perf_counter()]
+    peaks = Peaks()
     time.sleep(5 * SECONDS_BETWEEN_SAMPLES)
 
     def watch(progress: Progress) -> None:
         if progress.state.step == 1:
             peaks.stage = "steps"
-        began.append(time.perf_counter())
 
     try:
         peaks.stage = "until the first step"
         fit_run(load_dataset(cache), config, run, watch=watch)
     finally:
         peaks.end()
-    seconds = {"seconds_until_first_step": began[1] - began[0], "seconds_per_step": (began[-1] - began[1]) / (steps - 1)}
-    return {f"{stage.replace(' ', '_')}_mib": peak for stage, peak in peaks.found.items()} | seconds
+    return {f"{stage.replace(' ', '_')}_mib": peak for stage, peak in peaks.found.items()}
 
 
 def main() -> None:

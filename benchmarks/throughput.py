@@ -205,22 +205,21 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[28, 128, 384])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 64, 256])
     parser.add_argument("--seconds", type=float, default=2.0, help="of calls per row")
+    parser.add_argument("--training", action=argparse.BooleanOptionalAction, default=True, help="training too")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the rows")
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     matmul = in_own_process(matmul_flops, device, args.seconds)
     largest = 256 * 28**2 if device.type == "cpu" else 64 * 384**2
     pairs = [(size, batch) for size in args.sizes for batch in args.batches if batch * size**2 <= largest]
-    smallest = {"cpu": 16, "cuda": 64}[device.type]
-    training_pairs = [(size, batch) for size, batch in pairs if batch >= smallest or batch * size**2 * 2 > largest]
+    largest_batch = {size: max(batch for side, batch in pairs if side == size and batch <= 64) for size in args.sizes}
+    trained = largest_batch.items() if args.training else ()
     record = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "matmul_gflops": matmul / 1e9,
         "rows": [in_own_process(measure, size, batch, device, matmul, args.seconds) for size, batch in pairs],
-        "training": [
-            in_own_process(measure_training, size, batch, device, matmul, args.seconds) for size, batch in training_pairs
-        ],
+        "training": [in_own_process(measure_training, size, batch, device, matmul, args.seconds) for size, batch in trained],
     }
     Store("throughput", args.results).put(device.type, record)
     print(json.dumps(record, indent=1))

@@ -21,8 +21,6 @@ def section() -> list[str]:
             f"{r['gib']:g}",
             f"{r['images']:,}",
             *(f"{r[f'{stage}_mib']:.0f}" for stage in ("before", "until_the_first_step", "steps")),
-            f"{r['seconds_until_first_step']:.1f}",
-            f"{r['seconds_per_step']:.2f}",
         ]
         for r in records
     ]

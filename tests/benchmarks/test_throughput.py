@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.slow
 def test_a_small_row_after_a_large_one_has_its_own_peak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ("--sizes", "56", "28", "--batches", "64", "--seconds", "0.01", "--results", str(tmp_path))
+    options = ("--sizes", "56", "28", "--batches", "64", "--seconds", "0.01", "--no-training", "--results", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["throughput.py", *options])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     throughput.main()
@@ -49,3 +49,11 @@ def test_a_file_without_peaks_of_single_rows_shows_its_speed(tmp_path: Path, mon
     lines = section()
     assert "| 28 | 1 | 60.0 | 10.0 | 50% | 0.25 | – | – |" in lines
     assert "| 28 | 1 | 60.0 | 10.0 | 50% | 0.25 | 350 | 351 |" in lines
+
+
+def test_training_is_measured_in_whole_steps_and_their_products() -> None:
+    """Of twice as many images a step, as many products an image."""
+    found = [throughput.measure_training(12, batch, CPU, matmul=1.0, seconds=0.0) for batch in (2, 4)]
+    few, many = (row["flops_over_matmul"] / row["images_per_second"] for row in found)
+    assert many == pytest.approx(few, rel=0.3)
+    assert few > 3 * 12**2 * 100
