@@ -9,7 +9,7 @@ An alarm on both says that the images have changed.  One on the ratios alone, wi
 looks like.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -66,12 +66,12 @@ class Observation:
     log_ratios: tuple[float, ...]
 
     @classmethod
-    def of(cls, record: dict[str, Any], source: str) -> Self:
+    def of(cls, record: Mapping[str, Any], source: str) -> Self:
         """From the record of an image.
 
         Parameters
         ----------
-        record : dict
+        record : mapping
             As of :meth:`bayescope.inference.predictions.Predictions.records`.
         source : str
             As above.

@@ -1,6 +1,7 @@
 """Measurements of the service for Prometheus."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -42,7 +43,7 @@ class Metrics:
             "bayescope_drift_alarm", "1 if the last images differ from the validation images", ("of",), registry=self.registry
         )
         for of in ("novelty", "ratio"):
-            alarm.labels(of).set_function(lambda of=of: float(summary()[f"{of}_alarm"]))
+            alarm.labels(of).set_function(partial(_alarm, summary, of))
 
     def count_request(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request under the ``path`` of its route."""
@@ -62,3 +63,7 @@ class Metrics:
     def text(self) -> bytes:
         """In Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+def _alarm(summary: Callable[[], dict[str, Any]], of: str) -> float:
+    return float(summary()[f"{of}_alarm"])
