@@ -40,14 +40,14 @@ def test_a_prepared_image(prepared_run: Path, tmp_path: Path, bound: int) -> Non
 
 def test_a_picture_that_is_fitted_into_the_frame(tiny_run: Path, tiny_data: Dataset, tmp_path: Path) -> None:
     model, file = replace(load_model(tiny_run), sizing="fitted"), tmp_path / "a.png"
-    side = model.image_shape[1]
-    wide = np.kron(tiny_data.test.pixels[0, 0, : side // 2], np.ones((4, 4), np.uint8))
+    height, width = model.image_shape[1:]
+    wide = np.kron(tiny_data.test.pixels[0, 0, : height // 2], np.ones((4, 4), np.uint8))
     Image.fromarray(wide).save(file)
     found = detailed_image(model, file, None, None, 1536)
     assert found is not None
-    assert found.shape == (1, 4 * side, 4 * side)
-    np.testing.assert_array_equal(found[0, side : 3 * side], wide)
-    assert not found[0, :side].any()
+    assert found.shape == (1, 4 * height, 4 * width)
+    np.testing.assert_array_equal(found[0, height : 3 * height], wide)
+    assert not found[0, :height].any()
 
 
 def test_a_file_of_the_models_own_size_has_no_more(tiny_run: Path, tiny_data: Dataset, tmp_path: Path) -> None:
