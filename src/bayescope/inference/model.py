@@ -71,7 +71,10 @@ class LikelihoodModel(TrainedModel):
         return self.post_hoc.decisions
 
     def drift_test(self, class_prior: Floats, window: int, alpha: float) -> DriftTest:
-        """The test of :mod:`bayescope.inference.drift`, for images whose ratios are given at ``class_prior``."""
+        """The test whether the last ``window`` images of a site, with ratios at ``class_prior``, are like the held-out ones.
+
+        ``alpha``: chance of any false alarm; see :class:`bayescope.inference.drift.DriftTest`.
+        """
         images = 0 if self.novelty is None else self.novelty.images
         return DriftTest.against(self.post_hoc.reference, images, class_prior, window, alpha)
 

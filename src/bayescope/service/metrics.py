@@ -43,7 +43,7 @@ class Metrics:
             "bayescope_drift_alarm", "1 if the last images differ from the validation images", ("of",), registry=self.registry
         )
         for of in ("novelty", "ratio"):
-            alarm.labels(of).set_function(partial(_flag, summary, f"{of}_alarm"))
+            alarm.labels(of).set_function(partial(_alarm, summary, of))
 
     def count_request(self, path: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request under the ``path`` of its route."""
@@ -65,5 +65,5 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _flag(summary: Callable[[], dict[str, Any]], key: str) -> float:
-    return float(summary()[key])
+def _alarm(summary: Callable[[], dict[str, Any]], of: str) -> float:
+    return float(summary()[f"{of}_alarm"])
