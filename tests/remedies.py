@@ -835,6 +835,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("data.groups:keys_of", ""): "tests/evaluation/test_group_evaluation.py",
     ("inference.group_keys:group_keys", ""): "tests/inference/test_group_keys.py",
     ("inference.groups", ""): "tests/inference/test_groups.py",
+    ("inference.combine", ""): "tests/inference/test_groups.py",
     ("cli.groups:check_grouping", ""): "tests/inference/test_group_keys.py",
     ("study_classifier:fit", ""): "tests/test_study_classifier.py",
     ("calibration.pooling:from_dict", ""): "tests/calibration/test_pooling.py",

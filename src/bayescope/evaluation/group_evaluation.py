@@ -9,7 +9,8 @@ import numpy as np
 from bayescope.calibration.pooling import GroupPooling
 from bayescope.data.groups import GROUPS, keys_of, members_of
 from bayescope.evaluation.result import Evaluation, Trust, trust_of
-from bayescope.inference.groups import GroupPredictions, combine
+from bayescope.inference.combine import combine
+from bayescope.inference.groups import GroupPredictions
 from bayescope.metrics.bootstrap import Estimate
 from bayescope.metrics.classification import measure, measure_classes
 from bayescope.types import Floats, Labels
