@@ -132,7 +132,7 @@ def command(
         records = list(predictions.records(model, found.names, found.remarks, seen))
         if by is not None:
             of_groups = combine(model, predictions, keys, by, any_of)
-            warn(of_groups.pooling.warning)
+            warn(of_groups.warning)
     summaries = [] if of_groups is None else list(of_groups.records(found.names, [model.calibration.warning]))
     lines = [*records, *summaries, *found.left_out_records()]
     if out is not None:

@@ -66,7 +66,7 @@ class GroupEvaluation:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know of the way in which images are added up, each text once."""
-        return tuple(dict.fromkeys(part.pooling.warning for part in self.parts if part.pooling.warning))
+        return tuple(dict.fromkeys(part.warning for part in self.parts if part.warning))
 
     def to_dict(self) -> dict[str, Any]:
         """The evaluation as values for JSON, as ``bayescope evaluate --by --json`` prints it under ``groups``."""

@@ -69,6 +69,11 @@ class GroupPredictions:
         return self.posterior * (1 - self.posterior) * self.standard_error
 
     @property
+    def warning(self) -> str:
+        """A caution for users of the ratios of groups of several images; blank if there are none of such."""
+        return self.pooling.warning if any(len(found) > 1 for found in self.members) else ""
+
+    @property
     def rule(self) -> str:
         """What the class of a group is, as text."""
         return rule_of(self.pooling)
@@ -119,9 +124,9 @@ class GroupPredictions:
         dict
             Plain numbers, those of the classes by their names.
         """
-        known = [text for text in (self.pooling.warning, *warnings) if text]
         for g, name in enumerate(self.names):
             found = [images[i] for i in self.members[g]]
+            cautions = (self.pooling.warning if len(found) > 1 else "", *warnings)
             yield {
                 self.pooling.by: name or None,
                 "images": found,
@@ -136,7 +141,7 @@ class GroupPredictions:
                 "correlation": self.pooling.correlation,
                 "effective_images": len(found) * self.pooling.weight(len(found)),
                 "calibrated": self.calibrated and (self.pooling.fitted or len(found) == 1),
-                "warnings": known,
+                "warnings": [text for text in cautions if text],
                 "passes": int(self.passes[g]),
             }
 
