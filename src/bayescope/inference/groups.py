@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayescope.calibration.pooling import GroupPooling
-from bayescope.errors import DataError
+from bayescope.data.groups import labels_of_groups
 from bayescope.types import Floats, Labels
 
 _IN_ROWS = ("posterior", "log_likelihood_ratio", "standard_error")
@@ -98,16 +98,7 @@ class GroupPredictions:
         DataError
             If the images of a group differ in class, and none is named of which one image is enough.
         """
-        positive = self.pooling.positive
-        if positive is not None:
-            return np.array([(labels[found] == class_names.index(positive)).any() for found in self.members], dtype=np.int64)
-        differing = sum(len(set(labels[found].tolist())) > 1 for found in self.members)
-        if differing:
-            raise DataError(
-                f"{differing} of {len(self)} groups by {self.pooling.by} have images of different classes; expected one class "
-                "in each. Name the class of which one image is enough (--any CLASS), or group them otherwise"
-            )
-        return labels[[found[0] for found in self.members]]
+        return labels_of_groups(labels, self.members, class_names, self.pooling.by, self.pooling.positive)
 
     def records(self, images: Sequence[str], warnings: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """One record for each group, as ``bayescope classify --by --json`` prints it.
