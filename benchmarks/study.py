@@ -33,7 +33,7 @@ from bayescope.evidence.level_weights import log_likelihood_ratio
 from bayescope.fitting.fit import fit
 from bayescope.fitting.pooling import fit_poolings
 from bayescope.fitting.post_hoc import out_of_fold_posterior
-from bayescope.inference.groups import combine
+from bayescope.inference.combine import combine
 from bayescope.inference.model import LikelihoodModel
 from bayescope.metrics.calibration import cllr, min_cllr
 from bayescope.metrics.delong import auc

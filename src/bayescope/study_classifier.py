@@ -13,7 +13,8 @@ from bayescope.calibration.pooling import GroupPooling
 from bayescope.classifier import ScoreClassifier
 from bayescope.data.groups import GROUPS
 from bayescope.errors import DataError, UncalibratedWarning, lookup
-from bayescope.inference.groups import GroupPredictions, combine, image_evidence
+from bayescope.inference.combine import combine, image_evidence
+from bayescope.inference.groups import GroupPredictions
 from bayescope.inference.predictions import Predictions
 from bayescope.types import Floats
 

@@ -176,7 +176,8 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
     },
     "classify": {
         "--by": passed("breast", GROUP_KEYS, "by"),
-        "--any": [Reaches("lower", "inference.groups:combine", "positive", "lower", "--by patient --groups {groups}")],
+        "--any": [Reaches("lower", "inference.combine:combine", "positive", "lower", "--by patient --groups {groups}")],
+        "--csv": [Reaches("{new}", "cli.classify:write_group_csv", "path", "{new}", "--by patient --groups {groups}")],
         "--groups": [Reaches("{groups}", GROUP_KEYS, "table", "{groups}", "--by patient")],
         "--frame": passed(2, READ, "frame"),
         "--split": [Reaches("val", "evaluation.selection:images_of_cache", "split", "val", fewest="{run} {cache}")],

@@ -18,6 +18,7 @@ from bayescope.evaluation.folds import Fold, evaluate_folds
 from bayescope.evaluation.group_evaluation import GroupEvaluation, evaluate_groups, evaluations_of_groups
 from bayescope.evaluation.report.context import Context
 from bayescope.evaluation.report.sections.groups import section
+from bayescope.fitting.adapt import adapt
 from bayescope.fitting.fit import fit_run
 from bayescope.runs.model_file import load_model
 
@@ -61,6 +62,12 @@ def test_training_learns_how_images_depend_on_each_other(run: Path) -> None:
     assert not poolings["patient", None].fitted, "patients whose breasts differ in class are left out"
 
 
+def test_adapting_learns_it_anew(run: Path, table: Path) -> None:
+    found = adapt(load_model(run), load_dataset(table).test).model.post_hoc.poolings
+    assert {one.groups for one in found if one.by == "breast" and one.positive is None} == {(10, 10)}
+
+
+@pytest.mark.slow
 def test_breasts_are_measured(run: Path, table: Path) -> None:
     found = measured(run, table, "breast")
     assert found.class_counts == {"lower": 10, "upper": 10}
@@ -72,6 +79,7 @@ def test_breasts_are_measured(run: Path, table: Path) -> None:
     assert found.measures["AUC"].value == pytest.approx(found.others["mean"]["AUC"].value), "both rank by the sum"
 
 
+@pytest.mark.slow
 def test_patients_need_a_rule(run: Path, table: Path) -> None:
     with pytest.raises(DataError, match="10 of 10 groups by patient have images of different classes"):
         measured(run, table, "patient")
@@ -79,6 +87,7 @@ def test_patients_need_a_rule(run: Path, table: Path) -> None:
     assert found.class_counts == {"no lower": 0, "lower": 10}
 
 
+@pytest.mark.slow
 def test_a_report_shows_every_way_to_group(run: Path, table: Path) -> None:
     """Studies are the same images as breasts; patients differ in class, and are shown for the positive class."""
     found, _ = evaluate_folds([Fold(run, table)])
@@ -102,6 +111,7 @@ def test_what_is_not_known_is_refused(run: Path, tiny_npz: Path) -> None:
         evaluate_groups(found, [len(chosen[0].images)], "film")
 
 
+@pytest.mark.slow
 def test_the_command_prints_both(run: Path, table: Path, cli: Callable[..., Any]) -> None:
     told = cli("evaluate", run, table, "--by", "breast")
     assert "By breast: 10 lower, 10 upper; 20 of 2 images" in told.out, told.err
@@ -110,6 +120,7 @@ def test_the_command_prints_both(run: Path, table: Path, cli: Callable[..., Any]
     assert groups["rule"] == "a patient is upper if any image is"
 
 
+@pytest.mark.slow
 def test_folds_are_pooled_each_by_its_own_model(run: Path, table: Path) -> None:
     """Two folds of the same run, each with half of the images, give what one has for all."""
     found, _ = evaluate_folds([Fold(run, table)], disagreement_rate=0.0)

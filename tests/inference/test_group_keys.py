@@ -1,5 +1,6 @@
 """Which images belong together: by DICOM headers, by a table, and on the command line."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +84,10 @@ def test_the_command_combines(study: Path, prepared_run: Path, cli: Callable[...
     for group in groups:
         total = sum(share["ill"] for share in group["shares"].values())
         assert total == pytest.approx(group["log_likelihood_ratio"]["ill"])
-    told = cli("classify", prepared_run, study, "--by", "breast")
+    told = cli("classify", prepared_run, study, "--by", "breast", "--csv", study.parent / "groups.csv")
+    rows = list(csv.DictReader((study.parent / "groups.csv").open()))
+    assert [row["breast"] for row in rows] == ["P1 L", "P1 L", "P1 R", ""]
+    assert sum(float(row["share ill"]) for row in rows[:2]) == pytest.approx(float(rows[0]["log_likelihood_ratio ill"]))
     assert "By breast" in told.out
     assert "is the mean of the images'" in told.err
 

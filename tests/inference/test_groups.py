@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.pooling import GroupPooling
 from bayescope.errors import ConfigError, DataError
-from bayescope.inference.groups import combine
+from bayescope.inference.combine import combine
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.post_hoc import PostHoc
 from bayescope.inference.predictions import Predictions, predict_from_evidence

@@ -24,7 +24,7 @@ from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.calibration.pooling import GroupPooling
 from bayescope.data.dataset import Dataset
 from bayescope.dicom import to_bytes
-from bayescope.inference.groups import combine
+from bayescope.inference.combine import combine
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import predict_from_evidence
 from bayescope.service.settings import ServiceSettings

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from bayescope.cli.dicom_objects import Codes, codes_of_objects, write_group_reports_of, write_reports_of
-from bayescope.cli.groups import AnyOf, By, Groups, check_grouping, group_table, scoring_rate
+from bayescope.cli.groups import AnyOf, By, Csv, Groups, check_grouping, group_table, scoring_rate, write_group_csv
 from bayescope.cli.options import (
     Device,
     DisagreementRate,
@@ -68,6 +68,7 @@ def command(
     by: By = None,
     any_of: AnyOf = None,
     groups: Groups = None,
+    csv: Csv = None,
     prevalence: Prevalence = None,
     disagreement_rate: DisagreementRate = None,
     max_passes: MaxPasses = None,
@@ -90,7 +91,9 @@ def command(
         Path | None, typer.Option(help="Also write a structured report of each DICOM image (TID 1500) to this folder.")
     ] = None,
     codes: Codes = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace --out, and files of --sr whose content differs.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace --out, --csv, and files of --sr whose content differs.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each image and unreadable file.")] = False,
 ) -> None:
     """Classify image files, and all images in folders. Exit code 1 if some could not be read.
@@ -105,13 +108,13 @@ def command(
     from bayescope.evaluation.evaluate import check_class
     from bayescope.evaluation.selection import images_of_cache, seen_splits
     from bayescope.export.runtime import load_model_on
+    from bayescope.inference.combine import combine
     from bayescope.inference.group_keys import group_keys
-    from bayescope.inference.groups import combine
     from bayescope.runs.folder import read_record
 
-    if out is not None:
-        check_free(out, force)
-    check_grouping(by, any=any_of, groups=groups)
+    for target in filter(None, (out, csv)):
+        check_free(target, force)
+    check_grouping(by, any=any_of, groups=groups, csv=csv)
     model = load_model_on(run, runtime, device)
     check_class(any_of, model.class_names, "--any")
     record = read_record(run)
@@ -133,11 +136,13 @@ def command(
         records = list(predictions.records(model, found.names, found.remarks, seen))
         if by is not None:
             of_groups = combine(model, predictions, keys, by, any_of)
-            warn(of_groups.pooling.warning)
+            warn(of_groups.warning)
     summaries = [] if of_groups is None else list(of_groups.records(found.names, [model.calibration.warning]))
     lines = [*records, *summaries, *found.left_out_records()]
     if out is not None:
         write_json_lines(out, lines)
+    if csv is not None and of_groups is not None:
+        write_group_csv(csv, of_groups, found.names)
     if as_json:
         for line in lines:
             print_json(line)

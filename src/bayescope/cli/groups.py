@@ -33,6 +33,12 @@ Groups = Annotated[
 ]
 
 
+Csv = Annotated[
+    Path | None,
+    typer.Option("--csv", help="With --by: also write the combined predictions and the shares of the images to this CSV file."),
+]
+
+
 def check_grouping(by: str | None, **others: object) -> None:
     """Raise ConfigError if ``by`` is unknown, or there are ``others``, by option, without it."""
     from bayescope.data.groups import GROUPS
@@ -48,6 +54,20 @@ def check_grouping(by: str | None, **others: object) -> None:
 def scoring_rate(by: str | None, disagreement_rate: float | None) -> float | None:
     """The rate to score with: in full for groups, as their images were when the pooling was learned, unless one is given."""
     return 0.0 if by is not None and disagreement_rate is None else disagreement_rate
+
+
+def write_group_csv(path: Path, found: GroupPredictions, images: Sequence[str]) -> None:
+    """Write a row for each image, atomically."""
+    import csv
+    import io
+
+    from bayescope.runs.files import write_text
+
+    rows, text = list(found.rows(images)), io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def group_table(found: GroupPredictions, images: Sequence[str]) -> Table:

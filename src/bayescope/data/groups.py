@@ -68,6 +68,45 @@ def members_of(keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[Labels, ...]
     return names, tuple(np.array(found, dtype=np.int64) for found in positions.values())
 
 
+def labels_of_groups(
+    labels: Labels, members: Sequence[Labels], class_names: Sequence[str], by: str, positive: str | None = None
+) -> Labels:
+    """True class of each group of images.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        True class of each image.
+    members : sequence of ndarray
+        Positions of the images of each group.
+    class_names : sequence of str
+        Names of the classes.
+    by : str
+        What the images of a group have in common.
+    positive : str, optional
+        The class that a group belongs to if any of its images does (default: all images of a group show the same class).
+
+    Returns
+    -------
+    ndarray of shape (groups,)
+        The common class; with ``positive``, 1 for groups of it and 0 for others.
+
+    Raises
+    ------
+    DataError
+        If the images of a group differ in class, and no ``positive`` is given.
+    """
+    if positive is not None:
+        return np.array([(labels[found] == class_names.index(positive)).any() for found in members], dtype=np.int64)
+    differing = sum(len(set(labels[found].tolist())) > 1 for found in members)
+    if differing:
+        raise DataError(
+            f"{differing} of {len(members)} groups by {by} have images of different classes; expected one class in each. Name "
+            "the class of which one image is enough (--any CLASS), or group them otherwise"
+        )
+    return labels[[found[0] for found in members]]
+
+
 def patients_of(table: pd.DataFrame) -> tuple[str, ...] | None:
     """The patient of each case; None unless the table names them all."""
     if "patient" not in table or table["patient"].isna().any():

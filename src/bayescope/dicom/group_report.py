@@ -53,12 +53,19 @@ def group_report(
     """
     reads = [source_of(*pair) for pair in zip(sources, frames or [None] * len(sources), strict=True)]
     first, codes = reads[0], codes or {}
-    key = ["group", record["rule"], record["prevalence"], record["correlation"], *(read.key for read in reads)]
+    key = [
+        "group",
+        record["rule"],
+        record["prevalence"],
+        record["correlation"],
+        record["passes"],
+        *(read.key for read in reads),
+    ]
     key += [sorted((name, code.scheme_designator, code.value, code.meaning) for name, code in codes.items())]
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(identity.uid("tracking", *key), "Classification of several images"),
         finding_type=c.code_of_class(record["class"], codes),
-        algorithm_id=algorithm(identity, f"rule: {c.text_of(record['rule'])}"),
+        algorithm_id=algorithm(identity, f"network passes: {record['passes']}"),
         finding_sites=_finding_sites(reads),
         measurements=[*measurements_of(record), *_shares(reads, record)],
         qualitative_evaluations=[sr.QualitativeEvaluation(c.CALIBRATED, c.yes_or_no(record["calibrated"]))],

@@ -9,7 +9,8 @@ import numpy as np
 from bayescope.calibration.pooling import GroupPooling
 from bayescope.data.groups import GROUPS, keys_of, members_of
 from bayescope.evaluation.result import Evaluation, Trust, trust_of
-from bayescope.inference.groups import GroupPredictions, combine
+from bayescope.inference.combine import combine
+from bayescope.inference.groups import GroupPredictions
 from bayescope.metrics.bootstrap import Estimate
 from bayescope.metrics.classification import measure, measure_classes
 from bayescope.types import Floats, Labels
@@ -65,7 +66,7 @@ class GroupEvaluation:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know of the way in which images are added up, each text once."""
-        return tuple(dict.fromkeys(part.pooling.warning for part in self.parts if part.pooling.warning))
+        return tuple(dict.fromkeys(part.warning for part in self.parts if part.warning))
 
     def to_dict(self) -> dict[str, Any]:
         """The evaluation as values for JSON, as ``bayescope evaluate --by --json`` prints it under ``groups``."""

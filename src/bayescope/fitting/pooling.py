@@ -5,7 +5,7 @@ import numpy as np
 from bayescope.calibration.base import no_error
 from bayescope.calibration.pooling import GroupPooling
 from bayescope.data.dataset import ImageSet
-from bayescope.data.groups import GROUPS, members_of
+from bayescope.data.groups import GROUPS, labels_of_groups, members_of
 from bayescope.evidence.level_weights import log_likelihood_ratio
 from bayescope.types import Floats, Labels
 
@@ -41,7 +41,7 @@ def fit_poolings(posterior: Floats, class_prior: Floats, held_out: ImageSet) -> 
                 GroupPooling.fit(
                     np.stack([np.zeros(len(ratios)), ratios[:, k]], axis=1),
                     members,
-                    np.array([(held_out.labels[positions] == k).any() for positions in members], dtype=np.int64),
+                    labels_of_groups(held_out.labels, members, held_out.class_names, by, name),
                     by,
                     name,
                 )

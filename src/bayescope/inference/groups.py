@@ -1,29 +1,16 @@
-"""One prediction for all images of a patient, breast or study, with the share of each image in it.
-
-The evidence of the images is added up by a :class:`~bayescope.calibration.pooling.GroupPooling`, which knows how far they
-depend on each other.  Against several other classes, with r their posterior among themselves, the ratio is a mean of ratios and
-a constant, which is spread evenly over the images, as in :mod:`bayescope.inference.evidence_maps`.
-"""
+"""Predictions of whole patients, breasts or studies, with the share of each image in them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 
-from bayescope.calibration.base import no_error
 from bayescope.calibration.pooling import GroupPooling
-from bayescope.data.groups import members_of
-from bayescope.errors import ConfigError, DataError
-from bayescope.evidence.level_weights import log_likelihood_ratio
-from bayescope.inference.predictions import Predictions
+from bayescope.data.groups import labels_of_groups
 from bayescope.types import Floats, Labels
 
-if TYPE_CHECKING:
-    from bayescope.inference.model import LikelihoodModel
-
-_TINY = np.finfo(float).tiny
+_IN_ROWS = ("posterior", "log_likelihood_ratio", "standard_error")
 
 
 @dataclass(frozen=True)
@@ -52,6 +39,8 @@ class GroupPredictions:
         How the evidence was added up.
     calibrated : bool
         Whether the ratios of the images are calibrated.
+    passes : ndarray of shape (groups,)
+        Number of network passes for all images of each group.
     """
 
     names: tuple[str, ...]
@@ -64,6 +53,7 @@ class GroupPredictions:
     shares: tuple[Floats, ...]
     pooling: GroupPooling
     calibrated: bool
+    passes: Labels
 
     def __len__(self) -> int:
         return len(self.names)
@@ -77,6 +67,11 @@ class GroupPredictions:
     def posterior_error(self) -> Floats:
         """Standard error of the posterior, p (1 - p) times that of the ratio: ``(groups, classes)``."""
         return self.posterior * (1 - self.posterior) * self.standard_error
+
+    @property
+    def warning(self) -> str:
+        """A caution for users of the ratios of groups of several images; blank if there are none of such."""
+        return self.pooling.warning if any(len(found) > 1 for found in self.members) else ""
 
     @property
     def rule(self) -> str:
@@ -103,16 +98,7 @@ class GroupPredictions:
         DataError
             If the images of a group differ in class, and none is named of which one image is enough.
         """
-        positive = self.pooling.positive
-        if positive is not None:
-            return np.array([(labels[found] == class_names.index(positive)).any() for found in self.members], dtype=np.int64)
-        differing = sum(len(set(labels[found].tolist())) > 1 for found in self.members)
-        if differing:
-            raise DataError(
-                f"{differing} of {len(self)} groups by {self.pooling.by} have images of different classes; expected one class "
-                "in each. Name the class of which one image is enough (--any CLASS), or group them otherwise"
-            )
-        return labels[[found[0] for found in self.members]]
+        return labels_of_groups(labels, self.members, class_names, self.pooling.by, self.pooling.positive)
 
     def records(self, images: Sequence[str], warnings: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """One record for each group, as ``bayescope classify --by --json`` prints it.
@@ -129,9 +115,9 @@ class GroupPredictions:
         dict
             Plain numbers, those of the classes by their names.
         """
-        known = [text for text in (self.pooling.warning, *warnings) if text]
         for g, name in enumerate(self.names):
             found = [images[i] for i in self.members[g]]
+            cautions = (self.pooling.warning if len(found) > 1 else "", *warnings)
             yield {
                 self.pooling.by: name or None,
                 "images": found,
@@ -146,8 +132,30 @@ class GroupPredictions:
                 "correlation": self.pooling.correlation,
                 "effective_images": len(found) * self.pooling.weight(len(found)),
                 "calibrated": self.calibrated and (self.pooling.fitted or len(found) == 1),
-                "warnings": known,
+                "warnings": [text for text in cautions if text],
+                "passes": int(self.passes[g]),
             }
+
+    def rows(self, images: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """A row for each image, as ``bayescope classify --by --csv`` writes it.
+
+        Parameters
+        ----------
+        images : sequence of str
+            Names of the images.
+
+        Yields
+        ------
+        dict
+            The group and its prediction, the same for all of its images, and the share of the image.
+        """
+        for record in self.records(images):
+            values = {f"{what} {name}": record[what][name] for what in _IN_ROWS for name in self.class_names}
+            for image, share in record["shares"].items():
+                shares = {f"share {name}": share[name] for name in self.class_names}
+                yield (
+                    {self.pooling.by: record[self.pooling.by] or "", "image": image, "class": record["class"]} | values | shares
+                )
 
     def _by_class(self, values: Floats) -> dict[str, float]:
         return dict(zip(self.class_names, values.tolist(), strict=True))
@@ -169,111 +177,3 @@ def rule_of(pooling: GroupPooling) -> str:
     if pooling.positive is None:
         return f"all images of a {pooling.by} show the same class"
     return f"a {pooling.by} is {pooling.positive} if any image is"
-
-
-def image_evidence(predictions: Predictions, class_names: Sequence[str], positive: str | None = None) -> Floats:
-    """Calibrated evidence of each image, to be added up.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        Of the images.
-    class_names : sequence of str
-        Names of the classes.
-    positive : str, optional
-        The class of which one image is enough.
-
-    Returns
-    -------
-    ndarray of shape (n, classes)
-        In nats, up to a constant for each image; two columns, against ``positive`` and for it, if it is given.
-    """
-    if positive is None:
-        return predictions.log_posterior - np.log(predictions.class_prior)
-    ratio = predictions.log_likelihood_ratio[:, class_names.index(positive)]
-    return np.stack([np.zeros_like(ratio), ratio], axis=1)
-
-
-def combine(
-    model: "LikelihoodModel",
-    predictions: Predictions,
-    keys: Sequence[str],
-    by: str,
-    positive: str | None = None,
-    pooling: GroupPooling | None = None,
-) -> GroupPredictions:
-    """Add up the evidence of the images of each patient, breast or study.
-
-    Parameters
-    ----------
-    model : LikelihoodModel
-        The model that made the predictions.
-    predictions : Predictions
-        Of the images, at any class prior, which is then that of a group.
-    keys : sequence of str
-        Patient, breast or study of each image; one that is blank is a group of its own.
-    by : str
-        What the keys are: ``"patient"``, ``"breast"`` or ``"study"``.
-    positive : str, optional
-        The class that a group belongs to if any of its images does (default: all images of a group show the same class).
-    pooling : GroupPooling, optional
-        How the evidence is added up (default: as the model learned it; the mean of the images if it did not).
-
-    Returns
-    -------
-    GroupPredictions
-        One prediction for each group, in the order in which they first appear.  That of one image has the ratio of the image.
-
-    Raises
-    ------
-    ConfigError
-        If ``positive`` is no class, or the model calibrates the ratios of several classes apart, so that images have no
-        evidence to add up.
-
-    Examples
-    --------
-    >>> found = combine(model, model.classify(pixels), ["1 L", "1 L", "1 R"], "breast")  # doctest: +SKIP
-    >>> found.log_likelihood_ratio[0], found.shares[0]  # doctest: +SKIP
-    """
-    names_of_images = model.class_names
-    if positive is not None and positive not in names_of_images:
-        raise ConfigError(f"--any {positive}; expected one of the classes: {', '.join(names_of_images)}")
-    if positive is None and len(names_of_images) > 2 and not model.calibration.is_additive:
-        raise ConfigError(
-            f"a {model.calibration.kind} calibration of {len(names_of_images)} classes, each apart: images have no evidence to "
-            "add up; expected affine. Name one class (--any CLASS), or train with evidence.calibration affine"
-        )
-    evidence, errors = image_evidence(predictions, names_of_images, positive), predictions.standard_error
-    class_names, prior = names_of_images, predictions.class_prior
-    if positive is not None:
-        k = names_of_images.index(positive)
-        class_names, prior = (f"no {positive}", positive), np.array([1 - prior[k], prior[k]])
-        errors = errors[:, [k, k]]
-    pooling = pooling or model.post_hoc.pooling_of(by, positive, len(class_names))
-    names, members = members_of(keys)
-    pooled = [pooling.shares(evidence[found]) for found in members]
-    total = np.stack([of_images.sum(axis=0) for of_images in pooled])
-    return GroupPredictions(
-        names,
-        members,
-        class_names,
-        prior,
-        log_softmax(total + np.log(prior), axis=1),
-        log_likelihood_ratio(total, prior, no_error)[0],
-        np.stack([pooling.weight(len(found)) * np.sqrt((errors[found] ** 2).sum(axis=0)) for found in members]),
-        tuple(_shares_of_ratios(of_images, prior) for of_images in pooled),
-        pooling,
-        predictions.calibrated,
-    )
-
-
-def _shares_of_ratios(evidence: Floats, class_prior: Floats) -> Floats:
-    """Shares of images in the ratio of each class against the rest, from those in the evidence: ``(images, classes)``."""
-    shares = np.empty_like(evidence)
-    for k in range(len(class_prior)):
-        rest = np.arange(len(class_prior)) != k
-        log_prior = np.log(class_prior[rest] / class_prior[rest].sum())
-        among = softmax(evidence[:, rest].sum(axis=0) + log_prior)
-        divergence = (among * (np.log(np.maximum(among, _TINY)) - log_prior)).sum()
-        shares[:, k] = evidence[:, k] - evidence[:, rest] @ among + divergence / len(evidence)
-    return shares

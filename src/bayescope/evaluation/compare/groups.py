@@ -13,8 +13,7 @@ from scipy.special import softmax
 from bayescope.calibration.base import no_error
 from bayescope.calibration.pooling import GroupPooling
 from bayescope.data.dataset import Dataset, ImageSet
-from bayescope.data.groups import keys_of, members_of
-from bayescope.errors import DataError
+from bayescope.data.groups import keys_of, labels_of_groups, members_of
 from bayescope.evaluation.compare.run import Result
 from bayescope.evidence.level_weights import log_likelihood_ratio
 from bayescope.types import Floats, Labels
@@ -48,7 +47,8 @@ def grouped_data(data: Dataset, by: str, positive: str | None = None) -> Dataset
     test = data.test
     names, members = members_of(keys_of(test, by))
     first = test.subset([positions[0] for positions in members])
-    labels, rule = _labels(test, members, by, positive)
+    labels = labels_of_groups(test.labels, members, test.class_names, by, positive)
+    rule = "all images of one class" if positive is None else f"{positive} if any image is"
     class_names = test.class_names if positive is None else (f"no {positive}", positive)
     grouped = replace(first, labels=labels, class_names=class_names, names=tuple(map(str, names)))
     notes = (*data.notes, f"{len(test)} test images by {by}: {rule}")
@@ -97,16 +97,3 @@ def _posterior(
     mean = GroupPooling.mean(by, positive, (0,) * evidence.shape[1])
     pooling = next((one for one in learned if (one.by, one.positive) == (by, positive)), mean)
     return np.asarray(softmax([pooling.shares(evidence[positions]).sum(axis=0) for positions in members], axis=1))
-
-
-def _labels(test: ImageSet, members: Sequence[Labels], by: str, positive: str | None) -> tuple[Labels, str]:
-    """The label of each group, and the rule in words."""
-    if positive is not None:
-        k = test.class_names.index(positive)
-        return np.array([int((test.labels[found] == k).any()) for found in members]), f"{positive} if any image is"
-    if differing := sum(len(set(test.labels[found].tolist())) > 1 for found in members):
-        raise DataError(
-            f"{differing} of {len(members)} groups by {by} have test images of different classes; expected one class in each. "
-            "Name the class of which one image is enough (--any CLASS), or group them otherwise"
-        )
-    return test.labels[[found[0] for found in members]], "all images of one class"
