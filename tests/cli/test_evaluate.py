@@ -39,7 +39,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return answer(monkeypatch)
 
 
-def test_without_options_defaults_are_asked_for(cli: Call, monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, Any]]) -> None:
+def test_without_options_defaults_are_asked_for(
+    cli: Call, monkeypatch: pytest.MonkeyPatch, asked: list[dict[str, Any]]
+) -> None:
     answered(monkeypatch, "cli.evaluate:stages", nullcontext("progress"))
     assert cli("evaluate", "run", "data.npz").code == 0
     (call,) = asked

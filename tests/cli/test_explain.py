@@ -12,9 +12,7 @@ from conftest import Call
 
 PRIOR = np.array([0.25, 0.75])
 FULL = SimpleNamespace(class_prior=PRIOR, mean_passes=64.0)
-EARLY = SimpleNamespace(
-    mean_passes=12.0, log_likelihood_ratio=np.array([[-1.0, 2.0]]), standard_error=np.array([[0.5, 0.25]])
-)
+EARLY = SimpleNamespace(mean_passes=12.0, log_likelihood_ratio=np.array([[-1.0, 2.0]]), standard_error=np.array([[0.5, 0.25]]))
 
 
 def explanation(against: int | None = None) -> Any:

@@ -78,9 +78,7 @@ def test_options_are_passed_on(cli: Call, monkeypatch: pytest.MonkeyPatch) -> No
         ),
     ],
 )
-def test_what_is_next_follows_from_what_there_is(
-    cli: Call, monkeypatch: pytest.MonkeyPatch, found: Result, line: str
-) -> None:
+def test_what_is_next_follows_from_what_there_is(cli: Call, monkeypatch: pytest.MonkeyPatch, found: Result, line: str) -> None:
     answer(monkeypatch, found)
     assert cli(*COMMAND).out.splitlines()[-1] == line
 
