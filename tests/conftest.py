@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pytest
 
+from bayescope.cli import output
 from bayescope.cli.main import run as main
 from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.archives.image_folder import read_image_folder
@@ -169,6 +170,12 @@ def shrunken_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DEMO_IMAGES", "_VALIDATION", "_TEST"):
         monkeypatch.setattr(demo, name, 45)
     monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal on which no table is divided and no name shortened."""
+    monkeypatch.setattr(output.console, "width", 500)
 
 
 class Told(NamedTuple):

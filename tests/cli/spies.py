@@ -1,7 +1,7 @@
-"""Runs the command line until it calls one given function, and tells what that was called with."""
+"""Functions that a command calls, replaced: the command ends there, or goes on with an answer that was written down."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -22,22 +22,66 @@ class Stopped(BaseException):
 @contextmanager
 def stopped_at(function: str) -> Iterator[dict[str, Any]]:
     """Within, ``module:function`` or ``module:Class.method`` raises Stopped; yields its arguments by name, filled then."""
+    found = dict[str, Any]()
+
+    def stop(arguments: dict[str, Any]) -> None:
+        found.update(arguments)
+        raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        _replace(patch, function, stop)
+        yield found
+
+
+def answered(patch: pytest.MonkeyPatch, function: str, answer: Any = None) -> list[dict[str, Any]]:
+    """``module:function`` or ``module:Class.method`` returns ``answer``, or raises it; its arguments by name, a dict a call."""
+    calls: list[dict[str, Any]] = []
+
+    def reply(arguments: dict[str, Any]) -> Any:
+        calls.append(arguments)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    _replace(patch, function, reply)
+    return calls
+
+
+def _replace(patch: pytest.MonkeyPatch, function: str, reply: Callable[[dict[str, Any]], Any]) -> None:
     module, _, name = function.partition(":")
     *owners, attribute = name.split(".")
     owner: Any = import_module(f"bayescope.{module}")
     for part in owners:
         owner = getattr(owner, part)
-    signature, found = inspect.signature(getattr(owner, attribute)), dict[str, Any]()
+    signature = inspect.signature(getattr(owner, attribute))
 
-    def spy(*positional: Any, **named: Any) -> None:
+    def spy(*positional: Any, **named: Any) -> Any:
         bound = signature.bind(*positional, **named)
         bound.apply_defaults()
-        found.update(bound.arguments)
-        raise Stopped
+        return reply(dict(bound.arguments))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, attribute, spy)
-        yield found
+    patch.setattr(owner, attribute, spy)
+
+
+def bars(patch: pytest.MonkeyPatch, module: str) -> list[tuple[str, int, bool]]:
+    """Title, total and whether it is hidden of each bar that a module of ``cli`` shows, as soon as it has reached its total."""
+    shown: list[tuple[str, int, bool]] = []
+
+    @contextmanager
+    def bar(title: str, total: int, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+        done: list[int] = []
+        yield done.append
+        assert sum(done) == total
+        shown.append((title, total, quiet))
+
+    patch.setattr(import_module(f"bayescope.cli.{module}"), "bar", bar)
+    return shown
+
+
+def table_rows(printed: str) -> list[list[str]]:
+    """Cells of the rows of all tables in what was printed, heads included."""
+    lines = [line.replace("┃", "│").strip() for line in printed.splitlines()]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
 
 
 def argument(arguments: Sequence[str], function: str, path: str) -> Any:

@@ -39,6 +39,7 @@ def test_each_image_has_the_numbers_of_its_most_probable_class() -> None:
         assert ratio == f"{predictions.log_likelihood_ratio[i, k]:+.2f}" + (f" ± {error:.2f}" if error == error else "")
         assert predictions.novelty
         assert f"{predictions.novelty.p_value[i]:.2f}"[:4] in novelty or "unlike" in novelty
+    assert [column.short for column in table.columns] == ["", "", "p, %", "LLR ± SE", "", "novel p", "n", "seen"]
     unseen = classify._table(NAMES, model, predictions, [""] * len(NAMES))  # type: ignore[arg-type]
     assert len(unseen.columns) == len(table.columns) - 1
     assert {len(row) for row in unseen.rows} == {len(unseen.columns)}

@@ -78,6 +78,14 @@ def test_classes_count_alike_however_many_images_they_have() -> None:
     np.testing.assert_allclose(fitted(levels, gaussian).offset, np.broadcast_to(expected, (2, LEVELS, 3)), atol=0.2)
 
 
+def test_what_the_gaussian_evidence_says_on_average_is_not_counted_twice() -> None:
+    levels, gaussian = drawn(3)
+    of_class = np.array([2.0, -2.0])
+    found, moved = fitted(levels, gaussian), fitted(levels, gaussian + of_class)
+    np.testing.assert_allclose(moved.slope, found.slope)
+    np.testing.assert_allclose(moved.offset, found.offset - found.slope * of_class[:, None, None], atol=1e-9)
+
+
 def test_fifteen_images_are_too_few_and_sixteen_are_not() -> None:
     levels, gaussian = drawn(3)
     chosen = np.linspace(0, IMAGES - 1, 16).astype(int)

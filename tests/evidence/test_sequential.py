@@ -134,6 +134,17 @@ def test_the_error_bar_holds_after_any_number_of_passes() -> None:
         assert 0.83 <= np.mean(shares) <= 0.96, budget
 
 
+def test_the_first_noise_of_each_level_is_given_back_as_it_was_drawn(two: Problem) -> None:
+    """Under the class asked for, and NaN at levels which that class was not drawn at."""
+    label = np.arange(40) % 2
+    found, truth = two.score(0.05, chosen=slice(40)), two.full.first_noise(np.arange(1000) % 2)[:40]
+    of_level = np.array([np.flatnonzero((two.plan.order == k) & (two.plan.noise_index == 0))[0] for k in range(LEVELS)])
+    taken = of_level < found.draws[np.arange(40), label][:, None]
+    assert 0.1 < taken.mean() < 0.9
+    np.testing.assert_allclose(found.first_noise(label), np.where(taken, truth, np.nan), rtol=1e-9)
+    np.testing.assert_allclose(two.score(0.0, chosen=slice(40)).first_noise(label), truth, rtol=1e-9)
+
+
 def test_a_budget_is_spent_on_the_classes_ahead() -> None:
     """Ten classes: two draws of each, and the last five passes on the five ahead, rather than on none."""
     problem = gaussian_problem(10, 300)

@@ -7,8 +7,10 @@ mutmut passes over functions that have any; constants and defaults of a module i
 a blank in them, and all that a ``raise`` says) are left out.  Of the others a share is drawn, by a hash of the change and a
 seed, so that the sample stays the same while the rest of a module changes.
 
-``summary.json`` counts the mutants by module; ``survivors.md`` lists those that no test noticed, each with the reason in
-``reasons.toml`` why it may live.  The exit code is 1 while one has no reason.
+``summary.json`` holds the counts by module and the mutants that no test noticed; a run of some modules replaces theirs.
+``survivors.md`` shows both, each survivor with the reason in ``reasons.toml`` why it may live.  ``before.json`` is the
+``summary.json`` of the tests as they were before any was written against a survivor.  The exit code is 1 while a survivor has
+no reason.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from pathlib import Path
 
 import tomli_w
 from tests.mutants.mutant import Mutant, mutants_of, undecorated
-from tests.mutants.survivors import FOLDER, read_reasons, render
+from tests.mutants.survivors import FOLDER, STATES, Summary, read_reasons, read_summary, render
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "mutants"
@@ -126,17 +128,20 @@ def run(drawn: list[Mutant], processes: int, survivors: bool) -> dict[Mutant, st
     return {mutant: STATUS.get(codes[mutant.name], "timeout") for mutant in drawn}
 
 
-def report(every: list[Mutant], found: dict[Mutant, str], summary: Path) -> int:
+def report(every: list[Mutant], found: dict[Mutant, str], target: Path) -> int:
     """Write counts and survivors; 1 if a survivor has no reason."""
-    counts: dict[str, dict[str, int]] = json.loads(summary.read_text()) if summary.is_file() else {}
+    summary: Summary = read_summary(target) if target.is_file() else {}
     for module in sorted({mutant.module for mutant in every}):
-        of_module = [status for mutant, status in found.items() if mutant.module == module]
-        total = sum(mutant.module == module for mutant in every)
-        counts[module] = {"mutants": total, "run": len(of_module) - of_module.count("not run")} | {
-            status: of_module.count(status) for status in ("killed", "timeout", "survived", "no tests")
+        of_module = {mutant: status for mutant, status in found.items() if mutant.module == module}
+        states = list(of_module.values())
+        summary[module] = {
+            "mutants": sum(mutant.module == module for mutant in every),
+            "run": len(states) - states.count("not run"),
+            **{state: states.count(state) for state in STATES},
+            "alive": [mutant.described() for mutant, status in of_module.items() if status in ("survived", "no tests")],
         }
-    summary.write_text(json.dumps(counts, indent=1, sort_keys=True) + "\n")
-    return render(counts, found, read_reasons())
+    target.write_text(json.dumps(summary, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    return render(read_summary(), read_reasons())
 
 
 if __name__ == "__main__":

@@ -31,6 +31,10 @@ class Mutant:
         digest = hashlib.sha256(f"{seed} {self.module} {self.function} {self.old} {self.new}".encode()).digest()
         return int.from_bytes(digest[:4], "big") < share * 2**32
 
+    def described(self) -> dict[str, str]:
+        """What it changes."""
+        return {"function": self.function, "old": self.old, "new": self.new}
+
 
 def mutants_of(path: Path) -> list[Mutant]:
     """All mutants of a module whose decorators were rewritten."""

@@ -2,13 +2,20 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from tests.mutants.mutant import Mutant
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
-COLUMNS = ("mutants", "run", "killed", "timeout", "survived", "no tests")
+STATES = ("killed", "timeout", "survived", "no tests")
+
+Summary = dict[str, dict[str, Any]]
+"""By module: the number of mutants, of those run, of each of ``STATES``, and what is changed by those ``alive``."""
+
+
+def read_summary(path: Path = FOLDER / "summary.json") -> Summary:
+    """What was written by the last runs."""
+    return dict(json.loads(path.read_text()))
 
 
 def read_reasons() -> list[dict[str, str]]:
@@ -16,44 +23,52 @@ def read_reasons() -> list[dict[str, str]]:
     return list(tomllib.loads((FOLDER / "reasons.toml").read_text()).get("mutant", []))
 
 
-def reason_of(mutant: Mutant, reasons: list[dict[str, str]]) -> str:
+def reason_of(module: str, mutant: Mapping[str, str], reasons: list[dict[str, str]]) -> str:
     """Why it may live; blank if that is not stated."""
+    about = {"module": module, **mutant}
     for entry in reasons:
-        if all(getattr(mutant, key) == value for key, value in entry.items() if key != "reason"):
+        if all(about[key] == value for key, value in entry.items() if key != "reason"):
             return entry["reason"]
     return ""
 
 
-def render(counts: Mapping[str, Mapping[str, int]], found: Mapping[Mutant, str], reasons: list[dict[str, str]]) -> int:
+def render(summary: Summary, reasons: list[dict[str, str]]) -> int:
     """Write ``survivors.md``; 1 if a survivor has no reason."""
-    survivors = [mutant for mutant, status in found.items() if status in ("survived", "no tests")]
-    unexplained = [mutant for mutant in survivors if not reason_of(mutant, reasons)]
-    lines = ["# Mutants", "", "Written by `make mutants`.", "", *_table(counts), ""]
-    lines += ["Killed in November 2026, before tests were written against the survivors, and after:", "", *_before(), ""]
-    for module in sorted({mutant.module for mutant in survivors}):
-        lines += [f"## {module}", ""]
-        for mutant in survivors:
-            if mutant.module == module:
-                reason = reason_of(mutant, reasons) or "**no reason stated**"
-                lines.append(f"- {mutant.function}: `{mutant.old}` → `{mutant.new}`: {reason}")
-        lines.append("")
+    before = read_summary(FOLDER / "before.json")
+    lines = ["# Mutants", "", "Written by `make mutants`.", "", *_table(summary, before), ""]
+    unexplained = 0
+    for module, row in sorted(summary.items()):
+        lines += [f"## {module}", ""] if row["alive"] else []
+        for mutant in row["alive"]:
+            reason = reason_of(module, mutant, reasons)
+            lines.append(f"- {mutant['function']}: `{mutant['old']}` → `{mutant['new']}`: {reason or '**no reason stated**'}")
+            if not reason:
+                unexplained += 1
+                print(f"{module} {mutant['function']}\n  - {mutant['old']}\n  + {mutant['new']}")
+        lines += [""] if row["alive"] else []
     (FOLDER / "survivors.md").write_text("\n".join(lines))
-    for mutant in unexplained:
-        print(f"{mutant.module} {mutant.function} [{mutant.name}]\n  - {mutant.old}\n  + {mutant.new}")
-    print(f"{len(found)} mutants run, {len(survivors)} survived, {len(unexplained)} of them without a reason")
+    run, alive = sum(row["run"] for row in summary.values()), sum(len(row["alive"]) for row in summary.values())
+    print(f"{run} mutants run, {alive} survived, {unexplained} of them without a reason")
     return int(bool(unexplained))
 
 
-def _table(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    return _rows(["module", *COLUMNS], [[module, *(row[column] for column in COLUMNS)] for module, row in counts.items()])
+def _table(summary: Summary, before: Summary) -> list[str]:
+    """Counts by module, beside how many were noticed before tests were written against the survivors."""
+    rows = [[module, *_counts(row), _noticed(before.get(module))] for module, row in sorted(summary.items())]
+    total = {key: sum(row[key] for row in summary.values()) for key in ("mutants", "run", *STATES)}
+    whole = {key: sum(row[key] for row in before.values()) for key in ("run", "killed", "timeout")}
+    head = ["module", "mutants", "run", *STATES, "noticed before"]
+    return _rows(head, [*rows, ["all", *_counts(total), _noticed(whole)]])
 
 
-def _before() -> list[str]:
-    """Of one sample, how many were killed before tests were written against its survivors, and after."""
-    kept = json.loads((FOLDER / "before.json").read_text())
-    total = {column: sum(row[column] for row in kept.values()) for column in ("run", "before", "after")}
-    return _rows(["module", *total], [[module, *row.values()] for module, row in (kept | {"all": total}).items()])
+def _counts(row: Mapping[str, Any]) -> list[object]:
+    return [row[key] for key in ("mutants", "run", *STATES)]
 
 
-def _rows(head: list[str], rows: list[list[object]]) -> list[str]:
+def _noticed(row: Mapping[str, Any] | None) -> str:
+    return "–" if row is None else f"{row['killed'] + row['timeout']} of {row['run']}"
+
+
+def _rows(head: Iterable[object], rows: Iterable[Iterable[object]]) -> list[str]:
+    head = list(head)
     return ["| " + " | ".join(map(str, row)) + " |" for row in (head, ["---"] * len(head), *rows)]
