@@ -25,9 +25,7 @@ class LocalEngine(Engine):
             yield from _in_processes(min(self.workers, max(1, len(tasks))), make_worker, iter(tasks))
 
 
-def _in_processes(
-    workers: int, make_worker: Callable[[], Callable[[Task], Result]], tasks: Iterator[Task]
-) -> Iterator[Result]:
+def _in_processes(workers: int, make_worker: Callable[[], Callable[[Task], Result]], tasks: Iterator[Task]) -> Iterator[Result]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(make_worker,)) as pool:
         pending: set[Future[Result]] = set()

@@ -65,7 +65,9 @@ class RayEngine(Engine):
         if self.gpus_per_worker:
             places = min(places, int(found.get("GPU", 0)) // self.gpus_per_worker)
         if not places:
-            raise RunError("the Ray cluster has no GPU; expected one for each worker. Give --device cpu, or add nodes with GPUs")
+            raise RunError(
+                "the Ray cluster has no GPU; expected one for each worker. Give --device cpu, or add nodes with GPUs"
+            )
         return min(self.workers or places, places, n_tasks)
 
     @contextmanager

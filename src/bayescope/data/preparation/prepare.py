@@ -153,9 +153,7 @@ def prepare_archive(
     preparation = Preparation(size, whole if crop is None else crop, whole if orient is None else orient, clahe, window=window)
     if force:
         cache.remove_cache(out)
-    result = prepare(
-        archive, preparation, out, source, None, max_broken, _counting(callback, len(archive.cases)), opened
-    )
+    result = prepare(archive, preparation, out, source, None, max_broken, _counting(callback, len(archive.cases)), opened)
     return replace(result, warnings=warnings)
 
 
@@ -196,9 +194,9 @@ def prepare(
 ) -> Result:
     """Fill the folder ``out``, created if missing, with the cases of ``archive``; ``callback`` is called with files done.
 
-    ``engine``: by default ``workers`` processes of this machine, one for each core unless given.  Does nothing if ``out`` contains the same already; continues if it is unfinished.  Raises RunError if ``out`` contains
-    anything else, cannot be written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken
-    files leave nothing.
+    ``engine``: by default ``workers`` processes of this machine, one for each core unless given.  Does nothing if ``out``
+    contains the same already; continues if it is unfinished.  Raises RunError if ``out`` contains anything else, cannot be
+    written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken files leave nothing.
     """
     cases = _ordered(archive.cases)
     stamps = [_stamp(Path(path)) for path in cases["path"]]
@@ -211,7 +209,9 @@ def prepare(
     waiting = [row for row in range(len(cases)) if not isinstance(outcomes.get(row), Done)]
     callback(len(cases) - len(waiting))
     with journal.appending(out) as append:
-        for row, outcome in outcomes_of(cases, waiting, preparation, out / cache.PARTIAL, engine or LocalEngine(workers or _cores())):
+        for row, outcome in outcomes_of(
+            cases, waiting, preparation, out / cache.PARTIAL, engine or LocalEngine(workers or _cores())
+        ):
             outcomes[row] = outcome
             append(journal.Line(row, stamps[row], outcome))
             callback(1)
