@@ -62,6 +62,7 @@ MODEL = "runs.model_file:load_model"
 EXPLAIN = "inference.explain:explain"
 COMPARE = "evaluation.compare.folds:compare_folds"
 FLOW = "inference.likelihood:exact_likelihood"
+ARCHIVE = "archive.classify:classify_archive"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
 SAMPLE = "inference.trained:TrainedModel.sample"
 SERVE = "service.serve:serve"
@@ -173,6 +174,9 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--resize": switch(READ, "resize"),
         "--device": passed("cpu", MODEL, "device"),
         "--out": written("classify"),
+        "--engine": [Reaches("ray", ARCHIVE, "engine", "ray", beside="--out {new}.parquet")],
+        "--address": [Reaches("auto", ARCHIVE, "address", "auto", beside="--out {new}.parquet --engine ray")],
+        "--workers": [Reaches("2", ARCHIVE, "workers", 2, beside="--out {new}.parquet")],
         "--sr": [Reaches("{new}", "cli.classify:write_reports_of", "folder", "{new}", fewest="{prepared_run} {dicom}")],
         "--codes": [
             Reaches("{codes}", "dicom:read_codes", "path", "{codes}", "--sr {other}", fewest="{prepared_run} {dicom}"),
@@ -258,6 +262,8 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--normalise-labels": switch(PREPARE, "normalise_labels"),
         "--strict": switch(PREPARE, "warned.keywords.strict"),
         "--workers": passed(2, PREPARE, "workers"),
+        "--engine": passed("ray", PREPARE, "engine"),
+        "--address": [Reaches("auto", PREPARE, "address", "auto", beside="--engine ray")],
         "--max-broken": passed(5, PREPARE, "max_broken"),
         "--force": switch(PREPARE, "force"),
         "--json": printed_as_json("prepare"),

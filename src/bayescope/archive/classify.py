@@ -35,6 +35,8 @@ class ArchiveResult:
         Files, or images of a cache, that were listed.
     errors : int
         Rows of files that could not be read, with the reason in the column ``error``.
+    seen : dict of str to int
+        Rows of images that the run was trained or validated on, by split.
     files : FileSummary
         What was found in folders, and why files were left out.
     """
@@ -42,11 +44,12 @@ class ArchiveResult:
     out: Path
     images: int
     errors: int
+    seen: dict[str, int]
     files: FileSummary
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON values."""
-        return {"out": str(self.out), "images": self.images, "errors": self.errors, "files": self.files.to_dict()}
+        return asdict(self) | {"out": str(self.out), "files": self.files.to_dict()}
 
 
 def classify_archive(
@@ -147,7 +150,8 @@ def classify_archive(
     for images in opened.run(partial(BlockClassifier, options), waiting):
         done += images
         callback(done, total)
-    return ArchiveResult(out, total, ledger.merge(len(blocks)), summary)
+    counts = ledger.merge(len(blocks))
+    return ArchiveResult(out, total, counts.errors, counts.seen, summary)
 
 
 def _parts(items: Sequence[Any], size: int) -> list[Sequence[Any]]:

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,14 @@ from bayescope.errors import RunError, reading, writing
 from bayescope.runs.files import read_json, write_atomically
 
 _JOB = "job.json"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows with an error, and by split rows of images that the run was trained or validated on."""
+
+    errors: int
+    seen: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -78,15 +87,15 @@ class Ledger:
         pq.write_table(pa.table(columns), content)
         write_atomically(self.part(block), content.getvalue())
 
-    def merge(self, blocks: int) -> int:
-        """Write ``out`` from all parts, in order, a part at a time, and remove them; the number of rows with an error."""
+    def merge(self, blocks: int) -> Counts:
+        """Write ``out`` from all parts, in order, a part at a time, and remove them."""
         parts = [self.part(block) for block in range(blocks)]
         schema = pa.unify_schemas([pq.read_schema(part) for part in parts], promote_options="permissive")
         with writing(self.out, f"The parts in {self.folder} are kept"):
             handle, temporary = tempfile.mkstemp(dir=self.out.parent, prefix=f".{self.out.name}.")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    n_errors = _write_all(parts, schema, file)
+                    counts = _write_all(parts, schema, file)
                     file.flush()
                     os.fsync(file.fileno())
                 Path(temporary).chmod(0o644)
@@ -95,7 +104,7 @@ class Ledger:
                 Path(temporary).unlink(missing_ok=True)
                 raise
         self.remove()
-        return n_errors
+        return counts
 
     def remove(self) -> None:
         """Remove the parts."""
@@ -103,11 +112,12 @@ class Ledger:
             shutil.rmtree(self.folder)
 
 
-def _write_all(parts: Sequence[Path], schema: pa.Schema, file: Any) -> int:
-    n_errors = 0
+def _write_all(parts: Sequence[Path], schema: pa.Schema, file: Any) -> Counts:
+    n_errors, seen = 0, Counter[str]()
     with pq.ParquetWriter(file, schema) as writer:
         for part in parts:
             table = pq.read_table(part).cast(schema)
             n_errors += len(table) - table["error"].null_count
+            seen.update(split for split in table["seen"].to_pylist() if split)
             writer.write_table(table)
-    return n_errors
+    return Counts(n_errors, dict(seen))

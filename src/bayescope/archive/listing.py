@@ -96,7 +96,7 @@ def _at_address(address: str, with_dicom: bool) -> tuple[list[str], list[str]]:
     return images, others
 
 
-def _of_table(table: str) -> tuple[list[str], list[str]]:
+def _of_table(table: str) -> list[str]:
     """The column ``path`` of a table."""
     suffix = PurePosixPath(urlsplit(table).path).suffix.lower()
     with open_binary(table) as file:
@@ -109,7 +109,7 @@ def _of_table(table: str) -> tuple[list[str], list[str]]:
     paths = [str(path) for path in rows["path"].dropna()]
     for protocol in {path.partition("://")[0] for path in paths if is_address(path)}:
         open_filesystem(next(path for path in paths if path.startswith(f"{protocol}://")))
-    return [_beside(table, path) for path in paths], []
+    return [_beside(table, path) for path in paths]
 
 
 def _beside(table: str, path: str) -> str:

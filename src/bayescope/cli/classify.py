@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from bayescope.cli.dicom_objects import Codes, codes_of_objects, write_reports_of
+from bayescope.cli.engines import ENGINE_HELP, Address, check_archive_options, classify_into_parquet
 from bayescope.cli.options import (
     Device,
     DisagreementRate,
@@ -56,10 +57,10 @@ _SEEN = Column("seen in", "seen")
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
     images: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help="Image files: PNG, JPEG, TIFF, BMP, WebP, GIF, PGM, or DICOM for a prepared model; folders of them; or one "
-            "CACHE of `bayescope prepare`."
+            "CACHE of `bayescope prepare`. With a Parquet --out also tables of paths, and addresses such as s3://bucket/images."
         ),
     ],
     frame: Frame = None,
@@ -77,7 +78,21 @@ def command(
     ] = False,
     resize: Resize = False,
     device: Device = "auto",
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON lines to this file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the JSON lines to this file. With the suffix .parquet: write a row for each image, block by "
+            "block, in any number; an interrupted job is continued."
+        ),
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help=f"{ENGINE_HELP}. For a Parquet --out (default: local).")] = None,
+    address: Address = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes, of one thread each, for a Parquet --out (default: local, one; ray, one for each core)."
+        ),
+    ] = None,
     sr: Annotated[
         Path | None, typer.Option(help="Also write a structured report of each DICOM image (TID 1500) to this folder.")
     ] = None,
@@ -90,20 +105,39 @@ def command(
     Example: bayescope classify runs/breast a.png b.png --prevalence "malignant=0.01,normal or benign=0.99" --json
 
     Example: bayescope classify runs/mammography study/ --sr reports
+
+    Example: bayescope classify runs/breast s3://bucket/images --out answers.parquet --engine ray
     """
     from bayescope.data.preparation.cache import is_cache
     from bayescope.evaluation.selection import images_of_cache, seen_splits
     from bayescope.runs.folder import read_record
-    from bayescope.runs.model_file import load_model
+    from bayescope.runs.model_file import load_model, read_class_names
 
     if out is not None:
         check_free(out, force)
+    of_archives = {"--engine": engine, "--address": address, "--workers": workers}
+    if check_archive_options(out, {**of_archives, "--sr": sr, "--codes": codes}) and out is not None:
+        classify_into_parquet(
+            *(run, images, out, engine, as_json, force),
+            address=address,
+            workers=workers,
+            class_prior=prior_from_text(prevalence, read_class_names(run)),
+            disagreement_rate=disagreement_rate,
+            max_passes=max_passes,
+            trust_tests=not no_trust_tests,
+            frame=frame_from_text(frame),
+            split=split,
+            resize=resize,
+            device=device,
+        )
+        return
     model = load_model(run, device)
+    paths = [Path(image) for image in images]
     record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
-    is_one_cache = len(images) == 1 and is_cache(images[0])
+    is_one_cache = len(paths) == 1 and is_cache(paths[0])
     class_codes = codes_of_objects(model, sr, codes, "--sr", is_one_cache)
-    found = images_of_cache(model, images[0], split) if is_one_cache else read_images(model, images, frame, resize)
+    found = images_of_cache(model, paths[0], split) if is_one_cache else read_images(model, paths, frame, resize)
     records = []
     if found.names:
         with bar("scoring images", len(found), quiet=len(found) < 4) as advance:
