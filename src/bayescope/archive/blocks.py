@@ -17,6 +17,7 @@ from bayescope.errors import DataError
 from bayescope.evaluation.selection import images_of_cache, seen_splits
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.read import Frames, ModelInput, read_for_model
+from bayescope.inference.trust_tests import TRUST_TESTS
 from bayescope.json_values import finite
 from bayescope.runs.folder import read_record
 from bayescope.runs.model_file import load_model
@@ -155,7 +156,7 @@ def columns_of(rows: Sequence[dict[str, Any]], model: LikelihoodModel) -> dict[s
         **dict.fromkeys(("prediction_set", "warnings"), pa.list_(pa.string())),
         "seen": pa.string(),
         "passes": pa.int64(),
+        **dict.fromkeys(key for test in TRUST_TESTS.values() for key in test.keys),
         "error": pa.string(),
     }
-    names = dict.fromkeys([*types, *(name for row in rows for name in row)])
-    return {name: pa.array([row.get(name) for row in rows], types.get(name)) for name in names}
+    return {name: pa.array([row.get(name) for row in rows], kind) for name, kind in types.items()}

@@ -81,13 +81,13 @@ class RayEngine(Engine):
         if ray.is_initialized():
             yield
             return
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.address is None:
-            started = {"num_cpus": self.workers, "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-            ray.init("local", **started, **quiet)
+            options |= {"num_cpus": self.workers, "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+            ray.init("local", **options)
         else:
             try:
-                ray.init(self.address, **quiet)
+                ray.init(self.address, **options)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 reason = " ".join(str(error).split())
                 raise RunError(
