@@ -6,18 +6,21 @@
 ``bayescope classify RUN FOLDER --out answers.parquet`` runs as its own command: with the local engine in one process, with Ray
 and one worker, and with Ray and two.  ``seconds`` is the whole command, the start of Python and of Ray included; ``steady`` the
 images per second from the first part to the last, by the times at which parts were written.  Memory is the largest resident
-and proportional share of a worker, sampled from /proc.  ``constants`` are what one image costs one thread in each stage: read,
-pass, write; they give the projection to several nodes.  Kept in benchmarks/results/ray.jsonl.
+and proportional share of a worker, sampled from /proc.  ``constants`` are what one image costs one thread in each stage, read,
+pass, write, prepare and merge, and what a task that does nothing costs the Ray driver; they give the projection to several
+nodes.  Kept in benchmarks/results/ray.jsonl.
 """
 
 import argparse
 import json
+import operator
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.phantom import Phantom
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.preparation.workers import prepare_file
+from bayescope.engines.ray_cluster import RayEngine
 from bayescope.evaluation.demo import phantom_config, phantom_dataset
 from bayescope.fitting.fit import fit_run
 from bayescope.runs.files import MODEL
@@ -43,6 +47,7 @@ RUN = Path("runs/ray")
 SIZE, DISTINCT = 28, 500
 ENGINES = {"local-1": ("local", None), "ray-1": ("ray", 1), "ray-2": ("ray", 2)}
 _STEPS, _IMAGES = 200, 3_000
+_BLOCKS, _IDLE_TASKS = 4, 400
 
 
 def phantom() -> Dataset:
@@ -130,7 +135,7 @@ def constants(run: Path, archive: Path, folder: Path) -> dict[str, Any]:
     ledger.start("", force=True)
     files, n = sorted(map(str, archive.iterdir())), images_per_block(model)
     stages: dict[str, list[float]] = {"read": [], "pass": [], "write": [], "prepare": []}
-    for block in range(4):
+    for block in range(_BLOCKS):
         chosen, marks = files[block * n : (block + 1) * n], [time.perf_counter()]
         read = [worker._read(file) for file in chosen]
         marks.append(time.perf_counter())
@@ -143,7 +148,23 @@ def constants(run: Path, archive: Path, folder: Path) -> dict[str, Any]:
         marks.append(time.perf_counter())
         for stage, seconds in zip(stages, np.diff(marks) / len(chosen), strict=True):
             stages[stage].append(float(seconds))
-    return {stage: float(np.median(found)) for stage, found in stages.items()} | {"load": os.getloadavg()[0]}
+    began = time.perf_counter()
+    ledger.merge(_BLOCKS)
+    merge = (time.perf_counter() - began) / (_BLOCKS * n)
+    costs = {stage: float(np.median(found)) for stage, found in stages.items()} | {"merge": merge}
+    return costs | dispatch() | {"images_per_block": n, "load": os.getloadavg()[0]}
+
+
+def dispatch() -> dict[str, float]:
+    """Seconds that Ray takes to start with one worker, and then for each task that does nothing."""
+    began, done = time.perf_counter(), list[float]()
+    for _ in RayEngine(1).run(_idle, range(_IDLE_TASKS)):
+        done.append(time.perf_counter())
+    return {"start": done[0] - began, "task": (done[-1] - done[0]) / (len(done) - 1)}
+
+
+def _idle() -> Callable[[int], int]:
+    return operator.pos
 
 
 def main() -> None:

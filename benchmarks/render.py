@@ -25,6 +25,7 @@ SECTIONS = (
     "robustness",
     "maps",
     "prepare",
+    "ray",
     "node",
     "compare",
 )
