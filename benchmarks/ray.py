@@ -139,7 +139,7 @@ def constants(run: Path, archive: Path, folder: Path) -> dict[str, Any]:
         chosen, marks = files[block * n : (block + 1) * n], [time.perf_counter()]
         read = [worker._read(file) for file in chosen]
         marks.append(time.perf_counter())
-        rows = list(worker._classified([images for images in read if not isinstance(images, str)]))
+        rows = list(worker._classified([images for images, _ in read if images is not None]))
         marks.append(time.perf_counter())
         ledger.write(block, columns_of(rows, model))
         marks.append(time.perf_counter())

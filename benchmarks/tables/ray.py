@@ -39,8 +39,8 @@ def _engines(records: dict[str, Any]) -> list[str]:
         loads = ", ".join(f"{r['load']:.1f}" for r in records.values())
         lines = [
             f"{local['files']:,} PNG files of 28 px, a phantom of three classes, every image scored in full; one thread a "
-            f"worker. Ray with one worker takes {whole:+.0%} of the local engine's time for the whole command (aim: at most +10 %), "
-            f"{steady:+.0%} once started. Load averages at the ends: {loads}.",
+            f"worker. Ray with one worker takes {whole:+.0%} of the local engine's time for the whole command (aim: at most "
+            f"+10 %), {steady:+.0%} once started. Load averages at the ends: {loads}.",
             "",
             *lines,
         ]
@@ -59,8 +59,8 @@ def _projection(costs: dict[str, Any]) -> list[str]:
     parts = ", ".join(f"{stage} {costs[stage] * 1000:.2f} ms" for stage in (*STAGES, "prepare", "merge"))
     return [
         f"**Projection, not measured**: {ARCHIVE:,} such images on nodes of {WORKERS} workers like this machine's. Model: "
-        "seconds = start + max(images × (read + pass + write) / workers, tasks × task) + images × merge; storage is assumed to serve all "
-        f"nodes as the local disk serves one. Constants measured on one thread: {parts} an image; Ray: start "
+        "seconds = start + max(images × (read + pass + write) / workers, tasks × task) + images × merge; storage is assumed to "
+        f"serve all nodes as the local disk serves one. Constants measured on one thread: {parts} an image; Ray: start "
         f"{costs['start']:.0f} s, {costs['task'] * 1000:.1f} ms a task of {costs['images_per_block']} images in the driver.",
         "",
         *table(("nodes", "hours", "images/s", "load of the driver"), rows),

@@ -93,30 +93,31 @@ class BlockClassifier:
             return
         waiting: list[ModelInput] = []
         for file in block.files:
-            read = self._read(file)
-            if isinstance(read, str):
+            images, error = self._read(file)
+            if images is not None:
+                waiting.append(images)
+            if error is not None or sum(each.pixels.size for each in waiting) >= _PIXELS:
                 yield from self._classified(waiting)
                 waiting = []
-                yield {"image": printable(file), "error": read}
-                continue
-            waiting.append(read)
-            if sum(images.pixels.size for images in waiting) >= _PIXELS:
-                yield from self._classified(waiting)
-                waiting = []
+            if error is not None:
+                yield {"image": printable(file), "error": error}
         yield from self._classified(waiting)
 
-    def _read(self, file: str) -> ModelInput | str:
-        """The images of a file, or why there are none."""
+    def _read(self, file: str) -> tuple[ModelInput | None, str | None]:
+        """The images of a file, and why some or all could not be read."""
         try:
             with local_copy(file) as path:
+                if path.is_dir():
+                    return None, printable(f"{file}: a folder; expected an image. Give the folder itself, or list its files")
                 found = read_for_model(self._model, [path], self._options.frame, resize=self._options.resize)
                 named = replace(found, names=tuple(name.replace(str(path), file) for name in found.names))
-            return named if found.names else found.failed[0].reason.replace(str(path), file)
+            failed = [left_out.reason.replace(str(path), file) for left_out in found.failed]
+            return named if found.names else None, failed[0] if failed else None
         except DataError as error:
-            return printable(str(error))
+            return None, printable(str(error))
         except Exception as error:  # one file must not stop the others, whatever its reader meets
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            return printable(f"{file}: cannot be read ({reason:.200}); expected a whole image. Leave it out")
+            return None, printable(f"{file}: cannot be read ({reason:.200}); expected a whole image. Leave it out")
 
     def _classified(self, inputs: Sequence[ModelInput]) -> Iterator[dict[str, Any]]:
         if inputs:
