@@ -177,7 +177,7 @@ def main() -> None:
     data = phantom()
     if not (args.run / MODEL).is_file():
         args.run.parent.mkdir(parents=True, exist_ok=True)
-        fit_run(data, phantom_config(0, {"steps": _STEPS, "batch_size": 32}, levels=6, noises=4), args.run)
+        fit_run(data, phantom_config(0, {"steps": _STEPS, "batch_size": 32}, levels=4, noises=4), args.run)
     store, wanted = Store("ray", args.results), [args.only] if args.only else [*ENGINES, "constants"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,6 +1,6 @@
 """Classification of an archive: the rows of the images read at once, whatever the blocks, the engine and interruptions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from bayescope.archive.blocks import BlockClassifier
 from bayescope.archive.classify import ArchiveResult, classify_archive
 from bayescope.archive.ledger import Ledger
 from bayescope.data.dataset import Dataset
+from bayescope.engines import ENGINES
+from bayescope.engines.engine import Engine
 from bayescope.errors import RunError
 from bayescope.inference.read import read_for_model
 from bayescope.runs.model_file import load_model
@@ -168,6 +170,31 @@ def test_memory_is_bounded_by_pixels(tiny_run: Path, folder: Path, tmp_path: Pat
     monkeypatch.setattr(BlockClassifier, "_records", counted)
     run_on(tiny_run, folder, tmp_path / "answers.parquet")
     assert sizes == [2, 2, 2, 2, 2]
+
+
+class LastFirst(Engine):
+    """An engine from outside, which does tasks in another order."""
+
+    def run(self, make_worker: Callable[[], Callable[[Any], Any]], tasks: Sequence[Any]) -> Iterator[Any]:
+        worker = make_worker()
+        return map(worker, reversed(tasks))
+
+
+def test_another_engine_is_a_class_and_a_line(
+    tiny_run: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, "last first", LastFirst)
+    here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
+    run_on(tiny_run, folder, here)
+    run_on(tiny_run, folder, there, engine="last first")
+    assert pq.read_table(here).equals(pq.read_table(there))
+
+
+def test_a_folder_in_a_table_is_a_row_with_its_error(tiny_run: Path, folder: Path, tmp_path: Path) -> None:
+    table, out = tmp_path / "paths.csv", tmp_path / "answers.parquet"
+    table.write_text("path\nimages\nimages/00.png\n")
+    assert run_on(tiny_run, table, out).errors == 1
+    assert [row["error"] is None for row in rows_of(out)] == [False, True]
 
 
 @pytest.mark.slow
