@@ -30,6 +30,7 @@ SECTIONS = (
     "robustness",
     "maps",
     "prepare",
+    "ray",
     "node",
     "compare",
 )

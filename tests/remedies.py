@@ -787,7 +787,7 @@ NOT_FOLLOWED: dict[tuple[str, str], str] = {
     ("cli.output:_printing", ""): "needs a full disk: test_output.py prints to one, and --out keeps what was measured",
     ("data.preparation.workers:_cut_out", ""): "tests/data/archives/test_mias.py",
     (
-        "data.preparation.workers:outcomes_of",
+        "engines.local",
         "",
     ): "needs a process killed by the system: tests/data/preparation/test_journal.py goes on after one",
     ("data.archives.base:find_table", ""): "needs the archive as downloaded",

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import bayescope
-import remedies_data  # noqa: F401  registers more remedies
+import remedies_archive  # noqa: F401  registers more remedies
+import remedies_data  # noqa: F401
 import remedies_dicom  # noqa: F401
 import remedies_integrations  # noqa: F401
 import remedies_node  # noqa: F401

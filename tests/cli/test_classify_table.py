@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bayescope.cli import classify, evaluate
+from bayescope.cli import classify_table, evaluate
 from bayescope.cli.tables import Table
 from bayescope.inference.abstention import Abstention
 from bayescope.inference.conformal import ConformalSets
@@ -28,7 +28,7 @@ def test_each_image_has_the_numbers_of_its_most_probable_class() -> None:
     decided = Decision(predictions.posterior, predictions.posterior >= 0.3, None)
     model = SimpleNamespace(**vars(FOUND.model) | {"decisions": None, "decide": lambda predictions: decided})
     seen = ["train" if i == 1 else "" for i in range(len(NAMES))]
-    table = classify._table(NAMES, model, predictions, seen)  # type: ignore[arg-type]
+    table = classify_table.image_table(NAMES, model, predictions, seen)  # type: ignore[arg-type]
     assert [column.head for column in table.columns][-2:] == ["passes", "seen in"]
     for i, (name, class_name, probability, ratio, members, novelty, passes, split) in enumerate(rows(table)):
         k = predictions.posterior[i].argmax()
@@ -40,7 +40,7 @@ def test_each_image_has_the_numbers_of_its_most_probable_class() -> None:
         assert predictions.novelty
         assert f"{predictions.novelty.p_value[i]:.2f}"[:4] in novelty or "unlike" in novelty
     assert [column.short for column in table.columns] == ["", "", "p, %", "LLR ± SE", "", "novel p", "n", "seen"]
-    unseen = classify._table(NAMES, model, predictions, [""] * len(NAMES))  # type: ignore[arg-type]
+    unseen = classify_table.image_table(NAMES, model, predictions, [""] * len(NAMES))  # type: ignore[arg-type]
     assert len(unseen.columns) == len(table.columns) - 1
     assert {len(row) for row in unseen.rows} == {len(unseen.columns)}
     assert "prevalence " in table.caption
@@ -51,37 +51,37 @@ def test_each_image_has_the_numbers_of_its_most_probable_class() -> None:
     ("error", "expected"), [(0.034, ("97.1 ± 3.4 %", "97.1")), (float("nan"), ("97.1 %", "97.1"))], ids=["error", "none"]
 )
 def test_a_probability_is_in_percent_with_its_error(error: float, expected: tuple[str, str]) -> None:
-    assert classify._percent(0.971, error) == expected
+    assert classify_table._percent(0.971, error) == expected
 
 
 @pytest.mark.parametrize(("threshold", "promised"), [(0.7, True), (1.0, False)])
 def test_what_sets_and_abstention_promise_is_told(threshold: float, promised: bool) -> None:
     sets = ConformalSets((0.2, 0.3), 0.05, True, (20, 20))
     decisions = Decisions(sets, Abstention(threshold, 0.03, 0.05, 0.8, 40), (0.5, 0.5))
-    told = classify._promise(SimpleNamespace(decisions=decisions))  # type: ignore[arg-type]
+    told = classify_table._promise(SimpleNamespace(decisions=decisions))  # type: ignore[arg-type]
     assert "contains the true class in 95 % of the images" in told
     assert ("at most 3 % errors" in told) == promised
-    assert classify._promise(SimpleNamespace(decisions=None)) == ""  # type: ignore[arg-type]
+    assert classify_table._promise(SimpleNamespace(decisions=None)) == ""  # type: ignore[arg-type]
 
 
 def test_a_set_in_short_is_its_only_class_or_how_many_it_has() -> None:
     sets = np.array([[True, False, False], [True, True, False], [False, False, False], [False, True, False]])
     names = ("a", "b", "c")
     decided = Decision(np.ones((4, 3)) / 3, sets, np.array([True, True, True, False]))
-    assert [classify._set_in_short(decided, names, i) for i in range(4)] == ["a", "2 of 3", "0 of 3", "abstains"]
+    assert [classify_table._set_in_short(decided, names, i) for i in range(4)] == ["a", "2 of 3", "0 of 3", "abstains"]
     always = replace(decided, answered=None)
-    assert classify._set_in_short(always, names, 3) == "b"
+    assert classify_table._set_in_short(always, names, 3) == "b"
 
 
 def test_a_finding_is_told_and_marked_where_it_warns() -> None:
     usual = Finding({}, "p = 0.50", "0.50", "caption")
-    assert classify._finding(usual) == ("p = 0.50", "0.50")
+    assert classify_table._finding(usual) == ("p = 0.50", "0.50")
     odd = replace(usual, cell="p = 0.004, unlike them", short_cell="0.004 !", warning="unlike the training images")
-    long, short = classify._finding(odd)
+    long, short = classify_table._finding(odd)
     assert (str(long), str(short)) == ("p = 0.004, unlike them", "0.004 !")
     assert "red" in str(long.style)  # type: ignore[union-attr]
     assert "red" in str(short.style)  # type: ignore[union-attr]
-    assert classify._finding(None) == ("not tested", "–")
+    assert classify_table._finding(None) == ("not tested", "–")
 
 
 @pytest.mark.parametrize("positive", [None, "malignant"])

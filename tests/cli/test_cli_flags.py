@@ -65,6 +65,7 @@ MODEL = "runs.model_file:load_model"
 EXPLAIN = "inference.explain:explain"
 COMPARE = "evaluation.compare.folds:compare_folds"
 FLOW = "inference.likelihood:exact_likelihood"
+ARCHIVE = "archive.classify:classify_archive"
 CLASSIFY = "inference.model:LikelihoodModel.classify"
 GROUP_KEYS = "inference.group_keys:group_keys"
 SAMPLE = "inference.trained:TrainedModel.sample"
@@ -190,6 +191,9 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--runtime": passed("onnx", RUNTIME, "runtime"),
         "--device": passed("cpu", RUNTIME, "device"),
         "--out": written("classify"),
+        "--engine": [Reaches("ray", ARCHIVE, "engine", "ray", beside="--out {new}.parquet")],
+        "--address": [Reaches("auto", ARCHIVE, "address", "auto", beside="--out {new}.parquet --engine ray")],
+        "--workers": [Reaches("2", ARCHIVE, "workers", 2, beside="--out {new}.parquet")],
         "--sr": [Reaches("{new}", "cli.classify:write_reports_of", "folder", "{new}", fewest="{prepared_run} {dicom}")],
         "--codes": [
             Reaches("{codes}", "dicom:read_codes", "path", "{codes}", "--sr {other}", fewest="{prepared_run} {dicom}"),
@@ -277,6 +281,8 @@ FLAGS: dict[str, dict[str, list[Reaches]]] = {
         "--normalise-labels": switch(PREPARE, "normalise_labels"),
         "--strict": switch(PREPARE, "warned.keywords.strict"),
         "--workers": passed(2, PREPARE, "workers"),
+        "--engine": passed("ray", PREPARE, "engine"),
+        "--address": [Reaches("auto", PREPARE, "address", "auto", beside="--engine ray")],
         "--max-broken": passed(5, PREPARE, "max_broken"),
         "--force": switch(PREPARE, "force"),
         "--json": printed_as_json("prepare"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from bayescope.cli import classify, evaluate, likelihood, output
+from bayescope.cli import classify_table, evaluate, likelihood, output
 from bayescope.cli.tables import Column, Table, fit, shorten_all, shorten_middle
 
 WIDTHS = (80, 200)
@@ -26,7 +26,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, table: Table, width: int) -> list[s
 def images_table(names: Sequence[str], of: str = "classify") -> Table:
     """The columns of a command, with cells as wide as they get."""
     if of == "classify":
-        table = output.new_table(*classify._COLUMNS, classify._SEEN, caption="probability: of the class. " * 9)
+        table = output.new_table(*classify_table._COLUMNS, classify_table._SEEN, caption="probability: of the class. " * 9)
         short = [("97.4 ± 12.1 %", "97.4"), ("+12.23 ± 10.42", "+12.23±10.42")]
         for name in names:
             sets, new = (

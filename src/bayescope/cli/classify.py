@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
+from bayescope.cli.classify_table import image_table
 from bayescope.cli.dicom_objects import Codes, codes_of_objects, write_group_reports_of, write_reports_of
+from bayescope.cli.engines import ENGINE_HELP, Address, check_archive_options, classify_into_parquet
 from bayescope.cli.groups import AnyOf, By, Csv, Groups, check_grouping, group_table, scoring_rate, write_group_csv
 from bayescope.cli.options import (
     Device,
@@ -22,45 +23,30 @@ from bayescope.cli.options import (
     prior_from_text,
 )
 from bayescope.cli.output import (
-    add_row,
     check_free,
     complain,
-    format_values,
-    new_table,
     print_json,
     show,
     warn,
     write_json_lines,
 )
 from bayescope.cli.progress import bar, late_counter
-from bayescope.cli.tables import Column, Table
 
 if TYPE_CHECKING:
-    from bayescope.inference.decisions import Decision
     from bayescope.inference.model import LikelihoodModel
     from bayescope.inference.predictions import Predictions
     from bayescope.inference.read import ModelInput
-    from bayescope.inference.trust import Finding
 
 NAME = "classify"
-_COLUMNS = (
-    Column("image", kind="name"),
-    Column("class", kind="label"),
-    Column("probability", "p, %", right=True),
-    Column("LLR ± standard error", "LLR ± SE"),
-    Column("set", kind="label"),
-)
-_PASSES = Column("passes", "n", right=True)
-_SEEN = Column("seen in", "seen")
 
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `bayescope train`.")],
     images: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help="Image files: PNG, JPEG, TIFF, BMP, WebP, GIF, PGM, or DICOM for a prepared model; folders of them; or one "
-            "CACHE of `bayescope prepare`."
+            "CACHE of `bayescope prepare`. With a Parquet --out also tables of paths, and addresses such as s3://bucket/images."
         ),
     ],
     frame: Frame = None,
@@ -86,7 +72,21 @@ def command(
         typer.Option(help="What runs the network: torch, or a graph of `bayescope export` on the CPU: onnx or torch-export."),
     ] = "torch",
     device: Device = "auto",
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON lines to this file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the JSON lines to this file. With the suffix .parquet: write a row for each image, block by "
+            "block, in any number; an interrupted job is continued."
+        ),
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help=f"{ENGINE_HELP}. For a Parquet --out (default: local).")] = None,
+    address: Address = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes, of one thread each, for a Parquet --out (default: local, one; ray, one for each core)."
+        ),
+    ] = None,
     sr: Annotated[
         Path | None, typer.Option(help="Also write a structured report of each DICOM image (TID 1500) to this folder.")
     ] = None,
@@ -103,6 +103,8 @@ def command(
     Example: bayescope classify runs/mammography study/ --sr reports
 
     Example: bayescope classify runs/mammography study/ --by breast
+
+    Example: bayescope classify runs/breast s3://bucket/images --out answers.parquet --engine ray
     """
     from bayescope.data.preparation.cache import is_cache
     from bayescope.evaluation.evaluate import check_class
@@ -111,17 +113,36 @@ def command(
     from bayescope.inference.combine import combine
     from bayescope.inference.group_keys import group_keys
     from bayescope.runs.folder import read_record
+    from bayescope.runs.model_file import read_class_names
 
     for target in filter(None, (out, csv)):
         check_free(target, force)
+    of_archives = {"--engine": engine, "--address": address, "--workers": workers}
+    of_files = {"--by": by, "--csv": csv, "--runtime": None if runtime == "torch" else runtime, "--sr": sr, "--codes": codes}
+    if check_archive_options(out, of_archives, of_files) and out is not None:
+        classify_into_parquet(
+            *(run, images, out, engine, as_json, force),
+            address=address,
+            workers=workers,
+            class_prior=prior_from_text(prevalence, read_class_names(run)),
+            disagreement_rate=disagreement_rate,
+            max_passes=max_passes,
+            trust_tests=not no_trust_tests,
+            frame=frame_from_text(frame),
+            split=split,
+            resize=resize,
+            device=device,
+        )
+        return
     check_grouping(by, any=any_of, groups=groups, csv=csv)
     model = load_model_on(run, runtime, device)
     check_class(any_of, model.class_names, "--any")
+    paths = [Path(image) for image in images]
     record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
-    is_one_cache = len(images) == 1 and is_cache(images[0])
+    is_one_cache = len(paths) == 1 and is_cache(paths[0])
     class_codes = codes_of_objects(model, sr, codes, "--sr", is_one_cache)
-    found = images_of_cache(model, images[0], split) if is_one_cache else read_images(model, images, frame, resize)
+    found = images_of_cache(model, paths[0], split) if is_one_cache else read_images(model, paths, frame, resize)
     keys = group_keys(found, by, groups) if by is not None and found.names else ()
     records, of_groups = [], None
     if found.names:
@@ -147,7 +168,7 @@ def command(
         for line in lines:
             print_json(line)
     elif found.names:
-        show(_table(found.names, model, predictions, seen))
+        show(image_table(found.names, model, predictions, seen))
         if of_groups is not None:
             show(group_table(of_groups, found.names))
     has_reports = sr is None or write_reports_of(run, found, records, class_codes, sr, force)
@@ -187,68 +208,3 @@ def read_images(model: LikelihoodModel, images: list[Path], frame: str | None, r
     if found.from_folders:
         complain(str(found.files), "yellow" if found.left_out else "dim")
     return found
-
-
-def _table(names: tuple[str, ...], model: LikelihoodModel, predictions: Predictions, seen: list[str]) -> Table:
-    from bayescope.evaluation.evaluate import rests_on
-    from bayescope.inference.trust_tests import TRUST_TESTS
-
-    wordings = [test.wording for test in TRUST_TESTS.values()]
-    kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
-    prevalence = format_values(model.by_class(predictions.class_prior))
-    images = model.by_class(model.calibration.images)
-    caption = (
-        f"probability, p: of the class, at prevalence {prevalence}; LLR: {kind} log-likelihood ratio of the class against the "
-        "rest, nats"
-        f"{', resting on validation images: ' + rests_on(images) if model.calibration.calibrated else ''}; "
-        f"{_promise(model)}{''.join(wording.explanation + '; ' for wording in wordings)}passes, n: network passes spent"
-    )
-    of_tests = [Column(wording.column, wording.short_column) for wording in wordings]
-    table = new_table(*_COLUMNS, *of_tests, _PASSES, *([_SEEN] if any(seen) else []), caption=caption)
-    decided = model.decide(predictions)
-    for i, name in enumerate(names):
-        k, findings = int(predictions.posterior[i].argmax()), predictions.findings(i)
-        ratio, error = predictions.log_likelihood_ratio[i, k], predictions.standard_error[i, k]
-        add_row(
-            table,
-            name,
-            model.class_names[k],
-            _percent(predictions.posterior[i, k], predictions.posterior_error[i, k]),
-            (f"{ratio:+.2f}", f"{ratio:+.2f}")
-            if error != error
-            else (f"{ratio:+.2f} ± {error:.2f}", f"{ratio:+.2f}±{error:.2f}"),
-            "–" if decided is None else (decided.describe(model.class_names, i), _set_in_short(decided, model.class_names, i)),
-            *(_finding(findings.get(name)) for name in TRUST_TESTS),
-            str(predictions.passes[i]),
-            *([seen[i]] if any(seen) else []),
-        )
-    return table
-
-
-def _percent(probability: float, error: float) -> tuple[str, str]:
-    percent = f"{100 * probability:.1f}"
-    return (f"{percent} ± {100 * error:.1f} %" if error == error else f"{percent} %"), percent
-
-
-def _set_in_short(decided: Decision, class_names: tuple[str, ...], i: int) -> str:
-    if decided.answered is not None and not decided.answered[i]:
-        return "abstains"
-    members = decided.members(class_names, i)
-    return members[0] if len(members) == 1 else f"{len(members)} of {len(class_names)}"
-
-
-def _promise(model: LikelihoodModel) -> str:
-    if model.decisions is None:
-        return ""
-    sets, abstention = model.decisions.sets, model.decisions.abstention
-    held = f"set: contains the true class in {100 * (1 - sets.miscoverage):g} % of the images of any class, scored in full; "
-    abstained = f"abstained: not sure enough for at most {100 * abstention.risk:g} % errors; "
-    return held + ("" if abstention.warning else abstained)
-
-
-def _finding(finding: Finding | None) -> tuple[str | Text, str | Text]:
-    if finding is None:
-        return "not tested", "–"
-    if finding.warning:
-        return Text(finding.cell, "bold red"), Text(finding.short_cell, "bold red")
-    return finding.cell, finding.short_cell

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bayescope.cli.engines import ENGINE_HELP, Address
 from bayescope.cli.options import NormaliseLabels, Strict, frame_from_text, report_warnings
 from bayescope.cli.output import print_json, resumable, say, warn
 from bayescope.cli.progress import counter
@@ -79,6 +80,8 @@ def command(
     normalise_labels: NormaliseLabels = False,
     strict: Strict = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: one for each core).")] = None,
+    engine: Annotated[str, typer.Option(help=f"{ENGINE_HELP}.")] = "local",
+    address: Address = None,
     max_broken: Annotated[int, typer.Option(min=0, help="Most files that may be broken.")] = 20,
     force: Annotated[bool, typer.Option("--force", help="Replace the cache in --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -119,6 +122,8 @@ def command(
             frame=frame_from_text(frame),
             normalise_labels=normalise_labels,
             workers=workers,
+            engine=engine,
+            address=address,
             max_broken=max_broken,
             force=force,
             warned=partial(report_warnings, strict=strict),

@@ -22,6 +22,7 @@ from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.data.load import load_dataset
 from bayescope.data.preparation import cache, manifest, prepare, workers
 from bayescope.data.preparation.mammogram import Preparation
+from bayescope.engines import local
 from bayescope.errors import DataError, RunError
 from conftest import Call
 from mammograms import mammogram, write_mammogram
@@ -40,7 +41,7 @@ def die(*arguments: object, **options: object) -> None:
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads in place of processes: here, what happens around the files counts."""
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda n, mp_context: ThreadPoolExecutor(n))
+    monkeypatch.setattr(local, "ProcessPoolExecutor", lambda n, mp_context, **start: ThreadPoolExecutor(n, **start))
 
 
 def write_source(folder: Path, broken: int) -> Path:

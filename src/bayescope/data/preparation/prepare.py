@@ -1,4 +1,4 @@
-"""Prepares the files of an archive as a cache, in several processes; an interrupted preparation is resumed.
+"""Prepares the files of an archive as a cache, in several workers; an interrupted preparation is resumed.
 
 Memory is that of one file for each process, whatever the size of the archive.  What was done is recorded by
 :mod:`bayescope.data.preparation.journal`; of a finished cache, only files that have changed or were broken are prepared again.
@@ -23,6 +23,9 @@ from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.preparation.manifest import FORMAT, MANIFEST, Manifest, read_manifest
 from bayescope.data.preparation.workers import Broken, Done, outcomes_of
 from bayescope.data.tables.cases import Callback
+from bayescope.engines import open_engine
+from bayescope.engines.engine import Engine
+from bayescope.engines.local import LocalEngine
 from bayescope.errors import DataError, RunError, reading, writing
 
 _SHOWN = 5
@@ -72,6 +75,8 @@ def prepare_archive(
     frame: int | Literal["all"] | None = None,
     normalise_labels: bool = False,
     workers: int | None = None,
+    engine: str = "local",
+    address: str | None = None,
     max_broken: int = 20,
     force: bool = False,
     warned: Callable[[Sequence[str]], None] = lambda warnings: None,
@@ -94,7 +99,12 @@ def prepare_archive(
     window : int, default 0
         Which of several VOI windows or LUTs of a DICOM file to apply, from 0.
     workers : int, optional
-        Processes; by default one for each core.
+        Processes; by default one for each core, of the cluster with ``engine="ray"``.
+    engine : str, default "local"
+        ``"local"``, or ``"ray"``: see :data:`bayescope.engines.ENGINES`.  On a cluster, files and ``out`` must have the same
+        paths on every node.
+    address : str, optional
+        Address of a running Ray cluster (default: one is started on this machine).
     max_broken : int, default 20
         Most files that may be broken.
     force : bool, default False
@@ -122,6 +132,7 @@ def prepare_archive(
     --------
     >>> prepare_archive("inbreast", Path("downloads/inbreast"), Path("caches/2"), 256, "1-3/4-6", fold=2)  # doctest: +SKIP
     """
+    opened = open_engine(engine, workers or (_cores() if engine == "local" else None), address)
     if force:
         cache.check_replaceable(out)
     archive = read_archive(
@@ -142,8 +153,12 @@ def prepare_archive(
     preparation = Preparation(size, whole if crop is None else crop, whole if orient is None else orient, clahe, window=window)
     if force:
         cache.remove_cache(out)
-    result = prepare(archive, preparation, out, source, workers, max_broken, _counting(callback, len(archive.cases)))
+    result = prepare(archive, preparation, out, source, None, max_broken, _counting(callback, len(archive.cases)), opened)
     return replace(result, warnings=warnings)
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def _leaks(archive: Archive) -> tuple[str, ...]:
@@ -175,12 +190,13 @@ def prepare(
     workers: int | None = None,
     max_broken: int = 20,
     callback: Callable[[int], None] = lambda files: None,
+    engine: Engine | None = None,
 ) -> Result:
     """Fill the folder ``out``, created if missing, with the cases of ``archive``; ``callback`` is called with files done.
 
-    Does nothing if ``out`` contains the same already; continues if it is unfinished.  Raises RunError if ``out`` contains
-    anything else, cannot be written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken
-    files leave nothing.
+    ``engine``: by default ``workers`` processes of this machine, one for each core unless given.  Does nothing if ``out``
+    contains the same already; continues if it is unfinished.  Raises RunError if ``out`` contains anything else, cannot be
+    written, or more than ``max_broken`` files are broken (what was done is kept); DataError if broken files leave nothing.
     """
     cases = _ordered(archive.cases)
     stamps = [_stamp(Path(path)) for path in cases["path"]]
@@ -193,7 +209,9 @@ def prepare(
     waiting = [row for row in range(len(cases)) if not isinstance(outcomes.get(row), Done)]
     callback(len(cases) - len(waiting))
     with journal.appending(out) as append:
-        for row, outcome in outcomes_of(cases, waiting, preparation, out / cache.PARTIAL, workers or os.cpu_count() or 1):
+        for row, outcome in outcomes_of(
+            cases, waiting, preparation, out / cache.PARTIAL, engine or LocalEngine(workers or _cores())
+        ):
             outcomes[row] = outcome
             append(journal.Line(row, stamps[row], outcome))
             callback(1)

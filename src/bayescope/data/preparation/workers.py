@@ -1,13 +1,11 @@
-"""Preparation of single files, and of many in several processes: each has one file in memory at a time and writes its own rows.
+"""Preparation of single files, and of many by an engine: each worker has one file in memory at a time and writes its own rows.
 
 A process imports this module and what it imports: no tables, no torch, some 120 MB less.
 """
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +15,12 @@ from bayescope.data.filesystem.names import printable
 from bayescope.data.formats.frame import Shown
 from bayescope.data.formats.grayscale import read_grayscale
 from bayescope.data.preparation.mammogram import Preparation, Record
-from bayescope.errors import DataError, RunError
+from bayescope.engines.engine import Engine
+from bayescope.errors import DataError
 from bayescope.types import Pixels
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_WAITING_PER_WORKER = 4
 
 
 @dataclass(frozen=True)
@@ -76,61 +73,58 @@ def _cut_out(pixels: Pixels, region: Sequence[float], name: str) -> Pixels:
 
 
 def outcomes_of(
-    cases: "pd.DataFrame", waiting: list[int], preparation: Preparation, pixels: Path, workers: int
+    cases: "pd.DataFrame", waiting: list[int], preparation: Preparation, pixels: Path, engine: Engine
 ) -> Iterator[tuple[int, Outcome]]:
-    """Prepare the rows ``waiting`` into the mapped file ``pixels``; row and outcome as they come, few files handed out ahead.
+    """Prepare the rows ``waiting`` into the array file ``pixels``; row and outcome as they come.
 
-    Raises RunError if a process was killed.
+    Raises RunError if a worker was killed and not replaced.
     """
     boxes = cases[["y_min", "x_min", "y_max", "x_max"]].astype(float)
     frames = cases["frame"].tolist()
     regions = (cases["kind"] == "roi").tolist()
 
-    def describe(i: int) -> tuple[int, str, list[float] | None, int | None, list[float] | None]:
+    def describe(i: int) -> RowTask:
         box = None if boxes.iloc[i].isna().any() else boxes.iloc[i].tolist()
         frame = None if frames[i] != frames[i] or frames[i] is None else int(frames[i])
         return (i, cases["path"][i], None, frame, box) if regions[i] else (i, cases["path"][i], box, frame, None)
 
-    tasks = map(describe, waiting)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, max(1, len(waiting))), mp_context=context) as pool:
-        pending: set[Future[tuple[int, Outcome]]] = set()
+    return engine.run(partial(RowWriter, preparation, pixels), [describe(i) for i in waiting])
+
+
+RowTask = tuple[int, str, list[float] | None, int | None, list[float] | None]
+"""Row, path, box, frame and region of a file, see :func:`prepare_file`."""
+
+
+@dataclass(frozen=True)
+class RowWriter:
+    """Prepares files and writes each into its row of the array file ``pixels``.
+
+    Rows are written one by one, not through a mapped file, of which two machines would write the page that two rows share.
+    """
+
+    preparation: Preparation
+    pixels: Path
+
+    def __call__(self, task: RowTask) -> tuple[int, Outcome]:
+        """Row and outcome of a file."""
+        i, path, box, frame, region = task
         try:
-            while True:
-                for _, task in zip(range(_WAITING_PER_WORKER * workers - len(pending)), tasks, strict=False):
-                    pending.add(pool.submit(_prepare_row, *task, preparation, pixels))
-                if not pending:
-                    return
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-        except BrokenProcessPool:
-            raise RunError(
-                "a preparing process was killed, perhaps for lack of memory; what was done is kept. Run again to continue, "
-                "with fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+            image, done = prepare_file(Path(path), self.preparation, box, frame, region)
+        except DataError as error:
+            return i, Broken(printable(str(error)))
+        except Exception as error:  # one file must not stop the others, whatever its reader meets
+            reason = printable(" ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split()))
+            return i, Broken(
+                f"{printable(Path(path).name)}: cannot be prepared ({reason:.200}); expected a whole grayscale image. Leave it "
+                "out"
+            )
+        write_row(self.pixels, i, image)
+        return i, done
 
 
-def _prepare_row(
-    i: int,
-    path: str,
-    box: list[float] | None,
-    frame: int | None,
-    region: list[float] | None,
-    preparation: Preparation,
-    pixels: Path,
-) -> tuple[int, Outcome]:
-    try:
-        image, done = prepare_file(Path(path), preparation, box, frame, region)
-    except DataError as error:
-        return i, Broken(printable(str(error)))
-    except Exception as error:  # one file must not stop the others, whatever its reader meets
-        reason = printable(" ".join(f"{type(error).__name__}: {error}".replace(path, Path(path).name).split()))
-        return i, Broken(
-            f"{printable(Path(path).name)}: cannot be prepared ({reason:.200}); expected a whole grayscale image. Leave it out"
-        )
-    rows = np.load(pixels, mmap_mode="r+")
-    rows[i] = image
-    rows.flush()
-    return i, done
+def write_row(pixels: Path, i: int, image: np.ndarray) -> None:
+    """Write one row of an ``.npy`` file in place."""
+    rows = np.load(pixels, mmap_mode="r")
+    with pixels.open("r+b") as file:
+        file.seek(rows.offset + i * image.nbytes)
+        file.write(np.ascontiguousarray(image, dtype=rows.dtype).tobytes())

@@ -1,0 +1,1 @@
+"""Classification of whole archives: block by block into Parquet, resumable, on one machine or a Ray cluster."""
