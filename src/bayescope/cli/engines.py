@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +23,7 @@ Address = Annotated[
 _ANSWERS = ".parquet"
 
 
-def check_archive_options(out: Path | None, of_archives: dict[str, object], of_files: dict[str, object]) -> bool:
+def check_archive_options(out: Path | None, of_archives: Mapping[str, object], of_files: Mapping[str, object]) -> bool:
     """Whether ``out`` asks for the classification of an archive.
 
     Raises ConfigError if options only of archives are given without, or options only of files with a Parquet ``out``.
