@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bayescope.data.dataset import Dataset
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.export.description import describe
 from bayescope.export.export import Exported, export_run
 from bayescope.export.formats import FORMATS
+from bayescope.export.graph import INPUTS
 from bayescope.runs.model_file import load_model, model_fingerprint, save_model
 from conftest import Call
 
@@ -104,4 +106,7 @@ def test_the_command_prints_its_files(cli: Call, tiny_run: Path, tmp_path: Path)
     assert told.code == 0, told.err
     assert not told.err.strip()
     assert json.loads(told.out) == Exported.beside(out).to_dict()
+    program = torch.export.load(out, extra_files=(kept := {"bayescope": ""}))
+    assert kept == {"bayescope": model_fingerprint(tiny_run)}
+    assert [node.name for node in program.graph.nodes if node.op == "placeholder"][-5:] == list(INPUTS)
     assert json.loads((tmp_path / "a.pt2.json").read_text())["fingerprint"] == model_fingerprint(tiny_run)
