@@ -40,7 +40,7 @@ def exported(model: LikelihoodModel) -> dict[str, tuple[LikelihoodModel, int]]:
         program = trace(model.denoiser, half)
         for name, file_format in FORMATS.items():
             content = file_format.pack(program, "")
-            found[name + HALF * half] = on_graph(model, file_format.unpack(content)[0]), len(content)
+            found[name + HALF * half] = on_graph(model, file_format.ready(program, content)), len(content)
     return found
 
 

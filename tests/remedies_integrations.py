@@ -15,18 +15,15 @@ NOT_FOLLOWED.update(
 )
 
 
-@remedy("export.runtime:load_model_on", "has no {}; expected an exported graph")
-@remedy("export.runtime:load_model_on", "is of another model")
-@remedy("export.runtime:read_graph", "Write it again with --force")
+@remedy("export.runtime:_graph_of", "has no {}; expected an exported graph")
+@remedy("export.runtime:_graph_of", "is of another model")
+@remedy("export.runtime:_graph_of", "cannot be read")
 def graph(p: Place) -> None:
-    export, classify = (
-        ("export", p.run, "--format", "torch-export"),
-        ("classify", p.run, p.picture(), "--runtime", "torch-export"),
-    )
+    export, classify = ("export", p.run), ("classify", p.run, p.picture(), "--runtime", "onnx")
     assert "`bayescope export" in p.refused(*classify)
     p.works(*export)
     p.works(*classify)
-    file: Path = graph_file(p.run, "torch-export")
+    file: Path = graph_file(p.run, "onnx")
     file.write_bytes(file.read_bytes()[:1000])
     p.refused(*classify)
     p.works(*export, "--force")

@@ -17,10 +17,9 @@ NATS = 1e-3
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("runtime", ["onnx", "torch-export"])
 @pytest.mark.parametrize("disagreement_rate", [0.0, 0.02, 0.2])
-def test_ratios_agree(exported_run: Path, tiny_data: Dataset, runtime: str, disagreement_rate: float) -> None:
-    model, exported = load_model(exported_run), load_model_on(exported_run, runtime)
+def test_ratios_agree(exported_run: Path, disagreement_rate: float) -> None:
+    model, exported = load_model(exported_run), load_model_on(exported_run, "onnx")
     assert isinstance(exported.denoiser, GraphDenoiser)
     pixels = stripes(150, 11).pixels
     expected, found = (one.classify(pixels, None, disagreement_rate, trust_tests=True) for one in (model, exported))

@@ -69,7 +69,7 @@ def command(
     resize: Resize = False,
     runtime: Annotated[
         str,
-        typer.Option(help="What runs the network: torch, or a graph of `bayescope export` on the CPU: onnx or torch-export."),
+        typer.Option(help="What runs the network: torch, or onnx: the graph of `bayescope export`, on the CPU."),
     ] = "torch",
     device: Device = "auto",
     out: Annotated[

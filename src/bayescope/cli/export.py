@@ -16,7 +16,7 @@ def command(
     format: Annotated[str, typer.Option(help="onnx or torch-export.")] = "onnx",
     out: Annotated[
         Path | None,
-        typer.Option(help="File of the graph (default: in the run folder, where `bayescope classify --runtime` finds it)."),
+        typer.Option(help="File of the graph (default: in the run folder, for `bayescope classify --runtime onnx`)."),
     ] = None,
     half: Annotated[
         bool,

@@ -14,7 +14,7 @@ from bayescope.evaluation.run_images import images_of_run
 from bayescope.export.description import describe
 from bayescope.export.formats import FORMATS
 from bayescope.export.graph import trace
-from bayescope.export.runtime import graph_file, on_graph, read_graph
+from bayescope.export.runtime import graph_file, on_graph
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.files import write_atomically, write_text
 from bayescope.runs.model_file import load_model, model_fingerprint
@@ -109,9 +109,10 @@ def export_run(
     file_format.check_installed()
     model, files = load_model(run), Exported.beside(out or graph_file(run, kind))
     fingerprint = model_fingerprint(run)
-    content = file_format.pack(trace(model.denoiser, half), fingerprint)
+    program = trace(model.denoiser, half)
+    content = file_format.pack(program, fingerprint)
     if half:
-        exported = on_graph(model, read_graph(file_format, content, files.graph)[0])
+        exported = on_graph(model, file_format.ready(program, content))
         held_out, _ = images_of_run(model, run, data, "val", progress)
         files = replace(files, difference=_check_half(model, exported, held_out.images.pixels, progress))
     noise = io.BytesIO()

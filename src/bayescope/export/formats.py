@@ -1,4 +1,7 @@
-"""Files that a graph is kept in, and the runtimes that run them: ONNX by onnxruntime, and torch.export by torch."""
+"""Files that a graph is kept in: ONNX, which onnxruntime runs, and the archive of torch.export, which torch runs.
+
+Archives are written only, never read: torch unpickles what an altered one holds as its example.
+"""
 
 import io
 import logging
@@ -6,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -36,8 +39,8 @@ class GraphFormat(Protocol):
         """The content of a file of a traced graph; ``fingerprint``: of the model."""
         ...
 
-    def unpack(self, content: bytes) -> tuple[Graph, str]:
-        """The graph of a file and the fingerprint of its model.  Raises any kind of error for other content."""
+    def ready(self, program: ExportedProgram, content: bytes) -> Graph:
+        """What was packed, ready to run."""
         ...
 
 
@@ -63,8 +66,15 @@ class Onnx:
         proto.metadata_props.add(key=_KEY, value=fingerprint)
         return bytes(proto.SerializeToString())
 
+    def ready(self, program: ExportedProgram, content: bytes) -> Graph:
+        """A session of the file."""
+        return self.unpack(content)[0]
+
     def unpack(self, content: bytes) -> tuple[Graph, str]:
-        """A session on the CPU."""
+        """The graph of a file, run on the CPU, and the fingerprint of its model.
+
+        Raises an error of onnxruntime, or KeyError, for other content.
+        """
         from onnxruntime import InferenceSession, SessionOptions
 
         options = SessionOptions()
@@ -93,15 +103,15 @@ class TorchExport:
             torch.export.save(program, buffer, extra_files={_KEY: fingerprint})
         return buffer.getvalue()
 
-    def unpack(self, content: bytes) -> tuple[Graph, str]:
+    def ready(self, program: ExportedProgram, content: bytes) -> Graph:
         """The program as a module."""
-        extra: dict[str, Any] = {_KEY: ""}
-        module = torch.export.load(io.BytesIO(content), extra_files=extra).module()
-        return lambda *inputs: module(*(value.cpu() for value in inputs))[0], extra[_KEY]
+        module = program.module()
+        return lambda *inputs: module(*(value.cpu() for value in inputs))[0]
 
 
-FORMATS: dict[str, GraphFormat] = {"onnx": Onnx(), "torch-export": TorchExport()}
-"""By word of ``bayescope export --format`` and ``bayescope classify --runtime``."""
+ONNX = Onnx()
+FORMATS: dict[str, GraphFormat] = {"onnx": ONNX, "torch-export": TorchExport()}
+"""By word of ``bayescope export --format``."""
 
 
 @contextmanager

@@ -9,12 +9,11 @@ from torch import Tensor
 from bayescope.diffusion.denoiser import Denoiser, LevelDenoiser
 from bayescope.diffusion.wrapped import WrappedDenoiser
 from bayescope.errors import RunError, lookup, reading
-from bayescope.export.formats import FORMATS, Graph, GraphFormat
+from bayescope.export.formats import FORMATS, ONNX, Graph
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model, model_fingerprint
 
-TORCH = "torch"
-RUNTIMES = (TORCH, *FORMATS)
+RUNTIMES = ("torch", "onnx")
 """Words of ``bayescope classify --runtime``; torch runs the network itself."""
 
 
@@ -44,7 +43,7 @@ def graph_file(run: Path, kind: str) -> Path:
     return run / f"model{lookup(FORMATS, kind, 'format').suffix}"
 
 
-def load_model_on(run: Path, runtime: str = TORCH, device: str = "cpu") -> LikelihoodModel:
+def load_model_on(run: Path, runtime: str = "torch", device: str = "cpu") -> LikelihoodModel:
     """Load the model of a run to score images on a runtime.
 
     Parameters
@@ -52,8 +51,7 @@ def load_model_on(run: Path, runtime: str = TORCH, device: str = "cpu") -> Likel
     run : Path
         Folder written by ``bayescope train``.
     runtime : str, default "torch"
-        ``"torch"``, or a format that ``bayescope export`` wrote the run in: ``"onnx"`` (onnxruntime) or ``"torch-export"``,
-        both on the CPU.
+        ``"torch"``, or ``"onnx"``: the graph of ``bayescope export``, run by onnxruntime on the CPU.
     device : str, default "cpu"
         As for :func:`bayescope.runs.model_file.load_model`.
 
@@ -75,33 +73,31 @@ def load_model_on(run: Path, runtime: str = TORCH, device: str = "cpu") -> Likel
     """
     lookup(dict.fromkeys(RUNTIMES), runtime, "runtime")
     model = load_model(run, device)
-    if runtime == TORCH:
-        return model
-    FORMATS[runtime].check_installed()
-    file, again = graph_file(run, runtime), f"`bayescope export {run} --format {runtime}`"
+    return model if runtime == "torch" else on_graph(model, _graph_of(run))
+
+
+def _graph_of(run: Path) -> Graph:
+    """The ONNX graph of a run's own model."""
+    ONNX.check_installed()
+    file, again = graph_file(run, "onnx"), f"`bayescope export {run}`"
     with reading(file, RunError):
         content = file.read_bytes() if file.is_file() else None
     if content is None:
         raise RunError(f"{run}: has no {file.name}; expected an exported graph. Write it with {again}")
-    graph, fingerprint = read_graph(FORMATS[runtime], content, file)
+    try:
+        graph, fingerprint = ONNX.unpack(content)
+    except Exception as error:  # onnxruntime raises its own kinds
+        reason = str(error).partition("\n")[0]
+        raise RunError(
+            f"{file}: cannot be read ({reason}); expected a file of `bayescope export`. Write it again with {again} --force"
+        ) from None
     if fingerprint != model_fingerprint(run):
         raise RunError(
             f"{file}: is of another model ({fingerprint[:12]}) than the run's; expected its own. Write it with {again} --force"
         )
-    return on_graph(model, graph)
+    return graph
 
 
 def on_graph(model: LikelihoodModel, graph: Graph) -> LikelihoodModel:
     """The model with its network passes on a graph."""
     return replace(model, denoiser=GraphDenoiser(model.denoiser, graph).eval())
-
-
-def read_graph(kind: GraphFormat, content: bytes, file: Path) -> tuple[Graph, str]:
-    """The graph and its model's fingerprint.  Raises RunError if ``content``, of ``file``, is damaged."""
-    try:
-        return kind.unpack(content)
-    except Exception as error:  # each runtime raises its own kinds
-        reason = str(error).partition("\n")[0]
-        raise RunError(
-            f"{file}: cannot be read ({reason}); expected a file of `bayescope export`. Write it again with --force"
-        ) from None
