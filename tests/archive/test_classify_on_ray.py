@@ -50,6 +50,14 @@ def descendants(pid: int) -> dict[int, str]:
     return {child: names[child] for child in found[1:]}
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process is there, and no zombie."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_text())
+    except OSError:
+        return False
+
+
 def until(condition: Callable[[], object]) -> None:
     end = time.monotonic() + SECONDS
     while not condition():
@@ -73,7 +81,7 @@ def test_killed_driver_and_killed_worker(tiny_run: Path, pictures: list[bytes], 
         until(lambda: len(stamps(out)) > 5)
         started = descendants(driver.pid)
         driver.kill()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
+    until(lambda: not any(map(is_alive, started)))
     first = stamps(out)
     assert 5 < len(first) < IMAGES // 2
     with subprocess.Popen(start, stderr=log, stdout=subprocess.PIPE, text=True) as driver:
