@@ -54,6 +54,26 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert [json.loads(line)["step"] for line in (run / METRICS).read_text().splitlines()] == [8, 16, 24]
 
 
+def test_a_run_goes_on_in_other_parts_but_not_with_other_settings(
+    tiny_data: Dataset, tiny_config: Config, tmp_path: Path
+) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.state.step == 2:
+            raise _Stop
+
+    def changed(**training: object) -> Config:
+        return tiny_config.model_copy(update={"training": tiny_config.training.model_copy(update={"steps": 4, **training})})
+
+    run = tmp_path / "run"
+    with pytest.raises(_Stop):
+        fit_run(tiny_data, changed(), run, checkpoint_every=1, watch=interrupt)
+    for refused in ({"batch_size": 4}, {"shard_images": 3}):
+        with pytest.raises(RunError, match="another configuration of training"):
+            fit_run(tiny_data, changed(**refused), run, resume=True)
+    fit_run(tiny_data, changed(accumulate=2), run, resume=True)
+    assert int(load_tensors(run / STATE)[0]["step"]) == 4
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_resume_ends_bit_for_bit_the_same(tiny_npz: Path, tiny_config: Config, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
