@@ -14,6 +14,7 @@ from bayescope.evaluation.report.explained import Explained
 from bayescope.evaluation.selection import ChosenImages
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.novelty import NoveltyResult
+from bayescope.inference.post_hoc import PostHoc
 from bayescope.inference.predictions import Predictions
 from bayescope.metrics.bootstrap import Estimate
 
@@ -77,7 +78,7 @@ def everything() -> tuple[Evaluation, Context]:
     plain = evaluation(2, n, True, trust={"novelty": novelty})
     found = replace(
         plain,
-        images=replace(plain.images, groups=tuple(f"p{i // 2}" for i in range(n))),
+        images=replace(plain.images, groups=tuple(f"p{i // 4}{i % 2}" for i in range(n))),
         trust={name: {"Cllr": trust, "ECE": trust} for name in plain.model.class_names},
         decisions={
             "miscoverage": 0.1,
@@ -109,6 +110,7 @@ def _model(names: tuple[str, ...], calibrated: bool) -> LikelihoodModel:
     warning = "uncalibrated <likelihood> ratios" if calibrated else ""
     calibration = SimpleNamespace(calibrated=calibrated, images=(20, 30, 40)[: len(names)], warning=warning)
     config = SimpleNamespace(model_dump=lambda: {"seed": 7, "net": {"widths": (8, 8)}})
-    model = SimpleNamespace(class_names=names, calibration=calibration, config=config)
+    post_hoc = PostHoc.unfitted(np.array([1.0, 2.0]), len(names))
+    model = SimpleNamespace(class_names=names, calibration=calibration, config=config, post_hoc=post_hoc)
     model.by_class = MethodType(LikelihoodModel.by_class, model)
     return cast(LikelihoodModel, model)

@@ -214,5 +214,6 @@ def test_the_command_writes_parquet_and_ends_with_one_where_files_are_broken(
     assert f"Classified {N} images: {out}" in told.out
     assert "1 files could not be read" in told.err
     assert rows_of(out)[0]["prevalence"] == pytest.approx(dict(zip(tiny_data.class_names, (0.2, 0.8), strict=True)))
-    assert "expected --engine, --address and --workers" in cli("classify", tiny_run, folder, "--engine", "local").err
+    without = cli("classify", tiny_run, folder, "--engine", "local")
+    assert "expected --engine, --address, --workers only with a .parquet --out" in without.err
     assert "--sr with a .parquet --out" in cli("classify", tiny_run, folder, "--out", tmp_path / "b.parquet", "--sr", "x").err

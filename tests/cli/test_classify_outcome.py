@@ -61,7 +61,8 @@ def test_without_options_a_table_of_the_test_images_is_asked_for(
     words = ["classify", str(tiny_run), str(folder / "good.png")]
     for at, expected in (("resize", False), ("frame", None), ("model.class_names", ("upper", "lower"))):
         assert argument(words, "inference.read:read_for_model", at) == expected
-    assert argument(words, "runs.model_file:load_model", "device") == "auto"
+    for at, expected in (("run", str(tiny_run)), ("runtime", "torch"), ("device", "auto")):
+        assert argument(words, "export.runtime:load_model_on", at) == expected
 
 
 @pytest.mark.parametrize(("n", "quiet"), [(3, True), (4, False)])

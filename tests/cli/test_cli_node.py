@@ -23,6 +23,7 @@ STATUS: dict[str, Any] = {
     "answered_last_day": 60,
     "longest_wait_s": 12.6,
     "bytes": 34_560_000,
+    "drift": {"0123456789abcdef": {"finding": "no drift", "looks": 2, "images": 400}},
     "skipped": {"no rule": 2},
     "dead_letters": [{"name": "result-1", "destination": "archive", "since": NOON, "error": "refused"}],
     "last_errors": [{"time": NOON + 60, "kind": "reading", "name": "image-1", "error": "no pixels"}],
@@ -59,9 +60,10 @@ def test_the_status_is_a_table_and_lines(cli: Call, monkeypatch: pytest.MonkeyPa
         ["answers", "answered", "4"],
     ]
     assert "│       3 │" in told.out, "numbers are aligned to the right"
-    assert told.out.splitlines()[-5:] == [
+    assert told.out.splitlines()[-6:] == [
         "Answers: 5 in the last hour, 60 in the last day",
         "Longest wait: 13 s; on disk: 34.6 MB",
+        "Drift, model 0123456789ab: no drift (2 looks at 400 images)",
         "Skipped: 2, no rule",
         "Dead letter: result-1 to archive, waiting since 2027-01-15T09:00:00+01:00: refused",
         "2027-01-15T09:01:00+01:00 reading, image-1: no pixels",

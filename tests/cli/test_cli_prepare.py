@@ -42,10 +42,10 @@ def test_without_options_defaults_are_asked_for(cli: Call, monkeypatch: pytest.M
     warned = call.pop("warned")
     assert (warned.func, warned.keywords) == (report_warnings, {"strict": False})
     switches = {"clahe": False, "normalise_labels": False, "force": False}
-    nothing = dict.fromkeys(("task", "split", "fold", "folds", "val_fraction", "crop", "orient", "frame", "workers"))
+    nothing = dict.fromkeys(("task", "split", "fold", "folds", "val_fraction", "crop", "orient", "frame", "workers", "address"))
     numbers = {"size": 64, "seed": 0, "window": 0, "max_broken": 20}
     paths = {"kind": "inbreast", "source": Path("downloads"), "out": Path("cache")}
-    assert call == {**paths, **numbers, **switches, **nothing}
+    assert call == {**paths, **numbers, **switches, **nothing, "engine": "local"}
     assert all(call[name] is False for name in switches)
     assert told.code == 0
     assert told.out == f"reading downloads\n{SUMMARY}\nPrepared 10 images: cache\nNext: bayescope train cache --out RUN\n"
@@ -55,11 +55,13 @@ def test_options_are_passed_on(cli: Call, monkeypatch: pytest.MonkeyPatch) -> No
     calls = answer(monkeypatch)
     division = ("--task", "mass", "--split", "folds", "--fold", 1, "--folds", 3, "--val-fraction", 0.25, "--seed", 5)
     pixels = ("--no-crop", "--orient", "--clahe", "--window", 1, "--frame", "all")
-    cli(*COMMAND, *division, *pixels, "--normalise-labels", "--strict", "--workers", 2, "--max-broken", 3, "--force")
+    places = ("--engine", "ray", "--address", "head:10001")
+    cli(*COMMAND, *division, *pixels, "--normalise-labels", "--strict", "--workers", 2, "--max-broken", 3, "--force", *places)
     (call,) = calls
     assert call["warned"].keywords == {"strict": True}
     expected = {"task": "mass", "split": "folds", "fold": 1, "folds": 3, "val_fraction": 0.25, "seed": 5}
     expected |= {"crop": False, "orient": True, "clahe": True, "window": 1, "frame": "all", "workers": 2, "max_broken": 3}
+    expected |= {"engine": "ray", "address": "head:10001"}
     assert {name: call[name] for name in expected} == expected
     assert call["normalise_labels"] is call["force"] is True
 

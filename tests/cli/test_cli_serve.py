@@ -22,7 +22,9 @@ def test_without_options_only_this_machine_is_served(
     (call,) = asked
     started = call.pop("started")
     nothing = {"tls_certificate": None, "tls_key": None}
-    settings = ServiceSettings(token=None, max_upload=256 * 1024 * 1024, max_pixels=8192 * 8192, max_waiting=256)
+    settings = ServiceSettings(
+        token=None, max_upload=256 * 1024 * 1024, max_pixels=8192 * 8192, max_waiting=256, scoring_process=True
+    )
     assert call == {"run": Path("run"), "settings": settings, "host": "127.0.0.1", "port": 8000, "device": "auto", **nothing}
     started("http://127.0.0.1:8000/")
     told = capsys.readouterr()
@@ -47,6 +49,7 @@ def test_options_make_the_settings(cli: Call, asked: list[dict[str, Any]], tmp_p
             max_waiting=7,
             keep=Path("kept"),
             dicomweb="http://x/dicom-web",
+            scoring_process=True,
         ),
         "host": "0.0.0.0",
         "port": 0,

@@ -78,6 +78,8 @@ def test_by_default_five_networks_at_three_seeds(cli: Call, asked: Calls, tiny_d
         "folder": tmp_path,
         "force": False,
         "done": "done",
+        "by": None,
+        "any_of": None,
     }
     assert asked.bars == [("training and measuring", 6 * 3)]
     (summary,) = asked.summarise

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,19 +28,25 @@ class Calls(NamedTuple):
     fit: list[dict[str, Any]]
     bars: list[dict[str, Any]]
     log: list[dict[str, Any]]
+    joined: list[dict[str, Any]]
     watched: list[str]
+    finished: list[tuple[object, ...]]
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tiny_data: Dataset) -> Calls:
     watched: list[str] = []
-    step, log = (lambda progress, of=name: watched.append(f"{of} {progress}") for name in ("step", "log"))
+    finished: list[tuple[object, ...]] = []
+    step, watch = (lambda progress, of=name: watched.append(f"{of} {progress}") for name in ("step", "log"))
+    log = SimpleNamespace(watch=watch, finish=lambda *arguments: finished.append(arguments[:-1]))
     return Calls(
         answered(monkeypatch, "cli.train:load", tiny_data),
         answered(monkeypatch, "fitting.fit:fit_run"),
         answered(monkeypatch, "cli.train:training_bars", nullcontext((step, "scored"))),
-        answered(monkeypatch, "cli.train:tensorboard_log", nullcontext(log)),
+        answered(monkeypatch, "tracking.loggers:training_log", nullcontext(log)),
+        answered(monkeypatch, "diffusion.device:join_processes", SimpleNamespace(is_global_zero=True, local_rank=0)),
         watched,
+        finished,
     )
 
 
@@ -63,7 +70,9 @@ def test_without_options_the_default_configuration_is_trained(cli: Call, asked: 
         "init": None,
     }
     assert asked.bars == [{"data": tiny_data, "config": Config(), "done": 0}]
-    assert asked.log == [{"folder": None}]
+    assert asked.log == [{"words": [], "config": Config(), "run": Path("run")}]
+    assert asked.joined == [{"config": Config()}]
+    assert asked.finished == []
     assert told.out == "Trained on 60 images of 2 classes: run\nNext: bayescope evaluate run data.npz\n"
     assert (told.code, told.err) == (0, "")
 
@@ -74,17 +83,32 @@ def test_options_are_passed_on(cli: Call, asked: Calls, monkeypatch: pytest.Monk
     (tmp_path / "c.toml").write_text("size = 16\nseed = 9\n[training]\nbatch_size = 7\n[evidence]\nnoises = 3\n")
     numbers = ("--steps", 30, "--levels", 5, "--size", 8, "--seed", 3, "--device", "cpu", "--checkpoint-every", 4)
     paths = ("--config", tmp_path / "c.toml", "--unlabelled", "more", "--init", "other")
-    cli(*COMMAND, *numbers, *paths, "--resume", "--force", "--tensorboard", "--normalise-labels", "--strict")
+    processes = ("--devices", 2, "--nodes", 3, "--strategy", "ddp")
+    loggers = ("--logger", "tensorboard", "--logger", "mlflow")
+    cli(*COMMAND, *numbers, *paths, *processes, *loggers, "--resume", "--force", "--normalise-labels", "--strict")
     given = {"size": 8, "seed": 3, "normalise_labels": True, "strict": True, "unlabelled": Path("more")}
     assert asked.load == [{"data": Path("data.npz"), **given}]
     (call,) = asked.fit
     expected = {"size": 8, "seed": 3, "device": "cpu", "training": {"steps": 30, "batch_size": 7}}
+    expected |= {"devices": 2, "nodes": 3, "strategy": "ddp"}
     assert call["config"] == parse_config({**expected, "evidence": {"levels": 5, "noises": 3}})
     assert (call["resume"], call["force"], call["checkpoint_every"], call["init"]) == (True, True, 4, "other model")
     assert [loaded_from["run"] for loaded_from in loaded] == [Path("other")]
     assert [of["run"] for of in steps] == [Path("run")]
     assert asked.bars[0]["done"] == 12
-    assert asked.log == [{"folder": Path("run/tensorboard")}]
+    assert asked.joined == [{"config": call["config"]}]
+    assert asked.log == [{"words": ["tensorboard", "mlflow"], "config": call["config"], "run": Path("run")}]
+    assert asked.finished == [(call["data"], Path("data.npz"), True)]
+
+
+def test_other_processes_keep_silent_and_log_nothing(cli: Call, asked: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = answered(monkeypatch, "cli.train:leave_to_first_process")
+    for local_rank in (0, 1):
+        process = SimpleNamespace(is_global_zero=False, local_rank=local_rank)
+        answered(monkeypatch, "diffusion.device:join_processes", process)
+        assert cli(*COMMAND, "--devices", 2, "--logger", "tensorboard").code == 0
+    assert [call["speaks_of_errors"] for call in silent] == [True, False]
+    assert ([call["words"] for call in asked.log], asked.finished, len(asked.fit)) == ([[], []], [], 2)
 
 
 def test_training_is_resumed_with_its_own_configuration(
@@ -197,5 +221,5 @@ def test_files_of_a_folder_are_counted(
 
 def test_help_of_what_overrides_names_the_key(cli: Call) -> None:
     text = " ".join(cli("train", "--help").out.replace("│", " ").split())
-    for key in ("training.steps", "evidence.levels", "size", "seed", "device"):
+    for key in ("training.steps", "evidence.levels", "size", "seed", "device", "devices", "nodes", "strategy"):
         assert f"Overrides `{key}` of" in text

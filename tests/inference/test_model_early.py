@@ -1,4 +1,4 @@
-"""Scoring that stops early uses class biases and prevalence as the full evaluation does; prediction sets do not move with them."""
+"""Scoring that stops early uses biases and prevalence as the full evaluation does; prediction sets do not move with them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +32,12 @@ def test_a_bias_of_the_classes_is_in_the_evidence_however_scoring_ends(model: Li
     level_weights = replace(model.level_weights, class_bias=np.array([0.0, 1.5]))
     biased = model.with_post_hoc(level_weights=level_weights)
     watched: list[Predictions] = []
-    early = biased.classify(pixels, disagreement_rate=0.0, max_passes=IN_FULL, watch=watched.append)
+
+    def watch(found: Predictions, first: int) -> None:
+        assert first == 0
+        watched.append(found)
+
+    early = biased.classify(pixels, disagreement_rate=0.0, max_passes=IN_FULL, watch=watch)
     full, plain = biased.classify(pixels, disagreement_rate=0.0), model.classify(pixels, disagreement_rate=0.0)
     np.testing.assert_allclose(contrast(full), contrast(plain) + 1.5, rtol=1e-4)
     assert (early.passes == IN_FULL).all()

@@ -93,7 +93,8 @@ def command(
     if out is not None:
         check_free(out, force)
     check_grouping(by, any=any_of)
-    check_class(any_of, read_class_names(run), "--any")
+    if any_of is not None:
+        check_class(any_of, read_class_names(run), "--any")
     prior = prior_from_text(prevalence, read_class_names(run)) if prevalence is not None else None
     with stages() as progress:
         found, chosen = evaluate_folds(

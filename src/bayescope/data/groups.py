@@ -12,6 +12,8 @@ from bayescope.types import Labels
 GROUPS = {"patient": "groups", "breast": "breasts", "study": "studies"}
 """What images may have in common, and the field of :class:`~bayescope.data.dataset.ImageSet` that tells."""
 NEEDS = {"patient": "a column patient", "breast": "columns patient and side", "study": "a column study"}
+GROUP_COLUMNS = ("side", "header_side", "study", "header_study")
+"""Columns of a case table that, beside the patient, tell breasts and studies; a cache of an earlier version lacks the last."""
 
 
 def keys_of(images: ImageSet, by: str) -> tuple[str, ...]:

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.lib.format import open_memmap
+from pyarrow.parquet import read_schema
 
 from bayescope.data.archives.base import BOX
 from bayescope.data.dataset import ImageSet
-from bayescope.data.groups import breasts_of, patients_of, studies_of
+from bayescope.data.groups import GROUP_COLUMNS, breasts_of, patients_of, studies_of
 from bayescope.data.labelled import SPLITS, LabelledImages
 from bayescope.data.preparation.manifest import MANIFEST, PENDING, read_manifest
 from bayescope.data.tables.cases import class_indices
@@ -64,7 +65,8 @@ def read_cache(folder: Path) -> LabelledImages:
     """The prepared images, mapped from the file.  Raises DataError if the cache is unfinished or its parts do not agree."""
     manifest = read_manifest(folder)
     try:
-        table = pd.read_parquet(folder / CASES)
+        of_groups = set(GROUP_COLUMNS).intersection(read_schema(folder / CASES).names)
+        table = pd.read_parquet(folder / CASES, columns=["path", "label", "patient", "split", "frame", *of_groups])
         pixels = np.load(folder / IMAGES, mmap_mode="r")
     except Exception as error:
         raise DataError(

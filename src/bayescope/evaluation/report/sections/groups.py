@@ -8,7 +8,8 @@ from bayescope.evaluation.report.html import fragment
 _TEMPLATE = """
 <section><h2>Several images of a patient</h2>
 {% for groups in evaluations %}{% set pooling = groups.parts[0].pooling -%}
-<table><tr><th>By {{ pooling.by }}</th><th>Learned correlation {{ pooling.correlation | fixed(2) }} (95 % interval)</th>
+<table><tr><th>By {{ pooling.by }}</th>
+<th>{{ "Learned" if pooling.fitted else "Assumed" }} correlation {{ pooling.correlation | fixed(2) }} (95 % interval)</th>
 {%- for name in groups.others %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for key, m in groups.measures.items() -%}
 <tr><td>{{ key }}</td><td>{{ m.value | fixed(4) }} ({{ m | interval(4) }})</td>
