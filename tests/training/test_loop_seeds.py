@@ -1,5 +1,7 @@
 """What the seed and the step decide in training: the first weights, the noises of every step, those of validation."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from bayescope.training import loop
 from bayescope.training.batches import StepBatches
 from bayescope.training.loop import start, validate
 from bayescope.training.state import TrainingState
+from bayescope.training.step_loss import Contribution, StepLoss
 
 
 def seeded_config(config: Config, seed: int, **training: object) -> Config:
@@ -37,15 +40,15 @@ def test_the_first_weights_follow_the_seed(tiny_data: Dataset, tiny_config: Conf
 def noises(data: Dataset, config: Config, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """The noise of each step of a training of three."""
     found: list[torch.Tensor] = []
-    losses = loop._losses
+    forward = StepLoss.forward
 
-    def spy(state: TrainingState, settings: object, batches: StepBatches) -> object:
-        batch = batches.main
+    def spy(self: StepLoss, given: Callable[[], StepBatches]) -> Contribution:
+        batch = given().main
         found.append((batch.z - batch.x) / batch.sigma[:, None, None, None])
-        return losses(state, settings, batches)  # type: ignore[arg-type]
+        return forward(self, given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_losses", spy)
+        patch.setattr(StepLoss, "forward", spy)
         fit(data, config)
     return found
 

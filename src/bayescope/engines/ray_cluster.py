@@ -43,8 +43,9 @@ class RayEngine(Engine):
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
             rows = ray.data.from_items([{"task": task} for task in tasks], override_num_blocks=min(len(tasks), _MOST_BLOCKS))
+            worker: Any = _Worker  # Ray makes one in each actor; its annotation has functions only
             mapped = rows.map(
-                _Worker,
+                worker,
                 fn_constructor_args=(make_worker,),
                 compute=ray.data.ActorPoolStrategy(min_size=1, max_size=(n := self._workers(len(tasks))), initial_size=n),
                 num_cpus=1,
