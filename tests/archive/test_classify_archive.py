@@ -216,4 +216,6 @@ def test_the_command_writes_parquet_and_ends_with_one_where_files_are_broken(
     assert rows_of(out)[0]["prevalence"] == pytest.approx(dict(zip(tiny_data.class_names, (0.2, 0.8), strict=True)))
     without = cli("classify", tiny_run, folder, "--engine", "local")
     assert "expected --engine, --address, --workers only with a .parquet --out" in without.err
+    blocks = cli("classify", tiny_run, folder, "--out", tmp_path / "b.parquet", "--any", "upper")
+    assert (blocks.code, "--any without --by" in blocks.err) == (2, True)
     assert "--sr with a .parquet --out" in cli("classify", tiny_run, folder, "--out", tmp_path / "b.parquet", "--sr", "x").err

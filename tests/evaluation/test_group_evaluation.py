@@ -67,6 +67,12 @@ def test_adapting_learns_it_anew(run: Path, table: Path) -> None:
     assert {one.groups for one in found if one.by == "breast" and one.positive is None} == {(10, 10)}
 
 
+def test_a_site_that_names_no_patients_keeps_what_was_learned(run: Path, table: Path) -> None:
+    model = load_model(run)
+    site = replace(load_dataset(table).test, groups=None, breasts=None, studies=None)
+    assert set(adapt(model, site).model.post_hoc.poolings) == set(model.post_hoc.poolings)
+
+
 @pytest.mark.slow
 def test_breasts_are_measured(run: Path, table: Path) -> None:
     found = measured(run, table, "breast")

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
+from bayescope.calibration.pooling import GroupPooling
 from bayescope.evaluation.model_card import measure_rows, model_card
 from bayescope.evaluation.run_facts import run_facts
 from bayescope.runs.files import MEASURES
@@ -40,6 +42,14 @@ def test_a_run_that_was_not_measured_says_so(tiny_run: Path) -> None:
     text = model_card(run_facts(tiny_run, load_model(tiny_run)), "tiny")
     assert "Not recorded. `bayescope evaluate RUN DATA --out RUN/measures.json` records it." in text
     assert "model-index" not in text
+
+
+def test_what_was_learned_of_several_images_of_a_patient_is_on_the_card(tiny_run: Path) -> None:
+    learned = GroupPooling("patient", None, 0.42, (0.0, 0.0), (12, 14), fitted=True)
+    poolings = learned, replace(learned, positive="upper"), GroupPooling.mean("study", None, (0, 1))
+    text = model_card(run_facts(tiny_run, load_model(tiny_run).with_post_hoc(poolings=poolings)), "tiny")
+    line = "Several images of a patient add up with a correlation of 0.42, learned on 26 groups of validation images."
+    assert (text.count(line), text.count("Several images")) == (1, 1)
 
 
 def test_what_evaluate_measured_is_on_the_card(cli: Call, tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:

@@ -66,6 +66,22 @@ def test_classify_prints_the_same_ratios(cli: Call, exported_run: Path, tiny_dat
             assert abs(found["log_likelihood_ratio"][name] - ratio) < NATS
 
 
+def test_groups_have_the_same_ratios(cli: Call, exported_run: Path, tiny_data: Dataset, tmp_path: Path) -> None:
+    rows = ["path,patient"]
+    for i, pixels in enumerate(tiny_data.test.pixels[:6]):
+        Image.fromarray(pixels[0]).save(tmp_path / f"{i}.png")
+        rows.append(f"{i}.png,{i // 2}")
+    (tmp_path / "groups.csv").write_text("\n".join(rows))
+    options = ("--by", "patient", "--groups", tmp_path / "groups.csv", "--json")
+    files = [tmp_path / f"{i}.png" for i in range(6)]
+    printed = [cli("classify", exported_run, *files, *options, "--runtime", word).out for word in ("torch", "onnx")]
+    torch, onnx = ([record for record in map(json.loads, text.splitlines()) if "patient" in record] for text in printed)
+    assert len(torch) == len(onnx) == 3
+    for expected, found in zip(torch, onnx, strict=True):
+        for name, ratio in expected["log_likelihood_ratio"].items():
+            assert abs(found["log_likelihood_ratio"][name] - ratio) < NATS
+
+
 def test_a_graph_of_another_model_is_refused(cli: Call, exported_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(exported_run, tmp_path / "run"))
     text = (run / "config.toml").read_text()

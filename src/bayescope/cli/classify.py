@@ -117,6 +117,7 @@ def command(
 
     for target in filter(None, (out, csv)):
         check_free(target, force)
+    check_grouping(by, any=any_of, groups=groups, csv=csv)
     of_archives = {"--engine": engine, "--address": address, "--workers": workers}
     of_files = {"--by": by, "--csv": csv, "--runtime": None if runtime == "torch" else runtime, "--sr": sr, "--codes": codes}
     if check_archive_options(out, of_archives, of_files) and out is not None:
@@ -134,7 +135,6 @@ def command(
             device=device,
         )
         return
-    check_grouping(by, any=any_of, groups=groups, csv=csv)
     model = load_model_on(run, runtime, device)
     check_class(any_of, model.class_names, "--any")
     paths = [Path(image) for image in images]

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayescope.calibration.cross_fit import FitWeights
+from bayescope.calibration.pooling import GroupPooling
 from bayescope.data.dataset import ImageSet
 from bayescope.errors import DataError
 from bayescope.evidence.denoising import LevelEvidence
@@ -44,7 +45,8 @@ def adapt(model: LikelihoodModel, local: ImageSet, callback: Callable[[int], Non
     """Fit calibration, stopping rule, trust tests, decisions and, where that helps, level weights on local labelled images.
 
     The network stays as it is.  Level weights are fitted on the local images only if that lowers the log loss out of fold: on
-    few images it seldom does, and can do great harm.
+    few images it seldom does, and can do great harm.  How the images of a patient, breast or study are added up is learned
+    again if there are enough local groups, and kept otherwise.
 
     Parameters
     ----------
@@ -102,7 +104,14 @@ def adapt_to(model: LikelihoodModel, levels: LevelEvidence, local: ImageSet) -> 
     posteriors = [out_of_fold_posterior(model, [levels], local, fit_weights) for fit_weights in choices]
     best = int(np.argmin([_log_loss(posterior, local.labels) for posterior in posteriors]))
     adapted = fitted_to(model, [levels], local, choices[best])
+    adapted = adapted.with_post_hoc(poolings=_poolings(model, adapted))
     return Adaptation(adapted, before, _with_posterior(before, posteriors[best]))
+
+
+def _poolings(model: LikelihoodModel, adapted: LikelihoodModel) -> tuple[GroupPooling, ...]:
+    """Those of the local images, and of the model where these have too few groups to learn from."""
+    learned_last = sorted([*model.post_hoc.poolings, *adapted.post_hoc.poolings], key=lambda one: one.fitted)
+    return tuple({(one.by, one.positive): one for one in learned_last}.values())
 
 
 def _check(model: LikelihoodModel, local: ImageSet) -> None:
