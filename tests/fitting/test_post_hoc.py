@@ -188,8 +188,9 @@ def test_held_out_images_are_kept_as_new_ones_are_scored(tiny_data: Dataset, tin
     np.testing.assert_array_equal(kept.log_likelihood, model.post_hoc.reference.log_likelihood)
 
 
-def test_a_run_of_before_held_out_images_were_kept_is_read(tiny_data: Dataset, tiny_config: Config) -> None:
+def test_a_run_of_before_references_and_poolings_were_kept_is_read(tiny_data: Dataset, tiny_config: Config) -> None:
     fitted = fit(tiny_data, short(tiny_config)).post_hoc
-    old = {name: part for name, part in fitted.to_dict().items() if name != "reference"}
+    old = {name: part for name, part in fitted.to_dict().items() if name not in ("reference", "poolings")}
     assert PostHoc.from_dict(old).reference is None
+    assert PostHoc.from_dict(old).poolings == ()
     assert PostHoc.from_dict(old).decisions == fitted.decisions
