@@ -1,4 +1,4 @@
-"""Scoring that stops early uses class biases and prevalence as the full evaluation does; prediction sets do not move with them."""
+"""Scoring that stops early uses biases and prevalence as the full evaluation does; prediction sets do not move with them."""
 
 from dataclasses import replace
 from pathlib import Path

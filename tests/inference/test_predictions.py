@@ -35,7 +35,9 @@ def test_parts_are_joined_in_order() -> None:
     whole = replace(FOUND.predictions, passes=np.arange(6), calibrated=False)
 
     def part(chosen: slice) -> Predictions:
-        arrays = {name: value[chosen] for name, value in vars(whole).items() if isinstance(value, np.ndarray) and len(value) == 6}
+        arrays = {
+            name: value[chosen] for name, value in vars(whole).items() if isinstance(value, np.ndarray) and len(value) == 6
+        }
         return replace(whole, **arrays)
 
     joined = Predictions.joined([part(slice(0, 2)), part(slice(2, 6))])
