@@ -103,8 +103,8 @@ def test_the_tables_show_each_number_under_its_head(cli: Call, asked: list[dict[
     for line in (
         "<i>trial</i>.npz, all: 60 images, 40.0 passes each",
         "malignant against the rest",
-        f"on 30 {BENIGN}, 30 malignant; predictive values at prevalence {BENIGN} 0.5, malignant 0.5; an image is called its most "
-        "probable class",
+        f"on 30 {BENIGN}, 30 malignant; predictive values at prevalence {BENIGN} 0.5, malignant 0.5; an image is called its "
+        "most probable class",
         "Images by true class and class called",
         "Cllr: bits; expected: of perfectly calibrated probabilities on as many images",
         f"Calibration rests on validation images: 20 {BENIGN}, 30 malignant",
