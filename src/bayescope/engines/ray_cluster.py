@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from bayescope.engines.engine import Engine, Result, Task
 from bayescope.errors import BayescopeError, ConfigError, RunError
@@ -44,7 +44,7 @@ class RayEngine(Engine):
             context.enable_progress_bars = False
             rows = ray.data.from_items([{"task": task} for task in tasks], override_num_blocks=min(len(tasks), _MOST_BLOCKS))
             mapped = rows.map(
-                _Worker,
+                cast(Any, _Worker),
                 fn_constructor_args=(make_worker,),
                 compute=ray.data.ActorPoolStrategy(min_size=1, max_size=(n := self._workers(len(tasks))), initial_size=n),
                 num_cpus=1,
