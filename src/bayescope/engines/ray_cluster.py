@@ -40,6 +40,7 @@ class RayEngine(Engine):
             import ray.data
             from ray.exceptions import RayError
 
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
             rows = ray.data.from_items([{"task": task} for task in tasks], override_num_blocks=min(len(tasks), _MOST_BLOCKS))
@@ -94,7 +95,6 @@ class RayEngine(Engine):
                     f"{self.address}: no Ray cluster ({reason:.200}); expected the address of one. Start it with "
                     "`ray start --head`, or leave --address out"
                 ) from None
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
         try:
             yield
         finally:
