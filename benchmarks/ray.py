@@ -46,7 +46,7 @@ from benchmarks.store import RESULTS, Store
 RUN = Path("runs/ray")
 SIZE, DISTINCT = 28, 500
 ENGINES = {"local-1": ("local", None), "ray-1": ("ray", 1), "ray-2": ("ray", 2)}
-_STEPS, _IMAGES = 200, 3_000
+_STEPS, _IMAGES = 100, 3_000
 _BLOCKS, _IDLE_TASKS = 4, 400
 
 
@@ -102,7 +102,9 @@ def measure(run: Path, archive: Path, n: int, engine: str, workers: int | None, 
     line = ["-m", "bayescope", "classify", run, archive, "--out", out, "--engine", engine, "--json", "--force"]
     line += [] if workers is None else ["--workers", workers]
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *map(str, line)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    log = folder / "log"
+    with log.open("w") as errors:
+        process = subprocess.Popen([sys.executable, *map(str, line)], stdout=subprocess.DEVNULL, stderr=errors)
     memory, parts = WorkerMemory(process.pid), dict[str, float]()
     memory.start()
     while process.poll() is None:
@@ -113,7 +115,7 @@ def measure(run: Path, archive: Path, n: int, engine: str, workers: int | None, 
     memory.ended.set()
     memory.join()
     if process.returncode:
-        raise SystemExit(f"classify ended with {process.returncode}")
+        raise SystemExit(f"classify ended with {process.returncode}: {log.read_text()[-2000:]}")
     times, per_block = sorted(parts.values()), images_per_block(load_model(run))
     return {
         "files": n,

@@ -148,7 +148,7 @@ def _one_thread() -> Iterator[None]:
 def columns_of(rows: Sequence[dict[str, Any]], model: LikelihoodModel) -> dict[str, pa.Array]:
     """Records as columns of the same types in every part; those of trust tests have the type of their values."""
     by_class = pa.struct([(name, pa.float64()) for name in model.class_names])
-    types = {
+    types: dict[str, Any] = {
         "image": pa.string(),
         "class": pa.string(),
         **dict.fromkeys(("prevalence", "posterior", "posterior_error", "log_likelihood_ratio"), by_class),

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from bayescope.engines.engine import Engine, Result, Task
 from bayescope.errors import BayescopeError, ConfigError, RunError
@@ -40,12 +40,12 @@ class RayEngine(Engine):
             import ray.data
             from ray.exceptions import RayError
 
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
             rows = ray.data.from_items([{"task": task} for task in tasks], override_num_blocks=min(len(tasks), _MOST_BLOCKS))
-            worker: Any = _Worker  # Ray makes one in each actor; its annotation has functions only
             mapped = rows.map(
-                worker,
+                cast(Any, _Worker),
                 fn_constructor_args=(make_worker,),
                 compute=ray.data.ActorPoolStrategy(min_size=1, max_size=(n := self._workers(len(tasks))), initial_size=n),
                 num_cpus=1,
@@ -95,7 +95,6 @@ class RayEngine(Engine):
                     f"{self.address}: no Ray cluster ({reason:.200}); expected the address of one. Start it with "
                     "`ray start --head`, or leave --address out"
                 ) from None
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
         try:
             yield
         finally:
