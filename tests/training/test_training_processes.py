@@ -55,7 +55,7 @@ def start(tiny_npz: Path, tiny_data: Dataset, tiny_config: Config, tmp_path_fact
 
 def ended(process: "subprocess.Popen[str]") -> str:
     """What a process that went well said."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return out + err
 
