@@ -153,7 +153,7 @@ def test_images_of_one_patient_are_grouped_by_name_or_dicom(
     page: Page, url: str, dicom_url: str, folder: Path, tmp_path: Path
 ) -> None:
     scored(opened(page, url), folder)
-    expect(page.locator("tr.group")).to_have_text(["P1 · 2 images", "P2 · 2 images"])
+    expect(page.locator("tr.group")).to_have_text([re.compile(f"{patient} · 2 images · together") for patient in ("P1", "P2")])
     page.select_option("#grouping", "none")
     expect(page.locator("tr.group")).to_have_count(0)
     opened(page, dicom_url)
@@ -253,6 +253,7 @@ def test_an_opened_image_shows_the_detail_of_its_file(
         Image.fromarray(np.kron(tiny_data.test.pixels[0, 0], np.ones((3, 3), np.uint8))).save(file)
     opened(page, dicom_url if is_dicom else url)
     page.set_input_files("#files", file)
+    expect(page.locator("#status")).to_have_text("1 scored", timeout=60_000)
     rows(page).first.click()
     image = page.locator("#panes canvas.layer").first
     expect(image).to_have_attribute("width", f"{3 * side}")
