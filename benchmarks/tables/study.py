@@ -54,7 +54,7 @@ def _trained(records: list[dict[str, Any]]) -> list[str]:
     learned = spread([record["learned"]["correlation"] for record in records], 2)
     of_images, of_pairs = (spread([100 * record["coverage"][name] for record in records], 0) for name in ("images", "pairs"))
     return [
-        f"A small network trained on single views of pairs (texture correlation 0.6), {len(records)} seeds; 600 test pairs.",
+        f"A small network trained on single views of pairs (texture correlation 0.6), seeds: {len(records)}; 600 test pairs.",
         f"The correlation learned on 200 validation pairs is {learned}. Error bars of 90 % contain the ratio from four times",
         f"the noises for {of_images} % of the images and {of_pairs} % of the pairs.",
         "",
