@@ -56,7 +56,7 @@ def _table(summary: Summary, before: Summary) -> list[str]:
     """Counts by module, beside how many were noticed before tests were written against the survivors."""
     rows = [[module, *_counts(row), _noticed(before.get(module))] for module, row in sorted(summary.items())]
     total = {key: sum(row[key] for row in summary.values()) for key in ("mutants", "run", *STATES)}
-    whole = {key: sum(row[key] for row in before.values()) for key in ("run", "killed", "timeout")}
+    whole = {key: sum(row[key] for name, row in before.items() if name in summary) for key in ("run", "killed", "timeout")}
     head = ["module", "mutants", "run", *STATES, "noticed before"]
     return _rows(head, [*rows, ["all", *_counts(total), _noticed(whole)]])
 
