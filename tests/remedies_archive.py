@@ -42,7 +42,7 @@ def addresses_that_lead_nowhere(p: Place) -> None:
     fsspec.filesystem("memory").pipe_file("/there/a.png", p.picture().read_bytes())
     p.refused(*classify(p, "memry://there"))
     p.refused(*classify(p, "memory://elsewhere"))
-    p.refused(*classify(p, "memory://elsewhere.parquet"))
+    p.refused(*classify(p, "memory://there/elsewhere.parquet"))
     p.works(*classify(p, "memory://there"))
     fsspec.filesystem("memory").rm("/there", recursive=True)
 

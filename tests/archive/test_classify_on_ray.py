@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,8 @@ def test_killed_driver_and_killed_worker(tiny_run: Path, pictures: list[bytes], 
         driver.kill()
     until(lambda: not any(is_alive(pid) for pid, name in started.items() if name.startswith("ray::MapWorker")))
     for pid in filter(is_alive, started):  # agents of the cluster, which take longer
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     first = stamps(out)
     assert 5 < len(first) < IMAGES // 2
     with subprocess.Popen(start, stderr=log, stdout=subprocess.PIPE, text=True) as driver:
