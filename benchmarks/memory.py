@@ -120,6 +120,6 @@ def main() -> None:
             (folder / "cache").mkdir()
             n = write_cache(folder / "cache", gib)
             found = in_own_process(measure, folder / "cache", folder / "run", args.steps)
-        record = {"gib": gib, "images": n, "side": SIDE, **found}
-        Store("memory", args.results).put(f"{gib:g}-gib", record)
-        print(json.dumps(record, indent=1))
+            record = {"gib": gib, "images": n, "side": SIDE, **found}
+            Store("memory", args.results).put(f"{gib:g}-gib", record)
+            print(json.dumps(record, indent=1))

@@ -2,15 +2,7 @@
 
 from benchmarks.tables.markdown import read, table
 
-HEADER = (
-    "cache, GiB",
-    "images",
-    "before, MiB",
-    "until the first step, MiB",
-    "in the steps, MiB",
-    "s until the first step",
-    "s a step",
-)
+HEADER = ("cache, GiB", "images", "before, MiB", "until the first step, MiB", "in the steps, MiB")
 
 
 def section() -> list[str]:
