@@ -74,6 +74,11 @@ def test_a_bar_is_shown_for_four_images(
     assert shown == [("scoring images", n, quiet)]
 
 
+def test_what_is_printed_as_json_is_written_to_a_file(cli: Call, tiny_run: Path, folder: Path, tmp_path: Path) -> None:
+    told = cli("classify", tiny_run, folder / "good.png", "--json", "--out", tmp_path / "found.jsonl")
+    assert (tmp_path / "found.jsonl").read_text() == told.out != ""
+
+
 def model(decisions: Any = None) -> Any:
     return SimpleNamespace(calibration=SimpleNamespace(warning="few validation images"), decisions=decisions)
 

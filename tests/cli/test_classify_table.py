@@ -44,7 +44,8 @@ def test_each_image_has_the_numbers_of_its_most_probable_class() -> None:
     assert len(unseen.columns) == len(table.columns) - 1
     assert {len(row) for row in unseen.rows} == {len(unseen.columns)}
     assert "prevalence " in table.caption
-    assert ("UNCALIBRATED" in table.caption) != model.calibration.calibrated
+    kind = "calibrated" if model.calibration.calibrated else "UNCALIBRATED"
+    assert f"LLR: {kind} log-likelihood ratio" in table.caption
 
 
 @pytest.mark.parametrize(

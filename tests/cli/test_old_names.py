@@ -1,10 +1,11 @@
 """Names of before: understood once more, with a warning that gives the new one."""
 
+import warnings
 from pathlib import Path
 
 import pytest
 
-from bayescope.cli.old_names import with_new_names
+from bayescope.cli.old_names import report_old_names, with_new_names
 from bayescope.config import EvidenceConfig, NetConfig, parse_config
 from bayescope.errors import ConfigError, RenamedWarning
 from conftest import Call
@@ -57,3 +58,15 @@ def test_an_old_key_in_a_file(cli: Call, tiny_npz: Path, config_file: Path, tmp_
 def test_tensorboard_is_one_of_the_loggers(capsys: pytest.CaptureFixture[str]) -> None:
     assert with_new_names(["train", "--tensorboard"]) == ["train", "--logger=tensorboard"]
     assert "--tensorboard is now called --logger=tensorboard" in " ".join(capsys.readouterr().err.split())
+
+
+def test_other_warnings_are_shown_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(
+            warnings, "showwarning", lambda message, category, *rest, **more: shown.append((str(message), category))
+        )
+        with report_old_names():
+            warnings.warn("rain", UserWarning, stacklevel=1)
+    assert shown == [("rain", UserWarning)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from bayescope.cli import main, output
 from bayescope.data.dataset import Dataset
@@ -237,3 +238,10 @@ def test_a_folder_that_was_deleted(cli: Any, monkeypatch: pytest.MonkeyPatch, tm
 def test_a_page_holds_names_that_are_no_utf8(tmp_path: Path) -> None:
     write_text(tmp_path / "a.html", "caf\udce9 é σ")
     assert (tmp_path / "a.html").read_text(encoding="utf-8") == r"caf\udce9 é σ"
+
+
+def test_errors_are_in_characters_of_their_own_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = Stream("ascii")
+    monkeypatch.setattr(output, "errors", Console(file=err))
+    output.complain("at σ = 1")
+    assert err.text.startswith("at ")
