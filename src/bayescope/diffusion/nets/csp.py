@@ -41,12 +41,13 @@ def common_spatial_patterns(x: Tensor, label: Tensor, n_classes: int, side: int,
 
 
 def _without_repeats(patterns: Iterable[Floats], moment: Floats, count: int) -> list[Floats]:
-    """The first ``count`` patterns of which no two have responses that are correlated by more than 0.7."""
+    """The first ``count`` patterns with responses correlated by at most 0.7; if there are fewer, others after them."""
     chosen: list[Floats] = []
+    repeats: list[Floats] = []
     for pattern in patterns:
-        if len(chosen) < count and all(abs(pattern @ moment @ other) <= _MOST_CORRELATED for other in chosen):
-            chosen.append(pattern)
-    return chosen
+        is_new = all(abs(pattern @ moment @ other) <= _MOST_CORRELATED for other in chosen)
+        (chosen if is_new else repeats).append(pattern)
+    return [*chosen, *repeats][:count]
 
 
 def _patch_moments(x: Tensor, side: int) -> Floats:
