@@ -16,7 +16,7 @@ from bayescope.types import Floats
 SOURCE = "phantom"
 DEMO_IMAGES = 60_000
 _VALIDATION, _TEST = 600, 1000
-_DEMO_STEPS = 2000
+_DEMO_STEPS = 1000
 
 
 def demo_config(seed: int = 0, steps: int | None = None) -> Config:
@@ -31,10 +31,10 @@ def phantom_config(seed: int, training: dict[str, Any], levels: int, noises: int
             "seed": seed,
             "net": {"widths": [16, 32, 48], "csp_filters": 12},
             "training": {
-                "learning_rate": 4e-3,
-                "noise_mean": -1.0,
-                "noise_std": 0.7,
-                "evidence_weight": 1.0,
+                "learning_rate": 2e-3,
+                "noise_mean": -1.2,
+                "noise_std": 1.0,
+                "evidence_weight": 0.1,
                 "label_dropout": 0.05,
                 "augmentation": "none",
             }

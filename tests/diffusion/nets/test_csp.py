@@ -60,17 +60,3 @@ def test_how_images_are_scaled_or_repeated_does_not_matter() -> None:
     repeated = common_spatial_patterns(torch.cat([x] * 4), torch.cat([label] * 4), 2, 3, 2)[:1]
     for other in (scaled, repeated):
         torch.testing.assert_close(other * (other * filters).sum().sign(), filters, atol=1e-3, rtol=1e-3)
-
-
-def test_what_two_classes_have_in_common_is_taken_once() -> None:
-    """The strongest pattern of one of two classes is also the other's."""
-    x, label = textures()
-    filters = common_spatial_patterns(x, label, 2, 3, 8)[::2]
-    responses = torch.stack([F.conv2d(x, one[None], padding=1).flatten() for one in filters])
-    correlation = torch.corrcoef(responses) - torch.eye(4)
-    assert correlation.abs().max() < 0.75
-
-
-def test_patterns_that_repeat_others_come_last_where_there_are_too_few() -> None:
-    x, label = textures(60)
-    assert common_spatial_patterns(x, label, 2, 3, 60).shape == (60, 2, 3, 3)  # 18 dimensions, 30 patterns in both signs

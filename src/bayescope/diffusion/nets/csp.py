@@ -6,8 +6,6 @@ of class k's patches and S their mean over classes, the generalised eigenvectors
 |λ| are the patterns whose variance differs most (Koles 1991; common in EEG, Blankertz et al. 2008).
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from scipy.linalg import eigh
@@ -18,14 +16,12 @@ from bayescope.types import Floats
 
 _CHUNK = 256
 _RIDGE = 1e-3
-_MOST_CORRELATED = 0.7
 
 
 def common_spatial_patterns(x: Tensor, label: Tensor, n_classes: int, side: int, count: int) -> Tensor:
     """``count`` filters ``(count, channel, side, side)`` of unit response on images ``x (n, channel, height, width)``.
 
-    The classes take turns, each giving its strongest patterns first, in both signs; what one class has given, which is often
-    the strongest of another too, is not taken again.
+    The classes take turns, each giving its strongest patterns first, in both signs.
     """
     moments = np.stack([_patch_moments(x[label == k], side) for k in range(n_classes)])
     mean = moments.mean(axis=0)
@@ -34,20 +30,9 @@ def common_spatial_patterns(x: Tensor, label: Tensor, n_classes: int, side: int,
     for moment in moments:
         value, vector = eigh(moment - mean, mean)
         ranked.append(vector[:, np.argsort(-np.abs(value))])
-    in_turn = [vectors[:, i] for i in range(len(mean)) for vectors in ranked]
-    patterns = _without_repeats(in_turn, mean, -(-count // 2))
-    filters = [sign * pattern for pattern in patterns for sign in (1.0, -1.0)]
+    per_class = -(-count // (2 * n_classes))
+    filters = [sign * vectors[:, i] for i in range(per_class) for vectors in ranked for sign in (1.0, -1.0)]
     return torch.tensor(np.stack(filters[:count]), dtype=x.dtype).reshape(-1, x.shape[1], side, side)
-
-
-def _without_repeats(patterns: Iterable[Floats], moment: Floats, count: int) -> list[Floats]:
-    """The first ``count`` patterns with responses correlated by at most 0.7; if there are fewer, others after them."""
-    chosen: list[Floats] = []
-    repeats: list[Floats] = []
-    for pattern in patterns:
-        is_new = all(abs(pattern @ moment @ other) <= _MOST_CORRELATED for other in chosen)
-        (chosen if is_new else repeats).append(pattern)
-    return [*chosen, *repeats][:count]
 
 
 def _patch_moments(x: Tensor, side: int) -> Floats:
