@@ -48,7 +48,15 @@ def start(tiny_npz: Path, tiny_data: Dataset, tiny_config: Config, tmp_path_fact
         toml.write_text(dump_toml(parse_config(values)))
         command = ["train", tiny_npz, "--unlabelled", more, "--out", run, "--config", toml, "--device", "cpu", *options]
         line = [sys.executable, *before, "-m", "bayescope", *command, "--devices", devices]
-        return subprocess.Popen(list(map(str, line)), env={**ENVIRONMENT, **(under or {})}, text=True, stdout=-1, stderr=-1)
+        return subprocess.Popen(
+            list(map(str, line)),
+            env={**ENVIRONMENT, **(under or {})},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as a terminal starts it
+        )
 
     return begin
 
@@ -153,6 +161,24 @@ def test_a_killed_process_ends_the_others_with_a_clear_error_and_the_checkpoint_
     assert reached >= 5
     ended(start(run, 1, "--resume", steps=300))
     assert step_of(run) == 300
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes by /proc")
+def test_ctrl_c_ends_all_and_says_once_how_to_continue(start: Start, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(run, 2, "--checkpoint-every", 1, steps=300)
+    wait_for_step(run, 5, process)
+    (other,) = children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert err.count("interrupted") == 1
+    assert "continue with the same command and --resume" in " ".join(err.split())
+    assert "error:" not in err
+    while Path(f"/proc/{other}").exists():
+        time.sleep(0.01)
+    assert step_of(run) >= 5
 
 
 @pytest.mark.slow
