@@ -5,6 +5,7 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_consistent_length, column_or_1d
@@ -181,6 +182,6 @@ class StudyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return in_full.classify(X)
 
     def _combined(self, predictions: Predictions, groups: ArrayLike, pooling: GroupPooling | None) -> GroupPredictions:
-        keys = [str(key) for key in column_or_1d(groups)]
+        keys = ["" if pd.isna(key) else str(key) for key in column_or_1d(groups)]
         check_consistent_length(predictions.log_posterior, keys)
         return combine(self.classifier.model_, predictions, keys, self.by, self._positive, pooling)

@@ -51,6 +51,13 @@ def test_a_line_of_json_tells_of_the_group(cli: Call, images: tuple[Path, Path],
     assert "a" in group.values()
 
 
+def test_a_file_given_twice_counts_once(cli: Call, images: tuple[Path, Path], tiny_run: Path) -> None:
+    folder, table = images
+    by = ("--by", "patient", "--groups", table, "--json")
+    twice, once = (cli("classify", tiny_run, *given, *by) for given in ((folder, folder / "0.png"), (folder,)))
+    assert twice.out == once.out != ""
+
+
 def test_reports_of_groups_are_of_the_run(
     cli: Call, monkeypatch: pytest.MonkeyPatch, images: tuple[Path, Path], tiny_run: Path, tmp_path: Path
 ) -> None:

@@ -70,7 +70,10 @@ def test_a_bar_is_shown_for_four_images(
     cli: Call, monkeypatch: pytest.MonkeyPatch, tiny_run: Path, folder: Path, n: int, quiet: bool
 ) -> None:
     shown = bars(monkeypatch, "classify")
-    assert cli("classify", tiny_run, *[folder / "good.png"] * n, "--json").code == 0
+    images = [folder / f"{i}.png" for i in range(n)]
+    for image in images:
+        image.write_bytes((folder / "good.png").read_bytes())
+    assert cli("classify", tiny_run, *images, "--json").code == 0
     assert shown == [("scoring images", n, quiet)]
 
 

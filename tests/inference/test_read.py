@@ -191,7 +191,9 @@ def test_values_unlike_the_training_images_are_told(cli: Any, tiny_run: Path, tm
     assert found.gray_level_steps.tolist() == [1, 1, 1, 4095 / 255]
     assert len(found.warnings) == 3
     save_model(tmp_path / "run", deep)
-    told = cli("classify", tmp_path / "run", *paths, paths[0], "--json")
+    again = tmp_path / "over again.png"
+    again.write_bytes(paths[0].read_bytes())
+    told = cli("classify", tmp_path / "run", *paths, again, "--json")
     assert f"warning: 2 images, such as {paths[0]}: values above 4095" in told.err
     records = [json.loads(line) for line in told.out.splitlines()]
     assert [any("values above" in text for text in record["warnings"]) for record in records] == [

@@ -110,6 +110,10 @@ class BlockClassifier:
                 if path.is_dir():
                     return None, printable(f"{file}: a folder; expected an image. Give the folder itself, or list its files")
                 found = read_for_model(self._model, [path], self._options.frame, resize=self._options.resize)
+                if found.names and not np.isfinite(found.pixels).all():
+                    return None, printable(
+                        f"{file}: pixels that are NaN or infinite; expected finite values. Correct the image"
+                    )
                 named = replace(found, names=tuple(name.replace(str(path), file) for name in found.names))
             failed = [left_out.reason.replace(str(path), file) for left_out in found.failed]
             return named if found.names else None, failed[0] if failed else None

@@ -14,6 +14,7 @@ from bayescope.archive.ledger import Ledger
 from bayescope.archive.listing import list_images
 from bayescope.data.filesystem.file_summary import FileSummary
 from bayescope.data.preparation.cache import is_cache
+from bayescope.data.preparation.manifest import MANIFEST
 from bayescope.engines import open_engine
 from bayescope.evaluation.selection import images_of_cache
 from bayescope.inference.predictions import ClassPrior, check_prior
@@ -164,5 +165,7 @@ def _digest(options: Options, blocks: Sequence[Block]) -> str:
     for name in (MODEL, CONFIG):
         digest.update((options.run / name).read_bytes())
     settings = asdict(options) | {"run": "", "out": "", "cache": str(options.cache), "version": __version__}
+    if options.cache is not None:
+        digest.update((options.cache / MANIFEST).read_bytes())
     digest.update(json.dumps([settings, [(block.files, block.positions) for block in blocks]]).encode())
     return digest.hexdigest()

@@ -47,7 +47,7 @@ def classify_into_parquet(
     """Classify an archive with a progress bar, and say what was written.  Exit code 1 if some files could not be read."""
     from bayescope.archive.classify import classify_archive
 
-    kept = f"what was done is kept beside {out}; continue with the same command{', without --force' * force}"
+    kept = f"what was done is kept beside {out}; continue with the same command"
     with resumable(lambda: kept), counter("classifying") as count:
         result = classify_archive(run, sources, out, engine=engine or "local", force=force, callback=count, **options)
     _tell(result, as_json)

@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any
 
 from bayescope.engines.engine import Engine, Result, Task
@@ -48,7 +49,14 @@ def _in_processes(workers: int, make_worker: Callable[[], Callable[[Task], Resul
 
 def _start(make_worker: Callable[[], Callable[[Any], Any]]) -> None:
     global _work
-    _work = make_worker()
+    try:
+        _work = make_worker()
+    except Exception as error:  # told with the first task: the pool would take it for a killed process
+        _work = partial(_refuse, error)
+
+
+def _refuse(error: Exception, task: Any) -> Any:
+    raise error
 
 
 def _apply(task: Any) -> Any:

@@ -165,9 +165,11 @@ def evaluations_of_groups(found: Evaluation) -> list[GroupEvaluation]:
         _, members = members_of(keys or [""] * len(labels))
         agree = all(len(set(labels[positions].tolist())) == 1 for positions in members)
         partition = str([positions.tolist() for positions in members])
-        if len(members) < len(labels) and partition not in measured and (agree or found.positive):
+        positive = None if agree else found.positive
+        adds_up = len(found.images.class_names) == 2 or found.models[0].calibration.is_additive
+        if len(members) < len(labels) and partition not in measured and (positive or (agree and adds_up)):
             measured.append(partition)
-            evaluations.append(evaluate_groups(found, [len(labels)], by, None if agree else found.positive))
+            evaluations.append(evaluate_groups(found, [len(labels)], by, positive))
     return evaluations
 
 

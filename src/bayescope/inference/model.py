@@ -108,7 +108,8 @@ class LikelihoodModel(TrainedModel):
         class_prior : sequence or mapping of float, optional
             Probability of each class, in the order of ``class_names`` or by name (default: the model's own).
         disagreement_rate : float, optional
-            Share of predictions that may differ from the full evaluation's; 0 scores in full (default: as configured).
+            Share of predictions that may differ from the full evaluation's; 0 scores in full, whatever passes are configured
+            (default: as configured).
         max_passes : int, optional
             Largest number of network passes per image, not counting trust tests (default: as configured).
         callback : callable, optional
@@ -137,8 +138,9 @@ class LikelihoodModel(TrainedModel):
         >>> model.classify(pixels, {"malignant": 0.01, "benign": 0.99}).posterior  # doctest: +SKIP
         """
         settings = self.config.evidence
+        in_full = disagreement_rate == 0 and max_passes is None  # asked for: goes before a budget of the configuration
         disagreement_rate = settings.disagreement_rate if disagreement_rate is None else disagreement_rate
-        max_passes = settings.max_passes if max_passes is None else max_passes
+        max_passes = settings.max_passes if max_passes is None and not in_full else max_passes
         check_stopping_settings(disagreement_rate, max_passes, len(self.class_names))
         prior = self._prior(class_prior)
         offset = self.calibration.stopping_offset(prior)

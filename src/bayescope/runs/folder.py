@@ -121,7 +121,7 @@ def open_run(
     """Make the folder ready for training that :func:`check_run` let pass: made, continued, or replaced.
 
     ``record``: of the images it is trained on.  Continuing with other settings of scoring removes the model scored with
-    the old ones; it is scored again at the end.
+    the old ones, and what was measured of it; it is scored again at the end.
     """
     goes_on = resume and _has(run, MANIFEST)
     with writing(run):
@@ -131,7 +131,8 @@ def open_run(
         for part in _parts(run):
             part.unlink()
         if goes_on and read_config(run / CONFIG) != config:
-            (run / MODEL).unlink(missing_ok=True)
+            for name in (MODEL, MEASURES, REPORT, *[CARD] * _has_card(run)):
+                (run / name).unlink(missing_ok=True)
     write_atomically(run / CONFIG, dump_toml(config).encode())
     if record and not (goes_on and _has(run, RECORD)):
         write_atomically(run / RECORD, record.to_bytes())

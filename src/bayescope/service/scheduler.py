@@ -115,15 +115,18 @@ class Scheduler:
 
     def close(self) -> None:
         """Finish what is being scored, and give up what waits."""
+        self._give_up(Closed("the service is shutting down"))
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _give_up(self, error: Exception) -> None:
+        """Take no more jobs, and fail those that wait."""
         with self._changed:
             self._closed = True
             waiting = list(self._jobs)
             self._jobs.clear()
             self._changed.notify_all()
-        for job in waiting:
-            _fail([job], Closed("the service is shutting down"))
-        if self._thread.is_alive():
-            self._thread.join()
+        _fail(waiting, error)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue all of the jobs or none.
@@ -149,7 +152,11 @@ class Scheduler:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        self._scorer.start()
+        try:
+            self._scorer.start()
+        except Exception as error:
+            self._give_up(error)
+            raise
         self._ready.set()
         while jobs := self._next():
             running = [job for job in jobs if job.future.set_running_or_notify_cancel()]

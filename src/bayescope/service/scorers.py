@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from bayescope.inference.batch_invariant import batch_invariant
 from bayescope.inference.model import LikelihoodModel
-from bayescope.runs.model_file import load_model
+from bayescope.runs.model_file import load_model, model_fingerprint
 
 Tell = Callable[[Any], None]
 Work = Callable[[LikelihoodModel, Tell], Any]
@@ -86,7 +86,7 @@ class ProcessScorer:
     """
 
     def __init__(self, run: Path, device: str) -> None:
-        self._run, self._device = run, device
+        self._run, self._device, self._fingerprint = run, device, model_fingerprint(run)
         self._asked: deque[tuple[Future[Any], Tell]] = deque()
         self._connection: Connection | None = None
         self._process: BaseProcess | None = None
@@ -98,16 +98,21 @@ class ProcessScorer:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the process, and wait until its model is ready.  Raises Unavailable if it ends before."""
+        """Start the process, and wait until its model is ready.  Raises Unavailable if it ends before, or if the run
+        folder holds another model by now.
+        """
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, self._run, self._device), name="scoring", daemon=True)
+        asked = theirs, self._run, self._device, self._fingerprint
+        self._process = context.Process(target=_work, args=asked, name="scoring", daemon=True)
         self._process.start()
         theirs.close()
         try:
-            self._connection.recv()
+            kind, content = self._connection.recv()
         except (EOFError, OSError):
             raise Unavailable(_ENDED) from None
+        if kind == _FAILED:
+            raise content
         self._receiver = threading.Thread(target=self._receive, args=(self._connection,), name="results", daemon=True)
         self._receiver.start()
 
@@ -131,20 +136,20 @@ class ProcessScorer:
             self._process.join()
 
     def _receive(self, connection: Connection) -> None:
-        while True:
-            try:
+        try:
+            while True:
                 kind, content = connection.recv()
-            except (EOFError, OSError):
-                self._give_up()
-                return
-            if kind == _TOLD:
-                self._asked[0][1](content)
-                continue
-            future, _ = self._asked.popleft()
-            if kind == _FAILED:
-                future.set_exception(content)
-            else:
-                future.set_result(content)
+                if kind == _TOLD:
+                    self._asked[0][1](content)
+                    continue
+                future, _ = self._asked.popleft()
+                if kind == _FAILED:
+                    future.set_exception(content)
+                else:
+                    future.set_result(content)
+        except Exception:  # the process ended, or sent what cannot be read or told
+            connection.close()
+            self._give_up()
 
     def _give_up(self) -> None:
         while self._asked:
@@ -155,10 +160,16 @@ _TOLD, _DONE, _FAILED = range(3)
 _ENDED = "the process that scores images ended unexpectedly, and is started again"
 
 
-def _work(connection: Connection, run: Path, device: str) -> None:
+def _work(connection: Connection, run: Path, device: str, fingerprint: str) -> None:
     """Do the work that comes over ``connection`` until None comes, or its other end is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    model = batch_invariant(load_model(run, device))
+    try:
+        model = batch_invariant(load_model(run, device))
+        if model_fingerprint(run) != fingerprint:
+            raise Unavailable(f"{run}: holds another model than when the service started; expected the same. Start it again")
+    except Exception as error:
+        connection.send((_FAILED, error))
+        return
 
     def tell(content: Any) -> None:
         connection.send((_TOLD, content))

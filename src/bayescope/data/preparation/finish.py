@@ -82,9 +82,15 @@ def _table_of(cases: pd.DataFrame, done: list[Done], source: Path) -> pd.DataFra
         column_spacing=[column for _, column in spacing],
         header_side=shown["laterality"],
         header_view=shown["view"],
-        header_study=shown["study"],
+        header_study=_numbered(shown["study"]),
         record=[json.dumps(outcome.record.to_dict()) for outcome in done],
     )
+
+
+def _numbered(studies: pd.Series) -> pd.Series:
+    """Studies in the order in which they first appear, as words that do not tell which; missing where they are."""
+    numbers = pd.Series(pd.factorize(studies)[0] + 1, index=studies.index)
+    return ("study " + numbers.astype(str)).where(numbers > 0, None)
 
 
 def _without_broken(summary: Summary, used: pd.DataFrame, n_broken: int) -> Summary:

@@ -178,9 +178,12 @@ def patient_numbers(images: ImageSet) -> Labels:
 
 def _key(data: Dataset, config: Config, cell: Cell) -> str:
     """SHA-256 of all that decides the result."""
-    settings: Any = config.model_dump(exclude={"seed"}) if cell.method == BAYESCOPE else asdict(_recipe(config))
+    undecisive: Any = {"seed": True, "devices": True, "nodes": True, "strategy": True, "training": {"accumulate", "compile"}}
+    settings: Any = config.model_dump(exclude=undecisive) if cell.method == BAYESCOPE else asdict(_recipe(config))
     groups = data.train.groups if cell.fraction < 1 else None
-    about = [data.fingerprint, settings, asdict(cell), config.device, groups]
+    about: list[Any] = [data.fingerprint, settings, asdict(cell), config.device, groups]
+    if cell.method == BAYESCOPE:
+        about.append([data.val.groups, data.val.breasts, data.val.studies])
     if data.unlabelled is not None and cell.method == BAYESCOPE:
         about.append(data.unlabelled.fingerprint())
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
