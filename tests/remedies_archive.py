@@ -12,7 +12,7 @@ from remedies import NOT_FOLLOWED, Place, remedy
 NOT_FOLLOWED |= {
     ("engines.ray_cluster:check_installed", ""): "needs an installation without Ray",
     ("engines.ray_cluster:_workers", ""): "needs a cluster with GPUs",
-    ("engines.ray_cluster:_cluster", ""): "needs another cluster",
+    ("engines.ray_cluster:_connect", ""): "needs another cluster",
     ("engines.ray_cluster:_error_of_worker", ""): "needs workers without memory: test_classify_on_ray.py goes on after a kill",
 }
 

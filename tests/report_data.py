@@ -108,7 +108,7 @@ def _explained(winner: int) -> Explained:
 
 def _model(names: tuple[str, ...], calibrated: bool) -> LikelihoodModel:
     warning = "uncalibrated <likelihood> ratios" if calibrated else ""
-    calibration = SimpleNamespace(calibrated=calibrated, images=(20, 30, 40)[: len(names)], warning=warning)
+    calibration = SimpleNamespace(is_additive=True, calibrated=calibrated, images=(20, 30, 40)[: len(names)], warning=warning)
     config = SimpleNamespace(model_dump=lambda: {"seed": 7, "net": {"widths": (8, 8)}})
     post_hoc = PostHoc.unfitted(np.array([1.0, 2.0]), len(names))
     model = SimpleNamespace(class_names=names, calibration=calibration, config=config, post_hoc=post_hoc)

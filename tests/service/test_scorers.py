@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bayescope.data.dataset import Dataset
-from bayescope.errors import DataError
+from bayescope.errors import DataError, RunError
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model
 from bayescope.service.scorers import LocalScorer, ProcessScorer, Scorer, Tell, Unavailable
@@ -89,5 +89,5 @@ def test_a_service_answers_as_one_that_scores_in_its_own_process(tiny_run: Path,
 
 
 def test_a_run_that_cannot_be_loaded_makes_no_process(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(RunError, match=r"none: has no model\.safetensors"):
         ProcessScorer(tmp_path / "none", "cpu").start()

@@ -137,7 +137,7 @@ def command(
         return
     model = load_model_on(run, runtime, device)
     check_class(any_of, model.class_names, "--any")
-    paths = [Path(image) for image in images]
+    paths = [Path(image) for image in (images if by is None else dict.fromkeys(images))]
     record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
     is_one_cache = len(paths) == 1 and is_cache(paths[0])

@@ -7,8 +7,9 @@ an exception that it lets through ends the job.
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from typing import Any, ClassVar, cast
 
@@ -82,6 +83,16 @@ class RayEngine(Engine):
         if ray.is_initialized():
             yield
             return
+        with redirect_stdout(sys.stderr):  # where Ray tells of workers that died
+            self._connect()
+            try:
+                yield
+            finally:
+                ray.shutdown()
+
+    def _connect(self) -> None:
+        import ray
+
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.address is None:
             options |= {"num_cpus": self.workers, "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
@@ -95,10 +106,6 @@ class RayEngine(Engine):
                     f"{self.address}: no Ray cluster ({reason:.200}); expected the address of one. Start it with "
                     "`ray start --head`, or leave --address out"
                 ) from None
-        try:
-            yield
-        finally:
-            ray.shutdown()
 
 
 class _Worker:

@@ -204,7 +204,7 @@ def _expanded(sources: Sequence[Path], with_dicom: bool) -> tuple[list[Path], li
             raise DataError(f"{source}: no image in this folder ({account or 'empty'}); expected some. Give a folder of images")
         files += images
         left_out += unused
-    return list(dict.fromkeys(files)), left_out
+    return files, left_out
 
 
 def _is_folder(path: Path) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from bayescope.inference.batch_invariant import batch_invariant
 from bayescope.inference.model import LikelihoodModel
+from bayescope.runs.files import MODEL
 from bayescope.runs.model_file import load_model, model_fingerprint
 
 Tell = Callable[[Any], None]
@@ -86,7 +87,8 @@ class ProcessScorer:
     """
 
     def __init__(self, run: Path, device: str) -> None:
-        self._run, self._device, self._fingerprint = run, device, model_fingerprint(run)
+        self._run, self._device = run, device
+        self._fingerprint = model_fingerprint(run) if (run / MODEL).is_file() else ""
         self._asked: deque[tuple[Future[Any], Tell]] = deque()
         self._connection: Connection | None = None
         self._process: BaseProcess | None = None
