@@ -39,7 +39,15 @@ def section() -> list[str]:
         minutes = f"{record['training']['processor'] / 60:.1f}"
         test = [f"{record['test']['auc']:.3f}", f"{record['test']['accuracy']:.3f}"]
         rows.append(
-            ["Bayescope, fitted weights", 624, *test, record["steps"], minutes, record["passes"], f"{record['test_ms']:.0f}"]
+            [
+                "Bayescope, fitted weights",
+                records[0]["bound"]["images"],
+                *test,
+                record["steps"],
+                minutes,
+                record["passes"],
+                f"{record['test_ms']:.0f}",
+            ]
         )
     return [
         "### The published method in the same time",

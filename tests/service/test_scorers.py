@@ -12,7 +12,7 @@ import pytest
 from bayescope.data.dataset import Dataset
 from bayescope.errors import DataError, RunError
 from bayescope.inference.model import LikelihoodModel
-from bayescope.runs.model_file import load_model
+from bayescope.runs.model_file import load_model, model_fingerprint
 from bayescope.service.scorers import LocalScorer, ProcessScorer, Scorer, Tell, Unavailable
 from serving import client_of, files, wait_until
 
@@ -39,7 +39,7 @@ def nothing(told: Any) -> None:
 
 @pytest.fixture(scope="module")
 def scorer(tiny_run: Path) -> Iterator[ProcessScorer]:
-    found = ProcessScorer(tiny_run, "cpu")
+    found = ProcessScorer(tiny_run, "cpu", model_fingerprint(tiny_run))
     found.start()
     yield found
     found.close()
@@ -90,4 +90,9 @@ def test_a_service_answers_as_one_that_scores_in_its_own_process(tiny_run: Path,
 
 def test_a_run_that_cannot_be_loaded_makes_no_process(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"none: has no model\.safetensors"):
-        ProcessScorer(tmp_path / "none", "cpu").start()
+        ProcessScorer(tmp_path / "none", "cpu", "").start()
+
+
+def test_another_model_in_the_folder_scores_nothing(tiny_run: Path) -> None:
+    with pytest.raises(Unavailable, match="another model"):
+        ProcessScorer(tiny_run, "cpu", "of another model").start()

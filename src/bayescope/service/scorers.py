@@ -18,7 +18,6 @@ from typing import Any, Protocol
 
 from bayescope.inference.batch_invariant import batch_invariant
 from bayescope.inference.model import LikelihoodModel
-from bayescope.runs.files import MODEL
 from bayescope.runs.model_file import load_model, model_fingerprint
 
 Tell = Callable[[Any], None]
@@ -84,11 +83,13 @@ class ProcessScorer:
         Run folder of the model.
     device : str
         Where to score images.
+    fingerprint : str
+        Of the model, by :func:`bayescope.runs.model_file.model_fingerprint`; images are never scored by another one that has
+        come into the folder.
     """
 
-    def __init__(self, run: Path, device: str) -> None:
-        self._run, self._device = run, device
-        self._fingerprint = model_fingerprint(run) if (run / MODEL).is_file() else ""
+    def __init__(self, run: Path, device: str, fingerprint: str) -> None:
+        self._run, self._device, self._fingerprint = run, device, fingerprint
         self._asked: deque[tuple[Future[Any], Tell]] = deque()
         self._connection: Connection | None = None
         self._process: BaseProcess | None = None
@@ -100,8 +101,9 @@ class ProcessScorer:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the process, and wait until its model is ready.  Raises Unavailable if it ends before, or if the run
-        folder holds another model by now.
+        """Start the process, and wait until its model is ready.
+
+        Raises Unavailable if it ends before, or the folder holds another model by now; RunError if the model cannot be loaded.
         """
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
@@ -134,7 +136,8 @@ class ProcessScorer:
     def close(self) -> None:
         """End the process."""
         if self._process is not None and self._process.is_alive() and self._connection is not None:
-            self._connection.send(None)
+            with suppress(OSError):  # closed already: the process is about to end
+                self._connection.send(None)
             self._process.join()
 
     def _receive(self, connection: Connection) -> None:

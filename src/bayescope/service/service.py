@@ -75,17 +75,17 @@ class Service:
     def __init__(self, run: Path, settings: ServiceSettings, device: str) -> None:
         open_fabric(Config(device=device))
         self.settings, self.model = settings, load_model(run, "cpu" if settings.scoring_process else device)
+        self._identity, self._codes = ModelIdentity.of(run), class_codes(self.model.config.dicom, self.model.class_names)
         self._card = model_card(run, self.model, settings)
         self.metrics = Metrics()
         scorer: Scorer = LocalScorer(self.model)
         if settings.scoring_process:
-            scorer = apart = ProcessScorer(run, device)
+            scorer = apart = ProcessScorer(run, device, self.fingerprint)
             self.metrics.add_process("scoring", lambda: apart.pid)
         self.scheduler = Scheduler(scorer, self.metrics, settings.max_waiting, settings.batch_wait)
         self._drift = self.model.drift_test(self.model.class_prior, settings.drift_window, settings.drift_alpha).watch()
         self.metrics.watch_drift(lambda: self._drift.summary())
         self._reader = Reader(self.model, read_record(run), settings.max_pixels)
-        self._identity, self._codes = ModelIdentity.of(run), class_codes(self.model.config.dicom, self.model.class_names)
         if settings.keep is not None:
             with writing(settings.keep):
                 settings.keep.mkdir(parents=True, exist_ok=True)

@@ -178,8 +178,8 @@ def patient_numbers(images: ImageSet) -> Labels:
 
 def _key(data: Dataset, config: Config, cell: Cell) -> str:
     """SHA-256 of all that decides the result."""
-    undecisive: Any = {"seed": True, "devices": True, "nodes": True, "strategy": True, "training": {"accumulate", "compile"}}
-    settings: Any = config.model_dump(exclude=undecisive) if cell.method == BAYESCOPE else asdict(_recipe(config))
+    without: Any = {"seed": True, "training": {"accumulate", "compile"}}
+    settings: Any = config.on_one_device.model_dump(exclude=without) if cell.method == BAYESCOPE else asdict(_recipe(config))
     groups = data.train.groups if cell.fraction < 1 else None
     about: list[Any] = [data.fingerprint, settings, asdict(cell), config.device, groups]
     if cell.method == BAYESCOPE:
