@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Download, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Download, Locator, Page, Route, expect, sync_playwright
 from pydicom import dcmread
 
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
@@ -63,6 +63,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """A new page, on whose console nothing may be said, and which asks nobody but the service."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
     context.set_default_timeout(30_000)
+    expect.set_options(timeout=30_000)
     found, said, asked = context.new_page(), list[str](), set[str]()
     found.on("console", lambda message: said.append(message.text))
     found.on("filechooser", lambda chooser: None)  # from now on: a key may open one before a listener is in place
@@ -323,6 +324,28 @@ def test_an_image_is_opened_with_map_levels_window_and_counterfactual(page: Page
     kept(page, "counterfactual")
     page.locator("#close-viewer").click()
     expect(page.locator("#viewer-panel")).to_be_hidden()
+
+
+def test_a_late_explanation_does_not_replace_the_one_asked_for_after_it(page: Page, url: str, folder: Path) -> None:
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    scored(opened(page, url), folder)
+    page.route("**/v1/explain*", hold_the_first)
+    rows(page).nth(1).click()
+    page.wait_for_function("() => document.querySelector('#panes[aria-busy=true]')")
+    page.keyboard.press("c")
+    canvases = page.locator("#panes canvas.layer")
+    expect(canvases).to_have_count(5)
+    with page.expect_response("**/v1/explain*"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(canvases).to_have_count(5)
 
 
 def test_the_image_is_zoomed_and_panned_all_panes_together(page: Page, url: str, folder: Path) -> None:

@@ -13,6 +13,7 @@ export class Viewer {
     this.fetchExplanation = fetchExplanation;
     this.panes = [];
     this.row = null;
+    this.requests = 0;
     for (const id of ["show-map", "show-detail", "opacity", "levels", "window-width", "window-level"])
       get(id).addEventListener("input", () => this.#draw());
     get("show-counterfactual").addEventListener("input", () => this.open(this.row));
@@ -23,7 +24,9 @@ export class Viewer {
     return !get("viewer-panel").hidden;
   }
 
+  /** Answers may come in another order than they were asked for in: only the last request is shown. */
   async open(row, prevalence = this.prevalence) {
+    const request = ++this.requests;
     this.row = row;
     this.answer(prevalence);
     get("viewer-panel").hidden = false;
@@ -31,18 +34,21 @@ export class Viewer {
     get("viewer-title").textContent = row.name.split("/").pop();
     get("viewer-notes").textContent = "Scoring the image in full …";
     const wanted = get("show-counterfactual").checked;
+    get("panes").setAttribute("aria-busy", "true");
     try {
       if (!this.#isCurrent(row.explanation, wanted)) {
-        get("panes").setAttribute("aria-busy", "true");
-        row.explanation = prepared(await this.fetchExplanation(row, wanted));
+        const found = prepared(await this.fetchExplanation(row, wanted));
+        if (request !== this.requests) return;
+        row.explanation = found;
       }
     } catch (error) {
+      if (request !== this.requests) return;
       get("viewer-notes").textContent = error.message;
-      return;
-    } finally {
       get("panes").removeAttribute("aria-busy");
+      return;
     }
-    if (this.row === row) this.#show(row.explanation, wanted);
+    get("panes").removeAttribute("aria-busy");
+    this.#show(row.explanation, wanted);
   }
 
   /** With several classes, the map against the rest depends on the prevalence. */
@@ -61,6 +67,7 @@ export class Viewer {
     document.body.classList.remove("viewing");
     this.#clear();
     this.row = null;
+    this.requests++; // what is still on its way is not shown
   }
 
   /** The answer at another prevalence, above the image. */
