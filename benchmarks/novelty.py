@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.covariance import LedoitWolf
 
 from bayescope.data.dataset import ImageSet
@@ -94,7 +95,7 @@ def measure(case: Case, other: Pixels, per_class: int) -> dict[str, object]:
 
 def auroc(usual: Floats, odd: Floats) -> float:
     """Of telling odd images from usual ones by a score that is higher for odd ones."""
-    return round(one_vs_rest_auc(np.r_[usual, odd], np.arange(len(usual) + len(odd)) >= len(usual)), 4)
+    return round(one_vs_rest_auc(rankdata(np.r_[usual, odd]), np.arange(len(usual) + len(odd)) >= len(usual)), 4)
 
 
 def measure_phantom(run: Path, count: int) -> dict[str, dict[str, float]]:
