@@ -110,3 +110,15 @@ def test_filters_from_patterns_stand_alone_in_the_stem() -> None:
     blank = ImageStatistics.blank((1, 8, 8), 2)
     beside, alone = (build_denoiser(blank, NetConfig(widths=(8, 8), csp_filters=count)).net.stem.fold for count in (0, 12))
     assert beside.in_channels == alone.in_channels + 1
+
+
+@pytest.mark.parametrize("kind", ["fast", "paper"])
+def test_images_of_several_levels_in_one_call_are_as_at_each_level_alone(kind: str) -> None:
+    denoiser = build_denoiser(statistics(), NetConfig(kind=kind, widths=(8, 16))).eval()
+    torch.nn.init.normal_(list(denoiser.net.parameters())[-2], std=0.1)
+    sigmas, level = [0.1, 0.7, 5.0], torch.tensor([2, 0, 2, 1])
+    z, image, label = torch.randn(4, *SHAPE), torch.tensor([3, 0, 0, 2, 1, 3]), torch.tensor([0, 1, 2, 2, 0, 1])
+    found = denoiser.at_levels(sigmas)(z, level, image, label)
+    expected = [denoiser.at_level(sigmas[level[i]])(z, i[None], k[None]) for i, k in zip(image, label, strict=True)]
+    with torch.no_grad():
+        torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-5)

@@ -1,10 +1,12 @@
 """Denoising evidence of a denoiser that can be written out, image by image."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
 
-from bayescope.diffusion.denoiser import LevelDenoiser
+from bayescope.diffusion.denoiser import LevelDenoiser, LevelsDenoiser
 from bayescope.diffusion.gaussian import Component, GaussianMixtureDenoiser
 from bayescope.errors import ConfigError
 from bayescope.evidence import sequential
@@ -30,6 +32,13 @@ class Towards:
         def denoise(z: torch.Tensor, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
             self.rows.append(len(label))
             return (z[image] + label[:, None, None, None]) / 2 / sigma
+
+        return denoise
+
+    def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:
+        def denoise(z: torch.Tensor, level: torch.Tensor, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+            self.rows.append(len(label))
+            return (z[image] + label[:, None, None, None]) / 2 / torch.tensor(sigmas)[level[image], None, None, None]
 
         return denoise
 
@@ -70,7 +79,7 @@ def test_only_what_is_not_known_costs_a_pass() -> None:
     known[1, 0], known[:, 1] = -7.0, [-1.0, -2.0, -3.0, -4.0]
     found = first_noise_evidence(denoiser, x, SIGMAS, noise, label, known)
     np.testing.assert_allclose(found, np.where(np.isnan(known), expected, known), rtol=1e-5)
-    assert denoiser.rows == [3, 4]
+    assert denoiser.rows == [3 + 4], "levels share a call"
     assert np.isnan(known[0, 0]), "the caller's array is left alone"
 
 

@@ -17,7 +17,7 @@ The paper's network predicts the noise of a VP diffusion instead; :class:`Epsilo
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,8 @@ _SMALLEST_VARIANCE = 1e-5
 LevelDenoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A denoiser made ready for one level: ``(z (n, c, h, w), image (rows,), label (rows,)) -> (rows, c, h, w)``, where row r is
 ``z[image[r]]`` denoised under class ``label[r]``."""
+LevelsDenoiser = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""The same for several levels: ``(z, level (n,), image, label)``, where ``z[i]`` is at the level of index ``level[i]``."""
 
 
 class Denoiser(nn.Module, ABC):
@@ -93,6 +95,19 @@ class Denoiser(nn.Module, ABC):
         A tensor ``()`` in the place of a number lets a graph take the level as its input.
         """
 
+    def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:
+        """The denoiser of several levels, for images of different levels in one call."""
+        levels = [self.at_level(sigma) for sigma in sigmas]
+
+        def denoise(z: Tensor, level: Tensor, image: Tensor, label: Tensor) -> Tensor:
+            found = z.new_empty((len(image), *z.shape[1:]))
+            for k in level.unique().tolist():
+                rows = level[image] == k
+                found[rows] = levels[k](z, image[rows], label[rows])
+            return found
+
+        return denoise
+
     @abstractmethod
     def loss_weight(self, sigma: Tensor) -> Tensor:
         """1/Σ c_out², of what scales the network's output: ``(batch,)``."""
@@ -129,20 +144,38 @@ class SpectralDenoiser(Denoiser):
         match = torch.einsum("nchw,kchw->nk", self._transform(x - self.mean), template)
         return match - (template * self.class_shift[: self.n_classes]).sum(dim=(1, 2, 3)) / 2
 
-    @torch.inference_mode()
     def at_level(self, sigma: float | Tensor) -> LevelDenoiser:
         """The denoiser of one level, with all that depends on level and class alone worked out once."""
-        log_sigma = torch.as_tensor(sigma, dtype=torch.float64, device=self.mean.device).log().to(self.mean.dtype)
-        labels = torch.arange(self.n_classes, device=self.mean.device)
-        modulation = self.net.modulate(log_sigma.expand(labels.shape), labels)
-        total = self.variance + sigma**2
-        whitening, skip, gain = total.rsqrt(), self.variance / total, sigma * (self.variance / total).sqrt()
-        class_mean = self.class_shift * (sigma**2 / total)
+        levels, only = (
+            self._prepare(torch.as_tensor(sigma, dtype=torch.float64)[None]),
+            torch.zeros(1, dtype=torch.long, device=self.mean.device),
+        )
+        return lambda z, image, label: levels(z, only, only, image, label)
 
-        def denoise(z: Tensor, image: Tensor, label: Tensor) -> Tensor:
-            coefficients = self._transform(z - self.mean)
-            raw = self.net.under(self._inverse(coefficients * whitening), image, [rows[label] for rows in modulation])
-            return self.mean + self._inverse((coefficients * skip)[image] + class_mean[label] + self._transform(raw) * gain)
+    def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:
+        """The denoiser of several levels, for images of different levels in one call."""
+        levels = self._prepare(torch.as_tensor(sigmas, dtype=torch.float64))
+        return lambda z, level, image, label: levels(z, level, level[image], image, label)
+
+    @torch.inference_mode()
+    def _prepare(self, sigmas: Tensor) -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:
+        """``(z, level of each image, level of each row, image, label)`` to rows; one level may stand for all."""
+        sigmas = sigmas.to(self.mean.device, torch.float64)
+        labels = torch.arange(self.n_classes, device=self.mean.device)
+        log_sigma = sigmas.log().to(self.mean.dtype).repeat_interleave(self.n_classes)
+        modulation = self.net.modulate(log_sigma, labels.repeat(len(sigmas)))
+        sigma, noise_variance = (power.to(self.mean.dtype)[:, None, None, None] for power in (sigmas, sigmas**2))
+        total = self.variance + noise_variance
+        whitening, skip, gain = total.rsqrt(), self.variance / total, sigma * (self.variance / total).sqrt()
+        class_weight = noise_variance / total
+
+        def denoise(z: Tensor, level: Tensor, row_level: Tensor, image: Tensor, label: Tensor) -> Tensor:
+            coefficients, of_class = self._transform(z - self.mean), row_level * self.n_classes + label
+            white = self._inverse(coefficients * whitening[level])
+            raw = self._transform(self.net.under(white, image, [rows[of_class] for rows in modulation]))
+            class_mean = self.class_shift[label] * class_weight[row_level]
+            linear = (coefficients * skip[level])[image] + class_mean
+            return self.mean + self._inverse(linear + raw * gain[row_level])
 
         return denoise
 

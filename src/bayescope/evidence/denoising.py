@@ -17,7 +17,13 @@ import torch
 from torch import Tensor
 
 from bayescope.errors import ConfigError
-from bayescope.evidence.denoising_errors import SupportsLevels, draw_errors, rows_per_batch
+from bayescope.evidence.denoising_errors import (
+    SupportsLevels,
+    SupportsSeveralLevels,
+    draw_errors,
+    negative_errors,
+    rows_per_batch,
+)
 from bayescope.types import Floats, Labels
 
 
@@ -174,14 +180,14 @@ def gaussian_evidence(denoiser: SupportsLevels, x: Tensor, sigmas: Floats) -> Fl
 
 @torch.inference_mode()
 def first_noise_evidence(
-    denoiser: SupportsLevels, x: Tensor, sigmas: Floats, noise: Tensor, label: Labels, known: Floats
+    denoiser: SupportsSeveralLevels, x: Tensor, sigmas: Floats, noise: Tensor, label: Labels, known: Floats
 ) -> Floats:
     """Evidence at the first noise of every level, under one class per image.
 
     Parameters
     ----------
-    denoiser : SupportsLevels
-        The denoiser.
+    denoiser : SupportsSeveralLevels
+        The denoiser; images of different levels share its calls.
     x : Tensor of shape (n, channel, height, width)
         Images in model units.
     sigmas : ndarray of shape (levels,)
@@ -198,10 +204,13 @@ def first_noise_evidence(
     ndarray of shape (n, levels)
         ``-‖x - D‖²/σ²``.
     """
-    found = known.copy()
-    for k, sigma in enumerate(sigmas):
-        image = np.flatnonzero(np.isnan(known[:, k]))
-        if len(image):
-            level = denoiser.at_level(float(sigma))
-            found[image, k] = draw_errors(level, x, float(sigma), noise[k, 0], image, label[image])
+    found, (image, level) = known.copy(), np.nonzero(np.isnan(known))
+    denoise, first, batch_size = denoiser.at_levels(sigmas.tolist()), noise[:, 0].to(x), rows_per_batch(x.shape[1:])
+    scale = torch.as_tensor(sigmas, device=x.device).to(x.dtype)[:, None, None, None]
+    for start in range(0, len(image), batch_size):
+        rows = slice(start, start + batch_size)
+        clean, k = x[torch.from_numpy(image[rows]).to(x.device)], torch.from_numpy(level[rows]).to(x.device)
+        under = torch.from_numpy(label[image[rows]]).to(x.device)
+        denoised = denoise(clean + scale[k] * first[k], k, torch.arange(len(k), device=x.device), under)
+        found[image[rows], level[rows]] = negative_errors(clean, denoised) / sigmas[level[rows]] ** 2
     return found

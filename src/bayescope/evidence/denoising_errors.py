@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bayescope.diffusion.denoiser import LevelDenoiser
+from bayescope.diffusion.denoiser import LevelDenoiser, LevelsDenoiser
 from bayescope.types import Floats, Labels
 
 _ROWS, _PIXELS = 256, 1 << 20
@@ -69,6 +69,25 @@ class SupportsLevels(Protocol):
         ...
 
 
+class SupportsSeveralLevels(SupportsLevels, Protocol):
+    """A denoiser that can also be prepared for several noise levels at once."""
+
+    def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:
+        """The denoiser at several noise levels, for images of different levels in one call.
+
+        Parameters
+        ----------
+        sigmas : sequence of float
+            The noise levels.
+
+        Returns
+        -------
+        callable
+            Denoises images, each at one of these levels.
+        """
+        ...
+
+
 def draw_errors(
     level: LevelDenoiser, x: Tensor, sigma: float, noise: Tensor, image: Labels, label: Labels, batch_size: int | None = None
 ) -> Floats:
@@ -105,6 +124,11 @@ def draw_errors(
         clean = x[torch.from_numpy(images).to(x.device)]
         of_row = torch.from_numpy(place).to(x.device)
         denoised = level(clean + sigma * noise, of_row, torch.from_numpy(label[rows]).to(x.device))
-        error = (clean[of_row] - denoised).float().square().sum(dim=(1, 2, 3))
-        found[rows] = (-error.double() / sigma**2).cpu().numpy()
+        found[rows] = negative_errors(clean[of_row], denoised) / sigma**2
     return found
+
+
+def negative_errors(clean: Tensor, denoised: Tensor) -> Floats:
+    """``-‖x - D‖²`` of each row: ``(rows,)``."""
+    error = (clean - denoised).float().square().sum(dim=(1, 2, 3))
+    return np.asarray((-error.double()).cpu().numpy())

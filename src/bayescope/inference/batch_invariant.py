@@ -12,11 +12,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from bayescope.diffusion.denoiser import Denoiser, LevelDenoiser
+from bayescope.diffusion.denoiser import Denoiser, LevelDenoiser, LevelsDenoiser
 from bayescope.diffusion.wrapped import WrappedDenoiser
 from bayescope.inference.model import LikelihoodModel
 
-_SIZES = (*range(2, 9), *range(10, 17, 2), *range(20, 33, 4))
+_SIZES = (*range(2, 9), *range(10, 17, 2), *range(20, 33, 4), *range(40, 65, 8))
 """Numbers of images that are tried, close enough together that two or three calls make up any number."""
 _PIXELS = 1 << 16
 """Of all rows of a batch: beyond, larger batches are hardly faster."""
@@ -37,6 +37,7 @@ class BatchInvariantDenoiser(WrappedDenoiser):
         super().__init__(inner)
         self.sizes = sizes
         self._levels: dict[float, LevelDenoiser] = {}
+        self._several: dict[tuple[float, ...], LevelsDenoiser] = {}
 
     def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
         """Of each image on its own: ``(n, classes)``."""
@@ -48,6 +49,23 @@ class BatchInvariantDenoiser(WrappedDenoiser):
         if key not in self._levels:
             self._levels[key] = self._in_shapes(self.inner.at_level(key))
         return self._levels[key]
+
+    def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:
+        """The denoiser of several levels, prepared once; each image of a call is under one class."""
+        key = tuple(sigmas)
+        if key not in self._several:
+            self._several[key] = self._several_in_shapes(self.inner.at_levels(key))
+        return self._several[key]
+
+    def _several_in_shapes(self, levels: LevelsDenoiser) -> LevelsDenoiser:
+        def denoise(z: Tensor, level: Tensor, image: Tensor, label: Tensor) -> Tensor:
+            def at_own_level(part: Tensor) -> LevelDenoiser:
+                return lambda z, row, label: levels(z, level[image[part]], row, label)
+
+            parts = _parts(torch.arange(len(image), device=z.device), self.sizes[1])
+            return torch.cat([_called(at_own_level(part), z[image[part]], label[part, None]) for part in parts])
+
+        return denoise
 
     def _in_shapes(self, level: LevelDenoiser) -> LevelDenoiser:
         def denoise(z: Tensor, image: Tensor, label: Tensor) -> Tensor:
