@@ -20,9 +20,10 @@ from pynetdicom.sop_class import Verification
 
 from bayescope.config.toml_file import parse_section
 from bayescope.inference.drift import DriftTest
+from bayescope.node.combiner import Combiner, Unread
 from bayescope.node.config import DriftConfig, NodeConfig
 from bayescope.node.queue import Instance, Queue
-from bayescope.node.readers import Answered, Outcome, Unread
+from bayescope.node.readers import Answered, Outcome
 from bayescope.node.service import Node
 from mammograms import mammogram, write_mammogram
 from services import free_port
@@ -82,6 +83,7 @@ class FakeReader:
     model: str = "f" * 64
     bad: set[str] = field(default_factory=set)
     read: list[str] = field(default_factory=list)
+    combiner: Combiner | None = None
 
     def __call__(self, files: Sequence[Path]) -> list[Outcome]:
         sources = [dcmread(file, stop_before_pixels=True) for file in files]

@@ -24,7 +24,7 @@ def toml(p: Place, config: NodeConfig) -> Path:
 
 def runs(p: Place, config: NodeConfig, during: object = None) -> None:
     """The node starts, does what is asked ``during`` its life, and ends."""
-    p.patch.setattr("bayescope.node.service.load_reader", lambda run, config: FakeReader())
+    p.patch.setattr("bayescope.node.service.load_reader", lambda run, reading, combine: FakeReader())
     stop = threading.Event()
     stop.set()
     run_node(config, RUN, stop, lambda: during() if callable(during) else None)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bayescope.errors import ConfigError
-from bayescope.node.config import Caller, Route, read_node_config
+from bayescope.node.config import Route, read_node_config
+from bayescope.node.peers import Caller
 from nodes import RUN, node_config
 
 GOOD = """
