@@ -52,7 +52,7 @@ def test_mistakes_are_told_by_key(tmp_path: Path, change: tuple[str, str], told:
         ({"destinations": [{"name": "a", "url": "http://b"}, {"name": "a", "url": "http://c"}]}, "different names"),
         ({"routes": [{"description": "("}]}, "a regular expression"),
         ({"poll": {"url": "ftp://a"}}, "poll.url"),
-        ({"combine": {"by": "film"}}, "combine.by: found 'film'; expected: Input should be 'study', 'breast', 'patient' or 'none'"),
+        ({"combine": {"by": "film"}}, "expected: Input should be 'study', 'breast', 'patient' or 'none'"),
         ({"combine": {"quiet_s": -1}}, "combine.quiet_s: found -1"),
     ],
     ids=str,
