@@ -6,7 +6,8 @@
 Trains a tiny model on phantom mammograms, starts a real Orthanc (scripts/install-services.sh) and a node, and sends images over
 several associations at once, each client sending again what was not acknowledged.  Meanwhile the node is killed with SIGKILL,
 and Orthanc stopped and started, at even steps of progress.  At the end every report in the archive is read: each image must be
-the source of exactly one.  Kept in benchmarks/results/node.jsonl.
+the source of exactly one of single images, and each study that of exactly one of all its images.  Kept in
+benchmarks/results/node.jsonl.
 """
 
 import argparse
@@ -29,21 +30,24 @@ from pydicom import dcmread
 from tests.mammograms import mammogram, write_mammogram
 from tests.services import Orthanc, free_port
 
+from bayescope.calibration.pooling import GroupPooling
 from bayescope.config import parse_config
 from bayescope.data.archives.image_folder import read_image_folder
 from bayescope.data.load import load_dataset
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.preparation.prepare import prepare
 from bayescope.fitting.fit import fit_run
+from bayescope.runs.model_file import load_model, save_model
 from benchmarks.node_traffic import PATIENCE_S, Client, sending, write_studies
 from benchmarks.store import RESULTS, Store
 
 REPORTS = "1.2.840.10008.5.1.4.1.1.88"
 _MIB_IN_KIB = 2**10
+_LONGEST_WAIT_S, _QUIET_S = 5.0, 2.0
 
 
 def tiny_run(folder: Path) -> Path:
-    """A model of 8 by 8 pixels, trained for 24 steps: what it says does not matter here."""
+    """A model of 8 by 8 pixels, trained for 24 steps, which says that it learned to combine: what it says does not matter."""
     for label in ("ill", "well"):
         for i in range(14):
             write_mammogram(folder / "set" / label / f"{i}.dcm", mammogram(24, 16, seed=i), PatientID=f"{label}{i}")
@@ -52,6 +56,8 @@ def tiny_run(folder: Path) -> Path:
     evidence = {"levels": 4, "noises": 2, "sigma_min": 0.1, "sigma_max": 2.0}
     config = parse_config({"net": {"widths": [8, 8]}, "training": training, "evidence": evidence})
     fit_run(load_dataset(folder / "cache"), config, folder / "run")
+    learned = GroupPooling("study", None, 0.5, (0.0, 0.0), (30, 30), fitted=True)
+    save_model(folder / "run", load_model(folder / "run").with_post_hoc(poolings=(learned,)))
     return folder / "run"
 
 
@@ -102,15 +108,25 @@ def in_archive(orthanc: Orthanc, known: int) -> int:
         return known
 
 
-def sources_of_reports(orthanc: Orthanc) -> Counter[str]:
-    """How many reports in the archive are about each image, by its SOP Instance UID."""
-    found: Counter[str] = Counter()
+def sources_of_reports(orthanc: Orthanc) -> Counter[frozenset[str]]:
+    """How many reports in the archive are about each image, or images together, by their SOP Instance UIDs."""
+    found: Counter[frozenset[str]] = Counter()
     for name in orthanc.get_json("instances"):
         data = dcmread(io.BytesIO(orthanc.get(f"instances/{name}/file")))
         if str(data.SOPClassUID).startswith(REPORTS):
             (study,) = data.CurrentRequestedProcedureEvidenceSequence
-            found[study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID] += 1
+            items = (item for series in study.ReferencedSeriesSequence for item in series.ReferencedSOPSequence)
+            found[frozenset(str(item.ReferencedSOPInstanceUID) for item in items)] += 1
     return found
+
+
+def let_settle(orthanc: Orthanc) -> None:
+    """Wait until nothing has come into the archive for longer than anything waits in the node."""
+    began, held, since = time.monotonic(), 0, time.monotonic()
+    while time.monotonic() - since < _LONGEST_WAIT_S + _QUIET_S + 3 and time.monotonic() - began < PATIENCE_S:
+        if (now := in_archive(orthanc, held)) != held:
+            held, since = now, time.monotonic()
+        time.sleep(0.5)
 
 
 def fault_run(
@@ -124,7 +140,8 @@ def fault_run(
         "keep_free_mb": 1,
         "listen": {"port": port, "callers": [{"ae_title": "SENDER", "addresses": ["127.0.0.1"]}]},
         "destinations": [{"name": "archive", "ae_title": "ORTHANC", "address": "127.0.0.1", "port": orthanc.dicom_port}],
-        "delivery": {"first_wait_s": 1.0, "longest_wait_s": 5.0},
+        "delivery": {"first_wait_s": 1.0, "longest_wait_s": _LONGEST_WAIT_S},
+        "combine": {"quiet_s": _QUIET_S},
         "reading": {"device": "cpu", "evidence_maps": False},
     }
     (folder / "node.toml").write_text(tomli_w.dumps(settings))
@@ -154,13 +171,14 @@ def fault_run(
                     orthanc.start()
                 time.sleep(0.05)
         seconds = time.monotonic() - began
-        time.sleep(3)  # whatever would come twice comes now
+        let_settle(orthanc)  # whatever would come twice comes now
         node.measure()
         answers = sources_of_reports(orthanc)
     finally:
         node.kill()
         orthanc.kill()
-    uids = [str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for study in files for path in study]
+    by_study = [[str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in study] for study in files]
+    images = [frozenset({uid}) for study in by_study for uid in study]
     return {
         "instances": instances,
         "studies": studies,
@@ -168,9 +186,10 @@ def fault_run(
         "kills": kills - len(kill_at),
         "restarts": restarts - len(restart_at),
         "acknowledged": sum(client.acknowledged for client in clients),
-        "answered_once": sum(answers[uid] == 1 for uid in uids),
+        "answered_once": sum(answers[image] == 1 for image in images),
         "answered_twice": sum(count > 1 for count in answers.values()),
-        "lost": sum(answers[uid] == 0 for uid in uids),
+        "lost": sum(answers[image] == 0 for image in images),
+        "combined_once": sum(answers[frozenset(study)] == 1 for study in by_study),
         "sent_again": sum(client.sent_again for client in clients),
         "refused": sorted(status for client in clients for status in client.refused),
         "seconds": round(seconds, 1),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import copytree
 from time import monotonic, sleep
 from typing import Any
 
@@ -18,12 +19,15 @@ from pynetdicom import AE, StoragePresentationContexts, evt
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 
+from bayescope.calibration.pooling import GroupPooling
 from bayescope.config.toml_file import parse_section
 from bayescope.inference.drift import DriftTest
+from bayescope.node.combiner import Combiner, Unread
 from bayescope.node.config import DriftConfig, NodeConfig
 from bayescope.node.queue import Instance, Queue
-from bayescope.node.readers import Answered, Outcome, Unread
+from bayescope.node.readers import Answered, Outcome
 from bayescope.node.service import Node
+from bayescope.runs.model_file import load_model, save_model
 from mammograms import mammogram, write_mammogram
 from services import free_port
 
@@ -82,6 +86,7 @@ class FakeReader:
     model: str = "f" * 64
     bad: set[str] = field(default_factory=set)
     read: list[str] = field(default_factory=list)
+    combiner: Combiner | None = None
 
     def __call__(self, files: Sequence[Path]) -> list[Outcome]:
         sources = [dcmread(file, stop_before_pixels=True) for file in files]
@@ -96,6 +101,41 @@ class FakeReader:
         return DriftTest(99, None, config.window, config.alpha)
 
 
+@dataclass
+class FakeCombiner:
+    """Makes one small result of two images or more; ``asked``: how many were read, and how many could not be.
+
+    The first times, as many as ``errors``, it raises those.
+    """
+
+    asked: list[tuple[int, int]] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+
+    def __call__(self, files: Sequence[Path], unread: Sequence[Path]) -> list[Dataset] | Unread:
+        sources = [dcmread(file, stop_before_pixels=True) for file in files]
+        if self.errors:
+            raise self.errors.pop(0)
+        self.asked.append((len(files), len(unread)))
+        return [combined_of(sources)] if len(sources) > 1 else []
+
+
+def combined_of(sources: Sequence[Dataset]) -> Dataset:
+    """The result that a FakeCombiner makes, in whatever order the images came."""
+    return result_of(min(sources, key=_uid), "/".join(sorted(map(_uid, sources))))
+
+
+def _uid(source: Dataset) -> str:
+    return str(source.SOPInstanceUID)
+
+
+def taught(run: Path, folder: Path, *, by: str = "study", any_of: str | None = None) -> Path:
+    """A copy of a run, which says that it learned how the images of a study add up."""
+    copytree(run, folder)
+    pooling = GroupPooling(by, any_of, 0.4, (0.1, -0.1), (30, 30), True)
+    save_model(folder, load_model(run).with_post_hoc(poolings=(pooling,)))
+    return folder
+
+
 def node_config(folder: Path, **settings: Any) -> NodeConfig:
     """A node that TESTER may call, and that sends to ARCHIVE on a port where nobody listens, unless ``settings`` say else."""
     caller = {"ae_title": "TESTER", "addresses": ["127.0.0.1"], "commitment_port": free_port()}
@@ -104,6 +144,7 @@ def node_config(folder: Path, **settings: Any) -> NodeConfig:
         "keep_free_mb": 1,
         "listen": {"port": free_port(), "callers": [caller], "timeout_s": 10},
         "destinations": [{"name": "archive", "ae_title": "ARCHIVE", "address": "127.0.0.1", "port": free_port()}],
+        "combine": {"quiet_s": 0.3},
         "delivery": {"first_wait_s": 0.2, "longest_wait_s": 0.5},
     }
     for name, value in settings.items():

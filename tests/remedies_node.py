@@ -6,11 +6,12 @@ import threading
 from pathlib import Path
 
 from bayescope.node.config import NodeConfig
-from bayescope.node.database import VERSION, Database
+from bayescope.node.database import Database
 from bayescope.node.intake import Intake
 from bayescope.node.journal import SITE_KEY, Pseudonyms
 from bayescope.node.maintenance import DATABASE, node_status
 from bayescope.node.queue import Queue
+from bayescope.node.schema import VERSION
 from bayescope.node.service import run_node
 from bayescope.node.storage import OBJECTS, Storage
 from nodes import RUN, FakeReader, certificate, image_file, instance, node_config, write_toml
@@ -23,7 +24,7 @@ def toml(p: Place, config: NodeConfig) -> Path:
 
 def runs(p: Place, config: NodeConfig, during: object = None) -> None:
     """The node starts, does what is asked ``during`` its life, and ends."""
-    p.patch.setattr("bayescope.node.service.load_reader", lambda run, config: FakeReader())
+    p.patch.setattr("bayescope.node.service.load_reader", lambda run, reading, combine: FakeReader())
     stop = threading.Event()
     stop.set()
     run_node(config, RUN, stop, lambda: during() if callable(during) else None)

@@ -18,6 +18,7 @@ NOON = 1_800_000_000.0
 STATUS: dict[str, Any] = {
     "instances": {"received": 3, "skipped": 2},
     "answers": {"answered": 4},
+    "combinations": {"single": 1},
     "deliveries": {},
     "answered_last_hour": 5,
     "answered_last_day": 60,
@@ -58,6 +59,7 @@ def test_the_status_is_a_table_and_lines(cli: Call, monkeypatch: pytest.MonkeyPa
         ["instances", "received", "3"],
         ["instances", "skipped", "2"],
         ["answers", "answered", "4"],
+        ["combinations", "single", "1"],
     ]
     assert "│       3 │" in told.out, "numbers are aligned to the right"
     assert told.out.splitlines()[-6:] == [
@@ -72,10 +74,10 @@ def test_the_status_is_a_table_and_lines(cli: Call, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_failed_is_tried_again(cli: Call, monkeypatch: pytest.MonkeyPatch, read: list[dict[str, Any]]) -> None:
-    found = {"answers": 1, "deliveries": 2, "instances": 3}
+    found = {"answers": 1, "combinations": 4, "deliveries": 2, "instances": 3}
     asked = answered(monkeypatch, "node.maintenance:requeue", found)
     told = cli("node", "requeue", "--config", "node.toml")
-    assert told.out == "To be read again: 1; sent again: 2; routed again: 3\n"
+    assert told.out == "To be read again: 1; combined again: 4; sent again: 2; routed again: 3\n"
     assert json.loads(cli("node", "requeue", "--config", "other.toml", "--skipped", "--json").out) == found
     assert [(call["config"], call["skipped"]) for call in asked] == [("settings", False), ("settings", True)]
     assert [call["path"] for call in read] == [Path("node.toml"), Path("other.toml")]

@@ -1,13 +1,15 @@
 """Drift of what a node reads: counted once a study, kept over restarts, shown and measured."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 from bayescope.inference.drift import DriftTest, Observation
-from bayescope.node.database import _SCHEMA, Database
+from bayescope.node.database import Database
 from bayescope.node.drift import DriftWatches, drift_summaries
 from bayescope.node.journal import LOG, Journal, Pseudonyms
 from bayescope.node.maintenance import node_status
+from bayescope.node.schema import STEPS
 from nodes import FakeReader, image_file, node_config, running, send, until
 
 MODEL = FakeReader().model
@@ -36,13 +38,9 @@ def test_what_is_known_outlives_the_node(tmp_path: Path) -> None:
 
 
 def test_a_database_of_before_drift_was_watched_is_read(tmp_path: Path) -> None:
-    old = Database(tmp_path / "q")
-    with old.transaction() as connection:
-        connection.execute("DROP TABLE drift")
-        connection.execute("PRAGMA user_version = 1")
-        connection.execute("INSERT INTO studies VALUES ('1.2', 3)")
-    old.close()
-    assert "drift" not in _SCHEMA
+    with sqlite3.connect(tmp_path / "q") as old:
+        old.executescript(f"{STEPS[0]}PRAGMA user_version = 1")
+        old.execute("INSERT INTO studies VALUES ('1.2', 3)")
     database = Database(tmp_path / "q")
     assert drift_summaries(database) == {}
     assert len(database.rows("SELECT * FROM studies")) == 1

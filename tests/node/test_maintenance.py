@@ -65,7 +65,7 @@ def test_the_longest_wait_is_of_what_is_not_read(tmp_path: Path, monkeypatch: py
 
 
 def test_requeue_reads_again_what_failed(config: NodeConfig) -> None:
-    assert requeue(config) == {"answers": 1, "deliveries": 0, "instances": 0}
+    assert requeue(config) == {"answers": 1, "combinations": 0, "deliveries": 0, "instances": 0}
     with running(config):
         until(lambda: node_status(config)["answers"] == {"answered": 2})
 

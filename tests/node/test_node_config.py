@@ -1,12 +1,14 @@
 """Settings of a node: what is refused, and how it is told."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from bayescope.data.groups import GROUPS
 from bayescope.errors import ConfigError
-from bayescope.node.config import Caller, Route, read_node_config
+from bayescope.node.config import CombineConfig, Route, read_node_config
+from bayescope.node.peers import Caller
 from nodes import RUN, node_config
 
 GOOD = """
@@ -50,6 +52,8 @@ def test_mistakes_are_told_by_key(tmp_path: Path, change: tuple[str, str], told:
         ({"destinations": [{"name": "a", "url": "http://b"}, {"name": "a", "url": "http://c"}]}, "different names"),
         ({"routes": [{"description": "("}]}, "a regular expression"),
         ({"poll": {"url": "ftp://a"}}, "poll.url"),
+        ({"combine": {"by": "film"}}, "expected: Input should be 'study', 'breast', 'patient' or 'none'"),
+        ({"combine": {"quiet_s": -1}}, "combine.quiet_s: found -1"),
     ],
     ids=str,
 )
@@ -71,6 +75,16 @@ def test_settings_that_contradict(tmp_path: Path, settings: dict[str, Any], told
 )
 def test_addresses_of_callers(addresses: tuple[str, ...], address: str, may: bool) -> None:
     assert Caller(ae_title="A", addresses=addresses).may_call_from(address) is may
+
+
+def test_a_study_is_quiet_once_a_search_could_have_found_more(tmp_path: Path) -> None:
+    combine, poll = {"quiet_s": 45}, {"url": "http://a", "every_s": 30}
+    assert node_config(tmp_path, combine=combine).quiet_s == 45
+    assert node_config(tmp_path, combine=combine, poll=poll).quiet_s == 75
+
+
+def test_the_words_for_what_is_combined_are_those_of_the_command() -> None:
+    assert {*get_args(CombineConfig.model_fields["by"].annotation)} == {*GROUPS, "none"}
 
 
 def test_runs_are_those_of_the_routes(tmp_path: Path) -> None:

@@ -7,12 +7,17 @@ from pydicom import Dataset, dcmread
 
 from bayescope.errors import ConfigError
 from bayescope.inference.read import read_for_model
-from bayescope.node.config import ReadingConfig
-from bayescope.node.readers import Answered, Unread, load_reader
+from bayescope.node.combiner import Unread
+from bayescope.node.config import CombineConfig, ReadingConfig
+from bayescope.node.readers import Answered, RunReader, load_reader
 from bayescope.runs.model_file import load_model
 from nodes import image_file
 
 CONFIG = ReadingConfig(device="cpu", evidence_maps=False)
+
+
+def reader_of(run: Path, config: ReadingConfig = CONFIG) -> RunReader:
+    return load_reader(run, config, CombineConfig())
 
 
 def probability(report: object) -> float:
@@ -25,7 +30,7 @@ def test_a_report_says_what_the_model_says(prepared_run: Path, tmp_path: Path) -
     files = [image_file(tmp_path / f"{i}.dcm", seed=i) for i in range(3)]
     model = load_model(prepared_run)
     posterior = model.classify(read_for_model(model, files).pixels, trust_tests=True).posterior
-    outcomes = load_reader(prepared_run, CONFIG)(files)
+    outcomes = reader_of(prepared_run)(files)
     for i, (file, outcome) in enumerate(zip(files, outcomes, strict=True)):
         assert isinstance(outcome, Answered)
         (report,) = outcome.objects
@@ -35,7 +40,7 @@ def test_a_report_says_what_the_model_says(prepared_run: Path, tmp_path: Path) -
 
 
 def test_results_are_the_same_objects_whatever_is_read_beside(prepared_run: Path, tmp_path: Path) -> None:
-    files, reader = [image_file(tmp_path / f"{i}.dcm", seed=i) for i in range(3)], load_reader(prepared_run, CONFIG)
+    files, reader = [image_file(tmp_path / f"{i}.dcm", seed=i) for i in range(3)], reader_of(prepared_run)
 
     def objects(*paths: Path) -> list[Dataset]:
         return [made for outcome in reader(paths) if isinstance(outcome, Answered) for made in outcome.objects]
@@ -44,14 +49,14 @@ def test_results_are_the_same_objects_whatever_is_read_beside(prepared_run: Path
 
 
 def test_evidence_maps_are_made_beside_the_report(prepared_run: Path, tmp_path: Path) -> None:
-    (outcome,) = load_reader(prepared_run, ReadingConfig(device="cpu"))([image_file(tmp_path / "a.dcm")])
+    (outcome,) = reader_of(prepared_run, ReadingConfig(device="cpu"))([image_file(tmp_path / "a.dcm")])
     assert isinstance(outcome, Answered)
     assert [made.Modality for made in outcome.objects] == ["SR", "OT", "SEG"]
 
 
 def test_an_image_that_cannot_be_read_is_told_and_the_others_are_read(prepared_run: Path, tmp_path: Path) -> None:
     files = [image_file(tmp_path / f"{i}.dcm", seed=i, frames=1 + (i == 1)) for i in range(3)]
-    outcomes = load_reader(prepared_run, CONFIG)(files)
+    outcomes = reader_of(prepared_run)(files)
     assert [isinstance(outcome, Unread) for outcome in outcomes] == [False, True, False]
     assert isinstance(outcomes[1], Unread)
     assert "2 frames" in outcomes[1].reason
@@ -61,13 +66,13 @@ def test_prevalence_is_of_the_models_classes(prepared_run: Path, tmp_path: Path)
     file = image_file(tmp_path / "a.dcm")
     for share in (0.01, 0.4):
         config = CONFIG.model_copy(update={"prevalence": {"ill": share, "well": 1 - share}})
-        (outcome,) = load_reader(prepared_run, config)([file])
+        (outcome,) = reader_of(prepared_run, config)([file])
         assert isinstance(outcome, Answered)
         assert f"{share:.2g}" in str(outcome.objects[0])
     with pytest.raises(ConfigError, match="expected one for each of: ill, well"):
-        load_reader(prepared_run, CONFIG.model_copy(update={"prevalence": {"sick": 0.5, "well": 0.5}}))
+        reader_of(prepared_run, CONFIG.model_copy(update={"prevalence": {"sick": 0.5, "well": 0.5}}))
 
 
 def test_a_model_of_plain_images_is_refused(tiny_run: Path) -> None:
     with pytest.raises(ConfigError, match="Train on a cache"):
-        load_reader(tiny_run, CONFIG)
+        reader_of(tiny_run, CONFIG)

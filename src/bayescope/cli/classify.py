@@ -111,7 +111,7 @@ def command(
     from bayescope.evaluation.selection import images_of_cache, seen_splits
     from bayescope.export.runtime import load_model_on
     from bayescope.inference.combine import combine
-    from bayescope.inference.group_keys import group_keys
+    from bayescope.inference.group_images import images_in_groups
     from bayescope.runs.folder import read_record
     from bayescope.runs.model_file import read_class_names
 
@@ -137,13 +137,18 @@ def command(
         return
     model = load_model_on(run, runtime, device)
     check_class(any_of, model.class_names, "--any")
-    paths = [Path(image) for image in (images if by is None else dict.fromkeys(images))]
+    paths = [Path(image) for image in images]
     record = read_record(run)
     prior = prior_from_text(prevalence, model.class_names)
     is_one_cache = len(paths) == 1 and is_cache(paths[0])
     class_codes = codes_of_objects(model, sr, codes, "--sr", is_one_cache)
     found = images_of_cache(model, paths[0], split) if is_one_cache else read_images(model, paths, frame, resize)
-    keys = group_keys(found, by, groups) if by is not None and found.names else ()
+    keys = tuple[str, ...]()
+    if by is not None and found.names:
+        grouped = images_in_groups(found, by, groups)
+        found, keys = grouped.images, grouped.keys
+        for text in grouped.warnings:
+            warn(text)
     records, of_groups = [], None
     if found.names:
         with bar("scoring images", len(found), quiet=len(found) < 4) as advance:

@@ -91,7 +91,7 @@ def requeue_command(
     skipped: Annotated[bool, typer.Option("--skipped", help="Also route again what was skipped.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try again what failed: images that could not be read, and dead letters.
+    """Try again what failed: images that could not be read, studies not combined, and dead letters.
 
     Example: bayescope node requeue --config node.toml
     """
@@ -102,7 +102,10 @@ def requeue_command(
     if as_json:
         print_json(found)
     else:
-        say(f"To be read again: {found['answers']}; sent again: {found['deliveries']}; routed again: {found['instances']}")
+        say(
+            f"To be read again: {found['answers']}; combined again: {found['combinations']}; "
+            f"sent again: {found['deliveries']}; routed again: {found['instances']}"
+        )
 
 
 @app.command("purge")

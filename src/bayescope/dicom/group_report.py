@@ -23,6 +23,7 @@ def group_report(
     identity: ModelIdentity,
     codes: Mapping[str, Code] | None = None,
     frames: Sequence[int | None] | None = None,
+    left_out: int = 0,
 ) -> Dataset:
     """The prediction of several images of a patient, breast or study as one measurement report (PS3.16 TID 1500).
 
@@ -38,6 +39,8 @@ def group_report(
         Codes of the classes by name; a class without one has a private code.
     frames : sequence of int or None, optional
         Number of the frame read of each instance, from 1; needed where one has several.
+    left_out : int, default 0
+        Number of further images of the patient, breast or study that could not be read.
 
     Returns
     -------
@@ -62,6 +65,7 @@ def group_report(
         *(read.key for read in reads),
     ]
     key += [sorted((name, code.scheme_designator, code.value, code.meaning) for name, code in codes.items())]
+    key += [["left out", left_out]] if left_out else []
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(identity.uid("tracking", *key), "Classification of several images"),
         finding_type=c.code_of_class(record["class"], codes),
@@ -70,7 +74,8 @@ def group_report(
         measurements=[*measurements_of(record), *_shares(reads, record)],
         qualitative_evaluations=[sr.QualitativeEvaluation(c.CALIBRATED, c.yes_or_no(record["calibrated"]))],
     )
-    group[0].ContentSequence.extend(comment(text) for text in (c.RESEARCH_ONLY, record["rule"], *record["warnings"]))
+    comments = (c.RESEARCH_ONLY, record["rule"], _count(len(reads), left_out), *record["warnings"])
+    group[0].ContentSequence.extend(map(comment, comments))
     report = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer(identity)),
         procedure_reported=c.PROCEDURES.get(first.header.get("Modality", ""), c.IMAGING),
@@ -86,6 +91,10 @@ def group_report(
     for read in reversed(reads):
         made = read.finish(made)
     return made
+
+
+def _count(combined: int, left_out: int) -> str:
+    return f"{combined} images combined{f'; {left_out} more could not be read' if left_out else ''}"
 
 
 def _shares(reads: Sequence[Source], record: Mapping[str, Any]) -> Iterator[sr.Measurement]:

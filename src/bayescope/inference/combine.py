@@ -93,7 +93,7 @@ def combine(
     names_of_images = model.class_names
     if positive is not None and positive not in names_of_images:
         raise ConfigError(f"--any {positive}; expected one of the classes: {', '.join(names_of_images)}")
-    if positive is None and len(names_of_images) > 2 and not model.calibration.is_additive:
+    if not adds_up(model, positive):
         raise ConfigError(
             f"a {model.calibration.kind} calibration of {len(names_of_images)} classes, each apart: images have no evidence to "
             "add up; expected affine. Name one class (--any CLASS), or train with evidence.calibration affine"
@@ -121,6 +121,11 @@ def combine(
         predictions.calibrated,
         np.array([predictions.passes[found].sum() for found in members]),
     )
+
+
+def adds_up(model: "LikelihoodModel", positive: str | None) -> bool:
+    """Whether the images have evidence to add up: a calibration of several classes apart leaves none."""
+    return positive is not None or len(model.class_names) <= 2 or model.calibration.is_additive
 
 
 def _shares_of_ratios(evidence: Floats, class_prior: Floats) -> Floats:

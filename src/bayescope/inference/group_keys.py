@@ -54,6 +54,14 @@ def group_keys(images: ModelInput, by: str, table: Path | None = None) -> tuple[
     return found
 
 
+def header_keys(paths: Sequence[Path], by: str) -> tuple[str, ...]:
+    """Patient, breast or study of each file by its DICOM header, blank where it is not known.
+
+    Raises ConfigError if ``by`` is something else.
+    """
+    return keys_of_table(_rows_of(paths, None), by) or ("",) * len(paths)
+
+
 def _rows_of(paths: Sequence[Path], table: Path | None) -> pd.DataFrame:
     """Patient, side and study of each file, blank where they are not known."""
     if table is None:

@@ -9,11 +9,12 @@ from pydicom.dataset import Dataset
 from pynetdicom import build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance  # type: ignore[attr-defined]
 
-from bayescope.node.config import DeliveryConfig, ListenConfig
+from bayescope.node.config import DeliveryConfig
 from bayescope.node.database import Database
 from bayescope.node.journal import Journal
 from bayescope.node.network import application_entity, tls_arguments, without_delay
 from bayescope.node.outbox import wait_after
+from bayescope.node.peers import ListenConfig
 from bayescope.node.queue import Queue
 from bayescope.node.storage import OBJECTS, Storage
 

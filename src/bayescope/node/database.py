@@ -11,79 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bayescope.errors import RunError
-
-VERSION = 2
-_DRIFT = """
-CREATE TABLE drift (
-    model TEXT PRIMARY KEY,          -- fingerprint
-    state TEXT NOT NULL,             -- JSON of DriftWatch.to_dict: numbers and pseudonyms
-    summary TEXT NOT NULL            -- JSON of DriftWatch.summary
-);
-"""
-_SCHEMA = """
-CREATE TABLE instances (
-    id INTEGER PRIMARY KEY,
-    sop_instance_uid TEXT NOT NULL UNIQUE,
-    sop_class_uid TEXT NOT NULL,
-    study_instance_uid TEXT NOT NULL,
-    file TEXT NOT NULL,              -- name in objects/, blank if none was kept
-    source TEXT NOT NULL,            -- calling AE title, or address of the DICOMweb server
-    state TEXT NOT NULL,             -- received, routed, skipped
-    reason TEXT NOT NULL DEFAULT '',
-    received REAL NOT NULL,
-    changed REAL NOT NULL
-);
-CREATE TABLE answers (
-    id INTEGER PRIMARY KEY,
-    instance_id INTEGER NOT NULL REFERENCES instances ON DELETE CASCADE,
-    model TEXT NOT NULL,             -- fingerprint
-    state TEXT NOT NULL,             -- queued, working, answered, failed
-    attempts INTEGER NOT NULL DEFAULT 0,
-    error TEXT NOT NULL DEFAULT '',
-    changed REAL NOT NULL,
-    UNIQUE (instance_id, model)
-);
-CREATE TABLE results (
-    id INTEGER PRIMARY KEY,
-    answer_id INTEGER NOT NULL REFERENCES answers ON DELETE CASCADE,
-    sop_instance_uid TEXT NOT NULL UNIQUE,
-    file TEXT NOT NULL               -- name in results/
-);
-CREATE TABLE deliveries (
-    id INTEGER PRIMARY KEY,
-    result_id INTEGER NOT NULL REFERENCES results ON DELETE CASCADE,
-    destination TEXT NOT NULL,
-    state TEXT NOT NULL,             -- waiting, sent, dead
-    attempts INTEGER NOT NULL DEFAULT 0,
-    error TEXT NOT NULL DEFAULT '',
-    begun REAL NOT NULL,             -- since when it waits
-    due REAL NOT NULL,               -- when to try next
-    changed REAL NOT NULL,
-    UNIQUE (result_id, destination)
-);
-CREATE TABLE commitments (
-    id INTEGER PRIMARY KEY,
-    transaction_uid TEXT NOT NULL,
-    ae_title TEXT NOT NULL,
-    address TEXT NOT NULL,
-    items TEXT NOT NULL,             -- JSON: [SOP Class UID, SOP Instance UID] of each object
-    attempts INTEGER NOT NULL DEFAULT 0,
-    begun REAL NOT NULL,
-    due REAL NOT NULL,
-    UNIQUE (ae_title, transaction_uid)
-);
-CREATE TABLE studies (
-    study_instance_uid TEXT PRIMARY KEY,
-    instances INTEGER NOT NULL       -- as many as the server had when they were fetched
-);
-CREATE INDEX instances_by_state ON instances (state);
-CREATE INDEX answers_by_state ON answers (state);
-CREATE INDEX answers_by_instance ON answers (instance_id);
-CREATE INDEX results_by_answer ON results (answer_id);
-CREATE INDEX deliveries_by_state ON deliveries (destination, state, due);
-"""
-_MISSING = {0: _SCHEMA + _DRIFT, 1: _DRIFT, VERSION: ""}
-"""What a file of each version lacks, 0 being a new one."""
+from bayescope.node.schema import STEPS, VERSION
 
 
 class Database:
@@ -97,20 +25,22 @@ class Database:
         try:
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.row_factory = sqlite3.Row
-            for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = OFF"):
                 self._connection.execute(f"PRAGMA {setting}")
             with self.transaction() as connection:
                 found = connection.execute("PRAGMA user_version").fetchone()[0]
-                for statement in _MISSING.get(found, "").split(";\n"):
+                is_known = 0 <= found <= VERSION
+                for statement in "".join(STEPS[found:] if is_known else ()).split(";\n"):
                     connection.execute(statement)
-                if found in _MISSING:
+                if is_known:
                     connection.execute(f"PRAGMA user_version = {VERSION}")
+            self._connection.execute("PRAGMA foreign_keys = ON")
         except sqlite3.Error as error:
             raise RunError(
                 f"{path}: cannot be used as the queue of a node ({error}); expected a SQLite file. Restore it from a copy, or "
                 "give another folder"
             ) from None
-        if found not in _MISSING:
+        if not is_known:
             raise RunError(
                 f"{path}: queue of version {found}; this version of Bayescope reads version {VERSION}. Give another folder, or "
                 "let the version that wrote it finish"

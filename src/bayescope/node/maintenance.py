@@ -14,7 +14,7 @@ from bayescope.node.journal import Journal, Pseudonyms
 from bayescope.node.storage import OBJECTS, RESULTS, Storage
 
 DATABASE = "queue.sqlite"
-TABLES = ("instances", "answers", "deliveries")
+TABLES = ("instances", "answers", "combinations", "deliveries")
 _DAY, _HOUR = 86400.0, 3600.0
 _LAST_ERRORS = 10
 _SETTLED = """
@@ -24,9 +24,17 @@ _SETTLED = """
         WHERE instance_id = instances.id
         AND (answers.state IN ('queued', 'working') OR answers.changed >= :before
              OR deliveries.state = 'waiting' OR deliveries.changed >= :before)
+    ) AND NOT EXISTS (
+        SELECT 1 FROM combinations
+        LEFT JOIN results ON combination_id = combinations.id LEFT JOIN deliveries ON result_id = results.id
+        WHERE combinations.study_instance_uid = instances.study_instance_uid
+        AND (combinations.state IN ('waiting', 'working') OR combinations.changed >= :before
+             OR deliveries.state = 'waiting' OR deliveries.changed >= :before)
     )
 """
-"""Instances that nothing waits for, and that nothing has happened to since a time."""
+"""Instances that nothing waits for, and that nothing has happened to since a time, nor to the study as a whole."""
+_LEFT = "FROM combinations WHERE study_instance_uid NOT IN (SELECT study_instance_uid FROM instances)"
+"""Combinations of studies of which no image is left."""
 _ANSWERED = "SELECT COUNT(*) FROM answers WHERE state = 'answered' AND changed >= ?"
 _SKIPPED = "SELECT reason, COUNT(*) AS count FROM instances WHERE state = 'skipped' GROUP BY reason ORDER BY count DESC"
 _OLDEST = """
@@ -40,6 +48,7 @@ _DEAD = """
 _ERRORS = """
     SELECT 'reading' AS kind, sop_instance_uid AS uid, answers.changed AS time, error
     FROM answers JOIN instances ON instances.id = instance_id WHERE error != ''
+    UNION ALL SELECT 'combining', study_instance_uid, changed, error FROM combinations WHERE error != ''
     UNION ALL SELECT 'sending to ' || destination, sop_instance_uid, changed, error
     FROM deliveries JOIN results ON results.id = result_id WHERE error != '' ORDER BY time DESC LIMIT ?
 """
@@ -114,7 +123,7 @@ def node_status(config: NodeConfig, clock: Callable[[], float] = time.time) -> d
 
 
 def requeue(config: NodeConfig, skipped: bool = False, clock: Callable[[], float] = time.time) -> dict[str, int]:
-    """Have a node try again what failed: images that could not be read, and dead letters.
+    """Have a node try again what failed: images that could not be read, studies not combined, and dead letters.
 
     Parameters
     ----------
@@ -128,7 +137,8 @@ def requeue(config: NodeConfig, skipped: bool = False, clock: Callable[[], float
     Returns
     -------
     dict
-        How many images are read again, ``"answers"``, sent again, ``"deliveries"``, and routed again, ``"instances"``.
+        How many images are read again, ``"answers"``, studies combined again, ``"combinations"``, results sent again,
+        ``"deliveries"``, and images routed again, ``"instances"``.
 
     Raises
     ------
@@ -140,6 +150,9 @@ def requeue(config: NodeConfig, skipped: bool = False, clock: Callable[[], float
         answers = connection.execute(
             "UPDATE answers SET state = 'queued', attempts = 0, error = '', changed = ? WHERE state = 'failed'", (now,)
         ).rowcount
+        combinations = connection.execute(
+            "UPDATE combinations SET state = 'waiting', attempts = 0, error = '', changed = ? WHERE state = 'failed'", (now,)
+        ).rowcount
         deliveries = connection.execute(
             "UPDATE deliveries SET state = 'waiting', attempts = 0, begun = ?, due = ?, changed = ? WHERE state = 'dead'",
             (now, now, now),
@@ -150,7 +163,7 @@ def requeue(config: NodeConfig, skipped: bool = False, clock: Callable[[], float
                 "UPDATE instances SET state = 'received', reason = '', changed = ? WHERE state = 'skipped' AND file != ''",
                 (now,),
             ).rowcount
-    return {"answers": answers, "deliveries": deliveries, "instances": instances}
+    return {"answers": answers, "combinations": combinations, "deliveries": deliveries, "instances": instances}
 
 
 def purge_node(config: NodeConfig, days: float | None = None) -> dict[str, int]:
@@ -194,9 +207,11 @@ def purge(
             "SELECT results.file FROM results JOIN answers ON answers.id = answer_id WHERE instance_id IN settled"
         ).fetchall()
         instances = connection.execute("SELECT file, study_instance_uid FROM instances WHERE id IN settled").fetchall()
+        connection.execute("DELETE FROM instances WHERE id IN settled")
+        results += connection.execute(f"SELECT file FROM results WHERE combination_id IN (SELECT id {_LEFT})").fetchall()
+        connection.execute(f"DELETE {_LEFT}")
         storage.remove(RESULTS, [row["file"] for row in results])
         storage.remove(OBJECTS, [row["file"] for row in instances if row["file"]])
-        connection.execute("DELETE FROM instances WHERE id IN settled")
     if instances:
         studies = sorted({row["study_instance_uid"] for row in instances})
         journal.audit("DICOM Study Deleted", "D", studies=studies, objects=len(instances))

@@ -30,6 +30,7 @@ class Metrics:
         self.stored_bytes = self._counter("stored_bytes", "Bytes of the objects accepted")
         self.fetched = self._counter("fetched_objects", "Objects fetched by DICOMweb, by outcome", "outcome")
         self.read = self._counter("read_images", "Images read, by outcome", "outcome")
+        self.combined = self._counter("combined_studies", "Studies whose images were combined, by outcome", "outcome")
         self.sent = self._counter("sent_results", "Results sent, by destination and outcome", "destination", "outcome")
         self.reading_seconds = Histogram(
             "bayescope_node_reading_seconds", "Seconds to read an image", registry=self.registry, buckets=_SECONDS

@@ -11,7 +11,7 @@ from pydicom import uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 from bayescope.errors import ConfigError, RunError
-from bayescope.node.config import ClientTLS, ServerTLS
+from bayescope.node.peers import ClientTLS, ServerTLS
 
 IMAGE_CLASSES = tuple(
     sorted(

@@ -17,7 +17,7 @@ def wait_after(attempts: int, config: DeliveryConfig) -> float:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A result on its way to a destination: name of its file, and the source image's UIDs, for the logs."""
+    """A result on its way to a destination: name of its file, and its UID and that of its study, for the logs."""
 
     id: int
     file: str
@@ -36,9 +36,11 @@ class Outbox:
     def due(self, destination: str) -> list[Delivery]:
         """Results to send to a destination now, of one study after the other."""
         rows = self._database.rows(
-            "SELECT deliveries.id, results.file, results.sop_instance_uid, study_instance_uid, deliveries.attempts, begun"
-            " FROM deliveries JOIN results ON results.id = result_id JOIN answers ON answers.id = answer_id"
-            " JOIN instances ON instances.id = instance_id"
+            "SELECT deliveries.id, results.file, results.sop_instance_uid,"
+            " COALESCE(instances.study_instance_uid, combinations.study_instance_uid), deliveries.attempts, begun"
+            " FROM deliveries JOIN results ON results.id = result_id"
+            " LEFT JOIN answers ON answers.id = answer_id LEFT JOIN instances ON instances.id = instance_id"
+            " LEFT JOIN combinations ON combinations.id = combination_id"
             " WHERE destination = ? AND deliveries.state = 'waiting' AND due <= ? ORDER BY due, deliveries.id LIMIT ?",
             (destination, self._clock(), self._config.batch),
         )

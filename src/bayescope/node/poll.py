@@ -11,12 +11,12 @@ from requests import HTTPError
 
 from bayescope.dicom import to_bytes
 from bayescope.errors import DataError, RunError
-from bayescope.node.config import PollConfig
 from bayescope.node.database import Database
 from bayescope.node.intake import Intake
 from bayescope.node.journal import Journal, describe
 from bayescope.node.metrics import Metrics
 from bayescope.node.network import IMAGE_CLASSES
+from bayescope.node.peers import PollConfig
 from bayescope.node.queue import Instance
 from bayescope.node.web import describe_answer, web_client
 

@@ -7,7 +7,7 @@ An image is ``received``, then ``routed`` to models or ``skipped``.  Its answer 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from sqlite3 import Row
+from sqlite3 import Connection, Row
 from typing import Self
 
 from bayescope.node.database import Database
@@ -49,10 +49,27 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """A DICOM object that was made of an image, and the name of its file."""
+    """A DICOM object that was made of an image or of several, and the name of its file."""
 
     sop_instance_uid: str
     file: str
+
+
+def add_results(
+    connection: Connection, owner: str, number: int, results: Iterable[Result], destinations: Iterable[str], now: float
+) -> None:
+    """Record results, and that they are to be sent; ``owner``: the column that says what they are of, ``number``."""
+    places = tuple(destinations)
+    for result in results:
+        connection.execute(
+            f"INSERT OR IGNORE INTO results ({owner}, sop_instance_uid, file) VALUES (?, ?, ?)",
+            (number, result.sop_instance_uid, result.file),
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO deliveries (result_id, destination, state, begun, due, changed)"
+            " SELECT id, ?, 'waiting', ?, ?, ? FROM results WHERE sop_instance_uid = ?",
+            [(place, now, now, now, result.sop_instance_uid) for place in places],
+        )
 
 
 class Queue:
@@ -133,20 +150,17 @@ class Queue:
             )
         return [Task(row["answer"], model, Instance.of(row), row["attempts"]) for row in fresh]
 
-    def answer(self, task: Task, results: Sequence[Result], destinations: Iterable[str]) -> None:
-        """Record the results of an image, and that they are to be sent."""
+    def answer(self, task: Task, results: Sequence[Result], destinations: Iterable[str], is_combined: bool = False) -> None:
+        """Record the results of an image, that they are to be sent, and whether its study is to be combined with it."""
         now = self._clock()
         with self._database.transaction() as connection:
             connection.execute("UPDATE answers SET state = 'answered', error = '', changed = ? WHERE id = ?", (now, task.id))
-            for result in results:
+            add_results(connection, "answer_id", task.id, results, destinations, now)
+            if is_combined:
                 connection.execute(
-                    "INSERT OR IGNORE INTO results (answer_id, sop_instance_uid, file) VALUES (?, ?, ?)",
-                    (task.id, result.sop_instance_uid, result.file),
-                )
-                connection.executemany(
-                    "INSERT OR IGNORE INTO deliveries (result_id, destination, state, begun, due, changed)"
-                    " SELECT id, ?, 'waiting', ?, ?, ? FROM results WHERE sop_instance_uid = ?",
-                    [(destination, now, now, now, result.sop_instance_uid) for destination in destinations],
+                    "INSERT INTO combinations (study_instance_uid, model, state, changed) VALUES (?, ?, 'waiting', ?)"
+                    " ON CONFLICT DO UPDATE SET state = 'waiting', attempts = 0, error = '', changed = excluded.changed",
+                    (task.instance.study_instance_uid, task.model, now),
                 )
 
     def fail(self, task: Task, error: str) -> None:

@@ -16,18 +16,12 @@ from bayescope.inference.explain import explain
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import check_prior
 from bayescope.inference.read import ModelInput, read_for_model
-from bayescope.node.config import DriftConfig, ReadingConfig
+from bayescope.node.combiner import Combiner, Unread, combiner_of
+from bayescope.node.config import CombineConfig, DriftConfig, ReadingConfig
 from bayescope.node.journal import describe
 from bayescope.runs.folder import read_record
 from bayescope.runs.model_file import load_model
 from bayescope.runs.training_record import TrainingRecord
-
-
-@dataclass(frozen=True)
-class Unread:
-    """An image that could not be read, and why."""
-
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -43,10 +37,13 @@ Outcome = Answered | Unread
 
 
 class Reader(Protocol):
-    """A model that makes result objects of image files, identified by its fingerprint."""
+    """A model that makes result objects of image files, identified by its fingerprint, and may combine those of a study."""
 
     @property
     def model(self) -> str: ...
+
+    @property
+    def combiner(self) -> Combiner | None: ...
 
     def drift_test(self, config: DriftConfig) -> DriftTest: ...
 
@@ -62,6 +59,7 @@ class RunReader:
     codes: Mapping[str, Code]
     record: TrainingRecord | None
     config: ReadingConfig
+    combiner: Combiner | None
 
     @property
     def model(self) -> str:
@@ -97,15 +95,16 @@ class RunReader:
         return Answered(objects, record)
 
 
-def load_reader(run: Path, config: ReadingConfig) -> RunReader:
+def load_reader(run: Path, config: ReadingConfig, combine: CombineConfig) -> RunReader:
     """The model of a run folder, ready to read DICOM.
 
-    Raises RunError if the folder holds no usable model, and ConfigError if it does not read DICOM, or prevalence or codes are
-    not of its classes.
+    Raises RunError if the folder holds no usable model, and ConfigError if it does not read DICOM, or prevalence, codes or the
+    class of which one image is enough are not of its classes.
     """
     model = load_model(run, config.device)
     check_takes_dicom(model)
     if config.prevalence is not None:
         check_prior(config.prevalence, model.class_names)
-    codes = class_codes(model.config.dicom, model.class_names)
-    return RunReader(model, ModelIdentity.of(run), codes, read_record(run), config)
+    codes, identity = class_codes(model.config.dicom, model.class_names), ModelIdentity.of(run)
+    combiner = combiner_of(model, identity, codes, config, combine)
+    return RunReader(model, identity, codes, read_record(run), config, combiner)

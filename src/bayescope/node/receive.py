@@ -12,7 +12,6 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # typ
 
 from bayescope.errors import DataError, MismatchError, RunError
 from bayescope.node.commitment import Commitments, Request
-from bayescope.node.config import ListenConfig
 from bayescope.node.intake import Intake
 from bayescope.node.journal import Journal, describe
 from bayescope.node.metrics import Metrics
@@ -24,6 +23,7 @@ from bayescope.node.network import (
     server_context,
     without_delay,
 )
+from bayescope.node.peers import ListenConfig
 from bayescope.node.queue import Instance
 
 SUCCESS, OUT_OF_RESOURCES, MISMATCH, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xA900, 0xC000

@@ -10,11 +10,11 @@ from pydicom.errors import InvalidDicomError
 from pynetdicom import evt
 from requests import ConnectionError, Timeout
 
-from bayescope.node.config import Destination, StoreDestination, WebDestination
 from bayescope.node.journal import Journal, describe
 from bayescope.node.metrics import Metrics
 from bayescope.node.network import application_entity, tls_arguments, without_delay
 from bayescope.node.outbox import Delivery, Outbox
+from bayescope.node.peers import Destination, StoreDestination, WebDestination
 from bayescope.node.storage import RESULTS, Storage
 from bayescope.node.web import describe_answer, web_client
 

@@ -11,6 +11,7 @@ from logging import NullHandler, getLogger
 from pathlib import Path
 
 from bayescope.errors import RunError, writing
+from bayescope.node.combinations import Combinations
 from bayescope.node.commitment import Commitments
 from bayescope.node.config import NodeConfig
 from bayescope.node.database import Database
@@ -27,6 +28,7 @@ from bayescope.node.readers import Reader, load_reader
 from bayescope.node.receive import Receiver
 from bayescope.node.send import Sender, transport_to
 from bayescope.node.storage import OBJECTS, RESULTS, Storage
+from bayescope.node.studies import StudyWorker
 from bayescope.node.work import Worker
 
 LOCK = "node.lock"
@@ -60,6 +62,8 @@ class Node:
         )
         intake = Intake(self._storage, self._queue, pseudonyms)
         self._worker = Worker(config, run, readers, self._queue, self._storage, pseudonyms, journal, metrics, drift)
+        self._combinations = Combinations(self.database, config.quiet_s)
+        self._studies = StudyWorker(config, readers, self._combinations, self._storage, pseudonyms, journal, metrics)
         work = Loop("work", self._work, _IDLE_S, journal)
         self._senders = []
         for to in config.destinations:
@@ -80,8 +84,12 @@ class Node:
         objects, results = self._queue.files()
         left = self._storage.clear(OBJECTS, objects) + self._storage.clear(RESULTS, results)
         again = self._queue.recover(self._config.reading.attempts)
+        studies = self._combinations.recover(self._config.reading.attempts, self._worker.combining)
         self._journal.audit("Application Activity", "E", type_="Application Start")
-        self._journal.event("started", pid=os.getpid(), files_removed=left, images_queued_again=again)
+        self._journal.event(
+            "started", pid=os.getpid(), files_removed=left, images_queued_again=again, studies_queued_again=studies
+        )
+        self._studies.tell()
         self._stop_metrics = self.metrics.serve(self._config.metrics) if self._config.metrics else lambda: None
         if self._receiver:
             self._receiver.start()
@@ -100,7 +108,7 @@ class Node:
         self.database.close()
 
     def _work(self) -> int:
-        if did := self._worker.step():
+        if did := self._worker.step() + self._studies.step():
             for sender in self._senders:
                 sender.wake()
         return did
@@ -135,7 +143,7 @@ def run_node(config: NodeConfig, run: Path, stop: threading.Event, ready: Callab
         config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _silence_libraries()
     with _alone(config.folder):
-        readers = {path: load_reader(path, config.reading) for path in config.runs(run)}
+        readers = {path: load_reader(path, config.reading, config.combine) for path in config.runs(run)}
         node = Node(config, run, readers)
         node.start()
         try:

@@ -4,8 +4,8 @@ import requests
 from dicomweb_client.api import DICOMwebClient
 
 from bayescope.errors import ConfigError, reading
-from bayescope.node.config import WebServer
 from bayescope.node.journal import describe
+from bayescope.node.peers import WebServer
 
 
 def web_client(server: WebServer) -> DICOMwebClient:

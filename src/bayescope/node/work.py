@@ -12,12 +12,13 @@ from bayescope.data.formats.dicom import read_whole_header
 from bayescope.dicom import to_bytes
 from bayescope.errors import BayescopeError, RunError
 from bayescope.inference.drift import Observation
+from bayescope.node.combiner import Unread
 from bayescope.node.config import NodeConfig
 from bayescope.node.drift import DriftWatches
 from bayescope.node.journal import Journal, Pseudonyms, describe
 from bayescope.node.metrics import Metrics
 from bayescope.node.queue import Queue, Result, Task
-from bayescope.node.readers import Outcome, Reader, Unread
+from bayescope.node.readers import Outcome, Reader
 from bayescope.node.routing import choose_runs
 from bayescope.node.storage import OBJECTS, RESULTS, Storage
 
@@ -37,6 +38,11 @@ class Worker:
     journal: Journal
     metrics: Metrics
     drift: DriftWatches
+
+    @property
+    def combining(self) -> set[str]:
+        """The models that combine the images of a study."""
+        return {reader.model for reader in self.readers.values() if reader.combiner}
 
     def step(self) -> int:
         """Route what has come, and have every model read a batch; the number of images that were worked on."""
@@ -102,8 +108,9 @@ class Worker:
             self.metrics.read.labels("failed").inc()
             self.journal.event("image not read", "error", instance=uid, error=outcome.reason)
             return
-        results = [self._write(found) for found in outcome.objects]
-        self.queue.answer(task, results, [destination.name for destination in self.config.destinations])
+        results = [write_result(self.storage, self.pseudonyms, found) for found in outcome.objects]
+        destinations = [destination.name for destination in self.config.destinations]
+        self.queue.answer(task, results, destinations, is_combined=task.model in self.combining)
         self.metrics.read.labels("answered").inc()
         self.metrics.reading_seconds.observe(seconds)
         self.journal.event("image read", instance=uid, results=len(results), seconds=round(seconds, 4))
@@ -117,7 +124,9 @@ class Worker:
         except RunError as error:
             self.journal.event("drift not recorded", "error", error=describe(error))
 
-    def _write(self, found: Dataset) -> Result:
-        name = f"{self.pseudonyms(found.SOPInstanceUID)}.dcm"
-        self.storage.write(RESULTS, name, to_bytes(found))
-        return Result(found.SOPInstanceUID, name)
+
+def write_result(storage: Storage, pseudonyms: Pseudonyms, found: Dataset) -> Result:
+    """Put an object into its file.  Raises RunError if it cannot be written."""
+    name = f"{pseudonyms(found.SOPInstanceUID)}.dcm"
+    storage.write(RESULTS, name, to_bytes(found))
+    return Result(found.SOPInstanceUID, name)
