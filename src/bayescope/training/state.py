@@ -36,7 +36,11 @@ class TrainingState:
 
     @torch.no_grad()
     def update_ema(self, decay: float, steps: int) -> None:
-        """``steps`` taken since the average began: at first it forgets faster than ``decay`` has it."""
+        """``steps`` taken since the average began.
+
+        Until ``decay`` is reached, after 4,500 steps at the default, this is the power-function average with γ = 8 (Karras et
+        al. 2024, eq. 1): its width is 9 % of the run, however long the run is.
+        """
         decay = min(decay, (1 + steps) / (10 + steps))
         for average, value in zip(self.ema.parameters(), self.denoiser.parameters(), strict=True):
             average.lerp_(value, 1 - decay)
