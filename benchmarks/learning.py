@@ -48,7 +48,7 @@ from benchmarks.store import Store
 SIGMAS = np.geomspace(0.05, 5.0, 10)
 NOISES = 2
 FEWEST_VALIDATION_LABELS = 20
-SHARES = (1, 2, 5, 10, 25, 100)
+SHARES = (1, 2, 5, 10, 25, 50, 100)
 CHECKS = 2
 SHIFT = Compose(LIGHT.times(2), Intensity(contrast=0.2, brightness=0.1))
 
