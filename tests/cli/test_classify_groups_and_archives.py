@@ -54,9 +54,11 @@ def test_a_line_of_json_tells_of_the_group(cli: Call, images: tuple[Path, Path],
 def test_a_file_given_twice_counts_once(cli: Call, images: tuple[Path, Path], tiny_run: Path) -> None:
     folder, table = images
     by = ("--by", "patient", "--groups", table, "--json")
-    one = folder / "0.png"
-    twice, once = (cli("classify", tiny_run, *given, *by) for given in ((one, one), (one,)))
-    assert twice.out == once.out != ""
+    one, link = folder / "0.png", folder / "link.png"
+    link.symlink_to(one)
+    twice, through_link, once = (cli("classify", tiny_run, *given, *by) for given in ((one, one), (one, link), (one,)))
+    assert twice.out == through_link.out == once.out != ""
+    assert "link.png: left out: an image given before, which counts once" in " ".join(through_link.err.split())
 
 
 def test_reports_of_groups_are_of_the_run(
