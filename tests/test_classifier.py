@@ -28,7 +28,7 @@ CANNOT_APPLY = {
 
 
 @parametrize_with_checks(
-    [ScoreClassifier(**(SMALL | {"steps": 60, "learning_rate": 3e-3, "batch_size": 32}))],
+    [ScoreClassifier(**(SMALL | {"steps": 10, "learning_rate": 3e-3, "batch_size": 32}))],
     expected_failed_checks=lambda estimator: CANNOT_APPLY,
 )
 @pytest.mark.slow
