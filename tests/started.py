@@ -8,25 +8,24 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from multiprocessing import forkserver
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
+import torch
 
 COMMAND = "from bayescope.cli.main import run; run()"
 _IMPORTED = ["bayescope.classifier", "bayescope.cli.main", "bayescope.tracking.loggers", "torch._dynamo"]
 _CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(_IMPORTED)
 
 
 class Started:
-    """``python -c code arguments``, with the methods of ``subprocess.Popen``."""
+    """``python -c code arguments`` on one thread, with the methods of ``subprocess.Popen``."""
 
     def __init__(self, arguments: Iterable[object], code: str = COMMAND, env: Mapping[str, str] | None = None) -> None:
         self._folder = TemporaryDirectory()
         self._streams = [Path(self._folder.name) / name for name in ("stdout", "stderr")]
         given = (code, list(map(str, arguments)), dict(env or os.environ), *self._streams)
-        _ready()
         self._process = _CONTEXT.Process(target=_begin, args=given, daemon=True)
         self._process.start()
 
@@ -53,19 +52,12 @@ class Started:
         return self.returncode
 
 
-def _ready() -> None:
-    """Start the process that the others are copies of, unless it runs; it uses one thread."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        _CONTEXT.set_forkserver_preload(_IMPORTED)
-        forkserver.ensure_running()
-
-
 def _begin(code: str, arguments: list[str], env: dict[str, str], out: Path, err: Path) -> None:
     os.environ.clear()
     os.environ.update(env)
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
+    torch.set_num_threads(1)
     sys.argv = ["-c", *arguments]
     exec(code, {"__name__": "__main__"})
