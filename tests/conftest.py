@@ -168,14 +168,20 @@ def tiny_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def shrunken_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo on 45 images a split, with one image in each gallery of its report."""
-    from bayescope.evaluation import demo
+def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image in each gallery of a report."""
     from bayescope.evaluation.report import context
+
+    monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
+
+
+@pytest.fixture
+def shrunken_demo(monkeypatch: pytest.MonkeyPatch, few_cases: None) -> None:
+    """The demo on 45 images a split, with few cases in its report."""
+    from bayescope.evaluation import demo
 
     for name in ("DEMO_IMAGES", "_VALIDATION", "_TEST"):
         monkeypatch.setattr(demo, name, 45)
-    monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ def test_a_run_of_the_command_line_is_labelled_by_class_names(tiny_run: Path, ti
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_saving_replaces_only_runs_and_only_when_asked(
     fitted: ScoreClassifier, tiny_run: Path, tiny_npz: Path, cli: Any, tmp_path: Path
 ) -> None:
