@@ -33,6 +33,12 @@ Call = Callable[..., "Told"]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: processes that share the tests then end together, with quick ones."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test writes into the cache of decoded images of whoever runs it."""
@@ -162,14 +168,20 @@ def tiny_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def shrunken_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo on 45 images a split, with one image in each gallery of its report."""
-    from bayescope.evaluation import demo
+def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image in each gallery of a report."""
     from bayescope.evaluation.report import context
+
+    monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
+
+
+@pytest.fixture
+def shrunken_demo(monkeypatch: pytest.MonkeyPatch, few_cases: None) -> None:
+    """The demo on 45 images a split, with few cases in its report."""
+    from bayescope.evaluation import demo
 
     for name in ("DEMO_IMAGES", "_VALIDATION", "_TEST"):
         monkeypatch.setattr(demo, name, 45)
-    monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copytree
+from socketserver import BaseServer
 from time import monotonic, sleep
 from typing import Any
 
@@ -34,6 +35,7 @@ from services import free_port
 RUN = Path("run")
 RECORD = {"novelty_p_value": 0.01, "log_likelihood_ratio": {"sick": 1.0, "well": -1.0}, "seen": None}
 UIDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+BaseServer.serve_forever.__defaults__ = (0.02,)  # seconds in which servers notice their end, half a second otherwise
 
 
 def image_file(path: Path, seed: int = 0, **elements: Any) -> Path:

@@ -28,7 +28,7 @@ CANNOT_APPLY = {
 
 
 @parametrize_with_checks(
-    [ScoreClassifier(**(SMALL | {"steps": 60, "learning_rate": 3e-3, "batch_size": 32}))],
+    [ScoreClassifier(**(SMALL | {"steps": 10, "learning_rate": 3e-3, "batch_size": 32}))],
     expected_failed_checks=lambda estimator: CANNOT_APPLY,
 )
 @pytest.mark.slow
@@ -119,6 +119,7 @@ def test_a_run_of_the_command_line_is_labelled_by_class_names(tiny_run: Path, ti
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_saving_replaces_only_runs_and_only_when_asked(
     fitted: ScoreClassifier, tiny_run: Path, tiny_npz: Path, cli: Any, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bayescope import ScoreClassifier
 from conftest import stripes
+from started import Started
 
 SCRIPT = """
 import sys
@@ -24,18 +25,28 @@ with np.load(sys.argv[1]) as arrays:
 """
 
 
+def said(script: Path, *arguments: Path, devices: int) -> str:
+    """What the script printed; on one device it starts no other processes."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    words = [*map(str, arguments), str(devices)]
+    if devices == 1:
+        process = Started(words, script.read_text(), env)
+        assert process.wait() == 0
+        return process.communicate()[0]
+    line = [sys.executable, str(script), *words]
+    return subprocess.run(line, env=env, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.slow
 def test_a_script_trains_one_model_on_two_devices(tmp_path: Path) -> None:
     images = stripes(60, 1)
     np.savez(tmp_path / "images.npz", X=images.pixels, y=images.labels)
     (tmp_path / "script.py").write_text(SCRIPT)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     posteriors = {}
     for devices in (1, 2):
         run = tmp_path / str(devices)
-        line = [sys.executable, tmp_path / "script.py", tmp_path / "images.npz", run, str(devices)]
-        done = subprocess.run(list(map(str, line)), env=environment, capture_output=True, text=True, check=True)
-        told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("probability")]
+        out = said(tmp_path / "script.py", tmp_path / "images.npz", run, devices=devices)
+        told = [line.split()[1:] for line in out.splitlines() if line.startswith("probability")]
         assert len(told) == devices
         loaded = ScoreClassifier.load(run, device="cpu")
         posteriors[devices] = loaded.predict_proba(images.pixels)

@@ -75,6 +75,7 @@ def write_tiny(source: Path, to: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", sorted(ARCHIVES))
+@pytest.mark.usefixtures("few_cases")
 def test_the_commands_of_a_recipe_run(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Call) -> None:
     monkeypatch.chdir(tmp_path)
     wanted = commands(recipe)

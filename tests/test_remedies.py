@@ -27,6 +27,7 @@ FOLLOWED = list(dict.fromkeys(REMEDIES.values()))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("follow", FOLLOWED, ids=lambda follow: follow.__name__)
+@pytest.mark.usefixtures("few_cases")
 def test_following_the_advice_works(
     follow: Follow,
     cli: Callable[..., Any],

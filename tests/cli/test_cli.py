@@ -29,6 +29,7 @@ def pictures(tiny_data: Dataset, tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_train_with_images_without_labels(cli: Any, tiny_npz: Path, config_file: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     more, other = tmp_path / "more.npz", tmp_path / "other.npz"
@@ -60,6 +61,7 @@ def test_train_from_another_run(cli: Any, tiny_npz: Path, tiny_run: Path, config
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_train_evaluate_report_sample(cli: Any, tiny_npz: Path, config_file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert cli("train", tiny_npz, "--out", run, "--config", config_file).code == 0

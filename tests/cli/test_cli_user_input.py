@@ -63,6 +63,7 @@ def test_names_are_no_markup(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_long_paths_stay_on_one_line(cli: Any, tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 20) / ("longer" * 20)
     folder.mkdir(parents=True)

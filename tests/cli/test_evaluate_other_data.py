@@ -168,6 +168,7 @@ def test_labels_follow_names_not_their_order(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_a_report_tells_whose_images_it_shows(cli: Any, tiny_npz: Path, tiny_run: Path, tmp_path: Path) -> None:
     from bayescope.data.load import load_dataset
 
@@ -183,6 +184,7 @@ def test_a_report_tells_whose_images_it_shows(cli: Any, tiny_npz: Path, tiny_run
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_a_report_of_a_saved_model_without_a_manifest(cli: Any, tiny_npz: Path, tiny_run: Path, tmp_path: Path) -> None:
     save_model(tmp_path / "run", load_model(tiny_run))
     assert "give --data" in cli("report", tmp_path / "run").err.lower()

@@ -151,6 +151,7 @@ def test_classify_warns_of_an_unfamiliar_image(cli: Any, tiny_run: Path, picture
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_an_uncalibrated_model_says_so_everywhere(
     cli: Any, tiny_run: Path, tiny_npz: Path, picture: Path, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ def hard_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_evaluate_report_and_compare_agree(cli: Call, hard_npz: Path, tiny_config: Config, tmp_path: Path) -> None:
     config, run, out = tmp_path / "c.toml", tmp_path / "run", tmp_path / "compared"
     config.write_text(dump_toml(tiny_config))

@@ -61,9 +61,9 @@ def test_evidence_of_the_oracle_is_the_exact_log_ratio(oracle: GaussianMixtureDe
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n_levels", "n_noises"), [(5, 24), (10, 4), (10, 2)])
+@pytest.mark.parametrize(("n_levels", "numbers"), [(5, (24,)), (10, (4, 2))])
 def test_ninety_percent_intervals_hold_in_about_ninety_percent(
-    oracle: GaussianMixtureDenoiser, n_levels: int, n_noises: int
+    oracle: GaussianMixtureDenoiser, n_levels: int, numbers: tuple[int, ...]
 ) -> None:
     x, sigmas = images(6, seed=5), levels_of(n_levels, 0.1, 3.0)
     level_weights = LevelWeights(level_spacing(sigmas), np.zeros(3))
@@ -73,8 +73,9 @@ def test_ninety_percent_intervals_hold_in_about_ninety_percent(
         return level_weights.log_likelihood_ratio(level_evidence(oracle, x, sigmas, noise), UNIFORM)
 
     truth, _ = repeat(999, 2000)
-    covered = [np.abs(ratio - truth) < 1.645 * error for ratio, error in (repeat(seed, n_noises) for seed in range(100))]
-    assert 0.85 <= np.mean(covered) <= 0.95, np.mean(covered)
+    for n_noises in numbers:
+        covered = [np.abs(ratio - truth) < 1.645 * error for ratio, error in (repeat(seed, n_noises) for seed in range(100))]
+        assert 0.85 <= np.mean(covered) <= 0.95, (n_noises, np.mean(covered))
 
 
 def test_noises_come_in_opposite_pairs_when_at_least_two_pairs_fit() -> None:

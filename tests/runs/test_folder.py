@@ -4,8 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from bayescope.runs.files import CONFIG, MANIFEST, METRICS, MODEL, RECORD, REPOR
 from bayescope.runs.folder import check_run, manifest_of, open_run, read_manifest
 from bayescope.runs.model_file import load_model
 from helpers import same_weights
+from started import Started
 
 _KILL_AT_RENAME = """
 import os, pathlib, signal
@@ -60,8 +59,7 @@ def test_a_run_killed_as_it_begins_is_gone_on_with(
     config.write_text(dump_toml(tiny_config))
     command = ["train", tiny_npz, "--out", run, "--config", config]
     code = _KILL_AT_RENAME.format(number=number)
-    killed = subprocess.run([sys.executable, "-c", code, *command], env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert killed.returncode == -signal.SIGKILL
+    assert Started(command, code).wait() == -signal.SIGKILL
     found = sorted(path.name for path in run.iterdir())
     assert [bool(re.fullmatch(pattern, name)) for pattern, name in zip(left, found, strict=True)] == [True] * len(left)
     assert cli(*command).code == 2

@@ -98,6 +98,7 @@ def test_no_events_are_written_of_a_training_that_did_not_begin(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_train_tells_its_loggers_of_measures_report_and_run(
     cli: Call, tiny_npz: Path, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_train_tells_its_loggers_of_measures_report_and_run(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_mlflow_keeps_all_and_pickles_nothing(
     cli: Call, tiny_npz: Path, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

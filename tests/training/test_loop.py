@@ -1,10 +1,6 @@
 """Determinism, resumption after a kill, and that training learns what is there."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +20,7 @@ from bayescope.training import loop
 from bayescope.training.loop import Progress
 from conftest import stripes
 from helpers import same_weights
+from started import Started
 
 
 def test_same_seed_same_weights_and_another_seed_others(
@@ -78,27 +75,25 @@ def test_a_run_goes_on_in_other_parts_but_not_with_other_settings(
 def test_killed_at_any_moment_resume_ends_bit_for_bit_the_same(tiny_npz: Path, tiny_config: Config, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(dump_toml(tiny_config.model_copy(update={"training": TrainingConfig(steps=60, batch_size=8)})))
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
-    def command(run: Path) -> list[str]:
-        arguments = ["train", str(tiny_npz), "--out", str(run), "--config", str(config), "--checkpoint-every", "1", "--resume"]
-        return [sys.executable, "-c", "from bayescope.cli.main import run; run()", *arguments]
+    def training(run: Path) -> Started:
+        return Started(["train", tiny_npz, "--out", run, "--config", config, "--checkpoint-every", 1, "--resume"])
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(whole), check=True, env=environment, capture_output=True)
+    assert training(whole).wait() == 0
     kills = 0
     for extra_steps in (1, 7, 20):
         before = _steps(killed)
-        process = subprocess.Popen(command(killed), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = training(killed)
         while process.poll() is None and _steps(killed) < before + extra_steps:
             time.sleep(0.002)
         if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             kills += 1
         process.wait()
     assert kills == 3
     assert not (killed / MODEL).exists()
-    subprocess.run(command(killed), check=True, env=environment, capture_output=True)
+    assert training(killed).wait() == 0
     assert same_weights(whole, killed)
 
 

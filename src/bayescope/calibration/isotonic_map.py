@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 from scipy.special import logit
 
 from bayescope.types import Floats
@@ -79,9 +80,7 @@ def pooled_log_ratio(raw: Floats, positive: np.ndarray) -> tuple[Floats, Floats]
         Increasing raw values without repetition, and the log-ratio of the pool of each, in nats; infinite at an end where one
         side is absent.
     """
-    from sklearn.isotonic import isotonic_regression
-
     knots, place, counts = np.unique(raw, return_inverse=True, return_counts=True)
-    frequency = isotonic_regression(np.bincount(place, positive) / counts, sample_weight=counts.astype(float))
+    frequency = isotonic_regression(np.bincount(place, positive) / counts, weights=counts).x
     with np.errstate(divide="ignore"):
         return knots, logit(frequency.clip(0, 1)) - logit(positive.mean())

@@ -14,9 +14,9 @@ from torch import Tensor
 from bayescope.config import Config, dump_toml, read_config
 from bayescope.data.pixel_scale import PixelScale
 from bayescope.data.preparation.mammogram import Preparation
-from bayescope.diffusion.device import open_fabric
 from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.networks import build_denoiser
+from bayescope.diffusion.place import scoring_device
 from bayescope.errors import RunError, reading, writing
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.post_hoc import PostHoc
@@ -73,7 +73,7 @@ def load_model(run: Path, device: str = "cpu") -> LikelihoodModel:
     tensors, metadata = load_tensors(run / MODEL)
     about = _about(run, metadata)
     config = read_config(run / CONFIG)
-    place = open_fabric(Config(device=device)).device
+    place = scoring_device(device)
     with _consistent(run):
         model = _model(config, tensors, about)
     model.denoiser.to(place)

@@ -12,9 +12,8 @@ from typing import TypeVar
 from pydicom.dataset import Dataset
 from starlette.concurrency import run_in_threadpool
 
-from bayescope.config import Config
 from bayescope.dicom import ModelIdentity, class_codes, measurement_report, read_source, to_bytes
-from bayescope.diffusion.device import open_fabric
+from bayescope.diffusion.place import scoring_device
 from bayescope.errors import ConfigError, DataError, writing
 from bayescope.evaluation.explanation_files import explanation_files
 from bayescope.inference.drift import Observation
@@ -73,7 +72,7 @@ class Service:
     """
 
     def __init__(self, run: Path, settings: ServiceSettings, device: str) -> None:
-        open_fabric(Config(device=device))
+        scoring_device(device)
         self.settings, self.model = settings, load_model(run, "cpu" if settings.scoring_process else device)
         self._identity, self._codes = ModelIdentity.of(run), class_codes(self.model.config.dicom, self.model.class_names)
         self._card = model_card(run, self.model, settings)

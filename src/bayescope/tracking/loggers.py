@@ -3,19 +3,20 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayescope.config import Config
 from bayescope.data.dataset import Dataset
 from bayescope.errors import lookup
-from bayescope.evaluation.evaluate import Evaluation
 from bayescope.evaluation.progress import Progress, no_progress
-from bayescope.evaluation.report.build import write_report
 from bayescope.runs.files import REPORT
 from bayescope.tracking.logger import Logger
 from bayescope.tracking.mlflow import MlflowLogger
 from bayescope.tracking.tensorboard import TensorBoardLogger
 from bayescope.training import loop
+
+if TYPE_CHECKING:
+    from bayescope.evaluation.evaluate import Evaluation
 
 LOGGERS: dict[str, Callable[[Path], Logger]] = {"tensorboard": TensorBoardLogger, "mlflow": MlflowLogger}
 """By word of ``bayescope train --logger``."""
@@ -59,7 +60,7 @@ class TrainingLog:
 
     def finish(
         self, data: Dataset, source: Path, normalise_labels: bool = False, progress: Progress = no_progress
-    ) -> Evaluation | None:
+    ) -> "Evaluation | None":
         """Write the report of the trained run, and log its measures, the report and the run.
 
         On images that the run was not trained on, or else on its validation images.
@@ -83,6 +84,8 @@ class TrainingLog:
         split = next((name for name, part in (("auto", data.test), ("val", data.val)) if len(part)), None)
         if not self.loggers or split is None:
             return None
+        from bayescope.evaluation.report.build import write_report  # with what draws it, which takes half a second
+
         report = self.run / REPORT
         found = write_report(
             self.run,

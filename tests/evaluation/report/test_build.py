@@ -6,16 +6,13 @@ from pathlib import Path
 import pytest
 
 from bayescope.evaluation.progress import Advance, counting
-from bayescope.evaluation.report import context
 from bayescope.evaluation.report.build import write_report
 from conftest import Call
 
 
 @pytest.mark.slow
-def test_a_report_is_one_call(
-    cli: Call, tiny_run: Path, tiny_npz: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
+@pytest.mark.usefixtures("few_cases")
+def test_a_report_is_one_call(cli: Call, tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
     by_command, by_call = tmp_path / "command.html", tmp_path / "call.html"
     words = ("report", tiny_run, "--data", tiny_npz, "--positive", "upper", "--prevalence", "upper=0.2,lower=0.8")
     told = cli(*words, "--split", "val", "--out", by_command)
