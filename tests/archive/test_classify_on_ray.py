@@ -20,7 +20,7 @@ from bayescope.data.preparation.prepare import prepare_archive
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
-IMAGES, SECONDS = 600, 240
+IMAGES, SECONDS = 240, 240
 DRIVER = """
 import sys
 from pathlib import Path
