@@ -28,7 +28,7 @@ IMAGES, STEPS = 250_000, 14_000
 
 def benchmark_config(seed: int = 0, steps: int | None = None) -> Config:
     """The network of the demo, trained several times longer and scored more carefully."""
-    training = DETECTION | {"steps": steps or STEPS, "batch_size": 32, "validate_every": 1000}
+    training = DETECTION | {"steps": steps or STEPS, "batch_size": 32, "learning_rate": 3e-3, "validate_every": 1000}
     return phantom_config(seed, training, levels=7, noises=4)
 
 
