@@ -21,9 +21,10 @@ _COMPLETE = """
     ) ORDER BY attempts, id LIMIT 1
 """
 _IMAGES = """
-    SELECT instances.* FROM instances JOIN answers ON instance_id = instances.id
+    SELECT instances.* FROM instances CROSS JOIN answers ON instance_id = instances.id
     WHERE study_instance_uid = ? AND model = ? AND answers.state = ? ORDER BY sop_instance_uid
 """
+"""``CROSS``: from the images of the study to their answers; SQLite would go through all answers of that state."""
 
 
 @dataclass(frozen=True)
