@@ -1,5 +1,6 @@
 """Predictions are the same to the last bit in every batch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bayescope.data.dataset import Dataset
+from bayescope.diffusion.denoiser import LevelDenoiser
+from bayescope.diffusion.wrapped import WrappedDenoiser
 from bayescope.inference.batch_invariant import BatchInvariantDenoiser, batch_invariant
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.predictions import Predictions
@@ -73,6 +76,28 @@ class Fickle(BatchInvariantDenoiser):
             return level(z, image, label) + (1e-7 if len(image) > self.steady else 0.0)
 
         return denoise
+
+
+class Choosy(WrappedDenoiser):
+    """Gives an image the same in calls of two and of four rows only, and takes several levels one by one."""
+
+    def at_level(self, sigma: float | Tensor) -> LevelDenoiser:
+        level = self.inner.at_level(sigma)
+        return lambda z, image, label: level(z, image, label) + (0.0 if len(image) in (2, 4) else 1e-3)
+
+
+def test_images_of_several_levels_are_given_in_shapes_that_were_tried(tiny_run: Path) -> None:
+    model = load_model(tiny_run)
+    denoiser = batch_invariant(replace(model, denoiser=Choosy(model.denoiser))).denoiser
+    assert isinstance(denoiser, BatchInvariantDenoiser)
+    assert denoiser.sizes[1] == (4, 2, 1)
+    generator, (level, label) = torch.Generator().manual_seed(0), torch.tensor([[0, 1, 1, 2, 1, 3, 1, 0], [0, 1] * 4])
+    z, first = torch.randn((8, *denoiser.image_shape), generator=generator), torch.zeros(1, dtype=torch.long)
+    with torch.inference_mode():
+        several = denoiser.at_levels(model.sigmas.tolist())
+        together = several(z, level, torch.arange(8), label)
+        alone = torch.cat([several(z[[i]], level[[i]], first, label[[i]]) for i in range(8)])
+    assert torch.equal(together, alone)
 
 
 @pytest.mark.parametrize(("steady", "largest"), [(2, 1), (8, 4), (1000, 64)])

@@ -1,5 +1,6 @@
 """Which studies are complete, and that each is combined once for the images it has."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,36 @@ class Here:
 @pytest.fixture
 def here(tmp_path: Path) -> Here:
     return Here(tmp_path / "q")
+
+
+def steps_of_a_claim(path: Path, n_others: int) -> int:
+    """Steps of SQLite, in hundreds, to claim a study of four images where so many others are done and so many wait."""
+    here = Here(path)
+    with here.database.transaction() as connection:
+        states = ["combined"] * n_others + ["waiting"] * (n_others + 1)
+        for study, state in enumerate(states):
+            connection.execute(
+                "INSERT INTO combinations (study_instance_uid, model, state, changed) VALUES (?, ?, ?, 0)",
+                (f"1.9.{study}", MODEL, state),
+            )
+            for image in range(4):
+                found = connection.execute(
+                    "INSERT INTO instances (sop_instance_uid, sop_class_uid, study_instance_uid, file, source, state, received,"
+                    " changed) VALUES (?, '1.2', ?, '', '', 'routed', 0, 0)",
+                    (f"1.{study}.{image}", f"1.9.{study}"),
+                )
+                connection.execute(
+                    "INSERT INTO answers (instance_id, model, state, changed) VALUES (?, ?, 'answered', 0)",
+                    (found.lastrowid, MODEL),
+                )
+    steps = count()
+    connection.set_progress_handler(lambda: 0 * next(steps), 100)
+    claimed = here.after(0)
+    connection.set_progress_handler(None, 0)
+    assert claimed
+    assert len(claimed.answered) == 4
+    here.database.close()
+    return next(steps)
 
 
 def uids(images: tuple[Instance, ...]) -> list[str]:
@@ -168,3 +199,7 @@ def test_an_image_of_a_model_that_does_not_combine_makes_nothing_wait(here: Here
     (task,) = here.queue.claim(MODEL, 9)
     here.queue.answer(task, [], [])
     assert here.states() == []
+
+
+def test_a_claim_takes_no_longer_when_there_are_many_studies(tmp_path: Path) -> None:
+    assert steps_of_a_claim(tmp_path / "many", 400) <= steps_of_a_claim(tmp_path / "few", 4) + 2

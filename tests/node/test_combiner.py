@@ -122,6 +122,19 @@ def test_what_was_not_learned_or_not_asked_for_is_not_combined(prepared_run: Pat
     assert load_reader(run, READING, CombineConfig(by="none")).combiner is None
 
 
+@pytest.mark.parametrize("other", ["67890", ""])
+def test_images_of_several_patients_are_not_one_report(
+    prepared_run: Path, files: list[Path], tmp_path: Path, other: str
+) -> None:
+    """Under the UID of one study, where a system gave it twice."""
+    run = taught(prepared_run, tmp_path / "taught")
+    stranger = image_file(tmp_path / "s.dcm", seed=9, PatientID=other, SOPInstanceUID="1.2.3.4.9", **OF)
+    found = combiner_of(run)([*files, stranger], [])
+    assert isinstance(found, Unread)
+    assert "images of several patients in one study" in found.reason
+    assert "12345" not in found.reason
+
+
 def test_an_image_that_is_gone_is_told(prepared_run: Path, files: list[Path], tmp_path: Path) -> None:
     combiner = combiner_of(taught(prepared_run, tmp_path / "taught"))
     content = files[1].read_bytes()

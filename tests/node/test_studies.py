@@ -100,6 +100,16 @@ def test_images_that_could_not_be_read_are_told_of(config: NodeConfig, files: li
     assert combiner.asked == [(2, 1)]
 
 
+def test_an_image_that_comes_later_and_cannot_be_read_is_told_of(config: NodeConfig, files: list[Path]) -> None:
+    combiner = FakeCombiner()
+    with running(config, FakeReader(bad={dcmread(files[2]).SOPInstanceUID}, combiner=combiner)):
+        send(config, *files[:2])
+        until(lambda: combined(config) == {"combined": 1})
+        send(config, files[2])
+        until(lambda: combiner.asked == [(2, 0), (2, 1)])
+        until(lambda: combined(config) == {"combined": 1})
+
+
 def test_a_study_that_cannot_be_combined_has_failed_until_it_is_asked_for_again(config: NodeConfig, files: list[Path]) -> None:
     reader = FakeReader(combiner=FakeCombiner(errors=[ValueError("Doe^Jane")]))
     with running(config, reader) as node:

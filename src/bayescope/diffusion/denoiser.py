@@ -96,14 +96,15 @@ class Denoiser(nn.Module, ABC):
         """
 
     def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:
-        """The denoiser of several levels, for images of different levels in one call."""
+        """The denoiser of several levels, for images of different levels in one call: here, one level after the other."""
         levels = [self.at_level(sigma) for sigma in sigmas]
 
         def denoise(z: Tensor, level: Tensor, image: Tensor, label: Tensor) -> Tensor:
             found = z.new_empty((len(image), *z.shape[1:]))
-            for k in level.unique().tolist():
+            for k in level[image].unique().tolist():
                 rows = level[image] == k
-                found[rows] = levels[k](z, image[rows], label[rows])
+                images, place = image[rows].unique(return_inverse=True)
+                found[rows] = levels[k](z[images], place, label[rows])
             return found
 
         return denoise

@@ -51,10 +51,14 @@ class BatchInvariantDenoiser(WrappedDenoiser):
         return self._levels[key]
 
     def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:
-        """The denoiser of several levels, prepared once; each image of a call is under one class."""
+        """The denoiser of several levels, prepared once; each image of a call is under one class.
+
+        An inner one that takes the levels one by one would be called in shapes that were not tried: this one takes them so.
+        """
         key = tuple(sigmas)
         if key not in self._several:
-            self._several[key] = self._several_in_shapes(self.inner.at_levels(key))
+            one_by_one = type(self.inner).at_levels is Denoiser.at_levels
+            self._several[key] = super().at_levels(key) if one_by_one else self._several_in_shapes(self.inner.at_levels(key))
         return self._several[key]
 
     def _several_in_shapes(self, levels: LevelsDenoiser) -> LevelsDenoiser:

@@ -2,7 +2,8 @@
 
 A study waits, for each model, once an image of it is answered.  It is complete when no new image of it came for a quiet time
 and none of it is still to be routed or read.  Then it is ``working``, and ``combined``, or ``single`` where no two of its
-images belong together, or ``failed``.  An image that is answered afterwards makes it wait again.
+images belong together, or ``failed``.  An image that is answered or fails afterwards makes it wait
+again.
 """
 
 import time
@@ -21,9 +22,10 @@ _COMPLETE = """
     ) ORDER BY attempts, id LIMIT 1
 """
 _IMAGES = """
-    SELECT instances.* FROM instances JOIN answers ON instance_id = instances.id
+    SELECT instances.* FROM instances CROSS JOIN answers ON instance_id = instances.id
     WHERE study_instance_uid = ? AND model = ? AND answers.state = ? ORDER BY sop_instance_uid
 """
+"""``CROSS``: from the images of the study to their answers; SQLite would go through all answers of that state."""
 
 
 @dataclass(frozen=True)

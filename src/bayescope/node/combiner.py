@@ -24,6 +24,10 @@ class Unread:
     reason: str
 
 
+_SEVERAL_PATIENTS = (
+    "images of several patients in one study; expected one. Correct Study Instance UIDs or Patient IDs at the source"
+)
+
 Combiner = Callable[[Sequence[Path], Sequence[Path]], list[Dataset] | Unread]
 """Makes the reports of a study of the files of its images, and of those that the model could not read before."""
 
@@ -39,12 +43,18 @@ class RunCombiner:
     config: CombineConfig
 
     def __call__(self, files: Sequence[Path], unread: Sequence[Path]) -> list[Dataset] | Unread:
-        """A report of each breast, patient or study with two images or more, for which they are scored in full."""
+        """A report of each breast, patient or study with two images or more, for which they are scored in full.
+
+        None of images under the UID of one study whose patients differ: it would be filed under the first of them.
+        """
         keys = header_keys([*files, *unread], self.config.by)
         _, groups = members_of(keys[: len(files)])
         chosen = sorted(i for members in groups if len(members) > 1 for i in members)
         if not chosen:
             return []
+        patients = header_keys(files, "patient")
+        if any(len({patients[i] for i in members}) > 1 for members in groups):
+            return Unread(_SEVERAL_PATIENTS)
         images = read_for_model(self.model, [files[i] for i in chosen])
         if images.failed:
             return Unread(images.failed[0].reason)

@@ -163,12 +163,19 @@ class Queue:
                     (task.instance.study_instance_uid, task.model, now),
                 )
 
-    def fail(self, task: Task, error: str) -> None:
-        """Record why an image could not be read."""
+    def fail(self, task: Task, error: str, is_combined: bool = False) -> None:
+        """Record why an image could not be read; if its study was combined before, it is to be again, to say so."""
+        now = self._clock()
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE answers SET state = 'failed', error = ?, changed = ? WHERE id = ?", (error, self._clock(), task.id)
+                "UPDATE answers SET state = 'failed', error = ?, changed = ? WHERE id = ?", (error, now, task.id)
             )
+            if is_combined:
+                connection.execute(
+                    "UPDATE combinations SET state = 'waiting', attempts = 0, error = '', changed = ?"
+                    " WHERE study_instance_uid = ? AND model = ?",
+                    (now, task.instance.study_instance_uid, task.model),
+                )
 
     def release(self, tasks: Iterable[Task]) -> None:
         """Queue again what was claimed and not read, through no fault of the images."""

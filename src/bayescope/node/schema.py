@@ -97,7 +97,7 @@ ALTER TABLE results_of_both RENAME TO results;
 CREATE INDEX results_by_answer ON results (answer_id);
 CREATE INDEX results_by_combination ON results (combination_id);
 CREATE INDEX instances_by_study ON instances (study_instance_uid);
-CREATE INDEX combinations_by_state ON combinations (model, state);
+CREATE INDEX combinations_by_state ON combinations (model, state, attempts);
 """
 STEPS = (_QUEUE, _DRIFT, _COMBINATIONS)
 """By version of a file, 0 being a new one: the statements that make the next version of it."""

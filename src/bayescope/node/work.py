@@ -102,15 +102,15 @@ class Worker:
             return [Unread(describe(error))]
 
     def _record(self, task: Task, outcome: Outcome, seconds: float) -> None:
-        uid = task.instance.sop_instance_uid
+        uid, is_combined = task.instance.sop_instance_uid, task.model in self.combining
         if isinstance(outcome, Unread):
-            self.queue.fail(task, outcome.reason)
+            self.queue.fail(task, outcome.reason, is_combined)
             self.metrics.read.labels("failed").inc()
             self.journal.event("image not read", "error", instance=uid, error=outcome.reason)
             return
         results = [write_result(self.storage, self.pseudonyms, found) for found in outcome.objects]
         destinations = [destination.name for destination in self.config.destinations]
-        self.queue.answer(task, results, destinations, is_combined=task.model in self.combining)
+        self.queue.answer(task, results, destinations, is_combined)
         self.metrics.read.labels("answered").inc()
         self.metrics.reading_seconds.observe(seconds)
         self.journal.event("image read", instance=uid, results=len(results), seconds=round(seconds, 4))
