@@ -57,6 +57,13 @@ def no_report(p: Place) -> None:
     p.works("classify", p.prepared, bare, whole, "--sr", p.folder / "another")
 
 
+@remedy("dicom.group_report:group_report", "or group the images otherwise")
+def patients_of_one_study(p: Place) -> None:
+    two = [image(p, f"{i}.dcm", PatientID=f"P{i}", SOPInstanceUID=f"1.2.3.4.{i}") for i in range(2)]
+    p.refused("classify", p.prepared, *two, "--by", "study", "--sr", p.out, code=1)
+    p.works("classify", p.prepared, *two, "--by", "patient", "--sr", p.folder / "another")
+
+
 @remedy("dicom.source:source_of", "Name the frame that was read")
 def frame_not_named(p: Place) -> None:
     model, path, identity = load_model(p.prepared), image(p, frames=3), ModelIdentity.of(p.prepared)

@@ -73,6 +73,12 @@ def test_an_image_that_cannot_be_referred_to_is_refused() -> None:
         group_report([sources()[0], instance(SOPInstanceUID="")], record(), IDENTITY)
 
 
+@pytest.mark.parametrize("other", ["P2", ""])
+def test_a_report_is_of_one_patient(other: str) -> None:
+    with pytest.raises(DataError, match="images of several patients in one group"):
+        group_report([sources(PatientID="P1")[0], sources(PatientID=other)[1]], record(), IDENTITY)
+
+
 def test_the_command_writes_one_of_each_breast(cli: Callable[..., Told], prepared_run: Path, tmp_path: Path) -> None:
     for i, side in enumerate("LLR"):
         of = {"PatientID": "P1", "StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "ImageLaterality": side}

@@ -131,7 +131,7 @@ def test_images_of_several_patients_are_not_one_report(
     stranger = image_file(tmp_path / "s.dcm", seed=9, PatientID=other, SOPInstanceUID="1.2.3.4.9", **OF)
     found = combiner_of(run)([*files, stranger], [])
     assert isinstance(found, Unread)
-    assert "images of several patients in one study" in found.reason
+    assert "images of several patients in one group" in found.reason
     assert "12345" not in found.reason
 
 

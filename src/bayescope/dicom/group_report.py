@@ -14,6 +14,7 @@ from bayescope.dicom.identity import ModelIdentity
 from bayescope.dicom.report import algorithm, comment, measurements_of, observer
 from bayescope.dicom.series import series_attributes
 from bayescope.dicom.source import Source, source_of
+from bayescope.errors import DataError
 
 
 @disable_value_validation()  # which quotes the sources in warnings
@@ -52,9 +53,14 @@ def group_report(
     Raises
     ------
     DataError
-        If a source lacks a UID, or a frame is missing or none of its frames.
+        If a source lacks a UID, a frame is missing or none of its frames, or Patient IDs differ.
     """
     reads = [source_of(*pair) for pair in zip(sources, frames or [None] * len(sources), strict=True)]
+    if len({str(read.header.get("PatientID") or "").strip() for read in reads}) > 1:
+        raise DataError(
+            "images of several patients in one group; expected one, to whom a report belongs. Correct Patient IDs and Study "
+            "Instance UIDs at the source, or group the images otherwise"
+        )
     first, codes = reads[0], codes or {}
     key = [
         "group",

@@ -9,6 +9,7 @@ from pydicom.sr.coding import Code
 
 from bayescope.data.groups import members_of
 from bayescope.dicom import ModelIdentity, group_report, read_source
+from bayescope.errors import DataError
 from bayescope.evaluation.evaluate import check_class
 from bayescope.inference.combine import adds_up, combine
 from bayescope.inference.group_keys import header_keys
@@ -23,10 +24,6 @@ class Unread:
 
     reason: str
 
-
-_SEVERAL_PATIENTS = (
-    "images of several patients in one study; expected one. Correct Study Instance UIDs or Patient IDs at the source"
-)
 
 Combiner = Callable[[Sequence[Path], Sequence[Path]], list[Dataset] | Unread]
 """Makes the reports of a study of the files of its images, and of those that the model could not read before."""
@@ -52,25 +49,25 @@ class RunCombiner:
         chosen = sorted(i for members in groups if len(members) > 1 for i in members)
         if not chosen:
             return []
-        patients = header_keys(files, "patient")
-        if any(len({patients[i] for i in members}) > 1 for members in groups):
-            return Unread(_SEVERAL_PATIENTS)
         images = read_for_model(self.model, [files[i] for i in chosen])
         if images.failed:
             return Unread(images.failed[0].reason)
         predictions = self.model.classify(images.pixels, self.reading.prevalence, 0.0, trust_tests=True)
         found = combine(self.model, predictions, [keys[i] for i in chosen], self.config.by, self.config.any_of)
         records = found.records(images.names, [self.model.calibration.warning])
-        return [
-            group_report(
-                [read_source(images.paths[i]) for i in members],
-                record,
-                self.identity,
-                self.codes,
-                left_out=keys[len(files) :].count(name),
-            )
-            for name, members, record in zip(found.names, found.members, records, strict=True)
-        ]
+        try:
+            return [
+                group_report(
+                    [read_source(images.paths[i]) for i in members],
+                    record,
+                    self.identity,
+                    self.codes,
+                    left_out=keys[len(files) :].count(name),
+                )
+                for name, members, record in zip(found.names, found.members, records, strict=True)
+            ]
+        except DataError as error:
+            return Unread(str(error))
 
 
 def combiner_of(

@@ -68,6 +68,7 @@ export class Viewer {
     this.#clear();
     this.row = null;
     this.requests++; // what is still on its way is not shown
+    get("panes").removeAttribute("aria-busy");
   }
 
   /** The answer at another prevalence, above the image. */
