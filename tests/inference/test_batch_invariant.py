@@ -100,7 +100,7 @@ def test_images_of_several_levels_are_given_in_shapes_that_were_tried(tiny_run: 
     assert torch.equal(together, alone)
 
 
-@pytest.mark.parametrize(("steady", "largest"), [(2, 1), (8, 4), (1000, 64)])
+@pytest.mark.parametrize(("steady", "largest"), [(2, 1), (8, 4), (1000, 32)])
 def test_shapes_that_change_an_answer_are_not_used(tiny_run: Path, steady: int, largest: int) -> None:
     model = load_model(tiny_run)
     changed = batch_invariant(model.__class__(**(vars(model) | {"denoiser": Fickle(model.denoiser, steady)})))

@@ -129,6 +129,19 @@ def draw_errors(
 
 
 def negative_errors(clean: Tensor, denoised: Tensor) -> Floats:
-    """``-‖x - D‖²`` of each row: ``(rows,)``."""
+    """``-‖x - D‖²`` of pairs of image and class.
+
+    Parameters
+    ----------
+    clean : Tensor of shape (rows, channel, height, width)
+        Images in model units.
+    denoised : Tensor of shape (rows, channel, height, width)
+        The same with noise, denoised under a class.
+
+    Returns
+    -------
+    ndarray of shape (rows,)
+        The values.
+    """
     error = (clean - denoised).float().square().sum(dim=(1, 2, 3))
     return np.asarray((-error.double()).cpu().numpy())

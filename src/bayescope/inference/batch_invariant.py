@@ -18,8 +18,8 @@ from bayescope.inference.model import LikelihoodModel
 
 _SIZES = (*range(2, 9), *range(10, 17, 2), *range(20, 33, 4), *range(40, 65, 8))
 """Numbers of images that are tried, close enough together that two or three calls make up any number."""
-_PIXELS = 1 << 16
-"""Of all rows of a batch: beyond, larger batches are hardly faster."""
+_ROWS, _PIXELS = _SIZES[-1], 1 << 16
+"""Rows of a batch, and pixels of all of them: beyond, larger batches are hardly faster."""
 
 
 class BatchInvariantDenoiser(WrappedDenoiser):
@@ -109,7 +109,7 @@ def _agreeing_sizes(denoiser: Denoiser, sigmas: Sequence[float], k: int) -> tupl
 
     At every level: at a single one, sizes that round otherwise may agree by chance.
     """
-    largest = max(1, min(_SIZES[-1], _PIXELS // (k * denoiser.mean.numel())))
+    largest = max(1, min(_ROWS, _PIXELS // denoiser.mean.numel()) // k)
     sizes = [n for n in reversed(_SIZES) if n <= largest]
     generator = torch.Generator().manual_seed(0)
     for sigma in sigmas:
