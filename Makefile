@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES := $(shell nproc 2>/dev/null || echo 2)
-WORKERS := $(shell expr $(CORES) + 1)  # tests also wait: for processes, for answers
 TORCH := $(shell grep '^torch==' constraints.txt)
 
 .PHONY: demo test quick mutants check docs tutorials wheel clean
@@ -12,10 +11,10 @@ demo: $(VENV)/installed  ## train on the phantom, compare with the ideal observe
 	$(BIN)/bayescope demo --out demo-run --force
 
 test: $(VENV)/installed  ## all tests
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(CORES)
 
 quick: $(VENV)/installed  ## the tests that take a second or less each, under 3 minutes on 2 cores
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(CORES) -m "not slow"
 
 mutants: $(VENV)/installed  ## mutation testing of the mathematics and the command line (within an hour on 2 cores)
 	$(BIN)/python -m tests.mutants

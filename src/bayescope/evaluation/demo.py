@@ -17,6 +17,7 @@ SOURCE = "phantom"
 DEMO_IMAGES = 60_000
 _VALIDATION, _TEST = 600, 1000
 _DEMO_STEPS = 1400
+_DEMO_LEVELS = {"sigma_min": 0.12, "sigma_max": 0.5}
 DETECTION = {"noise_mean": -1.2, "noise_std": 0.5, "evidence_weight": 1.0}
 """Training settings for the phantom's lesions, whose classes a single draw tells apart best at σ between 0.15 and 0.5."""
 
@@ -24,7 +25,8 @@ DETECTION = {"noise_mean": -1.2, "noise_std": 0.5, "evidence_weight": 1.0}
 def demo_config(seed: int = 0, steps: int | None = None) -> Config:
     """A small network, trained in under five minutes on two cores."""
     training = DETECTION | {"steps": steps or _DEMO_STEPS, "batch_size": 64, "learning_rate": 4e-3}
-    return phantom_config(seed, training, levels=5, noises=2)
+    config = phantom_config(seed, training, levels=5, noises=2)
+    return config.model_copy(update={"evidence": config.evidence.model_copy(update=_DEMO_LEVELS)})
 
 
 def phantom_config(seed: int, training: dict[str, Any], levels: int, noises: int) -> Config:
