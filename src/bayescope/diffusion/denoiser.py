@@ -147,10 +147,8 @@ class SpectralDenoiser(Denoiser):
 
     def at_level(self, sigma: float | Tensor) -> LevelDenoiser:
         """The denoiser of one level, with all that depends on level and class alone worked out once."""
-        levels, only = (
-            self._prepare(torch.as_tensor(sigma, dtype=torch.float64)[None]),
-            torch.zeros(1, dtype=torch.long, device=self.mean.device),
-        )
+        levels = self._prepare(torch.as_tensor(sigma, dtype=torch.float64)[None])
+        only = torch.zeros(1, dtype=torch.long, device=self.mean.device)
         return lambda z, image, label: levels(z, only, only, image, label)
 
     def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:

@@ -2,8 +2,7 @@
 
 A study waits, for each model, once an image of it is answered.  It is complete when no new image of it came for a quiet time
 and none of it is still to be routed or read.  Then it is ``working``, and ``combined``, or ``single`` where no two of its
-images belong together, or ``failed``.  An image that is answered or fails afterwards makes it wait
-again.
+images belong together, or ``failed``.  An image that is answered or fails afterwards makes it wait again.
 """
 
 import time

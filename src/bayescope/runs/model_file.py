@@ -16,7 +16,7 @@ from bayescope.data.pixel_scale import PixelScale
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.networks import build_denoiser
-from bayescope.diffusion.place import scoring_device
+from bayescope.diffusion.scoring_device import scoring_device
 from bayescope.errors import RunError, reading, writing
 from bayescope.inference.model import LikelihoodModel
 from bayescope.inference.post_hoc import PostHoc

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from starlette.concurrency import run_in_threadpool
 
 from bayescope.dicom import ModelIdentity, class_codes, measurement_report, read_source, to_bytes
-from bayescope.diffusion.place import scoring_device
+from bayescope.diffusion.scoring_device import scoring_device
 from bayescope.errors import ConfigError, DataError, writing
 from bayescope.evaluation.explanation_files import explanation_files
 from bayescope.inference.drift import Observation

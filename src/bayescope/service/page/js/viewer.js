@@ -42,12 +42,11 @@ export class Viewer {
         row.explanation = found;
       }
     } catch (error) {
-      if (request !== this.requests) return;
-      get("viewer-notes").textContent = error.message;
-      get("panes").removeAttribute("aria-busy");
+      if (request === this.requests) get("viewer-notes").textContent = error.message;
       return;
+    } finally {
+      if (request === this.requests) get("panes").removeAttribute("aria-busy");
     }
-    get("panes").removeAttribute("aria-busy");
     this.#show(row.explanation, wanted);
   }
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bayescope.config import Config
-from bayescope.diffusion.place import scoring_device
+from bayescope.diffusion.scoring_device import scoring_device
 from bayescope.errors import ConfigError
 
 
