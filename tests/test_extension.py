@@ -15,12 +15,13 @@ from bayescope.calibration import KINDS
 from bayescope.calibration.affine import BiasCorrectedTemperatureScaling
 from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.dataset import Dataset
-from bayescope.diffusion.denoiser import Denoiser, EpsilonDenoiser, SpectralDenoiser, epsilon_weight
+from bayescope.diffusion.denoiser import Denoiser, EpsilonDenoiser, epsilon_weight
 from bayescope.diffusion.divergence import ExactDivergence
 from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.networks import NETWORKS
 from bayescope.diffusion.ode import heun
 from bayescope.diffusion.schedules import SCHEDULES, Schedule
+from bayescope.diffusion.spectral_denoiser import SpectralDenoiser
 from bayescope.errors import ConfigError
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.evidence.level_weights_fit import LEVEL_WEIGHTS, LevelWeighting

@@ -35,6 +35,13 @@ class NetConfig(Section):
         le=8,
         description="Pixels a side that the stem (`fast`) folds into one; a pass costs up to a fourth at twice the fold.",
     )
+    crop_snr: float = Field(
+        0.0,
+        ge=0.0,
+        description="At noise levels where the cosine coefficients above a half or a quarter of the band have a mean "
+        "signal-to-noise ratio (of power) of at most this, the network (`fast`) sees the image at a half or a quarter of the "
+        "side. 0: always the whole image.",
+    )
 
     @model_validator(mode="after")
     def _positive_widths(self) -> Self:

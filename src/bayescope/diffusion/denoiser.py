@@ -1,19 +1,7 @@
 """The preconditioned denoiser D(z; σ, y) ≈ E[x | z, σ, y].
 
-EDM (Karras et al. 2022, Table 1) scales the raw network's input and output with one number σ_data, as if the data were
-white with that standard deviation.  Images are far from white: their power falls steeply with spatial frequency.  Here
-σ_data is a spectrum: the training images' mean μ and variance v per coefficient of an orthonormal cosine transform C
-(close to the Karhunen-Loève basis of stationary texture with reflecting borders), and each class has its own mean
-μ + m_y.  Per coefficient EDM's formulas hold::
-
-    c_skip = v/(v + σ²)    c_out = σ √v / √(v + σ²)    c_in = 1/√(v + σ²)
-    D(z; y) = μ + Cᵀ[ c_skip C(z - μ) + (1 - c_skip) C m_y + c_out C F(Cᵀ c_in C(z - μ); log σ, y) ]
-
-An untrained network (F = 0) is then the exact denoiser of Gaussian classes, and classifies as the Hotelling observer
-does; the network sees prewhitened images, and all of its capacity goes into what is not Gaussian.  With v = σ_data²,
-μ = m_y = 0 it is exactly EDM.
-
-The paper's network predicts the noise of a VP diffusion instead; :class:`EpsilonDenoiser` reads it as a denoiser over σ.
+The default is :class:`~bayescope.diffusion.spectral_denoiser.SpectralDenoiser`.  The paper's network predicts the noise of a VP
+diffusion instead; :class:`EpsilonDenoiser` reads it as a denoiser over σ.
 """
 
 from abc import ABC, abstractmethod
@@ -22,14 +10,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from bayescope.diffusion.image_statistics import ImageStatistics, cosine_basis
+from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.nets.backbone import Backbone
-from bayescope.diffusion.nets.csp import common_spatial_patterns
-from bayescope.diffusion.nets.unet import STEM_SIDE, Stem
 from bayescope.diffusion.schedules import Schedule
 from bayescope.errors import ConfigError
-
-_SMALLEST_VARIANCE = 1e-5
 
 LevelDenoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A denoiser made ready for one level: ``(z (n, c, h, w), image (rows,), label (rows,)) -> (rows, c, h, w)``, where row r is
@@ -95,6 +79,10 @@ class Denoiser(nn.Module, ABC):
         A tensor ``()`` in the place of a number lets a graph take the level as its input.
         """
 
+    def can_mix(self, sigmas: Sequence[float]) -> bool:
+        """Whether images of these levels share a network call in :meth:`at_levels`."""
+        return False
+
     def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:
         """The denoiser of several levels, for images of different levels in one call: here, one level after the other."""
         levels = [self.at_level(sigma) for sigma in sigmas]
@@ -116,97 +104,6 @@ class Denoiser(nn.Module, ABC):
     @abstractmethod
     def _denoise(self, z: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
         """``labels (k * batch,)``, the batch under each of k labels in turn; returns ``(batch, k, channel, height, width)``."""
-
-
-class SpectralDenoiser(Denoiser):
-    """The default: preconditioned by the images' statistics."""
-
-    variance: Tensor
-    class_shift: Tensor
-    row_basis: Tensor
-    column_basis: Tensor
-
-    def __init__(self, net: Backbone, statistics: ImageStatistics) -> None:
-        super().__init__(net, statistics)
-        self.register_buffer("variance", statistics.variance)
-        self.register_buffer("class_shift", statistics.class_shift)
-        self.register_buffer("row_basis", cosine_basis(self.mean.shape[-2]), persistent=False)
-        self.register_buffer("column_basis", cosine_basis(self.mean.shape[-1]), persistent=False)
-
-    @property
-    def class_means(self) -> Tensor:
-        """Mean image of each class: ``(classes, c, h, w)``."""
-        return self.mean + self._inverse(self.class_shift[: self.n_classes])
-
-    def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
-        """The Hotelling observer: classes of their own means and one spectrum."""
-        total = self.variance + sigma**2
-        template = self.class_shift[: self.n_classes] / total
-        match = torch.einsum("nchw,kchw->nk", self._transform(x - self.mean), template)
-        return match - (template * self.class_shift[: self.n_classes]).sum(dim=(1, 2, 3)) / 2
-
-    def at_level(self, sigma: float | Tensor) -> LevelDenoiser:
-        """The denoiser of one level, with all that depends on level and class alone worked out once."""
-        levels = self._prepare(torch.as_tensor(sigma, dtype=torch.float64)[None])
-        only = torch.zeros(1, dtype=torch.long, device=self.mean.device)
-        return lambda z, image, label: levels(z, only, only, image, label)
-
-    def at_levels(self, sigmas: Sequence[float]) -> LevelsDenoiser:
-        """The denoiser of several levels, for images of different levels in one call."""
-        levels = self._prepare(torch.as_tensor(sigmas, dtype=torch.float64))
-        return lambda z, level, image, label: levels(z, level, level[image], image, label)
-
-    @torch.inference_mode()
-    def _prepare(self, sigmas: Tensor) -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:
-        """``(z, level of each image, level of each row, image, label)`` to rows; one level may stand for all."""
-        sigmas = sigmas.to(self.mean.device, torch.float64)
-        labels = torch.arange(self.n_classes, device=self.mean.device)
-        log_sigma = sigmas.log().to(self.mean.dtype).repeat_interleave(self.n_classes)
-        modulation = self.net.modulate(log_sigma, labels.repeat(len(sigmas)))
-        sigma, noise_variance = (power.to(self.mean.dtype)[:, None, None, None] for power in (sigmas, sigmas**2))
-        total = self.variance + noise_variance
-        whitening, skip, gain = total.rsqrt(), self.variance / total, sigma * (self.variance / total).sqrt()
-        class_weight = noise_variance / total
-
-        def denoise(z: Tensor, level: Tensor, row_level: Tensor, image: Tensor, label: Tensor) -> Tensor:
-            coefficients, of_class = self._transform(z - self.mean), row_level * self.n_classes + label
-            white = self._inverse(coefficients * whitening[level])
-            raw = self._transform(self.net.under(white, image, [rows[of_class] for rows in modulation]))
-            class_mean = self.class_shift[label] * class_weight[row_level]
-            linear = (coefficients * skip[level])[image] + class_mean
-            return self.mean + self._inverse(linear + raw * gain[row_level])
-
-        return denoise
-
-    def _denoise(self, z: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
-        noise_variance = sigma.square()[:, None, None, None]
-        total = self.variance + noise_variance
-        coefficients = self._transform(z - self.mean)
-        raw = self.net(self._inverse(coefficients * total.rsqrt()), sigma.log(), labels)
-        skip = (coefficients * (self.variance / total))[:, None]
-        gain = (noise_variance * self.variance / total).sqrt()[:, None]
-        raw, shift = (part.unflatten(0, (-1, len(z))).transpose(0, 1) for part in (raw, self.class_shift[labels]))
-        class_mean = shift * (noise_variance / total)[:, None]
-        return self.mean + self._inverse(skip + class_mean + self._transform(raw) * gain)
-
-    def start_filters(self, x: Tensor, label: Tensor, sigma: float, count: int) -> None:
-        """Start ``count`` of the stem's filters from common spatial patterns of ``x (n, c, h, w)`` at level ``sigma``."""
-        stem = getattr(self.net, "stem", None)
-        if not isinstance(stem, Stem):
-            return super().start_filters(x, label, sigma, count)
-        white = self._inverse(self._transform(x - self.mean) * (self.variance + sigma**2).rsqrt())
-        stem.start_from(common_spatial_patterns(white, label, self.n_classes, STEM_SIDE, count))
-
-    def loss_weight(self, sigma: Tensor) -> Tensor:
-        """1/Σ c_out²: makes the expected squared error of the linear denoiser one at every σ: ``(batch,)``."""
-        noise_variance = sigma.square()[:, None, None, None]
-        return 1.0 / (noise_variance * self.variance / (self.variance + noise_variance)).sum(dim=(1, 2, 3))
-
-    def _transform(self, x: Tensor) -> Tensor:
-        return self.row_basis @ x @ self.column_basis.T
-
-    def _inverse(self, coefficients: Tensor) -> Tensor:
-        return self.row_basis.T @ coefficients @ self.column_basis
 
 
 class EpsilonDenoiser(Denoiser):

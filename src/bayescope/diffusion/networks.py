@@ -5,11 +5,12 @@ from collections.abc import Callable
 import torch
 
 from bayescope.config import NetConfig
-from bayescope.diffusion.denoiser import Denoiser, EpsilonDenoiser, SpectralDenoiser
+from bayescope.diffusion.denoiser import Denoiser, EpsilonDenoiser
 from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.nets.paper_unet import PaperUNet
 from bayescope.diffusion.nets.unet import UNet
 from bayescope.diffusion.schedules import SCHEDULES
+from bayescope.diffusion.spectral_denoiser import SpectralDenoiser
 from bayescope.errors import lookup
 
 
@@ -26,7 +27,7 @@ def _fast(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
     channels, n_classes = statistics.channels_and_classes
     append_image = config.csp_filters == 0
     net = UNet(channels, n_classes, config.widths, config.blocks, config.dropout, append_image, config.fold)
-    return SpectralDenoiser(net, statistics)
+    return SpectralDenoiser(net, statistics, config.crop_snr)
 
 
 def _paper(statistics: ImageStatistics, config: NetConfig) -> Denoiser:

@@ -22,6 +22,8 @@ from torch.export import Dim, ExportedProgram
 
 from bayescope.diffusion.denoiser import Denoiser
 from bayescope.diffusion.nets.backbone import Backbone
+from bayescope.diffusion.spectral_denoiser import SpectralDenoiser
+from bayescope.errors import ConfigError
 
 INPUTS = ("x", "noise", "sigma", "image", "label")
 OUTPUTS = ("denoised", "evidence")
@@ -60,7 +62,15 @@ class HalfNetwork(nn.Module):
 
 
 def trace(denoiser: Denoiser, half: bool = False) -> ExportedProgram:
-    """The scoring of one draw by ``denoiser`` as a graph; ``half``: with the network's weights in half precision."""
+    """The scoring of one draw by ``denoiser`` as a graph; ``half``: with the network's weights in half precision.
+
+    Raises ConfigError for a network whose image depends on the noise level.
+    """
+    if isinstance(denoiser, SpectralDenoiser) and denoiser.crop.snr > 0:
+        raise ConfigError(
+            f"found net.crop_snr {denoiser.crop.snr:g}; expected 0: a graph has one image size for all noise levels. Train "
+            "with crop_snr 0 to export, or classify with the run itself"
+        )
     traced = copy.deepcopy(denoiser).cpu()
     if half:
         traced.net = HalfNetwork(traced.get_submodule("net"))

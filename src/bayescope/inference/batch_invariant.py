@@ -57,8 +57,8 @@ class BatchInvariantDenoiser(WrappedDenoiser):
         """
         key = tuple(sigmas)
         if key not in self._several:
-            one_by_one = type(self.inner).at_levels is Denoiser.at_levels
-            self._several[key] = super().at_levels(key) if one_by_one else self._several_in_shapes(self.inner.at_levels(key))
+            mixed = self.inner.can_mix(key)
+            self._several[key] = self._several_in_shapes(self.inner.at_levels(key)) if mixed else super().at_levels(key)
         return self._several[key]
 
     def _several_in_shapes(self, levels: LevelsDenoiser) -> LevelsDenoiser:
