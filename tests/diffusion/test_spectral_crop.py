@@ -141,3 +141,8 @@ def test_without_a_ratio_the_network_sees_the_whole_image_at_every_level() -> No
 def test_export_refuses_a_cropped_network() -> None:
     with pytest.raises(ConfigError, match=r"crop_snr 0.05.*expected 0"):
         trace(denoiser())
+
+
+def test_cost_of_a_pass_falls_with_the_pixels_that_the_network_sees() -> None:
+    cost = denoiser().relative_cost(np.array([0.01, 10.0]))
+    assert cost[0] == 1 and 1 / 4 < cost[1] < 0.35

@@ -1,5 +1,6 @@
 """The plan against conditional Gaussians written out: each prediction by solving for it, each choice by trying all."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -58,19 +59,32 @@ def unexplained(k: Floats, share: Floats, m: int) -> float:
     return float(share @ (k - k[:, :m] @ np.linalg.solve(k[:m, :m], k[:m])) @ share)
 
 
-def test_each_draw_is_the_one_that_leaves_least_variance_of_the_full_evidence(plan: Plan) -> None:
+COSTS = [np.ones(1), np.array([1.0, 0.3, 0.1]), np.array([0.1, 1.0, 0.3])]
+
+
+@pytest.mark.parametrize("cost", COSTS, ids=["all alike", "falling", "last level between"])
+def test_each_draw_is_the_one_that_explains_most_of_the_full_evidence_for_its_cost(plan: Plan, cost: Floats) -> None:
+    plan = replace(plan, statistics=replace(plan.statistics, cost=cost))
     draws = draws_of(plan)
     assert sorted(draws) == [(k, j) for k in range(LEVELS) for j in range(plan.n_noises)]
     for m in range(plan.n_draws):
         taken = draws[:m]
         following = [next(((k, j) for j in range(plan.n_noises) if (k, j) not in taken), None) for k in range(LEVELS)]
-        left = {}
+        explained = {}
         for candidate in filter(None, following):
             rest = [draw for draw in sorted(draws) if draw not in taken and draw != candidate]
             asked = [*taken, candidate, *rest]
             share = np.array([WEIGHTS[level] / plan.n_noises for level, _ in asked])
-            left[candidate] = unexplained(covariance(plan, asked), share, m + 1)
-        assert draws[m] == min(left, key=lambda draw: left[draw])
+            k = covariance(plan, asked)
+            of_level = np.broadcast_to(cost, LEVELS)[candidate[0]]
+            explained[candidate] = (unexplained(k, share, m) - unexplained(k, share, m + 1)) / of_level
+        assert draws[m] == max(explained, key=lambda draw: explained[draw])
+
+
+def test_statistics_kept_without_costs_have_levels_that_cost_the_same() -> None:
+    kept = statistics(3).to_dict()
+    del kept["cost"]
+    assert (LevelStatistics.from_dict(kept).cost == 1).all()
 
 
 def test_predictions_are_conditional_expectations_and_their_errors_conditional_variances(plan: Plan) -> None:

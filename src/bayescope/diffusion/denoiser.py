@@ -7,6 +7,7 @@ diffusion instead; :class:`EpsilonDenoiser` reads it as a denoiser over σ.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.nets.backbone import Backbone
 from bayescope.diffusion.schedules import Schedule
 from bayescope.errors import ConfigError
+from bayescope.types import Floats
 
 LevelDenoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A denoiser made ready for one level: ``(z (n, c, h, w), image (rows,), label (rows,)) -> (rows, c, h, w)``, where row r is
@@ -78,6 +80,10 @@ class Denoiser(nn.Module, ABC):
 
         A tensor ``()`` in the place of a number lets a graph take the level as its input.
         """
+
+    def relative_cost(self, sigmas: Floats) -> Floats:
+        """Time of a network pass at each of these levels, relative to one on the whole image: the shape of ``sigmas``."""
+        return np.ones(len(sigmas))
 
     def can_mix(self, sigmas: Sequence[float]) -> bool:
         """Whether images of these levels share a network call in :meth:`at_levels`."""

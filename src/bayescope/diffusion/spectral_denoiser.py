@@ -19,6 +19,7 @@ With ``crop_snr`` above 0, the network sees a smaller image at high noise, and F
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,10 @@ from bayescope.diffusion.nets.backbone import Backbone
 from bayescope.diffusion.nets.csp import common_spatial_patterns
 from bayescope.diffusion.nets.unet import STEM_SIDE, Stem
 from bayescope.diffusion.spectral_crop import SpectralCrop
+from bayescope.types import Floats
+
+_FIXED_COST = 0.1
+"""Share of a pass that does not shrink with the crop: transforms and errors of the whole image."""
 
 
 class SpectralDenoiser(Denoiser):
@@ -69,6 +74,11 @@ class SpectralDenoiser(Denoiser):
         levels = self._prepare(torch.as_tensor(sigma, dtype=torch.float64)[None])
         only = torch.zeros(1, dtype=torch.long, device=self.mean.device)
         return lambda z, image, label: levels(z, only, only, image, label)
+
+    def relative_cost(self, sigmas: Floats) -> Floats:
+        """Time of a network pass at each of these levels, as far as it grows with the pixels that the network sees."""
+        factors = np.array(self._factors(torch.as_tensor(sigmas)))
+        return np.asarray(_FIXED_COST + (1 - _FIXED_COST) / factors**2)
 
     def can_mix(self, sigmas: Sequence[float]) -> bool:
         """Whether the network sees images of the same size at these levels."""

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from bayescope.diffusion.denoiser import Denoiser
+from bayescope.types import Floats
 
 
 class WrappedDenoiser(Denoiser):
@@ -21,6 +22,10 @@ class WrappedDenoiser(Denoiser):
     def gaussian_log_likelihood(self, x: Tensor, sigma: float) -> Tensor:
         """That of the inner denoiser: ``(batch, classes)``."""
         return self.inner.gaussian_log_likelihood(x, sigma)
+
+    def relative_cost(self, sigmas: Floats) -> Floats:
+        """That of the inner denoiser: the shape of ``sigmas``."""
+        return self.inner.relative_cost(sigmas)
 
     def loss_weight(self, sigma: Tensor) -> Tensor:
         """That of the inner denoiser: ``(batch,)``."""

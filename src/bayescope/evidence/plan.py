@@ -17,11 +17,12 @@ multivariate t would prescribe them, but takes a large signal for noise), and it
 are fitted too. The standard error of an image depends on its own draws. This is a posterior given all draws so far;
 inspecting it after every draw and stopping early does not invalidate it.
 
-The order is greedy, so that every prefix is informative: for any number of passes, the draws are the first of one order, and
-the weights of a prefix (z) are optimal for these draws.
+The order is greedy, by the variance explained for a unit of time (a draw costs less where the network sees a cropped image), so
+that every prefix is informative: for any number of passes, the draws are the first of one order, and the weights of a prefix (z)
+are optimal for these draws.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
@@ -47,7 +48,7 @@ class LevelStatistics:
     of a single draw at each level, nats², ``(levels,)``; ``opposite``: covariance of two opposite noises at each level, nats²,
     ``(levels,)``; ``dof``: ν, of the error's tail; ``spread``: α and β after 0, 1, … draws, ``(draws + 1, 2)``;
     ``risk``: chances at which a class is dropped and the resulting disagreement rate of predictions, both rising, ``(points,
-    2)``.
+    2)``; ``cost``: of a draw at each level relative to one of the whole image, ``(levels,)``, or one for all.
     """
 
     offset: Floats
@@ -59,6 +60,7 @@ class LevelStatistics:
     dof: float
     spread: Floats
     risk: Floats
+    cost: Floats = field(default_factory=lambda: np.ones(1))
 
     def share(self, disagreement_rate: float) -> float:
         """The chance to win at which a class is dropped, such that predictions disagree at ``disagreement_rate``."""
@@ -80,7 +82,8 @@ class LevelStatistics:
         """The inverse of :meth:`to_dict`."""
         names = ("offset", "slope", "scale", "noise", "opposite", "spread", "risk")
         arrays = {name: np.array(values[name], dtype=float) for name in names}
-        return cls(dof=float(values["dof"]), gaussian_scale=float(values["gaussian_scale"]), **arrays)
+        cost = np.array(values.get("cost", [1.0]))
+        return cls(dof=float(values["dof"]), gaussian_scale=float(values["gaussian_scale"]), cost=cost, **arrays)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Plan:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Level of each draw, ``(draws,)``: each time the level whose next noise leaves least of T's variance unexplained."""
+        """Level of each draw, ``(draws,)``: each time the level whose next noise explains most of T's variance for its cost."""
         left, first = self._scale_by_level.copy(), np.arange(len(self.weights)) * self.n_noises
         target = left @ self.weights.repeat(self.n_noises) / self.n_noises
         taken = np.zeros(len(self.weights), dtype=np.int64)
@@ -117,7 +120,7 @@ class Plan:
             following = first + np.minimum(taken, self.n_noises - 1)
             variance = np.diag(left)[following]
             gain = target[following] ** 2 / np.maximum(variance, np.finfo(float).tiny)
-            k = int(np.where(taken < self.n_noises, gain, -1.0).argmax())
+            k = int(np.where(taken < self.n_noises, gain / self.statistics.cost, -1.0).argmax())
             direction = left[following[k]] / np.sqrt(variance[k])
             order.append(k)
             taken[k] += 1

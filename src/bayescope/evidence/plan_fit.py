@@ -32,12 +32,13 @@ _SHARES = np.geomspace(1e-4, 0.5, 24)
 
 
 def fit_level_statistics(
-    levels: LevelEvidence, gaussian: Floats, labels: Labels, level_weights: LevelWeights
+    levels: LevelEvidence, gaussian: Floats, labels: Labels, level_weights: LevelWeights, cost: Floats | None = None
 ) -> LevelStatistics | None:
     """Statistics of held-out images with their labels, the classes weighted equally; None with fewer than 16 images.
 
     ``gaussian``: their evidence without the network, nats, ``(n, classes)``; ``level_weights``: with the class biases of the
-    decisions that the stopping rule is to foretell.
+    decisions that the stopping rule is to foretell; ``cost``: of a draw at each level, ``(levels,)``, the same for all if not
+    given.
     """
     if len(labels) < FEWEST:
         return None
@@ -72,6 +73,7 @@ def fit_level_statistics(
         dof=dof,
         spread=np.tile([1.0, 0.0], (n_draws + 1, 1)),
         risk=np.ones((1, 2)),
+        cost=np.ones(1) if cost is None else cost,
     )
     plan = Plan(statistics, level_weights.weights)
     error, size = plan.predictions(contrasts[:, plan.order, plan.noise_index], gaussian_contrasts)

@@ -69,7 +69,7 @@ def fitted_to(
     offset = calibration.stopping_offset(equal)
     deciding = level_weights if offset is None else replace(level_weights, class_bias=level_weights.class_bias + offset)
     tests = {name: test.fit(features[name], labels, patients) for name, test in TRUST_TESTS.items()}
-    statistics = fit_level_statistics(levels, gaussian, labels, deciding)
+    statistics = fit_level_statistics(levels, gaussian, labels, deciding, model.denoiser.relative_cost(levels.sigmas))
     predicted = None
     if calibration.calibrated:
         predicted = _out_of_fold(model, copies, held_out, fit, _Replay(model, statistics, levels, gaussian))
