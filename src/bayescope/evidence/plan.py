@@ -17,9 +17,9 @@ multivariate t would prescribe them, but takes a large signal for noise), and it
 are fitted too. The standard error of an image depends on its own draws. This is a posterior given all draws so far;
 inspecting it after every draw and stopping early does not invalidate it.
 
-The order is greedy, by the variance explained for a unit of time (a draw costs less where the network sees a cropped image), so
-that every prefix is informative: for any number of passes, the draws are the first of one order, and the weights of a prefix (z)
-are optimal for these draws.
+The order is greedy, by the variance explained per unit of time (a draw costs less where the network sees a cropped image), so
+that every prefix is informative: for any number of passes, the draws are the first of one order, and the weights of a prefix
+(z) are optimal for these draws.
 """
 
 from dataclasses import asdict, dataclass, field
