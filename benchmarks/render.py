@@ -19,6 +19,7 @@ SECTIONS = (
     "evidence",
     "classes",
     "throughput",
+    "crop",
     "export",
     "memory",
     "serve",
