@@ -14,6 +14,8 @@ from bayescope.config import Config, dump_toml, parse_config, read_config
 from bayescope.data.dataset import Dataset
 from bayescope.dicom.codes import class_codes, code_of_class
 from bayescope.diffusion.device import join_processes, open_fabric
+from bayescope.diffusion.image_statistics import ImageStatistics
+from bayescope.diffusion.networks import build_denoiser
 from bayescope.errors import ConfigError
 from bayescope.fitting.fit import fit
 from bayescope.inference.likelihood import exact_likelihood
@@ -78,6 +80,12 @@ def flow(config: Config, given: Given) -> Values:
     model = replace(load_model(given.run), config=config)
     found = exact_likelihood(model, given.data.test.pixels[:2])
     return [found.log_likelihood, found.passes]
+
+
+def cost_in_noise(config: Config, given: Given) -> Values:
+    """Cost of a pass at high noise, on images large enough to be cropped."""
+    statistics = ImageStatistics.blank((1, 24, 24), given.data.n_classes)
+    return [build_denoiser(statistics, config.net).relative_cost(np.array([100.0]))]
 
 
 def device(config: Config, given: Given) -> Values:
@@ -159,6 +167,7 @@ SETTINGS: dict[str, Notices | str] = {
     "net.dropout": Notices(0.5),
     "net.csp_filters": Notices(4),
     "net.fold": Notices(1),
+    "net.crop_snr": Notices(0.1, cost_in_noise),
     "training.steps": Notices(9),
     "training.batch_size": Notices(6),
     "training.accumulate": Notices(2, parts),
