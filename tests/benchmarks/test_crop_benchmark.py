@@ -14,7 +14,7 @@ from benchmarks import crop
 def test_every_way_is_measured_and_smaller_images_cost_less(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"FOLDS": (2,), "RATIOS": (0.0, 1e6), "BATCH": 2, "STEPS": 2, "ROUNDS": 1}.items():
         monkeypatch.setattr(crop, name, value)
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 1, 24, 24), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 1, 64, 64), dtype=np.uint8)
     whole, cropped = crop.measure(ImageSet(pixels, np.arange(4) % 2, ("a", "b"), tuple("abcd")))
     assert (whole["crop_snr"], whole["cost"], cropped["crop_snr"]) == (0, 1, 1e6)
     assert cropped["cost"] < 0.4

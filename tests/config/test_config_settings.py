@@ -84,7 +84,7 @@ def flow(config: Config, given: Given) -> Values:
 
 def cost_in_noise(config: Config, given: Given) -> Values:
     """Cost of a pass at high noise, on images large enough to be cropped."""
-    statistics = ImageStatistics.blank((1, 24, 24), given.data.n_classes)
+    statistics = ImageStatistics.blank((1, 64, 64), given.data.n_classes)
     return [build_denoiser(statistics, config.net).relative_cost(np.array([100.0]))]
 
 

@@ -18,7 +18,7 @@ from bayescope.diffusion.spectral_denoiser import SpectralDenoiser
 from bayescope.errors import ConfigError
 from bayescope.export.graph import trace
 
-SHAPE = (1, 24, 50)
+SHAPE = (1, 32, 58)
 SNR = 0.05
 
 
@@ -31,13 +31,13 @@ def spectrum(shape: tuple[int, int, int] = SHAPE) -> Tensor:
 def statistics(shape: tuple[int, int, int] = SHAPE, variance: Tensor | None = None) -> ImageStatistics:
     blank = ImageStatistics.blank(shape, 2)
     shift = blank.class_shift.clone()
-    shift[0, :, 20, 3], shift[1, :, 1, 2] = 0.5, -0.3  # one outside of every crop, one inside
+    shift[0, :, 28, 3], shift[1, :, 1, 2] = 0.5, -0.3  # one outside of every crop, one inside
     return replace(blank, variance=spectrum(shape) if variance is None else variance, class_shift=shift)
 
 
 def denoiser(snr: float = SNR) -> SpectralDenoiser:
     torch.manual_seed(0)
-    built = build_denoiser(statistics(), NetConfig(widths=(8, 8), crop_snr=snr)).eval()
+    built = build_denoiser(statistics(), NetConfig(widths=(8, 8), fold=1, crop_snr=snr)).eval()
     return cast(SpectralDenoiser, built)
 
 
@@ -45,7 +45,7 @@ def images(n: int) -> Tensor:
     return torch.randn((n, *SHAPE), generator=torch.Generator().manual_seed(1))
 
 
-@given(height=st.integers(24, 60), width=st.integers(24, 60))
+@given(height=st.integers(31, 60), width=st.integers(31, 60))
 @settings(max_examples=20, deadline=None)
 def test_crop_keeps_low_coefficients_and_the_power_of_white_noise(height: int, width: int) -> None:
     crop = SpectralCrop((1, height, width), snr=1.0)
@@ -72,37 +72,44 @@ def test_cropped_image_is_the_image_at_half_the_side() -> None:
 def test_factor_rises_with_noise_where_the_ratio_allows() -> None:
     variance, crop = spectrum(), SpectralCrop(SHAPE, SNR)
     outside = np.ones(SHAPE, bool)
-    outside[:, :12, :25] = False
+    outside[:, :16, :29] = False
     limit = float(np.sqrt(variance.numpy()[outside].mean() / SNR))
     assert crop.factors(torch.tensor([0.99 * limit, 1.01 * limit]), variance) == [1, 2]
-    assert list(crop.sides) == [1, 2]  # a quarter of 24 rows would be too small
+    assert list(crop.sides) == [1, 2]  # a quarter of 32 rows would be too small
 
 
 def test_no_ratio_and_no_room_crop_nothing() -> None:
     high = torch.tensor([1e6])
     assert SpectralCrop(SHAPE, 0.0).factors(high, spectrum()) == [1]
-    assert SpectralCrop((1, 23, 64), SNR).factors(high, spectrum((1, 23, 64))) == [2]
-    assert SpectralCrop((1, 22, 64), SNR).factors(high, spectrum((1, 22, 64))) == [1]
+    assert SpectralCrop((1, 31, 64), SNR).factors(high, spectrum((1, 31, 64))) == [2]
+    assert SpectralCrop((1, 30, 64), SNR).factors(high, spectrum((1, 30, 64))) == [1]
     assert SpectralCrop((1, 64, 64), SNR).factors(high, spectrum((1, 64, 64))) == [4]
+    assert SpectralCrop((1, 64, 64), SNR, smallest_side=32).factors(high, spectrum((1, 64, 64))) == [2]
+
+
+@pytest.mark.parametrize(("fold", "sides"), [(1, [1, 2, 4]), (2, [1, 2]), (4, [1])])
+def test_a_larger_fold_leaves_less_to_crop(fold: int, sides: list[int]) -> None:
+    built = build_denoiser(ImageStatistics.blank((1, 64, 64), 2), NetConfig(fold=fold, crop_snr=SNR))
+    assert list(cast(SpectralDenoiser, built).crop.sides) == sides
 
 
 def test_outside_the_crop_the_denoiser_is_the_linear_one_of_each_class() -> None:
     model, sigma = denoiser(), 10.0
     z, level = images(3), torch.full((3,), sigma)
-    rows, columns = cosine_basis(24), cosine_basis(50)
+    rows, columns = cosine_basis(32), cosine_basis(58)
     found = rows @ (model.under_every_class(z, level) - model.mean) @ columns.T
     skip = model.variance / (model.variance + sigma**2)
     linear = skip * (rows @ z @ columns.T)[:, None] + (1 - skip) * model.class_shift[:2]
-    torch.testing.assert_close(found[..., 12:, :], linear[..., 12:, :], atol=1e-5, rtol=0)
-    torch.testing.assert_close(found[..., 25:], linear[..., 25:], atol=1e-5, rtol=0)
-    assert (found - linear)[..., :12, :25].abs().max() > 1e-2
+    torch.testing.assert_close(found[..., 16:, :], linear[..., 16:, :], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[..., 29:], linear[..., 29:], atol=1e-5, rtol=0)
+    assert (found - linear)[..., :16, :29].abs().max() > 1e-2
 
 
 def test_network_is_given_the_smaller_image() -> None:
     model, seen = denoiser(), []
     model.net.register_forward_pre_hook(lambda net, given: seen.append(tuple(given[0].shape)))
     model.under_every_class(images(3), torch.tensor([10.0, 0.01, 10.0]))
-    assert sorted(seen) == [(1, 1, 24, 50), (2, 1, 12, 25)]
+    assert sorted(seen) == [(1, 1, 32, 58), (2, 1, 16, 29)]
 
 
 @torch.no_grad()

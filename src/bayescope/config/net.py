@@ -40,7 +40,7 @@ class NetConfig(Section):
         ge=0.0,
         description="At noise levels where the cosine coefficients above a half or a quarter of the band have a mean "
         "signal-to-noise ratio (of power) of at most this, the network (`fast`) sees the image at a half or a quarter of the "
-        "side. 0: always the whole image.",
+        "side, but not at less than 16 times `fold`. 0: always the whole image.",
     )
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ def _fast(statistics: ImageStatistics, config: NetConfig) -> Denoiser:
     channels, n_classes = statistics.channels_and_classes
     append_image = config.csp_filters == 0
     net = UNet(channels, n_classes, config.widths, config.blocks, config.dropout, append_image, config.fold)
-    return SpectralDenoiser(net, statistics, config.crop_snr)
+    return SpectralDenoiser(net, statistics, config.crop_snr, config.fold)
 
 
 def _paper(statistics: ImageStatistics, config: NetConfig) -> Denoiser:

@@ -28,7 +28,7 @@ from bayescope.diffusion.image_statistics import ImageStatistics
 from bayescope.diffusion.nets.backbone import Backbone
 from bayescope.diffusion.nets.csp import common_spatial_patterns
 from bayescope.diffusion.nets.unet import STEM_SIDE, Stem
-from bayescope.diffusion.spectral_crop import SpectralCrop
+from bayescope.diffusion.spectral_crop import SMALLEST_SIDE, SpectralCrop
 from bayescope.types import Floats
 
 _FIXED_COST = 0.1
@@ -46,16 +46,18 @@ class SpectralDenoiser(Denoiser):
         Of the training images.
     crop_snr : float, default 0
         Coefficients of a lower mean signal-to-noise ratio are left to the linear denoiser; 0 leaves none.
+    fold : int, default 1
+        Pixels a side that the network folds into one, which limits the crop.
     """
 
     variance: Tensor
     class_shift: Tensor
 
-    def __init__(self, net: Backbone, statistics: ImageStatistics, crop_snr: float = 0.0) -> None:
+    def __init__(self, net: Backbone, statistics: ImageStatistics, crop_snr: float = 0.0, fold: int = 1) -> None:
         super().__init__(net, statistics)
         self.register_buffer("variance", statistics.variance)
         self.register_buffer("class_shift", statistics.class_shift)
-        self.crop = SpectralCrop(self.image_shape, crop_snr)
+        self.crop = SpectralCrop(self.image_shape, crop_snr, SMALLEST_SIDE * fold)
 
     @property
     def class_means(self) -> Tensor:
