@@ -23,8 +23,8 @@ from pynetdicom.sop_class import Verification
 from bayescope.calibration.pooling import GroupPooling
 from bayescope.config.toml_file import parse_section
 from bayescope.inference.drift import DriftTest
-from bayescope.node.combiner import Combiner, Unread
 from bayescope.node import service
+from bayescope.node.combiner import Combiner, Unread
 from bayescope.node.config import DriftConfig, NodeConfig
 from bayescope.node.queue import Instance, Queue
 from bayescope.node.readers import Answered, Outcome
