@@ -1,5 +1,6 @@
 """The process that scores images: its results, errors and progress, and what happens when it ends."""
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.slow
 def forked() -> Iterator[None]:
     """Processes that need not import everything anew; one that does is in test_serve_process.py."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scorers, "START", "forkserver")
+        patch.setattr(scorers, "CONTEXT", multiprocessing.get_context("forkserver"))
         yield
 
 
