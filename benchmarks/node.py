@@ -140,7 +140,7 @@ def fault_run(
         "keep_free_mb": 1,
         "listen": {"port": port, "callers": [{"ae_title": "SENDER", "addresses": ["127.0.0.1"]}]},
         "destinations": [{"name": "archive", "ae_title": "ORTHANC", "address": "127.0.0.1", "port": orthanc.dicom_port}],
-        "delivery": {"first_wait_s": 1.0, "longest_wait_s": _LONGEST_WAIT_S},
+        "delivery": {"first_wait_s": 0.5, "longest_wait_s": _LONGEST_WAIT_S},
         "combine": {"quiet_s": _QUIET_S},
         "reading": {"device": "cpu", "evidence_maps": False},
     }

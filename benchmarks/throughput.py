@@ -46,6 +46,7 @@ from benchmarks.store import RESULTS, Store
 from benchmarks.tables.throughput import PASSES_PER_IMAGE
 
 Found = TypeVar("Found")
+START = "spawn"
 STEPS_BEFORE = 5
 IMAGES = 256
 HEAVY = ("conv", "mm", "gemm", "bmm", "linear")
@@ -196,7 +197,7 @@ def mapped_images(path: Path, size: int) -> ImageSet:
 
 def in_own_process(work: Callable[..., Found], *arguments: object) -> Found:
     """``work(*arguments)`` by a process that has done nothing else."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(START)) as pool:
         return pool.submit(work, *arguments).result()
 
 

@@ -23,6 +23,7 @@ from pynetdicom.sop_class import Verification
 from bayescope.calibration.pooling import GroupPooling
 from bayescope.config.toml_file import parse_section
 from bayescope.inference.drift import DriftTest
+from bayescope.node import service
 from bayescope.node.combiner import Combiner, Unread
 from bayescope.node.config import DriftConfig, NodeConfig
 from bayescope.node.queue import Instance, Queue
@@ -35,6 +36,7 @@ from services import free_port
 RUN = Path("run")
 RECORD = {"novelty_p_value": 0.01, "log_likelihood_ratio": {"sick": 1.0, "well": -1.0}, "seen": None}
 UIDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+service._IDLE_S = 0.1  # seconds after which a node looks whether there is something to do
 BaseServer.serve_forever.__defaults__ = (0.02,)  # seconds in which servers notice their end, half a second otherwise
 
 

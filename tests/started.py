@@ -36,6 +36,10 @@ class Started:
     def poll(self) -> int | None:
         return self.returncode
 
+    def send_signal(self, number: int) -> None:
+        assert self._process.pid
+        os.kill(self._process.pid, number)
+
     def kill(self) -> None:
         self._process.kill()
 

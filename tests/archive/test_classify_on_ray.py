@@ -20,18 +20,21 @@ from bayescope.data.preparation.prepare import prepare_archive
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
-IMAGES, SECONDS = 240, 240
+IMAGES, SECONDS = 100, 240
 DRIVER = """
 import sys
 from pathlib import Path
+import ray
 from bayescope.archive import classify
 from bayescope.archive.ledger import Ledger
 from bayescope.data.preparation.prepare import prepare_archive
 run, folder, out, cache = map(Path, sys.argv[1:])
+ray.shutdown = lambda: None  # one cluster for both jobs
 classify.images_per_block = lambda model: 2
 Ledger.remove = lambda ledger: None
 print(classify.classify_archive(run, [str(folder)], out, engine="ray", workers=2).errors, flush=True)
-prepare_archive("folder", folder, cache, 8, split="test", engine="ray", workers=2)
+sys.stdout = sys.stderr  # where the cluster, which is still there, tells of workers that died
+prepare_archive("folder", folder, cache, 8, split="test", engine="ray", workers=1)
 """
 
 

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.store import Store
 from benchmarks.tables.memory import section
 
+import started  # noqa: F401  what it imports is there for processes of the fork server
 from bayescope.data.load import load_dataset
 from benchmarks import memory
 
@@ -26,6 +27,8 @@ def test_the_cache_is_one_that_is_read_and_mostly_holes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_peaks_are_told_by_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "HELD_OUT", 16)
+    monkeypatch.setattr("benchmarks.throughput.START", "forkserver")
     options = ("--gib", "0.03", "--steps", "3", "--results", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["memory.py", *options])
     memory.main()

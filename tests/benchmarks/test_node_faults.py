@@ -10,8 +10,12 @@ from services import Orthanc
 
 
 @pytest.mark.slow
-def test_each_image_and_each_study_is_answered_once_though_the_node_is_killed(prepared_run: Path, tmp_path: Path) -> None:
+def test_each_image_and_each_study_is_answered_once_though_the_node_is_killed(
+    prepared_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Orthanc(tmp_path / "there")  # skips where it is not installed
+    monkeypatch.setattr("benchmarks.node._LONGEST_WAIT_S", 1.0)
+    monkeypatch.setattr("benchmarks.node._QUIET_S", 0.5)
     found = fault_run(
         taught(prepared_run, tmp_path / "run"), tmp_path, instances=24, studies=6, associations=3, kills=2, restarts=1
     )

@@ -27,6 +27,8 @@ def test_a_service_is_measured_and_the_rows_are_written(
 @pytest.mark.slow
 def test_the_phantom_is_of_8_bits_and_can_be_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.serve._IMAGES", 60)
+    for name in ("_VALIDATION", "_TEST"):
+        monkeypatch.setattr(f"bayescope.evaluation.demo.{name}", 45)
     data = phantom()
     assert data.train.pixels.dtype == "uint8"
     train(tmp_path / "run", data, steps=1)

@@ -9,6 +9,7 @@ from benchmarks.store import Store
 from benchmarks.tables.throughput import section
 from torch import Tensor
 
+import started  # noqa: F401  what it imports is there for processes of the fork server
 from benchmarks import throughput
 
 CPU = torch.device("cpu")
@@ -19,6 +20,7 @@ def test_a_small_row_after_a_large_one_has_its_own_peak(tmp_path: Path, monkeypa
     options = ("--sizes", "56", "28", "--batches", "64", "--seconds", "0.01", "--no-training", "--results", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["throughput.py", *options])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(throughput, "START", "forkserver")
     throughput.main()
     large, small = Store("throughput", tmp_path).rows()["cpu"]["rows"]
     for key in ("one_batch_mib", "four_batches_mib"):

@@ -28,7 +28,7 @@ def overconfident(n: int, seed: int, power: float = 3.0) -> tuple[np.ndarray, np
 @pytest.mark.slow
 def test_guaranteed_risk_holds_by_repetition() -> None:
     """At a delta of 0.2 the risk may be broken in one repetition of five; and the promise must leave something to answer."""
-    posterior, labels = overconfident(200_000, 0)
+    posterior, labels = overconfident(40_000, 0)
     wrong = posterior.argmax(axis=1) != labels
     broken, coverage = 0, []
     for seed in range(200):

@@ -23,13 +23,13 @@ def model(tiny_data: Dataset, tiny_config: Config) -> LikelihoodModel:
 @pytest.mark.slow
 def test_probes_agree_with_the_exact_trace_and_steppers_with_each_other(model: LikelihoodModel, tiny_data: Dataset) -> None:
     pixels = tiny_data.test.pixels[:2]
-    exact = exact_likelihood(model, pixels, FlowConfig(trace="exact", solver="heun", steps=8))
-    probed = exact_likelihood(model, pixels, FlowConfig(probes=16, solver="heun", steps=8))
+    exact = exact_likelihood(model, pixels, FlowConfig(trace="exact", solver="heun", steps=4))
+    probed = exact_likelihood(model, pixels, FlowConfig(probes=16, solver="heun", steps=4))
     assert (exact.standard_error == 0).all()
     difference = np.diff(probed.log_likelihood - exact.log_likelihood, axis=1)[:, 0]
     assert (np.abs(difference) < 4 * probed.standard_error.max(axis=1) + 0.05).all()
     adaptive = exact_likelihood(model, pixels, FlowConfig(probes=1))
-    stepped = exact_likelihood(model, pixels, FlowConfig(probes=1, solver="rk4", steps=96))
+    stepped = exact_likelihood(model, pixels, FlowConfig(probes=1, solver="rk4", steps=48))
     np.testing.assert_allclose(stepped.log_likelihood, adaptive.log_likelihood, atol=0.3)
 
 

@@ -134,6 +134,7 @@ def test_the_report_has_a_gallery_of_it() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_the_report_shows_it(cli: Call, run: Path, tiny_npz: Path) -> None:
     assert cli("report", run, "--data", tiny_npz).code == 0
     page = (run / "report.html").read_text()

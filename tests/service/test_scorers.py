@@ -1,5 +1,6 @@
 """The process that scores images: its results, errors and progress, and what happens when it ends."""
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -9,14 +10,24 @@ from typing import Any
 
 import pytest
 
+import started  # noqa: F401  what it imports is there for processes of the fork server
 from bayescope.data.dataset import Dataset
 from bayescope.errors import DataError, RunError
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model, model_fingerprint
+from bayescope.service import scorers
 from bayescope.service.scorers import LocalScorer, ProcessScorer, Scorer, Tell, Unavailable
 from serving import client_of, files, wait_until
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forked() -> Iterator[None]:
+    """Processes that need not import everything anew; one that does is in test_serve_process.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scorers, "CONTEXT", multiprocessing.get_context("forkserver"))
+        yield
 
 
 def evidence(pixels: Any, model: LikelihoodModel, tell: Tell) -> list[list[float]]:

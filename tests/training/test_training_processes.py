@@ -19,11 +19,18 @@ from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.dataset import Dataset
 from bayescope.runs.files import METRICS, MODEL, STATE, load_tensors
 from conftest import stripes, write_npz
+from services import free_port
 from started import Started
 
 Process = Started | subprocess.Popen[str]
 Start = Callable[..., Process]
 STEPS = 20
+FORKED = """
+import signal
+from bayescope.cli.main import run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as a terminal starts it
+run()
+"""
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
 TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", "--master-port=29533")
 
@@ -52,7 +59,7 @@ def start(tiny_npz: Path, tiny_data: Dataset, tiny_config: Config, tmp_path_fact
         command += ["--devices", devices]
         starts_no_other = under or (devices == 1 and not before)
         if starts_no_other:
-            return Started(command, env=ENVIRONMENT | dict(under or {}))
+            return Started(command, FORKED, ENVIRONMENT | dict(under or {}))
         line = [sys.executable, *before, "-m", "bayescope", *command]
         return subprocess.Popen(
             list(map(str, line)),
@@ -60,11 +67,16 @@ def start(tiny_npz: Path, tiny_data: Dataset, tiny_config: Config, tmp_path_fact
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as a terminal starts it
         )
 
     return begin
+
+
+def together(start: Start, run: Path, devices: int, *options: object, **settings: object) -> list[Process]:
+    """Processes as Fabric starts them, each told its number by the environment, without the imports of each."""
+    job = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "NODE_RANK": "0", "WORLD_SIZE": str(devices)}
+    ranks = [job | {"LOCAL_RANK": str(rank)} for rank in range(devices)]
+    return [start(run, devices, *options, under=under, **settings) for under in ranks]
 
 
 def ended(process: Process) -> str:
@@ -102,7 +114,7 @@ def alone(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_three_processes_train_as_one(start: Start, alone: Path, tmp_path: Path) -> None:
     """So do two, as Slurm, `torchrun` and a script start them."""
-    told = ended(start(tmp_path / "run", 3, steps=STEPS))
+    told = "".join(map(ended, together(start, tmp_path / "run", 3, steps=STEPS)))
     assert told.count("Trained on 60 images") == 1
     check_same(tmp_path / "run", alone)
 
@@ -169,26 +181,28 @@ def test_a_killed_process_ends_the_others_with_a_clear_error_and_the_checkpoint_
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes by /proc")
 def test_ctrl_c_ends_all_and_says_once_how_to_continue(start: Start, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = start(run, 2, "--checkpoint-every", 1, steps=150)
-    wait_for_step(run, 5, process)
-    (other,) = children(process.pid)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
+    processes = together(start, run, 2, "--checkpoint-every", 1, steps=150)
+    wait_for_step(run, 5, processes[0])
+    for process in processes:  # as a terminal does
+        process.send_signal(signal.SIGINT)
+    errors = [process.communicate(timeout=30)[1] for process in processes]
+    assert processes[0].returncode == 130, errors
+    assert processes[1].returncode, errors
+    err = "".join(errors)
     assert err.count("interrupted") == 1
     assert "continue with the same command and --resume" in " ".join(err.split())
     assert "error:" not in err
-    while Path(f"/proc/{other}").exists():
-        time.sleep(0.01)
     assert step_of(run) >= 5
 
 
 @pytest.mark.slow
 def test_processes_that_were_not_asked_for_are_refused(start: Start, tmp_path: Path) -> None:
-    process = start(tmp_path / "run", 1, before=TORCHRUN)
+    """In the environment that `torchrun` gives the first of two."""
+    job = {"TORCHELASTIC_RUN_ID": "none", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
+    ranks = dict.fromkeys(("RANK", "LOCAL_RANK", "GROUP_RANK"), "0") | dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2")
+    process = start(tmp_path / "run", 1, under=job | ranks)
     err = " ".join(process.communicate(timeout=60)[1].split())
     assert process.returncode
     assert "--devices 1, --nodes 1 in one of 2 processes" in err

@@ -28,8 +28,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.linalg import solve_triangular
+from scipy.special import stdtr
 
 from bayescope.evidence.noise import in_pairs, variance_of_mean
 from bayescope.evidence.rowwise import weighted_sum
@@ -199,7 +199,7 @@ class Plan:
         dof = self.statistics.dof
         scale = np.sqrt(self.variance(m, size, self.variance_left) * (dof - 2) / dof)
         ratio = np.divide(gap, scale, out=np.full_like(gap, np.inf), where=scale > 0)
-        return np.asarray(stats.t.sf(ratio, dof))
+        return np.asarray(stdtr(dof, -ratio))
 
     def predictions(self, draws: Floats, gaussian: Floats) -> tuple[Floats, Floats]:
         """Of contrasts in order, ``(n, draws)``, beyond their Gaussian evidence ``(n,)``, after 0, 1, … draws.

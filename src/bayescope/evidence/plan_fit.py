@@ -187,12 +187,17 @@ def _positive(matrix: Floats) -> Floats:
 def _fit_spread(squared_error: Floats, size: Floats, weight: Floats) -> tuple[float, float]:
     """α and β of the variance ``α + β size``, by maximum likelihood; a weak prior keeps α near one and β small."""
 
-    def loss(theta: Floats) -> float:
-        variance = np.exp(theta[0]) + np.exp(theta[1]) * size
-        likelihood = (weight * (np.log(variance) + squared_error / variance)).sum() / 2
-        return float(likelihood + 0.5 * theta[0] ** 2 + 0.5 * ((theta[1] + 2) / 2) ** 2)
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        """And its gradient."""
+        level, slope = np.exp(theta)
+        variance = level + slope * size
+        ratio = squared_error / variance
+        likelihood, rise = weight @ (np.log(variance) + ratio) / 2, weight * (1 - ratio) / variance / 2
+        prior = (theta[0] ** 2 + ((theta[1] + 2) / 2) ** 2) / 2
+        return float(likelihood + prior), np.array([level * rise.sum() + theta[0], slope * (rise @ size) + (theta[1] + 2) / 4])
 
-    log_level, log_slope = minimize(loss, np.array([0.0, -2.0]), method="L-BFGS-B", bounds=[(-4, 4), (-8, 4)]).x
+    start, bounds = np.array([0.0, -2.0]), [(-4, 4), (-8, 4)]
+    log_level, log_slope = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return float(np.exp(log_level)), float(np.exp(log_slope))
 
 

@@ -30,9 +30,9 @@ class Database:
             with self.transaction() as connection:
                 found = connection.execute("PRAGMA user_version").fetchone()[0]
                 is_known = 0 <= found <= VERSION
-                for statement in "".join(STEPS[found:] if is_known else ()).split(";\n"):
-                    connection.execute(statement)
-                if is_known:
+                if is_known and found < VERSION:
+                    for statement in "".join(STEPS[found:]).split(";\n"):
+                        connection.execute(statement)
                     connection.execute(f"PRAGMA user_version = {VERSION}")
             self._connection.execute("PRAGMA foreign_keys = ON")
         except sqlite3.Error as error:

@@ -20,6 +20,8 @@ from bayescope.inference.batch_invariant import batch_invariant
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model, model_fingerprint
 
+CONTEXT = multiprocessing.get_context("spawn")
+"""How the process is started."""
 Tell = Callable[[Any], None]
 Work = Callable[[LikelihoodModel, Tell], Any]
 """Something to do with a model; what it tells meanwhile, and its result.  For a :class:`ProcessScorer` it can be pickled."""
@@ -105,10 +107,9 @@ class ProcessScorer:
 
         Raises Unavailable if it ends before, or the folder holds another model by now; RunError if the model cannot be loaded.
         """
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
+        self._connection, theirs = CONTEXT.Pipe()
         asked = theirs, self._run, self._device, self._fingerprint
-        self._process = context.Process(target=_work, args=asked, name="scoring", daemon=True)
+        self._process = CONTEXT.Process(target=_work, args=asked, name="scoring", daemon=True)
         self._process.start()
         theirs.close()
         try:
