@@ -8,11 +8,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
+import typer.main
 
 from bayescope.cli import output
 from bayescope.cli.main import run as main
@@ -22,7 +24,12 @@ from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.load import load_dataset
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.preparation.prepare import prepare
+from bayescope.engines import local
+from bayescope.evaluation.compare.statistics import compare_observers
 from bayescope.fitting.fit import fit_run
+from bayescope.inference.batch_invariant import batch_invariant
+from bayescope.metrics import bootstrap, calibration, classification
+from bayescope.service import scorers
 from mammograms import mammogram, write_mammogram
 from services import Orthanc
 
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 
 Call = Callable[..., "Told"]
+typer.main.get_command = cache(typer.main.get_command)  # they are the same at every call, and slow to put together
+scorers.batch_invariant = partial(batch_invariant, sizes=(2, 4))  # type: ignore[assignment]  # all take a second to try
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -176,6 +185,23 @@ def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals from 20 draws: they are there, but coarse."""
+    functions = (calibration.assess, classification.measure, classification.measure_classes, compare_observers)
+    for function in functions:
+        fewer = tuple(20 if value == bootstrap.N_BOOTSTRAP else value for value in function.__defaults__)
+        monkeypatch.setattr(function, "__defaults__", fewer)
+    monkeypatch.setitem(bootstrap.bootstrap.__kwdefaults__, "n_bootstrap", 20)
+    monkeypatch.setattr(calibration.expected_if_calibrated, "__defaults__", (0, 20))
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are prepared in this process, whatever the number of workers: another takes a second to begin."""
+    monkeypatch.setattr(local, "_in_processes", lambda workers, make_worker, tasks: map(make_worker(), tasks))
+
+
+@pytest.fixture
 def shrunken_demo(monkeypatch: pytest.MonkeyPatch, few_cases: None) -> None:
     """The demo on 45 images a split, with few cases in its report."""
     from bayescope.evaluation import demo
@@ -199,8 +225,8 @@ class Told(NamedTuple):
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Runs ``bayescope`` with arguments, in this process; never with a traceback."""
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], few_draws: None) -> Call:
+    """Runs ``bayescope`` with arguments, in this process, with few draws; never with a traceback."""
 
     def call(*arguments: object) -> Told:
         monkeypatch.setattr(sys, "argv", ["bayescope", *map(str, arguments)])
