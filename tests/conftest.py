@@ -10,7 +10,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -119,7 +119,8 @@ def prepared_run(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) 
         for i in range(14):
             image = mammogram(24, 16, seed=i)
             write_mammogram(folder / "set" / label / f"{i}.dcm", image, PatientID=f"{label}{i}")
-    prepare(read_image_folder(folder / "set"), Preparation(8), folder / "cache", folder / "set", workers=1)
+    here = local.LocalEngine()
+    prepare(read_image_folder(folder / "set"), Preparation(8), folder / "cache", folder / "set", engine=here)
     fit_run(load_dataset(folder / "cache"), tiny_config, folder / "run")
     return folder / "run"
 
@@ -178,10 +179,14 @@ def tiny_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One image in each gallery of a report."""
+    """One image in each gallery of a report, drawn in few steps."""
     from bayescope.evaluation.report import context
+    from bayescope.inference import explain
+    from bayescope.inference.trained import TrainedModel
 
     monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
+    monkeypatch.setattr(TrainedModel.sample, "__defaults__", (2, 0))
+    monkeypatch.setattr(explain.counterfactual, "__defaults__", (2, 0, False))
 
 
 @pytest.fixture
@@ -203,9 +208,16 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shrunken_demo(monkeypatch: pytest.MonkeyPatch, few_cases: None) -> None:
-    """The demo on 45 images a split, with few cases in its report."""
+    """The demo on 45 images a split and with a small network, with few cases in its report."""
     from bayescope.evaluation import demo
 
+    of_phantom = demo.phantom_config
+
+    def small(*positional: Any, **named: Any) -> Config:
+        config = of_phantom(*positional, **named)
+        return config.model_copy(update={"net": config.net.model_copy(update={"widths": (8, 8)})})
+
+    monkeypatch.setattr(demo, "phantom_config", small)
     for name in ("DEMO_IMAGES", "_VALIDATION", "_TEST"):
         monkeypatch.setattr(demo, name, 45)
 
