@@ -8,11 +8,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
+import typer.main
 
 from bayescope.cli import output
 from bayescope.cli.main import run as main
@@ -22,7 +24,12 @@ from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.data.load import load_dataset
 from bayescope.data.preparation.mammogram import Preparation
 from bayescope.data.preparation.prepare import prepare
+from bayescope.engines import local
+from bayescope.evaluation.compare.statistics import compare_observers
 from bayescope.fitting.fit import fit_run
+from bayescope.inference.batch_invariant import batch_invariant
+from bayescope.metrics import bootstrap, calibration, classification
+from bayescope.service import scorers
 from mammograms import mammogram, write_mammogram
 from services import Orthanc
 
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
     from fastapi.testclient import TestClient
 
 Call = Callable[..., "Told"]
+typer.main.get_command = cache(typer.main.get_command)  # they are the same at every call, and slow to put together
+scorers.batch_invariant = partial(batch_invariant, sizes=(2, 4))  # type: ignore[assignment]  # all take a second to try
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -110,7 +119,8 @@ def prepared_run(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) 
         for i in range(14):
             image = mammogram(24, 16, seed=i)
             write_mammogram(folder / "set" / label / f"{i}.dcm", image, PatientID=f"{label}{i}")
-    prepare(read_image_folder(folder / "set"), Preparation(8), folder / "cache", folder / "set", workers=1)
+    here = local.LocalEngine()
+    prepare(read_image_folder(folder / "set"), Preparation(8), folder / "cache", folder / "set", engine=here)
     fit_run(load_dataset(folder / "cache"), tiny_config, folder / "run")
     return folder / "run"
 
@@ -169,17 +179,45 @@ def tiny_npz(tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One image in each gallery of a report."""
+    """One image in each gallery of a report, drawn in few steps."""
     from bayescope.evaluation.report import context
+    from bayescope.inference import explain
+    from bayescope.inference.trained import TrainedModel
 
     monkeypatch.setattr(context.choose_cases, "__defaults__", (1,))
+    monkeypatch.setattr(TrainedModel.sample, "__defaults__", (2, 0))
+    monkeypatch.setattr(explain.counterfactual, "__defaults__", (2, 0, False))
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals from 20 draws: they are there, but coarse."""
+    functions = (calibration.assess, classification.measure, classification.measure_classes, compare_observers)
+    for function in functions:
+        fewer = tuple(20 if value == bootstrap.N_BOOTSTRAP else value for value in function.__defaults__)
+        monkeypatch.setattr(function, "__defaults__", fewer)
+    monkeypatch.setitem(bootstrap.bootstrap.__kwdefaults__, "n_bootstrap", 20)
+    monkeypatch.setattr(calibration.expected_if_calibrated, "__defaults__", (0, 20))
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are prepared in this process, whatever the number of workers: another takes a second to begin."""
+    monkeypatch.setattr(local, "_in_processes", lambda workers, make_worker, tasks: map(make_worker(), tasks))
 
 
 @pytest.fixture
 def shrunken_demo(monkeypatch: pytest.MonkeyPatch, few_cases: None) -> None:
-    """The demo on 45 images a split, with few cases in its report."""
+    """The demo on 45 images a split and with a small network, with few cases in its report."""
     from bayescope.evaluation import demo
 
+    of_phantom = demo.phantom_config
+
+    def small(*positional: Any, **named: Any) -> Config:
+        config = of_phantom(*positional, **named)
+        return config.model_copy(update={"net": config.net.model_copy(update={"widths": (8, 8)})})
+
+    monkeypatch.setattr(demo, "phantom_config", small)
     for name in ("DEMO_IMAGES", "_VALIDATION", "_TEST"):
         monkeypatch.setattr(demo, name, 45)
 
@@ -199,8 +237,8 @@ class Told(NamedTuple):
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Runs ``bayescope`` with arguments, in this process; never with a traceback."""
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], few_draws: None) -> Call:
+    """Runs ``bayescope`` with arguments, in this process, with few draws; never with a traceback."""
 
     def call(*arguments: object) -> Told:
         monkeypatch.setattr(sys, "argv", ["bayescope", *map(str, arguments)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,10 @@ def limits(p: Place) -> None:
 
 @remedy("service.service", "Send all three")
 def reference(p: Place) -> None:
+    from dicomweb_client import DICOMwebClient
+
+    at_once = partialmethod(DICOMwebClient.set_http_retry_params, retry=False)
+    p.patch.setattr(DICOMwebClient, "set_http_retry_params", at_once)
     with service(p, dicomweb="http://127.0.0.1:9/dicom-web") as ask:
         ask(422, "classify", study="1")
         assert "cannot be retrieved" in ask(422, "classify", study="1", series="2", instance="3").json()["error"]

@@ -75,7 +75,7 @@ def write_tiny(source: Path, to: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", sorted(ARCHIVES))
-@pytest.mark.usefixtures("few_cases")
+@pytest.mark.usefixtures("few_cases", "one_process")
 def test_the_commands_of_a_recipe_run(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Call) -> None:
     monkeypatch.chdir(tmp_path)
     wanted = commands(recipe)
@@ -115,6 +115,7 @@ def test_the_commands_of_a_recipe_run(recipe: str, tmp_path: Path, monkeypatch: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", sorted(ARCHIVES))
+@pytest.mark.usefixtures("one_process")
 def test_the_traps_of_an_archive_leave_no_trace(recipe: str, tmp_path: Path) -> None:
     """Inverted, padded, windowed, compressed or mirrored: what is prepared is the phantom it was made of."""
     source, out = ARCHIVES[recipe](tmp_path / "source"), tmp_path / "cache"

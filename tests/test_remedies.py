@@ -27,7 +27,7 @@ FOLLOWED = list(dict.fromkeys(REMEDIES.values()))
 
 @pytest.mark.slow
 @pytest.mark.parametrize("follow", FOLLOWED, ids=lambda follow: follow.__name__)
-@pytest.mark.usefixtures("few_cases")
+@pytest.mark.usefixtures("few_cases", "one_process")
 def test_following_the_advice_works(
     follow: Follow,
     cli: Callable[..., Any],
@@ -39,7 +39,9 @@ def test_following_the_advice_works(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = Place(tmp_path, cli, tiny_run, tiny_npz, tiny_config, tiny_data, prepared_run, monkeypatch)
+    evidence = tiny_config.evidence.model_copy(update={"levels": 2, "calibration_augmentation": 0.0})
+    config = tiny_config.model_copy(update={"evidence": evidence})
+    place = Place(tmp_path, cli, tiny_run, tiny_npz, config, tiny_data, prepared_run, monkeypatch)
     follow(place)
     told = "\n".join(place.told)
     for (site, says), function in REMEDIES.items():

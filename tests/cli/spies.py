@@ -47,12 +47,31 @@ def answered(patch: pytest.MonkeyPatch, function: str, answer: Any = None) -> li
     return calls
 
 
-def _replace(patch: pytest.MonkeyPatch, function: str, reply: Callable[[dict[str, Any]], Any]) -> None:
+def remembered(patch: pytest.MonkeyPatch, function: str, results: dict[str, Any], key: str) -> None:
+    """``module:function`` or ``module:Class.method`` works once for a ``key`` of ``results``, then gives the same again."""
+    owner, attribute = _place(function)
+    work = getattr(owner, attribute)
+
+    def recall(*positional: Any, **named: Any) -> Any:
+        if key not in results:
+            results[key] = work(*positional, **named)
+        return results[key]
+
+    patch.setattr(owner, attribute, recall)
+
+
+def _place(function: str) -> tuple[Any, str]:
+    """What holds ``module:function`` or ``module:Class.method``, and by which name."""
     module, _, name = function.partition(":")
     *owners, attribute = name.split(".")
     owner: Any = import_module(f"bayescope.{module}")
     for part in owners:
         owner = getattr(owner, part)
+    return owner, attribute
+
+
+def _replace(patch: pytest.MonkeyPatch, function: str, reply: Callable[[dict[str, Any]], Any]) -> None:
+    owner, attribute = _place(function)
     signature = inspect.signature(getattr(owner, attribute))
 
     def spy(*positional: Any, **named: Any) -> Any:

@@ -15,7 +15,7 @@ from bayescope.config import Config, dump_toml, parse_config
 from bayescope.data.dataset import Dataset
 from bayescope.node.database import Database
 from bayescope.node.maintenance import DATABASE
-from cli.spies import argument
+from cli.spies import argument, remembered
 from conftest import stripes, write_npz
 from mammograms import mammogram, write_mammogram
 from nodes import node_config, write_toml
@@ -72,6 +72,8 @@ SAMPLE = "inference.trained:TrainedModel.sample"
 EXPORT = "export.export:export_run"
 RUNTIME = "export.runtime:load_model_on"
 SERVE = "service.serve:serve"
+SLOW = [EXPORT, ADAPT, EVALUATE, EXPLAIN, FLOW, SAMPLE]
+"""What works once for each of the shortest command lines where it is not what an option has to reach."""
 
 
 @dataclass(frozen=True)
@@ -414,13 +416,28 @@ def words(*texts: str, **paths: str) -> Sequence[str]:
     return [word.format(**paths) for text in texts for word in shlex.split(text)]
 
 
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    """Of the ``SLOW`` functions, by command line."""
+    return {}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "option"), OPTIONS)
+@pytest.mark.usefixtures("few_draws", "one_process")
 def test_every_option_reaches_its_setting(
-    command: str, option: str, paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str,
+    option: str,
+    paths: dict[str, str],
+    results: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for i, case in enumerate(FLAGS[command][option]):
+        for slow in SLOW:
+            if slow != case.function:
+                remembered(monkeypatch, slow, results, f"{slow} {command} {case.fewest} {case.beside}")
         found = []
         for given in ("", option):
             own = {"new": str(tmp_path / f"{i}{given}-new"), "other": str(tmp_path / f"{i}{given}-other")}

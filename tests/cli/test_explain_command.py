@@ -171,6 +171,7 @@ def test_an_uncalibrated_model_says_so_everywhere(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_cases")
 def test_report_shows_maps_novelty_and_the_slider(cli: Any, tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
     assert cli("report", tiny_run, "--data", tiny_npz, "--out", tmp_path / "page.html")[0] == 0
     page = (tmp_path / "page.html").read_text()

@@ -18,8 +18,31 @@ from bayescope.cli import main, output
 from bayescope.data.dataset import Dataset
 from bayescope.errors import RunError
 from bayescope.runs.files import write_text
+from cli.spies import remembered
 
 ENCODINGS = ["cp1252", "cp437", "latin-1", "ascii", "koi8-r", "shift_jis", "utf-8", "utf-16", "cp037"]
+
+SLOW = [
+    "evaluation.folds:evaluate_folds",
+    "evaluation.explanation_files:explanation_files",
+    "fitting.fit:fit_run",
+    "inference.explain:explain",
+    "inference.likelihood:exact_likelihood",
+    "inference.trained:TrainedModel.sample",
+]
+LOST = "standard output: cannot be written (No space left"
+BOTH = """
+import ast, sys
+from bayescope.cli.main import run
+for words in map(ast.literal_eval, sys.argv[1:]):
+    sys.argv = ["bayescope", *words]
+    try:
+        run()
+    except SystemExit as ended:
+        print("ended with", ended.code, file=sys.stderr)
+    sys.stdout = open("/dev/full", "w")  # the first is given up
+"""
+"""Runs two commands, each with its exit code on standard error: libraries are imported once."""
 
 
 class Stream(io.TextIOWrapper):
@@ -53,10 +76,23 @@ def odd_picture(tiny_data: Dataset, tmp_path: Path) -> Path:
     return folder / "a b.png"
 
 
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    """What is worked out for the first encoding only."""
+    return {}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.usefixtures("few_draws")
 def test_every_command_prints_in_every_encoding(
-    monkeypatch: pytest.MonkeyPatch, tiny_run: Path, tiny_npz: Path, config_file: Path, odd_picture: Path, encoding: str
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_run: Path,
+    tiny_npz: Path,
+    config_file: Path,
+    odd_picture: Path,
+    results: dict[str, Any],
+    encoding: str,
 ) -> None:
     folder = odd_picture.parent
     for command in (
@@ -69,7 +105,10 @@ def test_every_command_prints_in_every_encoding(
         ("sample", tiny_run, "--out", folder / "s.png", "--per-class", 1, "--steps", 1),
         ("train", tiny_npz, "--out", folder / "run", "--config", config_file, "--steps", 2),
     ):
-        code, out, err = run(monkeypatch, encoding, *command)
+        with monkeypatch.context() as patch:
+            for slow in SLOW:
+                remembered(patch, slow, results, slow)
+            code, out, err = run(patch, encoding, *command)
         assert (code, "unexpected" in err) == (0, False), (command, err)
         if "--json" in command:
             assert json.loads(out)
@@ -120,22 +159,19 @@ def test_a_real_process_in_a_narrow_place(tiny_run: Path, tiny_npz: Path, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-@pytest.mark.parametrize("as_json", [(), ("--json",)])
-def test_measures_are_kept_where_printing_fails(
-    tiny_run: Path, tiny_npz: Path, tmp_path: Path, as_json: tuple[str, ...]
-) -> None:
-    kept = tmp_path / "measures.json"
-    command = ["evaluate", str(tiny_run), str(tiny_npz), "--out", str(kept), *as_json]
+def test_measures_are_kept_where_printing_fails(tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
+    kept = [tmp_path / "measures.json", tmp_path / "again.json"]
+    command = ["evaluate", str(tiny_run), str(tiny_npz), "--out"]
     with open("/dev/full", "w") as full:  # noqa: PTH123
         result = subprocess.run(
-            [sys.executable, "-c", "from bayescope.cli.main import run; run()", *command],
+            [sys.executable, "-c", BOTH, repr([*command, str(kept[0])]), repr([*command, str(kept[1]), "--json"])],
             stdout=full,
             stderr=subprocess.PIPE,
             timeout=100,
             text=True,
         )
-    assert (result.returncode, "standard output: cannot be written (No space left" in result.stderr) == (2, True)
-    assert json.loads(kept.read_text())["measures"]["AUC"]["value"] > 0.9
+    assert (result.stderr.count("ended with 2\n"), result.stderr.count(LOST)) == (2, 2), result.stderr
+    assert all(json.loads(path.read_text())["measures"]["AUC"]["value"] > 0.9 for path in kept)
 
 
 class Full(Stream):

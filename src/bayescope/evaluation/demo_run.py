@@ -88,7 +88,7 @@ def run_demo(
         If ``out`` contains something and ``force`` is not given, or cannot be written.
     """
     began = time.perf_counter()
-    data, config = demo_dataset(seed), demo_config(seed, steps)
+    config, data = demo_config(seed, steps), demo_dataset(seed)  # in this order: a wrong seed is refused at once
     step = progress("training", config.training.steps)
     scored = progress("scoring validation", images_to_score(data, config))
     model = fit_run(data, config, out, watch=lambda _: step(1), scored=scored, force=force)

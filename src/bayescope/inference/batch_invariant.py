@@ -16,10 +16,10 @@ from bayescope.diffusion.denoiser import Denoiser, LevelDenoiser, LevelsDenoiser
 from bayescope.diffusion.wrapped import WrappedDenoiser
 from bayescope.inference.model import LikelihoodModel
 
-_SIZES = (*range(2, 9), *range(10, 17, 2), *range(20, 33, 4), *range(40, 65, 8))
+SIZES = (*range(2, 9), *range(10, 17, 2), *range(20, 33, 4), *range(40, 65, 8))
 """Numbers of images that are tried, close enough together that two or three calls make up any number."""
-_ROWS, _PIXELS = _SIZES[-1], 1 << 16
-"""Rows of a batch, and pixels of all of them: beyond, larger batches are hardly faster."""
+_PIXELS = 1 << 16
+"""Pixels of all rows of a batch: beyond, as with more rows than the largest of the sizes, batches are hardly faster."""
 
 
 class BatchInvariantDenoiser(WrappedDenoiser):
@@ -84,13 +84,15 @@ class BatchInvariantDenoiser(WrappedDenoiser):
         return denoise
 
 
-def batch_invariant(model: LikelihoodModel) -> LikelihoodModel:
+def batch_invariant(model: LikelihoodModel, sizes: Sequence[int] = SIZES) -> LikelihoodModel:
     """A copy of a model whose predictions do not depend on the other images of a batch, to the last bit.
 
     Parameters
     ----------
     model : LikelihoodModel
         A trained model.
+    sizes : sequence of int
+        Numbers of images to try, rising; the last is also the largest number of rows of a batch.
 
     Returns
     -------
@@ -99,18 +101,18 @@ def batch_invariant(model: LikelihoodModel) -> LikelihoodModel:
         network passes.
     """
     classes, sigmas = range(1, len(model.class_names) + 1), model.sigmas.tolist()
-    sizes = {k: _agreeing_sizes(model.denoiser, sigmas, k) for k in classes}
-    return replace(model, denoiser=BatchInvariantDenoiser(model.denoiser, sizes).eval())
+    agreeing = {k: _agreeing_sizes(model.denoiser, sigmas, k, sizes) for k in classes}
+    return replace(model, denoiser=BatchInvariantDenoiser(model.denoiser, agreeing).eval())
 
 
 @torch.inference_mode()
-def _agreeing_sizes(denoiser: Denoiser, sigmas: Sequence[float], k: int) -> tuple[int, ...]:
-    """Numbers of images, falling, that ``denoiser`` gives the same under ``k`` classes as it gives one alone.
+def _agreeing_sizes(denoiser: Denoiser, sigmas: Sequence[float], k: int, tried: Sequence[int]) -> tuple[int, ...]:
+    """Numbers of images of ``tried``, falling, that ``denoiser`` gives the same under ``k`` classes as it gives one alone.
 
     At every level: at a single one, sizes that round otherwise may agree by chance.
     """
-    largest = max(1, min(_ROWS, _PIXELS // denoiser.mean.numel()) // k)
-    sizes = [n for n in reversed(_SIZES) if n <= largest]
+    largest = max(1, min(tried[-1], _PIXELS // denoiser.mean.numel()) // k)
+    sizes = [n for n in reversed(tried) if n <= largest]
     generator = torch.Generator().manual_seed(0)
     for sigma in sigmas:
         z = sigma * torch.randn((largest, *denoiser.image_shape), generator=generator).to(denoiser.mean.device)

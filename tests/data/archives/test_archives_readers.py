@@ -42,6 +42,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_an_archive_added_from_outside_is_prepared_by_the_command(toy: Path, tmp_path: Path, cli: Call) -> None:
     by_command, by_call = tmp_path / "command", tmp_path / "call"
     words = ("prepare", "toy", toy, "--size", 8, "--workers", 1)
@@ -60,6 +61,7 @@ def test_an_archive_added_from_outside_is_prepared_by_the_command(toy: Path, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_a_warning_may_stop_before_the_old_cache_is_removed(toy: Path, tmp_path: Path) -> None:
     out = tmp_path / "cache"
     prepare_archive("toy", toy, out, 8, "size", workers=1)

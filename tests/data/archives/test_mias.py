@@ -79,6 +79,7 @@ def test_the_box_is_around_all_circles_and_counts_from_the_top(films: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_regions_are_cut_out_around_each_finding(films: Path, tmp_path: Path) -> None:
     archive = read_mias(films, "benign/malignant-roi", FOLDS)
     assert (archive.summary.found, archive.summary.used) == (7, 5)
@@ -93,6 +94,7 @@ def test_regions_are_cut_out_around_each_finding(films: Path, tmp_path: Path) ->
     assert bright["mdb007"] == (23, 10)  # moved inside the film: rows and columns from 0
 
 
+@pytest.mark.usefixtures("one_process")
 def test_a_region_outside_its_file_is_told(films: Path, tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 99, (100, 100), dtype=np.uint8)).save(films / "mdb008.png")
     result = prepare_archive("mias", films, tmp_path / "cache", 16, "benign/malignant-roi", folds=2, val_fraction=0, workers=1)

@@ -92,6 +92,7 @@ def test_pixels_boxes_and_splits_are_those_of_the_files(vindr: Path, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_a_second_run_does_nothing_and_a_changed_one_is_refused(vindr: Path, tmp_path: Path) -> None:
     archive, out = read(vindr), tmp_path / "cache"
     prepare(archive, Preparation(SIZE), out, vindr, workers=1)
@@ -128,6 +129,7 @@ def test_goes_on_after_a_kill(vindr: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_too_many_broken_files_stop_it_and_mended_ones_are_read_again(vindr: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "pictures", tmp_path / "cache"
     for label in ("ill", "well"):
@@ -145,6 +147,7 @@ def test_too_many_broken_files_stop_it_and_mended_ones_are_read_again(vindr: Pat
         load_dataset(out)
 
 
+@pytest.mark.usefixtures("one_process")
 def test_a_folder_that_is_no_cache_is_left_alone(vindr: Path, tmp_path: Path, cli: Call) -> None:
     (tmp_path / "thesis.txt").write_text("dear")
     arguments = ("prepare", "vindr", vindr, "--task", "1-3/4-5", "--size", SIZE, "--out", tmp_path)
@@ -155,6 +158,7 @@ def test_a_folder_that_is_no_cache_is_left_alone(vindr: Path, tmp_path: Path, cl
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_prepare_train_classify_evaluate_by_command(vindr: Path, tmp_path: Path, tiny_config: Config, cli: Call) -> None:
     out, run, config = tmp_path / "cache", tmp_path / "run", tmp_path / "config.toml"
     config.write_text(dump_toml(tiny_config))
@@ -177,6 +181,7 @@ def test_prepare_train_classify_evaluate_by_command(vindr: Path, tmp_path: Path,
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_the_window_by_command(tmp_path: Path, cli: Call) -> None:
     source, out = tmp_path / "pictures", tmp_path / "cache"
     for n in range(24):
@@ -204,6 +209,7 @@ def test_the_window_by_command(tmp_path: Path, cli: Call) -> None:
         Preparation(SIZE, window=-1)
 
 
+@pytest.mark.usefixtures("one_process")
 def test_what_a_header_says_in_vain_is_noted_with_the_number(tmp_path: Path) -> None:
     source, out = tmp_path / "pictures", tmp_path / "cache"
     for n in range(24):
@@ -215,6 +221,7 @@ def test_what_a_header_says_in_vain_is_noted_with_the_number(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_folds_by_command_test_every_patient_once(vindr: Path, tmp_path: Path, cli: Call) -> None:
     arguments = ("prepare", "vindr", vindr, "--task", "1-3/4-5", "--size", 16, "--workers", 1, "--json")
     tested: list[str] = []
