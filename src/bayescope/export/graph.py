@@ -66,7 +66,7 @@ def trace(denoiser: Denoiser, half: bool = False) -> ExportedProgram:
 
     Raises ConfigError for a network whose image depends on the noise level.
     """
-    if isinstance(denoiser, SpectralDenoiser) and denoiser.crop.snr > 0:
+    if isinstance(denoiser, SpectralDenoiser) and len(denoiser.crop.sides) > 1:
         raise ConfigError(
             f"found net.crop_snr {denoiser.crop.snr:g}; expected 0: a graph has one image size for all noise levels. Train "
             "with crop_snr 0 to export, or classify with the run itself"
