@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from bayescope.config import dump_toml
 from bayescope.diffusion import spectral_denoiser
 from bayescope.export import export as export_module
 from bayescope.export.runtime import graph_file
@@ -60,10 +59,10 @@ def graph(p: Place) -> None:
 def cropped(p: Place) -> None:
     p.patch.setattr(spectral_denoiser, "SMALLEST_SIDE", 1)
     whole = p.config
-    p.toml.write_text(dump_toml(whole.model_copy(update={"net": whole.net.model_copy(update={"crop_snr": 0.1})})))
+    p.config = whole.model_copy(update={"net": whole.net.model_copy(update={"crop_snr": 0.1})})
     p.works(*p.train())
     assert "Train with crop_snr 0" in p.refused("export", p.out)
-    p.toml.write_text(dump_toml(whole))
+    p.config = whole
     p.works(*p.train(None, "--force"))
     p.works("export", p.out)
 
