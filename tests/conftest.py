@@ -29,6 +29,7 @@ from bayescope.evaluation.compare.statistics import compare_observers
 from bayescope.fitting.fit import fit_run
 from bayescope.inference.batch_invariant import batch_invariant
 from bayescope.metrics import bootstrap, calibration, classification
+from bayescope.runs.model_file import load_model
 from bayescope.service import scorers
 from mammograms import mammogram, write_mammogram
 from services import Orthanc
@@ -163,12 +164,15 @@ def write_npz(path: Path, data: Dataset) -> Path:
 @pytest.fixture(scope="session")
 def exported_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny run, exported in every format."""
-    from bayescope.export.export import export_run
+    from bayescope.export import export
     from bayescope.export.formats import FORMATS
 
     run = Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("exported") / "run"))
-    for kind in FORMATS:
-        export_run(run, kind)
+    program = export.trace(load_model(run).denoiser)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "trace", lambda denoiser, half: program)  # the same for every format, and slow
+        for kind in FORMATS:
+            export.export_run(run, kind)
     return run
 
 

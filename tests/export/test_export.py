@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.export import ExportedProgram
 
 from bayescope.data.dataset import Dataset
+from bayescope.diffusion.denoiser import Denoiser
 from bayescope.evidence.level_weights import LevelWeights
 from bayescope.export.description import describe
 from bayescope.export.export import Exported, export_run
 from bayescope.export.formats import FORMATS
-from bayescope.export.graph import INPUTS
+from bayescope.export.graph import INPUTS, trace
 from bayescope.export.runtime import graph_file
 from bayescope.runs.model_file import load_model, model_fingerprint, save_model
 from conftest import Call
@@ -66,7 +68,25 @@ def test_a_stranger_can_score_in_full(exported_run: Path, tiny_data: Dataset) ->
     np.testing.assert_allclose(evidence @ contrast, expected @ contrast, atol=1e-3)
 
 
+@pytest.fixture(scope="module")
+def half_program(tiny_run: Path) -> ExportedProgram:
+    """The graph of the tiny run in half precision."""
+    return trace(load_model(tiny_run).denoiser, half=True)
+
+
+@pytest.fixture
+def traced_in_half(half_program: ExportedProgram, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports of the tiny run in half precision share one graph, which is slow to trace."""
+
+    def traced(denoiser: Denoiser, half: bool) -> ExportedProgram:
+        assert half
+        return half_program
+
+    monkeypatch.setattr("bayescope.export.export.trace", traced)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("traced_in_half")
 @pytest.mark.parametrize("kind", FORMATS)
 def test_half_precision_that_keeps_the_ratios(exported_run: Path, tiny_npz: Path, tmp_path: Path, kind: str) -> None:
     half = export_run(exported_run, kind, tmp_path / "half", half=True, data=tiny_npz)
@@ -77,6 +97,7 @@ def test_half_precision_that_keeps_the_ratios(exported_run: Path, tiny_npz: Path
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("traced_in_half")
 def test_half_precision_that_changes_ratios_is_refused(cli: Call, tiny_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
     """Level weights of 2000 times the size enlarge what rounding does."""
     run = Path(shutil.copytree(tiny_run, tmp_path / "run"))

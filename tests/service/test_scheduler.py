@@ -10,6 +10,7 @@ import pytest
 from bayescope.data.dataset import Dataset
 from bayescope.inference.model import LikelihoodModel
 from bayescope.runs.model_file import load_model
+from bayescope.service import scorers
 from bayescope.service.metrics import Metrics
 from bayescope.service.scheduler import Busy, Closed, ImageJob, OtherJob, Scheduler, Scoring
 from bayescope.service.scorers import LocalScorer, Tell
@@ -30,9 +31,16 @@ class Gate:
         assert self.opened.wait(60)
 
 
+@pytest.fixture(scope="module")
+def model(tiny_run: Path) -> LikelihoodModel:
+    """The model of the tiny run, batch-invariant, which takes a second to find out."""
+    return scorers.batch_invariant(load_model(tiny_run))
+
+
 @pytest.fixture
-def scheduler(tiny_run: Path) -> Iterator[Scheduler]:
-    found = Scheduler(LocalScorer(load_model(tiny_run)), Metrics(), max_waiting=8, batch_wait=0.002)
+def scheduler(model: LikelihoodModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
+    monkeypatch.setattr(scorers, "batch_invariant", lambda model: model)
+    found = Scheduler(LocalScorer(model), Metrics(), max_waiting=8, batch_wait=0.002)
     found.start()
     wait_until(lambda: found.state == "ok")
     yield found
