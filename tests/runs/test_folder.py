@@ -109,12 +109,12 @@ def test_other_folders_are_left_alone(
 def test_what_cannot_be_finished_is_refused_before_anything_is_touched(
     tiny_data: Dataset,
     tiny_config: Config,
+    tiny_run: Path,
     tmp_path: Path,
     change: Callable[[Config], Config],
     message: str,
 ) -> None:
-    run = tmp_path / "run"
-    fit_run(tiny_data, tiny_config, run)
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     config = change(tiny_config)
     with pytest.raises(ConfigError, match=message):
@@ -128,8 +128,7 @@ def test_what_cannot_be_finished_is_refused_before_anything_is_touched(
 def test_resume_may_score_otherwise_but_not_train_otherwise(
     tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    fit_run(tiny_data, tiny_config, run)
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     trained = tiny_config.training.model_copy(update={"learning_rate": 0.5})
     with pytest.raises(RunError, match="another configuration of training"):
         fit_run(tiny_data, tiny_config.model_copy(update={"training": trained}), run, resume=True)
@@ -142,13 +141,12 @@ def test_resume_may_score_otherwise_but_not_train_otherwise(
 
 
 def test_a_model_scored_with_old_settings_does_not_stay_beside_new_ones(
-    tiny_data: Dataset, tiny_config: Config, tmp_path: Path
+    tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
 ) -> None:
     def interrupted(images: int) -> None:
         raise KeyboardInterrupt
 
-    run, otherwise = tmp_path / "run", with_evidence(tiny_config, levels=5)
-    fit_run(tiny_data, tiny_config, run)
+    run, otherwise = shutil.copytree(tiny_run, tmp_path / "run"), with_evidence(tiny_config, levels=5)
     with pytest.raises(KeyboardInterrupt):
         fit_run(tiny_data, otherwise, run, resume=True, scored=interrupted)
     with pytest.raises(RunError, match="has not finished"):
@@ -158,10 +156,9 @@ def test_a_model_scored_with_old_settings_does_not_stay_beside_new_ones(
 
 @pytest.mark.slow
 def test_force_replaces_the_run_and_what_was_made_of_it_and_leaves_the_rest(
-    tiny_data: Dataset, tiny_config: Config, tmp_path: Path
+    tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    fit_run(tiny_data, tiny_config, run)
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     made = [run / name for name in (REPORT, "measures.json", "model.onnx", "model.pt2.json", "README.md")]
     for path in made:
         path.write_text("library_name: bayescope")

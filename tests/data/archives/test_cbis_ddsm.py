@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydicom import dcmread
 
-from bayescope.data.archives.base import COLUMNS, choose_copy, find_table
+from bayescope.data.archives import cbis_ddsm
+from bayescope.data.archives.base import COLUMNS, Archive, choose_copy, find_table, read_rows
 from bayescope.data.archives.cbis_ddsm import TASKS, read_cbis_ddsm
 from bayescope.data.filesystem.walk import walk
 from bayescope.data.splits import OFFICIAL, Split, settle_official
@@ -211,7 +212,16 @@ def official_archive(shared_data: Path, tmp_path_factory: pytest.TempPathFactory
     return source
 
 
-read_once = cache(read_cbis_ddsm)
+@cache
+def read_once(source: Path, task: str, split: Split) -> Archive:
+    """Files and tables of the official archive are listed and read once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cbis_ddsm, "walk", listed_once)
+        patch.setattr(cbis_ddsm, "read_rows", rows_once)
+        return read_cbis_ddsm(source, task, split)
+
+
+listed_once, rows_once = cache(walk), cache(read_rows)
 
 COUNTS = {  # benign and malignant of train, then of test
     "mass-roi": (681, 637, 231, 147),
@@ -281,7 +291,7 @@ def test_mass_and_calcification_alone_do_not_leak(official_archive: Path) -> Non
 
 @pytest.mark.slow
 def test_folds_test_every_patient_once(official_archive: Path) -> None:
-    folds = [read_cbis_ddsm(official_archive, "both-full", Split("folds", fold, folds=2, seed=3)).cases for fold in range(2)]
+    folds = [read_once(official_archive, "both-full", Split("folds", fold, folds=2, seed=3)).cases for fold in range(2)]
     on_test = [set(cases.loc[cases["split"] == "test", "patient"]) for cases in folds]
     assert set.union(*on_test) == set(folds[0]["patient"])
     assert sum(map(len, on_test)) == len(set(folds[0]["patient"]))
@@ -295,7 +305,7 @@ def test_folds_test_every_patient_once(official_archive: Path) -> None:
 @pytest.mark.slow
 def test_splits_do_not_depend_on_the_files_there(official_archive: Path, tmp_path: Path) -> None:
     split = Split("folds", seed=7)
-    whole = read_cbis_ddsm(official_archive, "calc-roi", split).cases.set_index("path")["split"]
+    whole = read_once(official_archive, "calc-roi", split).cases.set_index("path")["split"]
     (tmp_path / "csv").symlink_to(official_archive / "csv")
     for path in map(Path, sorted(whole.index)[::50]):
         copy = tmp_path / path.relative_to(official_archive)

@@ -11,11 +11,16 @@ from bayescope.data.dataset import Dataset
 from bayescope.errors import ConfigError
 from bayescope.evaluation.compare import training
 from bayescope.evaluation.compare.networks import NETWORKS, build_network
-from bayescope.evaluation.compare.training import Recipe, load_network, save_network, train_network
+from bayescope.evaluation.compare.training import Recipe, TrainedNetwork, load_network, save_network, train_network
 from bayescope.metrics.delong import auc
 from conftest import stripes
 
 TINY = Recipe(steps=20, batch_size=8, checks=5)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_data: Dataset) -> TrainedNetwork:
+    return train_network("resnet18", tiny_data, 3, TINY)
 
 
 @pytest.mark.parametrize("name", ["vit", "efficientnet-b0", "densenet121"])
@@ -48,8 +53,9 @@ def test_without_monai_the_extra_is_named(missing: str, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_learns_and_repeats_itself(tiny_data: Dataset) -> None:
-    first, second = (train_network("resnet18", tiny_data, 3, TINY).predict(tiny_data.test.pixels) for _ in range(2))
+def test_learns_and_repeats_itself(trained: TrainedNetwork, tiny_data: Dataset) -> None:
+    again = train_network("resnet18", tiny_data, 3, TINY)
+    first, second = (network.predict(tiny_data.test.pixels) for network in (trained, again))
     np.testing.assert_array_equal(first, second)
     np.testing.assert_allclose(first.sum(axis=1), 1)
     assert auc(first, tiny_data.test.labels) > 0.9
@@ -90,8 +96,7 @@ def test_usual_budget_is_forty_passes_or_sixteen_hundred_steps() -> None:
 
 
 @pytest.mark.slow
-def test_a_saved_network_answers_as_before(tiny_data: Dataset, tmp_path: Path) -> None:
-    trained = train_network("resnet18", tiny_data, 0, TINY)
+def test_a_saved_network_answers_as_before(trained: TrainedNetwork, tiny_data: Dataset, tmp_path: Path) -> None:
     save_network(tmp_path / "net.safetensors", trained)
     again, pixels = load_network(tmp_path / "net.safetensors"), tiny_data.test.pixels
     np.testing.assert_array_equal(again.predict(pixels), trained.predict(pixels))
