@@ -62,6 +62,7 @@ def test_posterior_is_bayes_and_prevalence_moves_without_training(fitted: ScoreC
     np.testing.assert_array_equal(moved.class_evidence(x), evidence)
 
 
+@pytest.mark.slow
 def test_class_evidence_is_calibrated_as_the_posterior_is() -> None:
     train, x = stripes(80, 1), stripes(10, 3).pixels[:, 0]
     classifier = ScoreClassifier(**SMALL, validation_fraction=0.3, disagreement_rate=0.0).fit(train.pixels[:, 0], train.labels)
@@ -154,6 +155,7 @@ def test_samples_are_in_the_units_of_the_input(fitted: ScoreClassifier) -> None:
     assert 60 < samples.mean() < 220
 
 
+@pytest.mark.slow
 def test_parameters_clone_and_cross_validation() -> None:
     classifier = ScoreClassifier(**SMALL)
     assert clone(classifier).get_params() == classifier.get_params()

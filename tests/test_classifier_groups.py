@@ -50,6 +50,7 @@ def test_patients_are_held_out_whole_and_reach_the_calibration(train: ImageSet, 
     assert len(fitted.record_.patients) == 20
 
 
+@pytest.mark.slow
 def test_given_validation_images_are_all_that_is_held_out(train: ImageSet, given: list[Dataset]) -> None:
     val = stripes(24, 2)
     y = np.array(["b", "a"])[train.labels]
@@ -99,6 +100,7 @@ def test_validation_images_of_few_patients(train: ImageSet, n_patients: int) -> 
     assert (model.decisions is not None) == (n_patients > 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("routed", [False, True])
 def test_cross_validation_with_patients(train: ImageSet, given: list[Dataset], routed: bool) -> None:
     estimator, folds = ScoreClassifier(**SMALL), GroupKFold(3)

@@ -11,6 +11,7 @@ from bayescope.data.dataset import ImageSet
 from benchmarks import crop
 
 
+@pytest.mark.slow
 def test_every_way_is_measured_and_smaller_images_cost_less(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"FOLDS": (2,), "RATIOS": (0.0, 1e6), "BATCH": 2, "STEPS": 2, "ROUNDS": 1}.items():
         monkeypatch.setattr(crop, name, value)

@@ -265,6 +265,7 @@ def test_another_value_is_noticed(key: str, short: Config, given: Given, usual: 
     assert not same(usual[notices.see, default], notices.see(changed, given))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("see", sorted({of.see for of in SETTINGS.values() if isinstance(of, Notices)}, key=str))
 def test_chance_makes_no_difference(see: See, short: Config, given: Given) -> None:
     config = with_settings(short, HEUN)

@@ -125,6 +125,7 @@ def test_highdicom_reads_the_same_numbers() -> None:
     assert by_meaning["Prevalence assumed for normal or benign"] == 0.99
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.floats(0, 1), st.floats(-1e6, 1e6), st.floats(0, 1e6), st.floats(0, 1), st.text(min_size=1, max_size=80))
 def test_any_numbers_come_back(probability: float, ratio: float, error: float, p_value: float, other: str) -> None:

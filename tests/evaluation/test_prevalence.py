@@ -73,6 +73,7 @@ def test_a_known_share_is_found_whatever_the_prior_of_the_predictions(model: Lik
     assert few.frequencies["upper"].value + few.frequencies["lower"].value == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_intervals_have_their_coverage_and_keep_patients_whole(model: LikelihoodModel) -> None:
     """Three images of each patient, of one class: intervals by image would be too narrow by half."""
     share, covered, narrow, draws = 0.3, 0, 0, 60

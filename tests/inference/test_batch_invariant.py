@@ -86,6 +86,7 @@ class Choosy(WrappedDenoiser):
         return lambda z, image, label: level(z, image, label) + (0.0 if len(image) in (2, 4) else 1e-3)
 
 
+@pytest.mark.slow
 def test_images_of_several_levels_are_given_in_shapes_that_were_tried(tiny_run: Path) -> None:
     model = load_model(tiny_run)
     denoiser = batch_invariant(replace(model, denoiser=Choosy(model.denoiser))).denoiser
@@ -100,6 +101,7 @@ def test_images_of_several_levels_are_given_in_shapes_that_were_tried(tiny_run: 
     assert torch.equal(together, alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steady", "largest"), [(2, 1), (8, 4), (1000, 32)])
 def test_shapes_that_change_an_answer_are_not_used(tiny_run: Path, steady: int, largest: int) -> None:
     model = load_model(tiny_run)

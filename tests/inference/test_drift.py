@@ -84,6 +84,7 @@ def test_another_prevalence_shifts_the_ratios_and_no_p_value_of_novelty() -> Non
     assert "bayescope prevalence" in watch.summary()["finding"]
 
 
+@pytest.mark.slow
 def test_the_share_of_alpha_of_all_looks_together_is_alpha() -> None:
     test, found = DriftTest(99, alpha=0.05), [Observation("", 0.5, ())]
     spent = sum(test(found, number).threshold for number in range(1, 3000))

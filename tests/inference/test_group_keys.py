@@ -53,6 +53,7 @@ def test_by_a_table(study: Path, prepared_run: Path, tmp_path: Path) -> None:
         group_keys(images, "study", table)
 
 
+@pytest.mark.slow
 def test_by_a_cache_of_dicom(tmp_path: Path, prepared_run: Path) -> None:
     """The cache knows patient, breast and study of its files, and does not tell what they are called there."""
     for label in ("ill", "well"):

@@ -37,6 +37,7 @@ def largest(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
+@pytest.mark.slow
 def test_training_and_scoring_take_few_images_at_a_time(
     tiny_data: Dataset, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: list[int]
 ) -> None:

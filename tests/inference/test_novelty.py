@@ -25,6 +25,7 @@ def log_errors(n: int, seed: int) -> np.ndarray:
     return 5 + 0.05 * walk * np.arange(1, LEVELS + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held_out", [40, 300])
 def test_p_values_of_exchangeable_images_are_uniform(held_out: int) -> None:
     p_values = [fit_novelty(log_errors(held_out, seed))(log_errors(5, 10_000 + seed)).p_value for seed in range(150)]

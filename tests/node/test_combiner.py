@@ -144,6 +144,7 @@ def test_an_image_that_is_gone_is_told(prepared_run: Path, files: list[Path], tm
     assert files[1].name in found.reason
 
 
+@pytest.mark.slow
 def test_a_node_sends_the_report_of_the_run(prepared_run: Path, files: list[Path], tmp_path: Path) -> None:
     run = taught(prepared_run, tmp_path / "taught")
     config = node_config(tmp_path / "node", reading=READING.model_dump(exclude_none=True))

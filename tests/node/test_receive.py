@@ -158,6 +158,7 @@ def test_a_nearly_full_disk_is_out_of_resources(tmp_path: Path) -> None:
         assert send(config, image_file(tmp_path / "a.dcm")) == [OUT_OF_RESOURCES]
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_out_of_resources(tmp_path: Path) -> None:
     config, file = node_config(tmp_path / "node"), image_file(tmp_path / "a.dcm")
     with running(config) as node:

@@ -51,3 +51,13 @@ def test_what_a_killed_node_left_is_cleared(tmp_path: Path) -> None:
     assert storage.used_bytes() == 3
     storage.remove(OBJECTS, ["known.dcm", "gone.dcm"])
     assert storage.used_bytes() == 0
+
+
+def test_a_file_that_goes_while_sizes_are_added_up_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, is_file = Storage(tmp_path), Path.is_file
+    storage.write(RESULTS, "name.dcm", b"abc")
+    listed = list(tmp_path.rglob("*"))
+    storage.remove(RESULTS, ["name.dcm"])
+    monkeypatch.setattr(Path, "rglob", lambda folder, pattern: listed)
+    monkeypatch.setattr(Path, "is_file", lambda path: path.suffix == ".dcm" or is_file(path))
+    assert storage.used_bytes() == 0

@@ -50,6 +50,7 @@ def combined(config: NodeConfig) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_study_is_combined_once_it_is_quiet_and_again_when_it_has_grown(config: NodeConfig, files: list[Path]) -> None:
     reader, archive = FakeReader(combiner=FakeCombiner()), archive_of(config)
     with archive.listening(), running(config, reader) as node:
@@ -100,6 +101,7 @@ def test_images_that_could_not_be_read_are_told_of(config: NodeConfig, files: li
     assert combiner.asked == [(2, 1)]
 
 
+@pytest.mark.slow
 def test_an_image_that_comes_later_and_cannot_be_read_is_told_of(config: NodeConfig, files: list[Path]) -> None:
     combiner = FakeCombiner()
     with running(config, FakeReader(bad={dcmread(files[2]).SOPInstanceUID}, combiner=combiner)):
@@ -132,6 +134,7 @@ def test_a_report_that_cannot_be_written_is_made_again(config: NodeConfig, files
     assert [event["error"] for event in events(config, "combined report not written")] == ["disk full", "disk full"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("killed", ["before", "meanwhile", "before it was recorded", "before it was sent"])
 def test_a_node_started_anew_combines_what_was_not(

@@ -164,6 +164,7 @@ def test_the_map_adds_up_to_the_ratio_that_is_reported(
     np.testing.assert_allclose(array(found["counterfactual"]["change"]), change, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_explanations_are_drawn(client: TestClient, pictures: list[bytes]) -> None:
     for picture, data in (("evidence", {}), ("scales", {}), ("counterfactual", {"counterfactual": "true"})):
         answer = client.post(f"/v1/explain/{picture}.png", files=files(pictures[0]), data=data)

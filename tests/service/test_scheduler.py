@@ -146,6 +146,7 @@ def test_a_full_queue_is_told_with_when_to_try_again(tiny_run: Path, pictures: l
         assert client.post("/v1/classify", files=files(pictures[0])).status_code == 200
 
 
+@pytest.mark.slow
 def test_the_same_image_has_the_same_answer_to_the_last_bit_whatever_the_load(tiny_run: Path, pictures: list[bytes]) -> None:
     import httpx
 

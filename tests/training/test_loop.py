@@ -23,6 +23,7 @@ from helpers import same_weights
 from started import Started
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_and_another_seed_others(
     tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
 ) -> None:
@@ -36,6 +37,7 @@ class _Stop(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_weights(
     tiny_data: Dataset, tiny_config: Config, tiny_run: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +126,7 @@ def close(found: tuple[np.ndarray, torch.Tensor], expected: tuple[np.ndarray, to
     torch.testing.assert_close(found[1], expected[1], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [{}, {"generative_steps": 5, "evidence_from": 0.5}, {"evidence_noise_mean": 0.5}])
 def test_a_batch_handled_in_parts_has_the_losses_and_weights_of_the_whole(
     tiny_data: Dataset, tiny_config: Config, training: dict[str, object]
@@ -133,6 +136,7 @@ def test_a_batch_handled_in_parts_has_the_losses_and_weights_of_the_whole(
     close(trained(data, tiny_config, accumulate=3, **training), trained(data, tiny_config, **training))
 
 
+@pytest.mark.slow
 def test_batches_drawn_ahead_are_those_drawn_in_turn(
     tiny_data: Dataset, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def noises(data: Dataset, config: Config, monkeypatch: pytest.MonkeyPatch) -> li
     return found
 
 
+@pytest.mark.slow
 def test_the_noises_follow_seed_and_step(tiny_data: Dataset, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     first, again, other = (
         noises(tiny_data, seeded_config(tiny_config, seed, steps=3, validate_every=3), monkeypatch) for seed in (0, 0, 1)

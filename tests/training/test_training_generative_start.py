@@ -123,6 +123,7 @@ def test_an_interrupted_run_with_images_without_labels_ends_with_the_same_weight
     assert same_weights(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_average_begins_anew_with_the_classes(tiny_data: Dataset, tiny_config: Config, tmp_path: Path) -> None:
     heads: dict[int, torch.Tensor] = {}
     averages: dict[int, torch.Tensor] = {}

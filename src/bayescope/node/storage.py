@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -80,9 +81,17 @@ class Storage:
         return len(left)
 
     def used_bytes(self) -> int:
-        """Of all files."""
+        """Of all files; one that goes meanwhile counts nothing."""
         paths = (path for kind in (OBJECTS, RESULTS) for path in (self._folder / kind).rglob("*"))
-        return sum(path.stat().st_size for path in paths if path.is_file())
+        return sum(map(_size, paths))
+
+
+def _size(path: Path) -> int:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _flush(folder: Path) -> None:

@@ -185,6 +185,7 @@ def test_files_are_listed_once_and_hidden_ones_left_out(tmp_path: Path) -> None:
     assert find_table(walk(tmp_path).files, "1.PNG") == tmp_path / "a/1.png"
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["train", "test"])), min_size=1))
 def test_leak_free_moves_to_train_alone(rows: list[tuple[int, str]]) -> None:
     patients, official = pd.Series([p for p, _ in rows]), pd.Series([s for _, s in rows])

@@ -34,6 +34,7 @@ def short(tiny_config: Config) -> Config:
     return tiny_config.model_copy(update={"training": tiny_config.training.model_copy(update={"steps": 4})})
 
 
+@pytest.mark.slow
 def test_predictions_of_all_folds_are_joined_in_their_order(folds: list[Dataset], short: Config, tmp_path: Path) -> None:
     cells: list[int] = []
     (result,) = compare_folds(folds, short, (), (0,), (1.0,), tmp_path / "both", done=cells.append)

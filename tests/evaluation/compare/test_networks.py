@@ -23,6 +23,7 @@ def trained(tiny_data: Dataset) -> TrainedNetwork:
     return train_network("resnet18", tiny_data, 3, TINY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vit", "efficientnet-b0", "densenet121"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 30, 41)])
 def test_every_network_takes_small_images(name: str, shape: tuple[int, int, int]) -> None:
@@ -61,6 +62,7 @@ def test_learns_and_repeats_itself(trained: TrainedNetwork, tiny_data: Dataset) 
     assert auc(first, tiny_data.test.labels) > 0.9
 
 
+@pytest.mark.slow
 def test_keeps_the_best_weights_and_stops_early(tiny_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[np.ndarray] = []
 

@@ -99,6 +99,7 @@ def test_other_data_are_refused_before_anything_is_measured(
         compare(lacking, settings_, [], [0], [1.0], tmp_path)
 
 
+@pytest.mark.slow
 def test_three_classes_and_patients(tiny_config: Config, tmp_path: Path) -> None:
     def three(n: int, seed: int) -> ImageSet:
         images = stripes(n, seed)

@@ -65,6 +65,7 @@ def test_a_section_added_from_outside_stands_in_its_place(plain: str) -> None:
     assert page.index("How well") < page.index(own) < page.index("All measures")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_page_is_self_contained_and_escaped(n_classes: int, plain: str) -> None:
     found = evaluation(n_classes)
@@ -104,6 +105,7 @@ def test_the_page_says_which_images_it_shows(split: str, words: str, plain: str)
     assert "Trained on" not in plain
 
 
+@pytest.mark.slow
 def test_no_mistake_and_an_absent_class_still_make_a_page() -> None:
     sure = np.log(np.tile([0.9, 0.1], (60, 1)))
     found = evaluation(log_posterior=sure)
