@@ -73,12 +73,19 @@ class Case(NamedTuple):
     finished: Path
 
 
-@pytest.fixture(params=[0, 2], ids=["all whole", "two broken"])
-def case(request: pytest.FixtureRequest, tmp_path: Path, in_this_process: None) -> Case:
-    source = write_source(tmp_path / "source", request.param)
-    result, _ = run(source, tmp_path / "finished")
-    assert len(result.broken) == request.param
-    return Case(source, request.param, tmp_path / "finished")
+@pytest.fixture(scope="module", params=[0, 2], ids=["all whole", "two broken"])
+def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A source, written once, and how many of its files are broken."""
+    return write_source(tmp_path_factory.mktemp("original"), request.param), request.param
+
+
+@pytest.fixture
+def case(original: tuple[Path, int], tmp_path: Path, in_this_process: None) -> Case:
+    source, broken = original
+    copy = Path(shutil.copytree(source, tmp_path / "source"))
+    result, _ = run(copy, tmp_path / "finished")
+    assert len(result.broken) == broken
+    return Case(copy, broken, tmp_path / "finished")
 
 
 def check(case: Case, out: Path) -> None:
