@@ -27,7 +27,7 @@ from bayescope.training.loop import start, train
 from benchmarks.store import Store
 
 FOLDS, RATIOS = (2, 4), (0.0, 0.05, 0.2)
-IMAGES, BATCH, STEPS, ROUNDS = 256, 16, 4, 3
+BATCH, STEPS, ROUNDS = 16, 4, 3
 SIGMAS = np.geomspace(0.05, 3.0, 8)
 
 

@@ -33,3 +33,19 @@ def more_parts_than_images(p: Place) -> None:
     p.refused(*words(4, 5))
     p.works(*words(5, 5))
     p.works(*words(4, 4))
+
+
+@remedy("training.batches:_check_parts", "Set one to 0, or train on one device")
+def cropped_with_dropout_in_parts(p: Place) -> None:
+    whole = p.config
+
+    def words(dropout: float, crop_snr: float, accumulate: int) -> tuple[object, ...]:
+        net = whole.net.model_copy(update={"dropout": dropout, "crop_snr": crop_snr})
+        p.config = whole.model_copy(
+            update={"net": net, "training": whole.training.model_copy(update={"accumulate": accumulate})}
+        )
+        return p.train(None, "--force")
+
+    assert "net.dropout 0.3 and net.crop_snr 0.1 in 2 parts" in p.refused(*words(0.3, 0.1, 2))
+    for settings in ((0.0, 0.1, 2), (0.3, 0.0, 2), (0.3, 0.1, 1)):
+        p.works(*words(*settings))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from bayescope.config import Config, TrainingConfig
+from bayescope.config import Config, NetConfig, TrainingConfig
 from bayescope.data.dataset import ImageSet
 from bayescope.data.pixel_scale import PixelScale
 from bayescope.diffusion.nets.dropout import Rows
@@ -130,7 +130,7 @@ class Sampler:
             for n in (settings.batch_size, max(1, settings.batch_size // 2))
         )
         self._teaches_unlabelled = settings.generative_weight > 0 and (settings.generative_steps > 0 or unlabelled is not None)
-        self._check_parts()
+        self._check_parts(config.net)
 
     def __call__(self, step: int, generator: Generator) -> StepBatches:
         phase = Phase.at(step, self._settings)
@@ -148,15 +148,21 @@ class Sampler:
         chosen = self._settings.shard_images
         return chosen if chosen is not None else _SHARD_IMAGES if self._pixels.nbytes > _LARGE else 0
 
-    def _check_parts(self) -> None:
-        settings = self._settings
+    def _check_parts(self, net: NetConfig) -> None:
+        settings, parts = self._settings, self._processes * self._settings.accumulate
         fewest = settings.batch_size // (2 if self._teaches_unlabelled else 1)
-        if 1 < (parts := self._processes * settings.accumulate) > fewest:
+        if 1 < parts > fewest:
             half = f", or {fewest} without classes" if self._teaches_unlabelled else ""
             raise ConfigError(
                 f"training.batch_size {settings.batch_size}{half}, in {parts} parts ({self._processes} processes, "
                 f"training.accumulate {settings.accumulate}); expected an image or more in each. Raise training.batch_size, or "
                 "lower --devices, --nodes or training.accumulate"
+            )
+        if parts > 1 and net.dropout and net.crop_snr:
+            raise ConfigError(
+                f"net.dropout {net.dropout:g} and net.crop_snr {net.crop_snr:g} in {parts} parts of a batch; expected one of "
+                "them to be 0, since masks of cropped images would depend on the parts. Set one to 0, or train on one device "
+                "with training.accumulate 1"
             )
 
     def _own(self, indices: Tensor) -> tuple[Rows, Tensor]:
