@@ -11,7 +11,8 @@ are kept.
 
 Recipes are chosen by the validation AUC of the plain bound, which no validation label has changed, on images as they are and
 moved and stretched at random (``val_shifted``); the test split is read once, after the last step, and not at all with
---without-test.  ``bayescope-from-chest`` starts from the kept network of the chest X-rays of the same size and seed.  Models
+--without-test.  Recipes for chest X-rays may also be chosen on images of other file names than the training images'
+(``--only chest-by-name``).  ``bayescope-from-chest`` starts from the kept network of the chest X-rays of the same size and seed.  Models
 are kept in runs/sizes: one that a kept recipe fits is measured without being trained again.
 """
 
@@ -22,6 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bayescope.config import Config, read_config
@@ -45,6 +47,8 @@ HERE = Path(__file__).parent
 MODELS = HERE.parent / "runs" / "sizes"
 RECIPES = HERE / "sizes"
 FILES = {"chest": "kermany_cxr/table.csv", "breast": "breast_ultrasound/breastmnist_{pixels}_reassembled.npz"}
+BY_NAME = "chest-by-name"
+HELD_OUT = 300
 METHODS = ("bayescope", "bayescope-from-chest", "resnet18")
 LEFT_OUT = {("chest", "bayescope-from-chest")}
 CHECKS = 20
@@ -72,7 +76,20 @@ class Spent:
 
 def load(folder: Path, name: str, pixels: int) -> Dataset:
     """The data set at ``pixels`` a side, with its own splits."""
+    if name == BY_NAME:
+        return split_by_name(load(folder, "chest", pixels))
     return load_dataset(folder / FILES[name].format(pixels=pixels), size=pixels)
+
+
+def split_by_name(data: Dataset) -> Dataset:
+    """Normal images of one series of file names and bacterial pneumonia to train on, the other series and viruses to choose by.
+
+    Harder than the data set's own validation images, whose patients resemble those trained on.
+    """
+    names = [Path(name).name for name in data.train.names]
+    held_out = np.array([name.startswith("IM-") or "_virus" in name for name in names])
+    val = [np.flatnonzero(held_out & (data.train.labels == k))[:HELD_OUT] for k in range(data.n_classes)]
+    return replace(data, train=data.train.subset(np.flatnonzero(~held_out)), val=data.train.subset(np.concatenate(val)))
 
 
 def score(posterior: Floats, split: ImageSet) -> dict[str, float]:
@@ -188,7 +205,7 @@ def measure_row(args: argparse.Namespace, store: Store, name: str, pixels: int, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with kermany_cxr and breast_ultrasound")
-    parser.add_argument("--only", choices=FILES, help="one data set")
+    parser.add_argument("--only", choices=(*FILES, BY_NAME), help=f"one data set; {BY_NAME} to choose only")
     parser.add_argument("--pixels", type=int, nargs="+", default=[64, 128], help="a side")
     parser.add_argument("--methods", choices=METHODS, nargs="+", default=METHODS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -197,6 +214,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, help="where rows are kept (default: benchmarks/results)")
     parser.add_argument("--without-test", action="store_true", help="to choose; asks for --results")
     args = parser.parse_args()
+    if args.only == BY_NAME and not args.without_test:
+        parser.error(f"{BY_NAME} is there to choose recipes by: give --without-test too")
     if args.without_test and not args.results:
         parser.error("--without-test: give --results FOLDER too, so that rows without test are not taken for full ones")
     torch.set_num_threads(1)

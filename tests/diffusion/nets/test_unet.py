@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayescope.diffusion.nets.unet import UNet
+from bayescope.diffusion.nets.unet import Stem, UNet, _place
 
 LOG_SIGMA = torch.tensor([-1.2, 0.7])
 
@@ -30,6 +30,17 @@ def test_each_image_by_itself_and_level_and_label_matter(net: UNet) -> None:
     torch.testing.assert_close(net(z[:1], LOG_SIGMA[:1], label[:1]), output[:1])
     for other in (net(z, LOG_SIGMA + 0.5, label), net(z, LOG_SIGMA, 2 - label)):
         assert (other - output).abs().amax(dim=(1, 2, 3)).min() > 1e-4
+
+
+@pytest.mark.parametrize("append_image", [True, False])
+def test_the_stem_is_two_convolutions_of_all_their_inputs(append_image: bool) -> None:
+    """Which it computes in parts: what images share, once."""
+    torch.manual_seed(0)
+    stem = Stem(2, 8, append_image, side=4)
+    z = torch.randn(3, 2, 8, 12)
+    features = torch.nn.functional.silu(stem.filters(torch.cat([z, _place(z)], dim=1)))
+    whole = stem.fold(torch.cat([features, z], dim=1) if append_image else features)
+    torch.testing.assert_close(stem(z), whole)
 
 
 def test_no_class_is_a_label_of_its_own(net: UNet) -> None:

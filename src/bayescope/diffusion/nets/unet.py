@@ -115,8 +115,20 @@ class Stem(nn.Module):
         self.filters.weight[: len(filters), : filters.shape[1]] = filters
 
     def forward(self, z: Tensor) -> Tensor:
-        features = F.silu(self.filters(torch.cat([z, _place(z)], dim=1)))
-        return self.fold(torch.cat([features, z], dim=1) if self.append_image else features)
+        z = z.contiguous(memory_format=torch.channels_last)
+        features = F.silu(self._of_image(z) + self._of_place(z))
+        if not self.append_image:
+            return self.fold(features)
+        of_features, of_image = self.fold.weight.split([_FILTERS, z.shape[1]], dim=1)
+        folded = F.conv2d(features, of_features, self.fold.bias, stride=self.fold.stride)
+        return folded + F.conv2d(z, of_image, stride=self.fold.stride)
+
+    def _of_image(self, z: Tensor) -> Tensor:
+        return F.conv2d(z, self.filters.weight[:, : z.shape[1]], padding=self.filters.padding)
+
+    def _of_place(self, z: Tensor) -> Tensor:
+        """The same for all images, and therefore computed once: ``(1, filters, height, width)``."""
+        return F.conv2d(_place(z[:1]), self.filters.weight[:, z.shape[1] :], self.filters.bias, padding=self.filters.padding)
 
 
 class UNet(nn.Module):
