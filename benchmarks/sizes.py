@@ -12,8 +12,8 @@ are kept.
 Recipes are chosen by the validation AUC of the plain bound, which no validation label has changed, on images as they are and
 moved and stretched at random (``val_shifted``); the test split is read once, after the last step, and not at all with
 --without-test.  Recipes for chest X-rays may also be chosen on images of other file names than the training images'
-(``--only chest-by-name``).  ``bayescope-from-chest`` starts from the kept network of the chest X-rays of the same size and seed.  Models
-are kept in runs/sizes: one that a kept recipe fits is measured without being trained again.
+(``--only chest-by-name``).  ``bayescope-from-chest`` starts from the kept network of the chest X-rays of the same size and
+seed.  Models are kept in runs/sizes: one that a kept recipe fits is measured without being trained again.
 """
 
 import argparse
