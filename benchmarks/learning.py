@@ -77,14 +77,7 @@ _CHEST_STRONG = SHARED | {"augmentation": "strong", "intensity": 0.2}
 _BREAST = SHARED | {"augmentation": "strong", "evidence_from": 0.25}
 _DROPOUT = {"dropout": 0.3}
 _FOLD = {"fold": 4}
-_CHEST_64 = {
-    "batch_size": 32,
-    "evidence_weight": 0.15,
-    "augmentation": "strong",
-    "intensity": 0.2,
-    "noise_mean": -1.4,
-    "noise_std": 1.0,
-} | MUON
+_CHEST_64 = _CHEST_STRONG | MUON | {"noise_mean": -1.0, "noise_std": 1.0}
 
 WAYS: dict[str, dict[str, Way]] = {
     "pneumoniamnist": {
@@ -116,9 +109,9 @@ WAYS: dict[str, dict[str, Way]] = {
         ),
     },
     "chest": {
-        "muon": Way("Muon", _CHEST_64 | _steps(200), _FOLD),
+        "muon-strong": Way("Muon", _CHEST_64 | _steps(300), _FOLD),
         "muon-generative": Way(
-            "Muon, the first 300 steps p(x)", _CHEST_64 | _steps(500, generative=300), _FOLD, unlabelled=True
+            "Muon, the first 300 steps p(x)", _CHEST_64 | _steps(550, generative=300), _FOLD, unlabelled=True
         ),
     },
 }
