@@ -77,7 +77,7 @@ _CHEST_STRONG = SHARED | {"augmentation": "strong", "intensity": 0.2}
 _BREAST = SHARED | {"augmentation": "strong", "evidence_from": 0.25}
 _DROPOUT = {"dropout": 0.3}
 _FOLD = {"fold": 4}
-_CHEST_64 = _CHEST_STRONG | MUON | {"noise_mean": -1.0, "noise_std": 1.0}
+_CHEST_64 = _CHEST_STRONG | MUON | {"muon_learning_rate": 0.008, "noise_mean": -0.8, "noise_std": 1.0}
 
 WAYS: dict[str, dict[str, Way]] = {
     "pneumoniamnist": {

@@ -3,7 +3,7 @@
 from benchmarks.medmnist import recipe_mark, recipe_of
 from benchmarks.tables.markdown import DATA_SETS, read, spread, table
 
-BARS = {"pneumoniamnist": (0.978, 0.940), "breastmnist": (0.920, 0.870)}
+BARS = {"pneumoniamnist": (0.982, 0.945), "breastmnist": (0.920, 0.870)}
 VARIANTS = {
     "training_prior": "the same at the training images' class frequencies",
     "unshifted": "the same without calibration augmentation, equal class prior",
@@ -60,7 +60,7 @@ def _of(name: str) -> list[str]:
     auc, accuracy = BARS[name]
     ours, *others = (_measured(name, method) for method in METHODS if recipe_of(name, method).exists())
     rows = [ours, *(_variant(name, variant) for variant in VARIANTS), *others]
-    rows.append(["*aim*", f"≥ {auc:.3f}", f"≥ {accuracy:.3f}", "", "", 3, "≤ 900 on 2 cores", ""])
+    rows.append(["*aim*", f"≥ {auc:.3f}", f"≥ {accuracy:.3f}", "", "", 5, "≤ 900 on 2 cores", ""])
     rows += [[f"{title}, published", f"{a:.3f}", f"{b:.3f}", *[""] * 5] for title, (a, b) in PUBLISHED[name].items()]
     return [f"### {DATA_SETS[name]}", "", *table(HEADER, rows)]
 

@@ -34,7 +34,12 @@ class TrainingConfig(Section):
         "adamw",
         description="`muon`: Muon for the filters inside the network, AdamW for all other parameters.",
     )
-    muon_learning_rate: float = Field(0.02, gt=0, description="Learning rate of `muon` for the filters inside the network.")
+    muon_learning_rate: float = Field(
+        0.02,
+        gt=0,
+        description="Learning rate of `muon` for the filters inside the network. Lower, say 0.006, "
+        "where the evidence loss hardly falls.",
+    )
     decay: str = Field(
         "cosine",
         description="Decay of the learning rate. `cosine`: half a cosine over the run; `step`: times `decay_factor` every "
