@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from benchmarks.sizes import CHECKS, RECIPES, network_recipe
+from benchmarks.sizes import CHECKS, HELD_OUT, RECIPES, network_recipe, split_by_name
 from benchmarks.store import Store
 from benchmarks.tables.sizes import PUBLISHED, section
 
 from bayescope.config import parse_config, read_config
-from bayescope.data.dataset import Dataset
+from bayescope.data.dataset import Dataset, ImageSet
 from bayescope.evaluation.compare.training import TrainedNetwork
 from benchmarks import sizes, store
 
@@ -52,3 +53,20 @@ def test_the_table_has_every_row_beside_the_published_one(tmp_path: Path, monkey
     assert len(rows) == 2 + 5
     assert len({line.count("|") for line in rows}) == 1
     assert "0.917" in rows[-1]
+
+
+def _named_images(each: int) -> ImageSet:
+    """In turn: normal ones of either series, pneumonia by bacteria and by viruses."""
+    of_turn = ("normal/NORMAL2-IM-{}.jpeg", "normal/IM-{}.jpeg", "sick/person{}_bacteria_1.jpeg", "sick/person{}_virus_2.jpeg")
+    names = tuple(name.format(i) for i in range(each) for name in of_turn)
+    return ImageSet(np.zeros((len(names), 1, 2, 2), np.uint8), np.array(each * [0, 0, 1, 1]), ("normal", "sick"), names)
+
+
+def test_images_of_other_file_names_are_held_out_to_choose_by() -> None:
+    test = _named_images(1)
+    split = split_by_name(Dataset(_named_images(HELD_OUT + 5), _named_images(2), test, source="chest", notes=()))
+    assert all("NORMAL2" in name or "bacteria" in name for name in split.train.names)
+    assert all("NORMAL2" not in name and "bacteria" not in name for name in split.val.names)
+    assert np.bincount(split.val.labels).tolist() == [HELD_OUT, HELD_OUT]
+    assert len(split.train) == 2 * (HELD_OUT + 5)
+    assert split.test is test
