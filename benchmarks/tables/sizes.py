@@ -80,8 +80,8 @@ def section() -> list[str]:
         "alone. The ResNet-18 starts from random weights and keeps its best of 20 checks on the validation split; the",
         "published networks start from ImageNet. Recipes (`benchmarks/sizes`) were chosen by the validation AUC of the plain",
         "bound, those of the chest X-rays on images of other file names; other validation AUCs are of images that level",
-        "weights were fitted to, or the network was stopped by. The test split was read once for each recipe; these are the second",
-        "(*What is open*). Equal class prior. Milliseconds are of the processor.",
+        "weights were fitted to, or the network was stopped by. The test split was read once for each recipe; these are",
+        "the second (*What is open*). Equal class prior. Milliseconds are of the processor.",
         "",
         *(line for name in FILES for pixels in SIZES for line in _of(name, pixels)),
     ]
