@@ -125,13 +125,15 @@ def _agreeing_sizes(denoiser: Denoiser, sigmas: Sequence[float], k: int, tried: 
 def _called(level: LevelDenoiser, z: Tensor, label: Tensor) -> Tensor:
     """Images ``z (n, …)`` under the classes of each, ``label (n, k)``: ``(n * k, …)``.
 
-    A single row is given twice: libraries treat a batch of one otherwise than all others.
+    A single image is given twice, and so is a single row: libraries treat a batch of one otherwise than all others.
     """
     n, k = label.shape
-    rows = torch.arange(n, device=z.device).repeat_interleave(k)
+    rows, label = torch.arange(n, device=z.device).repeat_interleave(k), label.flatten()
+    if n == 1:
+        z = z.repeat(2, 1, 1, 1)
     if len(rows) == 1:
-        return level(z, rows.repeat(2), label.flatten().repeat(2))[:1]
-    return level(z, rows, label.flatten())
+        rows, label = rows.repeat(2), label.repeat(2)
+    return level(z, rows, label)[: n * k]
 
 
 def _parts(images: Tensor, sizes: tuple[int, ...]) -> Iterator[Tensor]:

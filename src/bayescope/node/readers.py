@@ -11,6 +11,7 @@ from pydicom.sr.coding import Code
 from bayescope.dicom import ModelIdentity, check_takes_dicom, class_codes, result_objects
 from bayescope.errors import DataError
 from bayescope.evaluation.selection import seen_splits
+from bayescope.inference.batch_invariant import batch_invariant
 from bayescope.inference.drift import DriftTest
 from bayescope.inference.explain import explain
 from bayescope.inference.model import LikelihoodModel
@@ -96,7 +97,7 @@ class RunReader:
 
 
 def load_reader(run: Path, config: ReadingConfig, combine: CombineConfig) -> RunReader:
-    """The model of a run folder, ready to read DICOM.
+    """The model of a run folder, ready to read DICOM; what it says of an image does not depend on those read beside it.
 
     Raises RunError if the folder holds no usable model, and ConfigError if it does not read DICOM, or prevalence, codes or the
     class of which one image is enough are not of its classes.
@@ -106,5 +107,6 @@ def load_reader(run: Path, config: ReadingConfig, combine: CombineConfig) -> Run
     if config.prevalence is not None:
         check_prior(config.prevalence, model.class_names)
     codes, identity = class_codes(model.config.dicom, model.class_names), ModelIdentity.of(run)
+    model = batch_invariant(model)
     combiner = combiner_of(model, identity, codes, config, combine)
     return RunReader(model, identity, codes, read_record(run), config, combiner)

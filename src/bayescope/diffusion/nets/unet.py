@@ -115,7 +115,7 @@ class Stem(nn.Module):
         self.filters.weight[: len(filters), : filters.shape[1]] = filters
 
     def forward(self, z: Tensor) -> Tensor:
-        z = z.contiguous(memory_format=torch.channels_last)
+        z = z.to(memory_format=torch.channels_last)
         features = F.silu(self._of_image(z) + self._of_place(z))
         if not self.append_image:
             return self.fold(features)
