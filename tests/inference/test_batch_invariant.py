@@ -1,5 +1,6 @@
 """Predictions are the same to the last bit in every batch."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,15 @@ from bayescope.runs.model_file import load_model
 
 FIELDS = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error", "posterior_error", "passes")
 PIXELS_TRIED = 12
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    """With one, batches of more than seven images round otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -117,6 +117,9 @@ class Stem(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         z = z.to(memory_format=torch.channels_last)
         features = F.silu(self._of_image(z) + self._of_place(z))
+        return self._folded(features, z).contiguous()
+
+    def _folded(self, features: Tensor, z: Tensor) -> Tensor:
         if not self.append_image:
             return self.fold(features)
         of_features, of_image = self.fold.weight.split([_FILTERS, z.shape[1]], dim=1)
