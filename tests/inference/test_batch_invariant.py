@@ -23,7 +23,7 @@ FIELDS = ("evidence", "log_posterior", "log_likelihood_ratio", "standard_error",
 PIXELS_TRIED = 12
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def two_threads() -> Iterator[None]:
     """With one, batches of more than seven images round otherwise."""
     before = torch.get_num_threads()
